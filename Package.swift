@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "wsd",
+    products: [
+        .executable(name: "wsd", targets: ["wsd"]),
+        .executable(name: "wsctl", targets: ["wsctl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // What Swift cannot import by itself.
+        .target(name: "CLinux"),
+        .target(name: "CToml", cxxSettings: [.define("TOML_HEADER_ONLY", to: "1")]),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+
+        // The data plane: no dependency but the standard library.
+        .target(name: "WebSocket", swiftSettings: swift),
+        .target(name: "Engine", dependencies: ["CLinux", "WebSocket"], swiftSettings: swift),
+
+        // The control plane.
+        .target(name: "Configuration", dependencies: ["CToml"], swiftSettings: swift),
+        .target(
+            name: "Systemd",
+            dependencies: ["CLinux", "CSystemd", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swift
+        ),
+        .target(name: "Varlink", swiftSettings: swift),
+        .target(
+            name: "VarlinkServer",
+            dependencies: [
+                "Varlink",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: swift
+        ),
+        .target(name: "Control", dependencies: ["Varlink"], swiftSettings: swift),
+
+        .target(
+            name: "ControlServer",
+            dependencies: ["Control", "Varlink", "VarlinkServer", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swift
+        ),
+
+        .executableTarget(
+            name: "wsd",
+            dependencies: [
+                "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Systemd", "Varlink", "VarlinkServer", "WebSocket",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            resources: [.embedInCode("Pages/chat.html")],
+            swiftSettings: swift
+        ),
+        .executableTarget(
+            name: "wsctl",
+            dependencies: [
+                "Control", "Varlink",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swift
+        ),
+
+        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
+        .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
+        .testTarget(
+            name: "ControlServerTests",
+            dependencies: ["Control", "ControlServer", "Varlink", "VarlinkServer"],
+            swiftSettings: swift
+        ),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "WebSocket", "CLinux"], swiftSettings: swift),
+        .testTarget(name: "SystemdTests", dependencies: ["Systemd"], swiftSettings: swift),
+        .testTarget(name: "VarlinkTests", dependencies: ["Varlink", "VarlinkServer"], swiftSettings: swift),
+        .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: swift),
+        .testTarget(name: "wsctlTests", dependencies: ["wsctl", "Control", "Varlink"], swiftSettings: swift),
+    ],
+    cxxLanguageStandard: .cxx17
+)

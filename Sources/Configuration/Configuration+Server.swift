@@ -1,0 +1,21 @@
+extension Configuration {
+    /// `[server]`: the listeners, and who may connect.
+    package struct Server: Sendable, Equatable {
+        /// Where to listen unless systemd passes a socket named "wsd"; never empty.
+        package var listen = [ListenAddress(address: .v6(0), port: 8080)]
+        /// Worker threads, 0...1024; 0 is one per CPU that the process may use.
+        package var workers = 0
+        /// Connections at the same time, 1 or more; one more gets 503 with Retry-After.
+        package var maxConnections = 100_000
+        /// Connections from one address at the same time; one more gets 429. 0 is no limit.
+        package var maxConnectionsPerIP = 0
+        /// From accept to the end of the request's header.
+        package var handshakeTimeout: Duration = .seconds(10)
+        /// The largest request header, request line included.
+        package var maxHeaderByteCount = 16 * 1024
+        /// Which pages may connect; empty is those from the same host only.
+        package var allowedOrigins: [OriginPattern] = []
+        /// The proxies whose X-Forwarded-For is believed.
+        package var trustedProxies: [CIDR] = []
+    }
+}

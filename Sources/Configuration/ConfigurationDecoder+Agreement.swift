@@ -1,0 +1,44 @@
+extension ConfigurationDecoder {
+    /// Reports values that are right each by itself and wrong together, once everything is laid over everything.
+    mutating func checkAgreement() {
+        // The file that could not be read may hold the other half.
+        guard !isIncomplete else { return }
+        let drain = configuration.drain
+        if drain.period > drain.timeout {
+            report(
+                "drain.period: \(quoted(DurationText.text(drain.period))) is longer than drain.timeout, "
+                    + "\(quoted(DurationText.text(drain.timeout))); shorten it, or lengthen that",
+                about: ["drain.period", "drain.timeout"])
+        }
+        let control = configuration.control
+        if control.path == control.statusPath, !control.path.isEmpty {
+            report(
+                "control.status_path: \(quoted(control.statusPath)) is control.path, too; the one only reads, "
+                    + "the other may do everything, so take two paths",
+                about: ["control.status_path", "control.path"])
+        }
+        checkListeners()
+        checkEndpoints()
+    }
+
+    private mutating func checkListeners() {
+        // Port 0 is another one each time.
+        let both = configuration.api.listen.filter { $0.port != 0 && configuration.server.listen.contains($0) }
+        for address in both {
+            report(
+                "api.listen: \(quoted(address.description)) is in server.listen, too; take another port for one of them",
+                about: ["api.listen", "server.listen"])
+        }
+    }
+
+    private mutating func checkEndpoints() {
+        let endpoints = configuration.endpoints
+        for (index, endpoint) in endpoints.enumerated() where !endpoint.path.isEmpty {
+            guard let first = endpoints[..<index].firstIndex(where: { $0.path == endpoint.path }) else { continue }
+            let place = origins["endpoint[\(first)].path"].map { " (\($0))" } ?? ""
+            report(
+                "endpoint.path: \(quoted(endpoint.path)) has an endpoint already\(place); take another path",
+                about: ["endpoint[\(index)].path"])
+        }
+    }
+}

@@ -1,0 +1,192 @@
+/// Lays texts over the defaults, one after the other, and collects everything that is wrong in them.
+struct ConfigurationDecoder {
+    private(set) var configuration = Configuration()
+    /// By path, "server.listen" or "endpoint[0].path"; what is missing is a default.
+    private(set) var origins: [String: ConfigurationOrigin] = [:]
+    private(set) var errors: [ConfigurationError] = []
+    /// The keys whose last value was wrong, so that it isn't known what was meant.
+    private(set) var unclear: Set<String> = []
+    /// Whether a file could not be read at all.
+    private(set) var isIncomplete = false
+
+    /// Lays one file over what there is.
+    mutating func apply(_ bytes: [UInt8], from file: String) {
+        let entries: [TOMLNode.Entry]
+        do throws(TOMLDocument.SyntaxError) {
+            entries = try TOMLDocument.parse(bytes)
+        } catch {
+            isIncomplete = true
+            report(error.message, at: error.position, in: file)
+            return
+        }
+        for entry in entries {
+            guard let section = Schema.sections.first(where: { $0.name == entry.key }) else {
+                report(Self.unknownTopLevel(entry), at: entry.keyPosition, in: file)
+                continue
+            }
+            switch section {
+            case .table(let name, let keys): apply(entry, to: name, keys, from: file)
+            case .endpoints(let keys): applyEndpoints(entry, keys, from: file)
+            }
+        }
+    }
+
+    /// Sets a key from an option of the command.
+    mutating func override<Value>(
+        _ path: String, _ property: WritableKeyPath<Configuration, Value>, with value: Value
+    ) {
+        configuration[keyPath: property] = value
+        origins[path] = .commandLine
+        unclear.remove(path)
+    }
+
+    /// Notes a file or directory that could not be read.
+    mutating func reportUnreadable(_ file: String, _ reason: String) {
+        isIncomplete = true
+        report(reason, in: file)
+    }
+
+    /// Adds an error that is not about a place in a file.
+    mutating func report(_ message: String, in file: String) {
+        errors.append(ConfigurationError(file: file, message: message))
+    }
+
+    private mutating func report(_ message: String, at position: SourcePosition, in file: String) {
+        errors.append(ConfigurationError(file: file, position: position, message: message))
+    }
+
+    /// Adds an error about values that are right each by itself, at the place of the first that is not a default. None
+    /// where one of them is unclear: it has its own error.
+    mutating func report(_ message: String, about paths: [String]) {
+        guard unclear.isDisjoint(with: paths) else { return }
+        for path in paths {
+            switch origins[path] {
+            case .file(let file, let line, let column)?:
+                report(message, at: SourcePosition(line: line, column: column), in: file)
+                return
+            case .commandLine?:
+                report(message, in: "command line")
+                return
+            case .builtIn?, nil: continue
+            }
+        }
+        assertionFailure("the defaults agree with each other")
+    }
+
+    private mutating func apply(
+        _ section: TOMLNode.Entry, to name: String, _ keys: [SchemaKey<Configuration>], from file: String
+    ) {
+        guard case .table(let entries) = section.node.value else {
+            let message = "\(name): got \(section.node.description); it is a table, which begins with [\(name)]"
+            report(message, at: section.keyPosition, in: file)
+            return
+        }
+        for entry in entries {
+            guard let key = keys.first(where: { $0.name == entry.key }) else {
+                let message = Self.unknownKey(entry.key, in: name, known: keys.map(\.name))
+                report(message, at: entry.keyPosition, in: file)
+                continue
+            }
+            var changed = configuration
+            decode(entry, by: key, in: name, defaults: Configuration(), into: &changed, from: file, as: name)
+            configuration = changed
+        }
+    }
+
+    private mutating func applyEndpoints(
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Endpoint>], from file: String
+    ) {
+        guard case .array(let elements) = section.node.value else {
+            let way =
+                if case .table = section.node.value { "there can be several" } else { "each is a table" }
+            report("endpoint: \(way), so write [[endpoint]] above its keys", at: section.keyPosition, in: file)
+            return
+        }
+        guard !elements.isEmpty else {
+            let message = "endpoint: the array is empty; leave it out for the default, or give an [[endpoint]]"
+            report(message, at: section.node.position, in: file)
+            return
+        }
+        // As every array, this one replaces the one before as a whole.
+        for path in origins.keys where path.hasPrefix("endpoint[") { origins[path] = nil }
+        unclear = unclear.filter { !$0.hasPrefix("endpoint[") }
+        configuration.endpoints = []
+        for (index, element) in elements.enumerated() {
+            guard case .table(let entries) = element.value else {
+                let message = "endpoint: got \(element.description); each is a table with a path"
+                report(message, at: element.position, in: file)
+                continue
+            }
+            let defaults = Configuration.Endpoint(path: "")
+            var endpoint = defaults
+            for entry in entries {
+                guard let key = keys.first(where: { $0.name == entry.key }) else {
+                    let message = Self.unknownKey(entry.key, in: "[endpoint]", known: keys.map(\.name))
+                    report(message, at: entry.keyPosition, in: file)
+                    continue
+                }
+                decode(
+                    entry, by: key, in: "endpoint", defaults: defaults, into: &endpoint, from: file,
+                    as: "endpoint[\(index)]")
+            }
+            if !entries.contains(where: { $0.key == "path" }) {
+                let message = "endpoint: it has no path; give one, such as path = \"/ws\""
+                report(message, at: element.position, in: file)
+            }
+            configuration.endpoints.append(endpoint)
+        }
+    }
+
+    private mutating func decode<Root>(
+        _ entry: TOMLNode.Entry, by key: SchemaKey<Root>, in section: String, defaults: Root, into root: inout Root,
+        from file: String, as prefix: String
+    ) {
+        let problems = key.decode(entry.node, key.described(section, defaults), &root)
+        for problem in problems {
+            report(problem.message, at: problem.position, in: file)
+        }
+        let position = entry.keyPosition
+        let path = "\(prefix).\(key.name)"
+        if problems.isEmpty { unclear.remove(path) } else { unclear.insert(path) }
+        origins[path] = .file(path: file, line: position.line, column: position.column)
+    }
+
+    private static func unknownKey(_ name: String, in section: String, known: [String]) -> String {
+        let unknown = "unknown key \(quoted(name)) in [\(section)]"
+        if let meant = Suggestion.nearest(to: name, among: known) {
+            return "\(unknown); did you mean \(quoted(meant))?"
+        }
+        let elsewhere = Schema.sections.filter { $0.keys.contains { $0.name == name } }.map { heading($0) }
+        guard elsewhere.isEmpty else {
+            return "\(unknown); it belongs in \(elsewhere.joined(separator: " or "))"
+        }
+        return "\(unknown); there is \(alternatives(known).replacing(" or ", with: " and "))"
+    }
+
+    private static func unknownTopLevel(_ entry: TOMLNode.Entry) -> String {
+        let isTable =
+            switch entry.node.value {
+            case .table: true
+            case .array(let elements): elements.first.map { if case .table = $0.value { true } else { false } } ?? false
+            default: false
+            }
+        let unknown = isTable ? "unknown table [\(entry.key)]" : "unknown key \(quoted(entry.key)) outside of the tables"
+        if !isTable {
+            let homes = Schema.sections.filter { $0.keys.contains { $0.name == entry.key } }.map { heading($0) }
+            if !homes.isEmpty { return "\(unknown); it belongs in \(homes.joined(separator: " or "))" }
+        }
+        if let meant = Suggestion.nearest(to: entry.key, among: Schema.sections.map(\.name)),
+            let section = Schema.sections.first(where: { $0.name == meant })
+        {
+            return "\(unknown); did you mean \(heading(section))?"
+        }
+        return "\(unknown); there are \(Schema.sections.map { heading($0) }.joined(separator: ", "))"
+    }
+
+    private static func heading(_ section: SchemaSection) -> String {
+        switch section {
+        case .table(let name, _): "[\(name)]"
+        case .endpoints: "[[endpoint]]"
+        }
+    }
+}

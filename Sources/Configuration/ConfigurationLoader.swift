@@ -1,0 +1,100 @@
+internal import Glibc
+
+/// Puts the configuration together: the defaults, then the file, then its drop-ins, then the command line.
+package struct ConfigurationLoader: Sendable {
+    /// The file that is read where none is named.
+    package static let defaultPath = "/etc/wsd/wsd.toml"
+
+    private let path: String
+    private let mayBeMissing: Bool
+    private let listen: [String]
+    private let controlPath: String?
+
+    /// - Parameters:
+    ///   - path: What `--config` says; that file must be there. Nil: the default path, which need not be.
+    ///   - defaultPath: Another default path, for tests.
+    ///   - listen: What each `--listen` says; together they replace `server.listen`.
+    ///   - controlPath: What `--control` says; it replaces `control.path`.
+    package init(
+        path: String? = nil, defaultPath: String = Self.defaultPath, listen: [String] = [], controlPath: String? = nil
+    ) {
+        self.path = path ?? defaultPath
+        mayBeMissing = path == nil
+        self.listen = listen
+        self.controlPath = controlPath
+    }
+
+    /// Reads all of it, from the start each time, and throws everything that is wrong at once.
+    package func load() throws(ConfigurationErrors) -> LoadedConfiguration {
+        var decoder = ConfigurationDecoder()
+        var files: [String] = []
+        read(path, unlessMissing: mayBeMissing, &files, &decoder)
+        let directory = path + ".d"
+        do throws(ConfigurationFile.Failure) {
+            for dropIn in try ConfigurationFile.dropIns(in: directory) {
+                read(dropIn, unlessMissing: false, &files, &decoder)
+            }
+        } catch {
+            decoder.reportUnreadable(directory, error.message)
+        }
+        return try finish(&decoder, files: files)
+    }
+
+    /// As `load`, with texts in place of the files.
+    func load(texts: [(file: String, text: String)]) throws(ConfigurationErrors) -> LoadedConfiguration {
+        var decoder = ConfigurationDecoder()
+        for (file, text) in texts { decoder.apply(Array(text.utf8), from: file) }
+        return try finish(&decoder, files: texts.map(\.file))
+    }
+
+    private func read(
+        _ file: String, unlessMissing: Bool, _ files: inout [String], _ decoder: inout ConfigurationDecoder
+    ) {
+        do throws(ConfigurationFile.Failure) {
+            let contents = try ConfigurationFile.contents(of: file)
+            files.append(file)
+            decoder.apply(contents, from: file)
+        } catch {
+            if unlessMissing, error.code == ENOENT || error.code == ENOTDIR { return }
+            decoder.reportUnreadable(file, error.message)
+        }
+    }
+
+    private func finish(
+        _ decoder: inout ConfigurationDecoder, files: [String]
+    ) throws(ConfigurationErrors) -> LoadedConfiguration {
+        override(&decoder)
+        decoder.checkAgreement()
+        let order = Dictionary(files.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        func place(_ error: ConfigurationError) -> (Int, Int, Int) {
+            (order[error.file] ?? files.count, error.line ?? 0, error.column ?? 0)
+        }
+        guard decoder.errors.isEmpty else {
+            throw ConfigurationErrors(errors: decoder.errors.sorted { place($0) < place($1) })
+        }
+        return LoadedConfiguration(
+            configuration: decoder.configuration, files: files, origins: decoder.origins)
+    }
+
+    private func override(_ decoder: inout ConfigurationDecoder) {
+        var addresses: [ListenAddress] = []
+        for text in listen {
+            do throws(InvalidValue) {
+                let address = try ListenAddress(parsing: text)
+                if addresses.contains(address) {
+                    decoder.report("--listen: \(quoted(text)) is there twice; leave one out", in: "command line")
+                }
+                addresses.append(address)
+            } catch {
+                decoder.report("--listen: \(error)", in: "command line")
+            }
+        }
+        if !addresses.isEmpty { decoder.override("server.listen", \.server.listen, with: addresses) }
+        guard let controlPath else { return }
+        do throws(InvalidValue) {
+            decoder.override("control.path", \.control.path, with: try SocketPath.parse(controlPath))
+        } catch {
+            decoder.report("--control: \(error)", in: "command line")
+        }
+    }
+}

@@ -1,0 +1,59 @@
+/// A configuration with what is known about where it comes from.
+package struct LoadedConfiguration: Sendable {
+    /// The effective values.
+    package let configuration: Configuration
+    /// The files that were read, in the order in which they were laid over each other.
+    package let files: [String]
+    private let origins: [String: ConfigurationOrigin]
+
+    init(configuration: Configuration, files: [String], origins: [String: ConfigurationOrigin]) {
+        self.configuration = configuration
+        self.files = files
+        self.origins = origins
+    }
+
+    /// Where the value of a key comes from; the key is named "server.listen", or "endpoint[0].path" in the array.
+    package func origin(of path: String) -> ConfigurationOrigin {
+        origins[path] ?? .builtIn
+    }
+
+    /// All effective values as TOML that can be read again, each with a comment that says where it comes from. A secret
+    /// that is set is only said to be.
+    package var printed: String {
+        Schema.sections.map { section in
+            switch section {
+            case .table(let name, let keys):
+                printed("[\(name)]", keys, section.keys, of: configuration, from: name)
+            case .endpoints(let keys):
+                configuration.endpoints.enumerated().map { index, endpoint in
+                    printed("[[endpoint]]", keys, section.keys, of: endpoint, from: "endpoint[\(index)]")
+                }.joined(separator: "\n")
+            }
+        }.joined(separator: "\n")
+    }
+
+    private func printed<Root>(
+        _ heading: String, _ keys: [SchemaKey<Root>], _ described: [ConfigurationKey], of root: Root, from prefix: String
+    ) -> String {
+        let lines = zip(keys, described).map { key, described in
+            let value = key.text(root)
+            // A value in its place would be taken for the secret when the text is read again; a comment is not.
+            let isHidden = described.isSecret && value != described.defaultText
+            let setting = isHidden ? "# \(key.name) is set, and secret" : "\(key.name) = \(value)"
+            return (setting, comment(on: "\(prefix).\(key.name)"))
+        }
+        // The comments stand below each other unless a long value pushes its own to the right.
+        let width = min(lines.map(\.0.count).max() ?? 0, 48)
+        return "\(heading)\n"
+            + lines.map { setting, comment in
+                setting + String(repeating: " ", count: max(0, width - setting.count)) + "  # \(comment)\n"
+            }.joined()
+    }
+
+    /// A path may hold anything but NUL, also a line's end, which would end the comment.
+    private func comment(on path: String) -> String {
+        let text = origin(of: path).description
+        let shown = quoted(text)
+        return shown.dropFirst().dropLast() == text ? text : shown
+    }
+}

@@ -1,0 +1,80 @@
+/// A web origin (RFC 6454): a scheme, a host and a port, in lower case and with the scheme's default port filled in.
+struct Origin: Sendable, Hashable {
+    let scheme: String
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    let host: String
+    /// Nil for a scheme without a default port where none is given, such as "chrome-extension".
+    let port: UInt16?
+
+    /// The origin that an `Origin` field or a pattern without wildcards names; nil where the text is none.
+    init?(_ text: some StringProtocol) {
+        let text = text.lowercased()
+        guard let separator = text.firstRange(of: "://") else { return nil }
+        let scheme = text[..<separator.lowerBound]
+        guard Self.isScheme(scheme), let authority = Authority(text[separator.upperBound...]) else { return nil }
+        self.scheme = String(scheme)
+        host = authority.host
+        port = authority.port ?? Self.defaultPorts[self.scheme]
+    }
+
+    static let defaultPorts: [String: UInt16] = ["http": 80, "https": 443, "ws": 80, "wss": 443]
+
+    /// A letter, then letters, digits, "+", "-" and "." (RFC 3986, 3.1), all lower case here.
+    private static func isScheme(_ text: Substring) -> Bool {
+        guard let first = text.utf8.first, UInt8(ascii: "a")...UInt8(ascii: "z") ~= first else { return false }
+        return text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            case UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."): true
+            default: false
+            }
+        }
+    }
+
+    /// A host and perhaps a port, as in the `Host` field.
+    struct Authority {
+        let host: String
+        let port: UInt16?
+
+        init?(_ text: Substring) {
+            let afterHost: Substring.Index
+            if text.hasPrefix("[") {
+                guard let bracket = text.firstIndex(of: "]"),
+                    case .v6(let bits)? = IPAddress(text[text.index(after: text.startIndex)..<bracket])
+                else { return nil }
+                // In its canonical form, so that "[::1]" and "[0:0::1]" are one host.
+                host = "[\(IPAddress.v6(bits))]"
+                afterHost = text.index(after: bracket)
+            } else {
+                afterHost = text.firstIndex(of: ":") ?? text.endIndex
+                host = text[..<afterHost].lowercased()
+                guard Self.isName(host) else { return nil }
+            }
+            switch text[afterHost...].first {
+            case nil: port = nil
+            case ":":
+                let digits = text[text.index(after: afterHost)...]
+                guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
+                    let number = UInt16(digits), number > 0
+                else { return nil }
+                port = number
+            default: return nil
+            }
+        }
+
+        /// Labels of letters, digits, "-" and "_", none of them empty; a browser sends other letters as "xn--…".
+        static func isName(_ text: some StringProtocol) -> Bool {
+            text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+                !label.isEmpty
+                    && label.utf8.allSatisfy { byte in
+                        switch byte {
+                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                            true
+                        default: false
+                        }
+                    }
+            }
+        }
+    }
+}

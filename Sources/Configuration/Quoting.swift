@@ -1,0 +1,26 @@
+/// A text as TOML writes it: in double quotes, with what would break a line or a terminal escaped.
+func quoted(_ text: some StringProtocol) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case "\n": result += "\\n"
+        case "\r": result += "\\r"
+        case "\t": result += "\\t"
+        // Control characters, and those that turn the direction of the text around them.
+        case _ where scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format:
+            let digits = String(scalar.value, radix: 16, uppercase: true)
+            result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
+}
+
+/// Alternatives as a sentence names them: "a", "b" or "c", each in quotes.
+func alternatives(_ texts: [String]) -> String {
+    let texts = texts.map { quoted($0) }
+    guard let last = texts.last, texts.count > 1 else { return texts.first ?? "" }
+    return texts.dropLast().joined(separator: ", ") + " or " + last
+}

@@ -1,0 +1,147 @@
+/// Every key of wsd.toml(5), once. Reading, printing, suggestions and the check of the manual all go by this table; the
+/// defaults are those of a fresh `Configuration`.
+enum Schema {
+    static let sections: [SchemaSection] = [
+        .table("server", server), .table("websocket", websocket), .table("queue", queue), .table("limits", limits),
+        .table("drain", drain), .endpoints(endpoint), .table("auth", auth), .table("control", control),
+        .table("api", api), .table("broker", broker), .table("log", log),
+    ]
+
+    private static let server: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "listen", \.server.listen, .array(of: .address, "addresses", atLeast: 1), .restart,
+            "where to listen, unless systemd passes a socket named \"wsd\""),
+        SchemaKey(
+            "workers", \.server.workers, .integer(0...1024), .restart, example: "4",
+            "worker threads; 0 is one per CPU that the process may use"),
+        SchemaKey(
+            "max_connections", \.server.maxConnections, .integer(1...10_000_000), .live,
+            "connections at the same time; one more gets 503 with Retry-After"),
+        SchemaKey(
+            "max_connections_per_ip", \.server.maxConnectionsPerIP, .integer(0...10_000_000), .live, example: "100",
+            "connections from one address at the same time; one more gets 429, 0 is no limit"),
+        SchemaKey(
+            "handshake_timeout", \.server.handshakeTimeout, .duration(.milliseconds(10) ... .seconds(3600)), .live,
+            "from accept to the end of the request's header"),
+        SchemaKey(
+            "max_header_size", \.server.maxHeaderByteCount, .byteCount(1024...1 << 20), .live,
+            "the largest request header, request line included"),
+        SchemaKey(
+            "allowed_origins", \.server.allowedOrigins, .array(of: .origin, "origins"), .live,
+            example: "[\"https://example.org\"]",
+            "the pages that may connect; none is those from the same host only"),
+        SchemaKey(
+            "trusted_proxies", \.server.trustedProxies, .array(of: .cidr, "ranges of addresses"), .live,
+            example: "[\"10.0.0.0/8\"]",
+            "the proxies whose X-Forwarded-For is believed"),
+    ]
+
+    private static let websocket: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "max_message_size", \.websocket.maxMessageByteCount, .byteCount(1...1 << 30), .live,
+            "the largest message from a client; beyond it the connection is closed with 1009"),
+        SchemaKey(
+            "compression", \.websocket.compression, .boolean, .live,
+            "permessage-deflate, where the client offers it"),
+        SchemaKey(
+            "ping_interval", \.websocket.pingInterval,
+            .duration(.milliseconds(10) ... .seconds(86_400), zero: "never"), .live,
+            "the silence after which a client is pinged"),
+        SchemaKey(
+            "pong_timeout", \.websocket.pongTimeout, .duration(.milliseconds(10) ... .seconds(3600)), .live,
+            "how long a pong may take before the connection is closed with 3008"),
+        SchemaKey(
+            "close_timeout", \.websocket.closeTimeout, .duration(.milliseconds(10) ... .seconds(3600)), .live,
+            "how long the closing handshake may take"),
+    ]
+
+    private static let queue: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "limit", \.queue.limitByteCount, .byteCount(4096...1 << 30), .live,
+            "the most that waits for one connection"),
+        SchemaKey(
+            "policy", \.queue.policy, .choice(), .live,
+            "what happens beyond the limit"),
+        SchemaKey(
+            "write_timeout", \.queue.writeTimeout, .duration(.milliseconds(10) ... .seconds(3600)), .live,
+            "how long a client may read nothing while something waits for it"),
+    ]
+
+    private static let limits: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "messages_per_second", \.limits.messagesPerSecond, .integer(0...1_000_000), .live, example: "100",
+            "messages that a client may send in a second, in the long run; 0 is no limit"),
+        SchemaKey(
+            "burst", \.limits.burst, .integer(0...1_000_000), .live, example: "200",
+            "messages that a client may send at once; 0 is as many as in a second"),
+        SchemaKey(
+            "channels", \.limits.channels, .integer(0...65_536), .live,
+            "channels that a client may be in at the same time; 0 is no limit"),
+    ]
+
+    private static let drain: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "period", \.drain.period, .duration(.zero ... .seconds(3600)), .live,
+            "the time over which the closes are spread when the daemon goes"),
+        SchemaKey(
+            "timeout", \.drain.timeout, .duration(.zero ... .seconds(3600)), .live,
+            "the time after which the daemon goes, whoever is left"),
+    ]
+
+    private static let endpoint: [SchemaKey<Configuration.Endpoint>] = [
+        SchemaKey(
+            "path", \.path, .endpointPath, .restart, required: true, example: "\"/ws\"",
+            "the path that clients connect to"),
+        SchemaKey(
+            "protocol", \.protocol, .choice(later: ["json"]), .restart,
+            "what the messages of its clients mean"),
+        SchemaKey(
+            "channel", \.channel, .channel, .restart,
+            "the channel that its clients are in"),
+    ]
+
+    private static let auth: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "mode", \.auth.mode, .choice(later: ["jwt"]), .restart,
+            "how a client shows who it is"),
+        SchemaKey(
+            "hmac_secret_file", \.auth.hmacSecretFile, .empty, .live,
+            "the file with the secret of HS256, HS384 and HS512"),
+        SchemaKey(
+            "public_key_files", \.auth.publicKeyFiles, .empty, .live,
+            "PEM files with the public keys of the other algorithms"),
+        SchemaKey(
+            "jwks", \.auth.jwks, .empty, .live,
+            "a file or an https URL with a JSON Web Key Set"),
+        SchemaKey("issuer", \.auth.issuer, .empty, .live, "the issuer that a token must have"),
+        SchemaKey("audience", \.auth.audience, .empty, .live, "the audience that a token must have"),
+        SchemaKey(
+            "leeway", \.auth.leeway, .duration(.zero ... .seconds(3600)), .live,
+            "how far the clocks may be apart"),
+        SchemaKey("cookie", \.auth.cookie, .empty, .live, "a cookie that may carry the token"),
+    ]
+
+    private static let control: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "path", \.control.path, .socketPath, .restart,
+            "the socket with full control, unless systemd passes one named \"control\""),
+        SchemaKey(
+            "status_path", \.control.statusPath, .socketPath, .restart,
+            "the socket that only reads, unless systemd passes one named \"status\""),
+    ]
+
+    private static let api: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "listen", \.api.listen, .array(of: .address, "addresses"), .restart,
+            "where the HTTP API listens, unless systemd passes a socket named \"api\"")
+    ]
+
+    private static let broker: [SchemaKey<Configuration>] = [
+        SchemaKey("type", \.broker.type, .choice(later: ["redis"]), .restart, "what carries messages between nodes"),
+        SchemaKey("url", \.broker.url, .empty, .restart, isSecret: true, "where the broker is"),
+    ]
+
+    private static let log: [SchemaKey<Configuration>] = [
+        SchemaKey("level", \.log.level, .choice(), .live, "the least important lines that are written")
+    ]
+}

@@ -1,0 +1,60 @@
+/// One key of a table: what it is called, which property it sets, and how it is written.
+struct SchemaKey<Root: Sendable>: Sendable {
+    let name: String
+    /// The key as the manual has it, given its table and a value with the defaults (nil where there is none).
+    let described: @Sendable (_ section: String, _ defaults: Root?) -> ConfigurationKey
+    /// Sets the property from TOML, or adds to the problems.
+    let decode:
+        @Sendable (TOMLNode, ConfigurationKey, inout Root) -> [(position: SourcePosition, message: String)]
+    /// The property as TOML.
+    let text: @Sendable (Root) -> String
+
+    /// - Parameters:
+    ///   - example: A value for error messages; the default where nil.
+    ///   - required: Whether the key has no default.
+    init<Value: Sendable>(
+        _ name: String, _ property: any WritableKeyPath<Root, Value> & Sendable, _ format: ValueFormat<Value>,
+        _ change: ConfigurationKey.Change, isSecret: Bool = false, required: Bool = false, example: String? = nil,
+        _ meaning: String
+    ) {
+        self.name = name
+        described = { section, defaults in
+            ConfigurationKey(
+                section: section, name: name, type: format.type, range: format.range,
+                defaultText: required ? nil : defaults.map { format.text($0[keyPath: property]) },
+                change: change, isSecret: isSecret, meaning: meaning)
+        }
+        decode = { node, key, root in
+            var decoding = ValueDecoding(key: key, example: example ?? key.defaultText ?? "")
+            if let value = format.decode(node, &decoding), decoding.problems.isEmpty {
+                root[keyPath: property] = value
+            }
+            return decoding.problems
+        }
+        text = { format.text($0[keyPath: property]) }
+    }
+}
+
+/// One table of the file.
+enum SchemaSection: Sendable {
+    /// `[name]`.
+    case table(String, [SchemaKey<Configuration>])
+    /// `[[endpoint]]`, the one array of tables.
+    case endpoints([SchemaKey<Configuration.Endpoint>])
+
+    /// The key of the table in the file.
+    var name: String {
+        switch self {
+        case .table(let name, _): name
+        case .endpoints: "endpoint"
+        }
+    }
+
+    /// What the manual has about its keys.
+    var keys: [ConfigurationKey] {
+        switch self {
+        case .table(_, let keys): keys.map { $0.described(name, Configuration()) }
+        case .endpoints(let keys): keys.map { $0.described(name, Configuration.Endpoint(path: "/ws")) }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+extension ValueFormat<Bool> {
+    /// true or false.
+    static let boolean = ValueFormat(
+        type: "boolean", expected: "true or false",
+        decode: { node, decoding in
+            guard case .boolean(let flag) = node.value else {
+                decoding.reportType(node, expected: "true or false, without quotes")
+                return nil
+            }
+            return flag
+        },
+        text: { String($0) })
+}
+
+extension ValueFormat<Int> {
+    /// An integer in a range.
+    static func integer(_ range: ClosedRange<Int>) -> ValueFormat {
+        let words = "\(range.lowerBound) to \(range.upperBound)"
+        let expected = "an integer from \(words)"
+        return ValueFormat(
+            type: "integer", expected: expected, range: words,
+            decode: { node, decoding in
+                guard case .integer(let number) = node.value else {
+                    decoding.reportType(node, expected: expected)
+                    return nil
+                }
+                guard range.contains(number) else {
+                    decoding.report("\(number) is out of range; give \(expected)", at: node)
+                    return nil
+                }
+                return number
+            },
+            text: { String($0) })
+    }
+
+    /// A number of bytes: "64KiB", or an integer.
+    static func byteCount(_ range: ClosedRange<Int>) -> ValueFormat {
+        let bounds = [range.lowerBound, range.upperBound].map { ByteCountText.text($0) }
+        let words = "\(bounds[0]) to \(bounds[1])"
+        return ValueFormat(
+            type: "size", expected: "a size", range: words,
+            decode: { node, decoding in
+                let byteCount: Int
+                let shown: String
+                switch node.value {
+                case .integer(let number):
+                    byteCount = number
+                    shown = String(number)
+                case .string(let written):
+                    do throws(InvalidValue) {
+                        byteCount = try ByteCountText.parse(written)
+                        shown = quoted(written)
+                    } catch {
+                        decoding.report(error, at: node)
+                        return nil
+                    }
+                default:
+                    decoding.reportType(node, expected: "a size in quotes, or a number of bytes")
+                    return nil
+                }
+                guard range.contains(byteCount) else {
+                    decoding.report("\(shown) is out of range; give a size from \(words)", at: node)
+                    return nil
+                }
+                return byteCount
+            },
+            text: { ByteCountText.text($0) })
+    }
+}
+
+extension ValueFormat<Duration> {
+    /// A duration in a range; `zero` says what "0s" means where the range does not hold it.
+    static func duration(_ range: ClosedRange<Duration>, zero: String? = nil) -> ValueFormat {
+        let bounds = [range.lowerBound, range.upperBound].map { quoted(DurationText.text($0)) }
+        let words = "\(bounds[0]) to \(bounds[1])" + (zero.map { ", or \"0s\" for \($0)" } ?? "")
+        return ValueFormat(
+            type: "duration", expected: "a duration", range: words,
+            decode: { node, decoding in
+                switch node.value {
+                case .string(let written):
+                    do throws(InvalidValue) {
+                        let duration = try DurationText.parse(written)
+                        if range.contains(duration) || (zero != nil && duration == .zero) { return duration }
+                        decoding.report("\(quoted(written)) is out of range; give a duration from \(words)", at: node)
+                    } catch {
+                        decoding.report(error, at: node)
+                    }
+                case .integer(let number) where number >= 0:
+                    decoding.report(
+                        "\(number) has no unit; for seconds write \"\(number)s\", for milliseconds \"\(number)ms\"",
+                        at: node)
+                case .float(let number) where number >= 0 && number.isFinite:
+                    decoding.report("\(number) has no unit; for seconds write \"\(number)s\"", at: node)
+                default:
+                    decoding.reportType(node, expected: "a duration in quotes")
+                }
+                return nil
+            },
+            text: { quoted(DurationText.text($0)) })
+    }
+}
+
+extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
+    /// One of the names of an enumeration. `later` names what is described already and not yet there.
+    static func choice(later: [String] = []) -> ValueFormat {
+        let names = Value.allCases.map(\.rawValue)
+        return .string(
+            "string", expected: alternatives(names), range: alternatives(names),
+            parse: { written throws(InvalidValue) in
+                if let value = Value(rawValue: written) { return value }
+                guard !later.contains(written) else {
+                    throw InvalidValue("\(quoted(written)) is not in this version yet; it has \(alternatives(names))")
+                }
+                guard let meant = Suggestion.nearest(to: written, among: names) else {
+                    throw InvalidValue("\(quoted(written)) is unknown; give \(alternatives(names))")
+                }
+                throw InvalidValue(
+                    "\(quoted(written)) is unknown; did you mean \(quoted(meant))? There is \(alternatives(names))")
+            },
+            text: { $0.rawValue })
+    }
+}
+
+extension ValueFormat<ListenAddress> {
+    static let address = string(
+        "address", expected: "an address and a port in quotes",
+        parse: { written throws(InvalidValue) in try ListenAddress(parsing: written) },
+        text: \.description)
+}
+
+extension ValueFormat<OriginPattern> {
+    static let origin = string(
+        "origin", expected: "an origin in quotes",
+        parse: { written throws(InvalidValue) in try OriginPattern(parsing: written) },
+        text: \.description)
+}
+
+extension ValueFormat<CIDR> {
+    static let cidr = string(
+        "range of addresses", expected: "a range of addresses in quotes",
+        parse: { written throws(InvalidValue) in try CIDR(parsing: written) },
+        text: \.description)
+}
+
+extension ValueFormat<String> {
+    /// The name of a channel.
+    static let channel = string(
+        "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters",
+        parse: { written throws(InvalidValue) in try ChannelName.parse(written) }, text: { $0 })
+
+    /// The path of an endpoint.
+    static let endpointPath = string(
+        "string", expected: "a path in quotes", range: "begins with \"/\"",
+        parse: { written throws(InvalidValue) in try EndpointPath.parse(written) }, text: { $0 })
+
+    /// The path of a Unix socket, or nothing.
+    static let socketPath = string(
+        "path", expected: "an absolute path in quotes", range: "absolute, at most \(SocketPath.maxByteCount) bytes",
+        parse: { written throws(InvalidValue) in try SocketPath.parse(written) }, text: { $0 })
+
+    /// What a later version has a use for, and this one none: obeying half of it would be worse than refusing it.
+    static let empty = string(
+        "string", expected: "\"\"", range: "empty in this version",
+        parse: { written throws(InvalidValue) in
+            guard written.isEmpty else {
+                throw InvalidValue("this version has no use for it yet; leave it out, or empty")
+            }
+            return written
+        },
+        text: { $0 })
+}
+
+extension ValueFormat<[String]> {
+    /// As `ValueFormat<String>.empty`.
+    static let empty = ValueFormat(
+        type: "an array of strings", expected: "[]", range: "empty in this version",
+        decode: { node, decoding in
+            guard case .array(let elements) = node.value else {
+                decoding.reportType(node, expected: "an array")
+                return nil
+            }
+            guard elements.isEmpty else {
+                decoding.report("this version has no use for it yet; leave it out, or empty", at: node)
+                return nil
+            }
+            return []
+        },
+        text: { _ in "[]" })
+}

@@ -1,0 +1,19 @@
+/// A message that an administrator sends to many.
+package struct BroadcastMessage: Sendable, Hashable {
+    /// What it says; UTF-8 unless it is binary.
+    package let payload: [UInt8]
+    /// Whether it goes out as a binary message rather than as text.
+    package let isBinary: Bool
+
+    /// A text message.
+    package init(text: String) {
+        payload = Array(text.utf8)
+        isBinary = false
+    }
+
+    /// A binary message.
+    package init(data: [UInt8]) {
+        payload = data
+        isBinary = true
+    }
+}

@@ -1,0 +1,74 @@
+/// One connection, as an administrator sees it.
+package struct ConnectionInfo: Codable, Sendable, Hashable {
+    /// Whether a connection still carries messages.
+    package enum State: String, Codable, Sendable {
+        /// It carries messages.
+        case open
+        /// The closing handshake is under way.
+        case closing
+    }
+
+    /// Names the connection as long as this daemon lives; opaque, such as `0.17.52311`.
+    package var id: String
+    /// The peer's IP address, after trusted proxies.
+    package var address: String
+    /// The peer's TCP port.
+    package var port: Int
+    /// The endpoint's path, such as `/ws`.
+    package var endpoint: String
+    /// The endpoint's protocol, such as `relay`.
+    package var `protocol`: String
+    /// The channels it is subscribed to.
+    package var channels: [String]
+    /// Whom it authenticated as.
+    package var user: String?
+    /// What the client calls itself. Whatever the client sent: never show it without escaping.
+    package var userAgent: String?
+    /// When the opening handshake was done: RFC 3339, UTC, milliseconds.
+    package var connectedSince: String
+    /// Seconds since the last frame came from the peer.
+    package var idleSeconds: Double
+    /// Messages the peer sent.
+    package var messagesIn: Int
+    /// Messages sent to the peer.
+    package var messagesOut: Int
+    /// Bytes the peer sent.
+    package var bytesIn: Int
+    /// Bytes sent to the peer.
+    package var bytesOut: Int
+    /// Bytes that wait for the peer to read.
+    package var queuedBytes: Int
+    /// Messages that wait for the peer to read.
+    package var queuedMessages: Int?
+    /// Messages it never got, because it reads too slowly.
+    package var droppedMessages: Int
+    /// Whether it still carries messages.
+    package var state: State
+
+    /// A connection as it is at one moment.
+    package init(
+        id: String, address: String, port: Int, endpoint: String, protocol: String, channels: [String],
+        user: String? = nil, userAgent: String? = nil, connectedSince: String, idleSeconds: Double,
+        messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int, queuedMessages: Int? = nil,
+        droppedMessages: Int, state: State
+    ) {
+        self.id = id
+        self.address = address
+        self.port = port
+        self.endpoint = endpoint
+        self.protocol = `protocol`
+        self.channels = channels
+        self.user = user
+        self.userAgent = userAgent
+        self.connectedSince = connectedSince
+        self.idleSeconds = idleSeconds
+        self.messagesIn = messagesIn
+        self.messagesOut = messagesOut
+        self.bytesIn = bytesIn
+        self.bytesOut = bytesOut
+        self.queuedBytes = queuedBytes
+        self.queuedMessages = queuedMessages
+        self.droppedMessages = droppedMessages
+        self.state = state
+    }
+}

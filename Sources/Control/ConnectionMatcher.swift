@@ -1,0 +1,53 @@
+/// A filter made ready to be held against many connections: checked, the network parsed, the ids in a set.
+package struct ConnectionMatcher: Sendable {
+    private let ids: Set<String>?
+    /// The network that the address must be in; nil for any. The same holds for what follows.
+    package let network: AddressPrefix?
+    package let endpoint: String?
+    package let channel: String?
+    package let user: String?
+
+    /// Checks a filter.
+    ///
+    /// - Throws: ``ControlError/invalidFilter(field:value:reason:)`` for what isn't an address or a network, and for
+    ///   `all` together with something narrower, where one of the two must be a mistake.
+    package init(_ filter: ConnectionFilter) throws(ControlError) {
+        if filter.all && filter.hasCriteria {
+            throw .invalidFilter(field: "all", value: "true", reason: "asks for all and for some at once")
+        }
+        if let ip = filter.ip {
+            guard let prefix = AddressPrefix(ip) else {
+                throw .invalidFilter(field: "ip", value: ip, reason: "neither an IP address nor a network such as 10.0.0.0/8")
+            }
+            network = prefix
+        } else {
+            network = nil
+        }
+        ids = filter.ids.map { Set($0) }
+        endpoint = filter.endpoint
+        channel = filter.channel
+        user = filter.user
+    }
+
+    /// The ids asked for: with them, a hub looks up each instead of walking over all connections.
+    package var selectedIDs: Set<String>? { ids }
+
+    /// Whether a connection is meant. Cheapest first: the address, which has to be parsed, comes last.
+    package func matches(
+        id: String, address: String, endpoint: String, channels: some Sequence<String>, user: String?
+    ) -> Bool {
+        if let ids, !ids.contains(id) { return false }
+        if let wanted = self.endpoint, wanted != endpoint { return false }
+        if let wanted = self.user, wanted != user { return false }
+        if let channel, !channels.contains(channel) { return false }
+        if let network, !network.contains(address) { return false }
+        return true
+    }
+
+    /// Whether a connection is meant.
+    package func matches(_ connection: ConnectionInfo) -> Bool {
+        matches(
+            id: connection.id, address: connection.address, endpoint: connection.endpoint,
+            channels: connection.channels, user: connection.user)
+    }
+}

@@ -1,0 +1,38 @@
+package import Varlink
+
+/// What the control sockets can ask of the hub. The daemon implements it on its engine; what comes in is checked
+/// already, as far as it can be without the hub.
+///
+/// Methods may be called from many tasks at once. None may wait for a client to read.
+package protocol ControlBackend: Sendable {
+    /// The hub at this moment.
+    func status() async -> HubStatus
+
+    /// Connections that `matcher` selects, in an order that stays while they live, at most `limit` of them (at least 1),
+    /// beginning after the page that ended with `cursor`; nil begins.
+    ///
+    /// - Throws: ``ControlError/invalidParameter(_:)`` with `after` for a cursor that this hub never gave out.
+    func connections(
+        matching matcher: ConnectionMatcher, after cursor: String?, limit: Int
+    ) async throws(ControlError) -> ConnectionPage
+
+    /// One connection, or nil when it is gone or never was.
+    func connection(id: String) async -> ConnectionInfo?
+
+    /// Closes the connections that `matcher` selects and says how many those were. Doesn't wait for their closing
+    /// handshakes; those that are closing already don't count.
+    func kick(
+        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
+    ) async throws(ControlError) -> Int
+
+    /// Sends a message to everyone in `channel`, or to everyone when it is nil, and says to how many.
+    ///
+    /// - Throws: ``ControlError/messageTooLarge(byteCount:limit:)``.
+    func broadcast(
+        _ message: BroadcastMessage, channel: String?, by caller: PeerCredentials
+    ) async throws(ControlError) -> Int
+
+    /// Begins to drain, as SIGTERM does: no new connections, the others closed over the configured period, then the
+    /// daemon ends. Returns at once; a drain that is under way goes on as it was.
+    func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress
+}

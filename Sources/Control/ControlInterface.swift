@@ -1,0 +1,251 @@
+/// `io.wsd.Control` and `io.wsd.Status`: their names, and the text that describes them to any Varlink client.
+///
+/// Status is the part of Control that only looks. What both have is written once, in ``looking``.
+package enum ControlInterface {
+    /// Everything: served on the control socket only.
+    package static let control = "io.wsd.Control"
+    /// Looking only: served on both sockets.
+    package static let status = "io.wsd.Status"
+
+    /// The description of `io.wsd.Control`.
+    package static let controlDescription = """
+        # Look into a running wsd, send messages to its clients, close their connections.
+        #
+        # Who can open the socket may do all of this.
+        interface \(control)
+
+        \(looking)
+
+        \(acting)
+
+        """
+
+    /// The description of `io.wsd.Status`.
+    package static let statusDescription = """
+        # Look into a running wsd, without being able to change anything.
+        #
+        # The same as io.wsd.Control as far as it goes.
+        interface \(status)
+
+        \(looking)
+
+        """
+
+    /// What both interfaces have. No parentheses in comments inside a method: the scanner of PyPI's varlink takes them
+    /// for the end of its parameters.
+    private static let looking = """
+        # Whether the hub takes connections: draining when it is sending those it has away.
+        type HubState (running, draining)
+
+        # How far a drain is.
+        type DrainProgress (
+            # When it began: RFC 3339, UTC, milliseconds.
+            startedAt: string,
+            # Connections there were when it began.
+            connectionsAtStart: int,
+            # Connections still there.
+            connectionsLeft: int,
+            # Seconds until those still there are cut off.
+            secondsLeft: float
+        )
+
+        # The hub as a whole at one moment. Counters are since the daemon started.
+        type HubStatus (
+            # The daemon's version.
+            version: string,
+            # The daemon's process id.
+            pid: int,
+            # Whether the hub takes connections.
+            state: HubState,
+            # When the daemon was ready: RFC 3339, UTC, milliseconds.
+            startedAt: string,
+            # Seconds since then.
+            uptimeSeconds: float,
+            # Connections open or closing now.
+            connections: int,
+            # The most connections the hub takes.
+            maxConnections: int,
+            # Connections of each worker.
+            connectionsPerWorker: []int,
+            # Connections whose opening handshake succeeded.
+            accepted: int,
+            # Connections refused before or in their opening handshake, by reason.
+            refused: [string]int,
+            # Connections closed after it, by reason.
+            closed: [string]int,
+            # Messages that came from clients.
+            messagesIn: int,
+            # Messages sent to clients, each counted once per receiver.
+            messagesOut: int,
+            # Bytes that came from clients.
+            bytesIn: int,
+            # Bytes sent to clients.
+            bytesOut: int,
+            # Bytes that wait for slow clients to read.
+            queuedBytes: int,
+            # Connections that have something waiting now.
+            slowConsumers: int,
+            # Where the hub listens, such as [::]:8080.
+            listeners: []string,
+            # The configuration files in force, in the order they were read; empty on built-in defaults.
+            configurationFiles: []string,
+            # How far the drain is, while there is one.
+            drain: ?DrainProgress
+        )
+
+        # Whether a connection still carries messages: closing while the closing handshake is under way.
+        type ConnectionState (open, closing)
+
+        # One connection at one moment.
+        type Connection (
+            # Names the connection as long as this daemon lives; opaque.
+            id: string,
+            # The peer's IP address, after trusted proxies.
+            address: string,
+            # The peer's TCP port.
+            port: int,
+            # The endpoint's path, such as /ws.
+            endpoint: string,
+            # The endpoint's protocol, such as relay.
+            protocol: string,
+            # The channels it is subscribed to.
+            channels: []string,
+            # Whom it authenticated as.
+            user: ?string,
+            # What the client calls itself. Whatever the client sent: never show it without escaping.
+            userAgent: ?string,
+            # When the opening handshake was done: RFC 3339, UTC, milliseconds.
+            connectedSince: string,
+            # Seconds since the last frame came from the peer.
+            idleSeconds: float,
+            # Messages the peer sent.
+            messagesIn: int,
+            # Messages sent to the peer.
+            messagesOut: int,
+            # Bytes the peer sent.
+            bytesIn: int,
+            # Bytes sent to the peer.
+            bytesOut: int,
+            # Bytes that wait for the peer to read.
+            queuedBytes: int,
+            # Messages that wait for the peer to read.
+            queuedMessages: ?int,
+            # Messages it never got, because it reads too slowly.
+            droppedMessages: int,
+            # Whether it still carries messages.
+            state: ConnectionState
+        )
+
+        # Which connections are meant. Everything given must hold; what is absent doesn't matter.
+        type ConnectionFilter (
+            # One of these.
+            ids: ?[]string,
+            # From this address or this network, such as 192.0.2.7 or 2001:db8::/32.
+            ip: ?string,
+            # On the endpoint of this path.
+            endpoint: ?string,
+            # Subscribed to this channel.
+            channel: ?string,
+            # Authenticated as this user.
+            user: ?string,
+            # Every connection. Excludes the others.
+            all: ?bool
+        )
+
+        # The hub at this moment.
+        method GetStatus() -> (status: HubStatus)
+
+        # The connections that a filter selects, or all of them.
+        #
+        # Called with more, it answers in pages of at most 256 until the list is at its end. Called without, it answers
+        # once, and next says where to go on if there are others.
+        method List(
+            # Which connections; absent means all.
+            filter: ?ConnectionFilter,
+            # Go on from here: what next said.
+            after: ?string,
+            # The most connections to list: 1 to 1000 and 1000 if absent, but with more any number, and no limit if
+            # absent.
+            limit: ?int
+        ) -> (
+            # The connections, each at most once in a listing.
+            connections: []Connection,
+            # Where the list goes on; absent at its end.
+            next: ?string
+        )
+
+        # One connection.
+        method Show(
+            # The connection's id, as List gives it.
+            id: string
+        ) -> (connection: Connection)
+
+        # No connection has this id: it never existed, or is gone.
+        error NoSuchConnection (id: string)
+
+        # Part of a filter can't be understood.
+        error InvalidFilter (
+            # The part of the filter.
+            field: string,
+            # What it was.
+            value: string,
+            # What is wrong with it.
+            reason: string
+        )
+        """
+
+    /// What `io.wsd.Control` has besides.
+    private static let acting = """
+        # Close connections. Says how many, and doesn't wait for their closing handshakes.
+        method Kick(
+            # Which connections. Something must be given; for every connection that is all.
+            filter: ConnectionFilter,
+            # The close code: 1000, 1001, 1008, 1011, 1012, 1013 or 3000 to 4999; absent means 1008.
+            code: ?int,
+            # Why, for a person: at most 123 bytes; absent means a general text.
+            reason: ?string
+        ) -> (
+            # How many connections are being closed.
+            connections: int
+        )
+
+        # Send a message to many. Says to how many connections it goes, and doesn't wait for them to read.
+        method Broadcast(
+            # A text message. Either this or data is given.
+            message: ?string,
+            # A binary message, in Base64.
+            data: ?string,
+            # To everyone in this channel; absent means to everyone.
+            channel: ?string
+        ) -> (
+            # How many connections it goes to.
+            recipients: int
+        )
+
+        # End the daemon gracefully, as SIGTERM does: take no new connections, close the others over the configured
+        # period, then exit. Returns at once. A drain that is under way goes on as it was.
+        method Drain() -> (drain: DrainProgress)
+
+        # A kick that doesn't say which connections.
+        error NothingSelected ()
+
+        # A close code that may not be sent.
+        error InvalidCloseCode (code: int)
+
+        # A close reason that doesn't fit into a close frame.
+        error ReasonTooLong (
+            # Bytes that it has.
+            bytes: int,
+            # Bytes that it may have.
+            limit: int
+        )
+
+        # A message that is longer than the hub lets messages be.
+        error MessageTooLarge (
+            # Bytes that it has.
+            bytes: int,
+            # Bytes that it may have.
+            limit: int
+        )
+        """
+}

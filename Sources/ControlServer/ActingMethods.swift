@@ -1,0 +1,74 @@
+import Control
+import FoundationEssentials
+import Logging
+import Varlink
+import VarlinkServer
+
+/// The methods of `io.wsd.Control` that change something. Each call that gets as far as the hub leaves a line in the log
+/// that says who did what, and what came of it.
+struct ActingMethods: Sendable {
+    let backend: any ControlBackend
+    let logger: Logger
+
+    /// Carries out a call of `interface`; nil when the method isn't one of these.
+    func respond(
+        to request: VarlinkRequest, of interface: String
+    ) async throws -> (any Encodable & Sendable)? {
+        do {
+            switch request.member {
+            case Kick.name: return try await kick(request)
+            case Broadcast.name: return try await broadcast(request)
+            case Drain.name: return try await drain(request)
+            default: return nil
+            }
+        } catch let error as ControlError {
+            throw error.varlinkError(interface: interface)
+        }
+    }
+
+    private func kick(_ request: VarlinkRequest) async throws -> Kick.Reply {
+        let parameters = try request.parameters(as: Kick.Parameters.self)
+        guard parameters.filter.all || parameters.filter.hasCriteria else { throw ControlError.nothingSelected }
+        let matcher = try ConnectionMatcher(parameters.filter)
+        let reason = try CloseReason(
+            code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
+        let count = try await backend.kick(matcher, reason: reason, by: request.peer)
+        var metadata = request.peer.metadata
+        metadata["closeCode"] = "\(reason.code)"
+        metadata["closeReason"] = "\(reason.text)"
+        metadata["filter"] = "\(parameters.filter.summary)"
+        metadata["connections"] = "\(count)"
+        logger.notice("kicked \(count) connections", metadata: metadata)
+        return Kick.Reply(connections: count)
+    }
+
+    private func broadcast(_ request: VarlinkRequest) async throws -> Broadcast.Reply {
+        let parameters = try request.parameters(as: Broadcast.Parameters.self)
+        let message: BroadcastMessage
+        switch (parameters.message, parameters.data) {
+        case (let text?, nil):
+            message = BroadcastMessage(text: text)
+        case (nil, let base64?):
+            guard let data = Data(base64Encoded: base64) else { throw ControlError.invalidParameter("data") }
+            message = BroadcastMessage(data: Array(data))
+        case (nil, nil): throw ControlError.invalidParameter("message")
+        case (_?, _?): throw ControlError.invalidParameter("data")
+        }
+        let count = try await backend.broadcast(message, channel: parameters.channel, by: request.peer)
+        var metadata = request.peer.metadata
+        metadata["channel"] = parameters.channel.map { "\($0)" }
+        metadata["bytes"] = "\(message.payload.count)"
+        metadata["connections"] = "\(count)"
+        logger.notice("broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
+        return Broadcast.Reply(recipients: count)
+    }
+
+    private func drain(_ request: VarlinkRequest) async throws -> Drain.Reply {
+        _ = try request.parameters(as: NoParameters.self)
+        let drain = try await backend.drain(by: request.peer)
+        var metadata = request.peer.metadata
+        metadata["connections"] = "\(drain.connectionsLeft)"
+        logger.notice("drain asked for", metadata: metadata)
+        return Drain.Reply(drain: drain)
+    }
+}

@@ -1,0 +1,117 @@
+/// What waits for one connection whose socket takes no more: references into shared segments, never copies.
+///
+/// Only the owning worker's thread touches it.
+final class Backlog {
+    struct Piece {
+        let segment: Segment
+        var start: Int
+        var end: Int
+
+        var count: Int { end - start }
+    }
+
+    private(set) var pieces: [Piece] = []
+    private var head = 0
+    private(set) var byteCount = 0
+    /// The tick at which the socket last took something.
+    var progressAt: UInt32
+
+    init(now: UInt32) { progressAt = now }
+
+    var isEmpty: Bool { head == pieces.count }
+    var waiting: ArraySlice<Piece> { pieces[head...] }
+    /// Frames not yet sent to their end.
+    var frameCount: Int { waiting.reduce(0) { $0 + $1.segment.frameCount(from: $1.start, to: $1.end) } }
+
+    func append(_ piece: Piece) {
+        guard piece.count > 0 else { return }
+        pieces.append(piece)
+        byteCount += piece.count
+    }
+
+    /// The socket took `count` bytes from the front.
+    func consume(_ count: Int) {
+        var rest = count
+        byteCount -= count
+        while rest > 0 {
+            let size = pieces[head].count
+            if size > rest {
+                pieces[head].start += rest
+                break
+            }
+            rest -= size
+            dropFirstPiece()
+        }
+    }
+
+    private func dropFirstPiece() {
+        head += 1
+        if head == pieces.count {
+            pieces.removeAll()
+            head = 0
+        } else if head >= 64, head * 2 >= pieces.count {
+            pieces.removeFirst(head)
+            head = 0
+        }
+    }
+
+    /// Whether the first frame is partly sent, so that it has to be finished before anything else.
+    private var isTorn: Bool {
+        guard let first = waiting.first else { return false }
+        return first.start > 0 && first.segment.frameEnd(containing: first.start - 1) != first.start
+    }
+
+    /// Drops whole frames from the front, except one that is partly sent, until `limit` holds. Returns how many.
+    func dropOldest(limit: Int) -> Int {
+        guard byteCount > limit, !waiting.isEmpty else { return 0 }
+        var torn: Piece?
+        if isTorn {
+            var first = pieces[head]
+            let end = first.segment.frameEnd(containing: first.start)
+            torn = Piece(segment: first.segment, start: first.start, end: min(end, first.end))
+            first.start = min(end, first.end)
+            pieces[head] = first
+        }
+        var size = byteCount
+        var dropped = 0
+        while size > limit, head < pieces.count {
+            let piece = pieces[head]
+            if piece.count == 0 {
+                head += 1
+                continue
+            }
+            let end = piece.segment.frameEnd(containing: piece.start)
+            size -= min(end, piece.end) - piece.start
+            pieces[head].start = min(end, piece.end)
+            dropped += 1
+        }
+        pieces.removeFirst(head)
+        head = 0
+        pieces.removeAll { $0.count == 0 }
+        if let torn { pieces.insert(torn, at: 0) }
+        byteCount = pieces.reduce(0) { $0 + $1.count }
+        return dropped
+    }
+
+    /// Drops whole frames from the back, except one that is partly sent, until `limit` holds. Returns how many.
+    func dropNewest(limit: Int) -> Int {
+        var dropped = 0
+        while byteCount > limit, let last = pieces.last, head < pieces.count {
+            let start = max(last.segment.frameStart(before: last.end), last.start)
+            let isFirst = head == pieces.count - 1 && start == last.start
+            if isFirst && isTorn { break }
+            byteCount -= last.end - start
+            dropped += 1
+            pieces[pieces.count - 1].end = start
+            if start == last.start { pieces.removeLast() }
+        }
+        if head == pieces.count {
+            pieces.removeAll()
+            head = 0
+        }
+        return dropped
+    }
+
+    /// Drops everything but the rest of a frame that is partly sent. Returns how many frames.
+    func dropAll() -> Int { dropNewest(limit: 0) }
+}

@@ -1,0 +1,53 @@
+/// The channels one worker has to do with, by name and by a dense index that connection records hold.
+struct ChannelTable {
+    private var byName: [String: UInt32] = [:]
+    private var channels: ContiguousArray<Channel?> = []
+    private var free: [UInt32] = []
+    private let workerCount: Int
+
+    init(workerCount: Int) { self.workerCount = workerCount }
+
+    /// The channel at an index that a subscribed connection's record holds.
+    @inline(__always)
+    subscript(index: UInt32) -> Channel { channels[Int(index)]! }
+
+    func index(of name: String) -> UInt32? { byName[name] }
+
+    /// The channel at an index that may be stale.
+    func find(_ index: UInt32) -> Channel? { Int(index) < channels.count ? channels[Int(index)] : nil }
+
+    var count: Int { byName.count }
+
+    /// The channel of that name, made where this worker doesn't know it yet.
+    mutating func intern(_ name: String) -> UInt32 {
+        if let known = byName[name] { return known }
+        let channel = Channel(name: name, home: Self.home(of: name, workerCount: workerCount))
+        let index: UInt32
+        if let reused = free.popLast() {
+            index = reused
+            channels[Int(index)] = channel
+        } else {
+            index = UInt32(channels.count)
+            channels.append(channel)
+        }
+        byName[name] = index
+        return index
+    }
+
+    /// Forgets a channel that nobody here subscribes to or asks for.
+    mutating func removeIfUnused(_ index: UInt32) {
+        guard let channel = channels[Int(index)], channel.subscribers.isEmpty, channel.interested == 0,
+            channel.batch.isEmpty
+        else { return }
+        byName[channel.name] = nil
+        channels[Int(index)] = nil
+        free.append(index)
+    }
+
+    /// FNV-1a: every worker, and the next process too, finds the same home.
+    static func home(of name: String, workerCount: Int) -> Int {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return Int(hash % UInt64(workerCount))
+    }
+}

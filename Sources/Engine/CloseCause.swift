@@ -1,0 +1,49 @@
+/// Why a connection ended: the label in metrics and `wsctl`, and the word in the log.
+package enum CloseCause: UInt8, CaseIterable, Sendable {
+    /// Not ending.
+    case none
+    /// The peer sent a close frame.
+    case peerClosed
+    /// The peer closed its end of the connection without a close frame.
+    case peerGone
+    /// The peer's host reset the connection.
+    case reset
+    case protocolError
+    case invalidData
+    case messageTooBig
+    case slowConsumer
+    case writeTimeout
+    case pongTimeout
+    case rateLimited
+    case kicked
+    case draining
+    case internalError
+
+    /// The label, fixed for good: metrics and scripts know it.
+    package var label: String {
+        switch self {
+        case .none: "open"
+        case .peerClosed: "peer_closed"
+        case .peerGone: "peer_gone"
+        case .reset: "reset"
+        case .protocolError: "protocol_error"
+        case .invalidData: "invalid_data"
+        case .messageTooBig: "message_too_big"
+        case .slowConsumer: "slow_consumer"
+        case .writeTimeout: "write_timeout"
+        case .pongTimeout: "pong_timeout"
+        case .rateLimited: "rate_limited"
+        case .kicked: "kicked"
+        case .draining: "draining"
+        case .internalError: "internal_error"
+        }
+    }
+
+    /// Whether an operator wants to hear of it in the log at its usual level.
+    package var isNoteworthy: Bool {
+        switch self {
+        case .none, .peerClosed, .peerGone, .reset, .draining: false
+        default: true
+        }
+    }
+}

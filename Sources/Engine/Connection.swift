@@ -1,0 +1,101 @@
+import WebSocket
+
+/// What a worker knows of one connection: a trivial record in its slab. Only the owning worker's thread touches it.
+///
+/// What an idle connection doesn't need hangs off the pointers, which are nil then.
+struct Connection {
+    /// Where a connection stands in its life. Each phase leads only to later ones.
+    enum Phase: UInt8 {
+        /// The slot holds no connection.
+        case free
+        /// Waiting for the whole request head.
+        case handshake
+        /// The WebSocket is open both ways.
+        case open
+        /// The peer closed while messages of its own are still on their way through another worker; its close frame
+        /// is answered when they have come back.
+        case fenced
+        /// Our close frame is queued or sent; the peer's is awaited and its messages are dropped.
+        case closing
+        /// Nothing follows what is queued: once it is sent, our side is shut down.
+        case finishing
+        /// Our side is shut down; input is dropped until the peer shuts down its own.
+        case lingering
+        /// Closed in this turn; the slot is freed at the turn's end.
+        case dead
+    }
+
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+        /// In the turn's list of connections to flush.
+        static let dirty = Flags(rawValue: 1 << 0)
+        /// epoll reports when the socket takes more.
+        static let awaitsWritable = Flags(rawValue: 1 << 1)
+        /// A ping is out and nothing has come since.
+        static let pinged = Flags(rawValue: 1 << 2)
+        /// Has published to a channel whose home is another worker.
+        static let publishedAbroad = Flags(rawValue: 1 << 3)
+        /// The peer has shut down its side.
+        static let peerShut = Flags(rawValue: 1 << 4)
+        /// Counted among the open WebSockets (admission).
+        static let admitted = Flags(rawValue: 1 << 5)
+        /// A peer that does not take what was sent to it is reset instead of waited for.
+        static let resetOnClose = Flags(rawValue: 1 << 6)
+    }
+
+    var descriptor: Int32
+    /// Counts the connections this slot has held; 31 bits.
+    var generation: UInt32
+    var phase: Phase
+    var flags: Flags
+    var cause: CloseCause
+    /// The code of the close frame that began the end; 1006 where there was none.
+    var closeCode: UInt16
+    var endpoint: UInt16
+    var port: UInt16
+    /// The client's address: the socket peer's, or what a trusted proxy says.
+    var address: IPAddress
+
+    /// Bytes of an incomplete request head.
+    var head: UnsafeMutablePointer<HeadBuffer>?
+    /// The frame reader while it is within a frame or message.
+    var reader: UnsafeMutablePointer<FrameReader>?
+    /// What the socket did not take.
+    var backlog: Unmanaged<Backlog>?
+    /// First and last of this turn's pieces in `Turn`; `noPiece` for none. The slab links free slots through the first.
+    var firstPiece: UInt32
+    var lastPiece: UInt32
+
+    /// The channel and the place in its subscriber list; `noChannel` for none.
+    var channel: UInt32
+    var channelPosition: UInt32
+    /// Index into the worker's user agents; 0 for none.
+    var userAgent: UInt32
+
+    /// Ticks of the worker's clock.
+    var lastReceived: UInt32
+    /// Milliseconds since 1970.
+    var connectedAt: Int64
+
+    var messagesIn: UInt64
+    var messagesOut: UInt64
+    var bytesIn: UInt64
+    var bytesOut: UInt64
+    /// Messages that the queue policy dropped.
+    var dropped: UInt32
+    /// What is left of `limits.messages_per_second`, in messages, and the tick it was counted at.
+    var tokens: Float
+    var tokensAt: UInt32
+
+    static let noPiece = UInt32.max
+    static let noChannel = UInt32.max
+
+    /// What epoll carries for this connection.
+    func tag(slot: Int) -> UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+}
+
+/// A request head that is cut by the end of a read. Owned by its connection's record.
+struct HeadBuffer {
+    var bytes: UnsafeMutableRawPointer
+    var count: Int
+}

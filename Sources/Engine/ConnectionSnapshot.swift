@@ -1,0 +1,50 @@
+/// One connection as an operator sees it.
+package struct ConnectionSnapshot: Sendable {
+    package var id: ConnectionID
+    package var address: IPAddress
+    package var port: UInt16
+    /// The endpoint's path.
+    package var endpoint: String
+    package var messageProtocol: String
+    package var channels: [String]
+    package var userAgent: String?
+    /// Milliseconds since 1970.
+    package var connectedAt: Int64
+    /// Since the last bytes from the peer.
+    package var idle: Duration
+    package var messagesIn: UInt64
+    package var messagesOut: UInt64
+    package var bytesIn: UInt64
+    package var bytesOut: UInt64
+    package var queuedBytes: Int
+    package var queuedMessages: Int
+    package var dropped: UInt32
+    package var isClosing: Bool
+}
+
+/// Some connections of one worker, in the order of their slots.
+package struct ConnectionPage: Sendable {
+    package var connections: [ConnectionSnapshot]
+    /// The slot to go on from; nil after the last.
+    package var next: UInt32?
+}
+
+/// Which connections an operator means. Every given criterion must hold.
+package struct ConnectionSelection: Sendable {
+    package var ids: Set<ConnectionID>?
+    package var matchesAddress: (@Sendable (IPAddress) -> Bool)?
+    package var endpoint: String?
+    package var channel: String?
+
+    package init(
+        ids: Set<ConnectionID>? = nil,
+        matchesAddress: (@Sendable (IPAddress) -> Bool)? = nil,
+        endpoint: String? = nil,
+        channel: String? = nil
+    ) {
+        self.ids = ids
+        self.matchesAddress = matchesAddress
+        self.endpoint = endpoint
+        self.channel = channel
+    }
+}

@@ -1,0 +1,53 @@
+/// What the data plane has to know. The composing program makes it from its configuration file.
+package struct EngineConfiguration: Sendable {
+    /// What happens to a connection whose queue is over its limit.
+    package enum QueuePolicy: String, Sendable { case disconnect, dropOldest, dropNewest }
+
+    /// What a path opens.
+    package struct Endpoint: Sendable {
+        package enum MessageProtocol: String, Sendable {
+            /// Every message goes, as it came, to everyone in the channel, the sender too.
+            case relay
+        }
+
+        package var path: String
+        package var messageProtocol: MessageProtocol
+        package var channel: String
+
+        package init(path: String, messageProtocol: MessageProtocol, channel: String) {
+            self.path = path
+            self.messageProtocol = messageProtocol
+            self.channel = channel
+        }
+    }
+
+    package var workerCount = 1
+    package var maximumConnections = 100_000
+    /// 0: no limit.
+    package var maximumConnectionsPerAddress = 0
+    package var handshakeTimeout: Duration = .seconds(10)
+    package var maximumHeaderByteCount = 16 * 1024
+    package var maximumMessageByteCount = 1024 * 1024
+    /// `.zero`: no pings.
+    package var pingInterval: Duration = .seconds(25)
+    package var pongTimeout: Duration = .seconds(10)
+    package var closeTimeout: Duration = .seconds(5)
+    package var queueLimitByteCount = 1024 * 1024
+    package var queuePolicy = QueuePolicy.disconnect
+    package var writeTimeout: Duration = .seconds(10)
+    /// 0: no limit.
+    package var messagesPerSecond = 0
+    package var messageBurst = 0
+    package var endpoints: [Endpoint] = []
+    /// By path.
+    package var pages: [String: Page] = [:]
+    /// Whether a browser's request from this origin may open a WebSocket at this host.
+    package var allowsOrigin: @Sendable (_ origin: String, _ host: String) -> Bool = { _, _ in true }
+    /// Whether what this peer says in X-Forwarded-For is believed.
+    package var isTrustedProxy: @Sendable (IPAddress) -> Bool = { _ in false }
+
+    package init() {}
+
+    /// A queue always has room for one message, however large a message may be.
+    var effectiveQueueLimit: Int { max(queueLimitByteCount, maximumMessageByteCount + 16) }
+}

@@ -1,0 +1,144 @@
+import CLinux
+import Glibc
+import Synchronization
+package import WebSocket
+
+/// The data plane as the rest of the process sees it: start it, ask it, tell it. Any thread.
+package final class Hub: Sendable {
+    private let context: WorkerContext
+    private let threads: [WorkerThread]
+    /// Refusals, closes and trouble, as they happen. Events beyond 4,096 unread ones are dropped: the counters are exact,
+    /// the log need not be.
+    package let events: AsyncStream<EngineEvent>
+
+    /// Starts the workers. They do nothing until `listen`.
+    package init(_ configuration: EngineConfiguration) {
+        precondition((1...Hub.maximumWorkerCount).contains(configuration.workerCount))
+        let (events, continuation) = AsyncStream.makeStream(
+            of: EngineEvent.self, bufferingPolicy: .bufferingNewest(4_096)
+        )
+        self.events = events
+        let context = WorkerContext(configuration: configuration, events: continuation)
+        self.context = context
+        threads = (0..<configuration.workerCount).map { WorkerThread(Worker(index: $0, context: context)) }
+    }
+
+    /// A channel's home keeps one bit for each worker.
+    package static let maximumWorkerCount = 64
+
+    /// How many CPUs this process may use (sched_getaffinity(2)): the number of workers that makes sense.
+    package static var usableProcessorCount: Int { min(Int(clinux_usable_cpu_count()), maximumWorkerCount) }
+
+    /// Raises the limit of open files as far as it goes and returns it (setrlimit(2)).
+    package static func raiseDescriptorLimit() -> Int { Int(clamping: clinux_raise_descriptor_limit()) }
+
+    private var mailboxes: [Mailbox] { context.handles.map(\.mailbox) }
+
+    /// Whether unremarkable events (connections opened, closed by their peers) are reported too.
+    package var reportsEverything: Bool {
+        get { context.reportsEverything.load(ordering: .relaxed) }
+        set { context.reportsEverything.store(newValue, ordering: .relaxed) }
+    }
+
+    /// The most open WebSockets there may be.
+    package var maximumConnections: Int { context.configuration.maximumConnections }
+
+    /// Open WebSockets now.
+    package var connectionCount: Int { context.admission.count }
+
+    /// Begins to accept; returns when every worker does.
+    package func listen(_ sockets: [ListeningSocket]) async {
+        _ = await ask { .listen(sockets, $0) } as [Void]
+    }
+
+    private func ask<Answer: Sendable>(_ letter: (Gather<Answer>) -> Letter) async -> [Answer] {
+        await withCheckedContinuation { continuation in
+            let gather = Gather<Answer>(count: mailboxes.count, continuation)
+            for mailbox in mailboxes { mailbox.post(letter(gather)) }
+        }
+    }
+
+    /// Each worker's figures.
+    package func statistics() async -> [Statistics] { await ask { .statistics($0) } }
+
+    /// The next connections of a selection.
+    ///
+    /// - Parameters:
+    ///   - cursor: `nil` to begin; what the last call returned to go on.
+    ///   - limit: at most this many.
+    package func connections(
+        _ selection: ConnectionSelection, after cursor: Cursor?, limit: Int
+    ) async -> (connections: [ConnectionSnapshot], next: Cursor?) {
+        var position = cursor ?? Cursor(worker: 0, slot: 0)
+        var found: [ConnectionSnapshot] = []
+        while position.worker < mailboxes.count, found.count < limit {
+            let room = limit - found.count
+            let page = await withCheckedContinuation { continuation in
+                let gather = Gather<ConnectionPage>(count: 1, continuation)
+                mailboxes[position.worker].post(.list(selection, from: position.slot, limit: room, gather))
+            }[0]
+            found += page.connections
+            position = page.next.map { Cursor(worker: position.worker, slot: $0) }
+                ?? Cursor(worker: position.worker + 1, slot: 0)
+        }
+        return (found, position.worker < mailboxes.count ? position : nil)
+    }
+
+    /// A place in the list of all connections.
+    package struct Cursor: Sendable {
+        package var worker: Int
+        package var slot: UInt32
+
+        package init(worker: Int, slot: UInt32) {
+            self.worker = worker
+            self.slot = slot
+        }
+    }
+
+    /// Begins to close the selected connections; returns how many.
+    package func kick(_ selection: ConnectionSelection, code: CloseCode, reason: String) async -> Int {
+        await ask { .kick(selection, code, reason: reason, $0) }.reduce(0, +)
+    }
+
+    /// Sends a message to everyone in a channel, or, without one, to every connection. Returns to how many.
+    package func broadcast(_ opcode: Opcode, _ payload: [UInt8], channel: String?) async -> Int {
+        let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
+        guard let channel else { return await ask { .broadcast(segment, $0) }.reduce(0, +) }
+        return await withCheckedContinuation { continuation in
+            let gather = Gather<Int>(count: 1, continuation)
+            let home = ChannelTable.home(of: channel, workerCount: mailboxes.count)
+            mailboxes[home].post(.publish(channel: channel, segment, gather))
+        }.reduce(0, +)
+    }
+
+    /// Stops accepting, closes every connection with 1001 spread over `period`, and returns when none is left, which is
+    /// after `timeout` at the latest. Called again, the newer call's times hold, and both return at the end.
+    package func drain(period: Duration, timeout: Duration, reason: String) async {
+        _ = await ask { .drain(period: period, timeout: timeout, reason: reason, $0) } as [Void]
+    }
+
+    /// Ends the workers' threads. Connections that are left are cut.
+    package func stop() async {
+        for mailbox in mailboxes {
+            mailbox.post(.abort)
+            mailbox.post(.stop)
+        }
+        for thread in threads { await thread.ended() }
+        context.events.finish()
+    }
+
+    /// Whether every worker has turned since the last call, and asks again. The first call only asks.
+    package func haveAllWorkersTurned() -> Bool {
+        var all = true
+        for handle in context.handles {
+            let asked = handle.asked.load(ordering: .acquiring)
+            guard handle.answered.load(ordering: .acquiring) == asked else {
+                all = false
+                continue
+            }
+            handle.asked.store(asked + 1, ordering: .releasing)
+            handle.mailbox.post(.probe(asked + 1))
+        }
+        return all
+    }
+}

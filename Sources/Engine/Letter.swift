@@ -1,0 +1,30 @@
+import WebSocket
+
+/// What workers tell each other and the control plane tells them.
+enum Letter: Sendable {
+    /// A connection that another worker accepted for this one.
+    case adopt(descriptor: Int32, address: IPAddress, port: UInt16)
+    /// A message for a channel whose home this is.
+    case publish(channel: String, Segment, Gather<Int>?)
+    /// A channel's next messages, from its home, for this worker's subscribers.
+    case deliver(channel: String, Segment, Gather<Int>?)
+    /// Another worker has its first, or no more, subscribers to a channel whose home this is.
+    case subscribe(channel: String, worker: Int)
+    case unsubscribe(channel: String, worker: Int)
+    /// Asks a channel's home for a `fenceReached` behind everything it has delivered.
+    case fence(channel: String, ConnectionID)
+    case fenceReached(ConnectionID)
+    /// A message to every connection, whatever its channels.
+    case broadcast(Segment, Gather<Int>)
+    case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
+    case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
+    case statistics(Gather<Statistics>)
+    /// The control plane asks whether this worker still turns.
+    case probe(UInt64)
+    case listen([ListeningSocket], Gather<Void>)
+    /// Closes every connection over a period, then reports.
+    case drain(period: Duration, timeout: Duration, reason: String, Gather<Void>)
+    /// Ends what is left without waiting.
+    case abort
+    case stop
+}

@@ -1,0 +1,95 @@
+import CLinux
+import Glibc
+
+/// A socket that accepts WebSocket clients, bound here or passed by systemd.
+package struct ListeningSocket: Sendable, Hashable {
+    package let descriptor: Int32
+    /// As people write it: `127.0.0.1:8080`, `[::]:8080`, `unix:/path`.
+    package let address: String
+    /// Bound by this process, which closes it when it stops accepting. A passed one stays open in systemd.
+    package let isOwn: Bool
+
+    /// Wraps a socket that already listens.
+    package init(passed descriptor: Int32, address: String) {
+        self.descriptor = descriptor
+        self.address = address
+        isOwn = false
+        prepare()
+    }
+
+    /// Binds and listens on an address and port; port 0 takes any free one.
+    ///
+    /// - Parameter host: an IPv4 or IPv6 address; `::` takes IPv4 clients too.
+    package init(host: IPAddress, port: UInt16) throws(ListenError) {
+        let shown = { (port: UInt16) in host.isIPv4 ? "\(host):\(port)" : "[\(host)]:\(port)" }
+        let family = host.isIPv4 ? AF_INET : AF_INET6
+        let socket = clinux_stream_socket(family)
+        guard socket >= 0 else { throw ListenError(address: shown(port), call: "socket", errno: errno) }
+        _ = clinux_set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1)
+        if !host.isIPv4 { _ = clinux_set_option(socket, Int32(IPPROTO_IPV6), IPV6_V6ONLY, host == .anyIPv6 ? 0 : 1) }
+        var storage = host.socketAddress(port: port)
+        let size = socklen_t(host.isIPv4 ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size)
+        let bound = clinux_bind(socket, &storage, size)
+        guard bound == 0, listen(socket, 65_535) == 0 else {
+            let error = ListenError(address: shown(port), call: bound == 0 ? "listen" : "bind", errno: errno)
+            Glibc.close(socket)
+            throw error
+        }
+        _ = clinux_local_address(socket, &storage)
+        descriptor = socket
+        address = shown(IPAddress.parse(&storage).port)
+        isOwn = true
+        prepare()
+    }
+
+    /// Accepted sockets inherit it: a hub's small frames must not wait for an acknowledgement (Nagle).
+    private func prepare() {
+        _ = clinux_set_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        clinux_set_nonblocking(descriptor)
+    }
+}
+
+/// An address could not be listened on.
+package struct ListenError: Error, CustomStringConvertible, Sendable {
+    package let address: String
+    package let call: String
+    package let errno: Int32
+
+    package var description: String {
+        let hint =
+            switch errno {
+            case EADDRINUSE: "; another program listens there: stop it, or choose another address in server.listen"
+            case EACCES: "; ports below 1024 need privileges: let systemd pass the socket, or choose a higher port"
+            case EADDRNOTAVAIL: "; no interface of this machine has that address"
+            default: ""
+            }
+        return "cannot listen on \(address): \(call): \(String(cString: strerror(errno)))\(hint)"
+    }
+}
+
+extension IPAddress {
+    static let anyIPv6 = IPAddress(high: 0, low: 0)
+
+    fileprivate func socketAddress(port: UInt16) -> sockaddr_storage {
+        var storage = sockaddr_storage()
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            if isIPv4 {
+                var address = sockaddr_in()
+                address.sin_family = sa_family_t(AF_INET)
+                address.sin_port = port.bigEndian
+                address.sin_addr.s_addr = UInt32(truncatingIfNeeded: low).bigEndian
+                bytes.storeBytes(of: address, as: sockaddr_in.self)
+            } else {
+                var address = sockaddr_in6()
+                address.sin6_family = sa_family_t(AF_INET6)
+                address.sin6_port = port.bigEndian
+                withUnsafeMutableBytes(of: &address.sin6_addr) {
+                    $0.storeBytes(of: high.bigEndian, as: UInt64.self)
+                    $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+                }
+                bytes.storeBytes(of: address, as: sockaddr_in6.self)
+            }
+        }
+        return storage
+    }
+}

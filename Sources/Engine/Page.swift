@@ -1,0 +1,28 @@
+import WebSocket
+
+/// A document served on the WebSocket port, its answers made once.
+package struct Page: Sendable {
+    let answer: Segment
+    let headOnly: Segment
+    let notModified: Segment
+    let entityTag: String
+
+    /// - Parameters:
+    ///   - entityTag: a strong validator in quotes (RFC 9110, section 8.8.3).
+    ///   - fields: further response fields, such as Content-Security-Policy.
+    package init(body: [UInt8], contentType: String, entityTag: String, fields: [String]) {
+        self.entityTag = entityTag
+        let common =
+            "ETag: \(entityTag)\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
+            + fields.map { $0 + "\r\n" }.joined() + "Connection: close\r\n"
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: \(contentType)\r\nContent-Length: \(body.count)\r\n\(common)\r\n"
+        answer = Segment(copying: Array(head.utf8) + body)
+        headOnly = Segment(copying: Array(head.utf8))
+        notModified = Segment(copying: Array("HTTP/1.1 304 Not Modified\r\n\(common)\r\n".utf8))
+    }
+
+    /// Whether an If-None-Match field names this version (RFC 9110, section 13.1.2: weak comparison).
+    func matches(ifNoneMatch tags: [String]) -> Bool {
+        tags.contains { $0 == "*" || $0 == entityTag || $0 == "W/" + entityTag }
+    }
+}

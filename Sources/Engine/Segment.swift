@@ -1,0 +1,144 @@
+import CLinux
+import Glibc
+import WebSocket
+
+/// An immutable run of whole frames, encoded once and shared by every connection, on every worker, they go to.
+///
+/// Its reference count is the only thing about it that changes: once per worker and once per slow consumer, never per
+/// subscriber that takes it at once. `@unchecked Sendable` because its bytes are never written after `init`.
+final class Segment: @unchecked Sendable {
+    let bytes: UnsafeRawBufferPointer
+    /// Where each frame ends, ascending; the last is the segment's size.
+    let frameEnds: [Int]
+    /// How many of the frames are messages (and not control frames or HTTP).
+    let messageCount: Int
+
+    /// Takes over `bytes`, which must come from malloc.
+    fileprivate init(bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int) {
+        self.bytes = bytes
+        self.frameEnds = frameEnds
+        self.messageCount = messageCount
+    }
+
+    /// Copies bytes that are not frames (an HTTP answer), never to be cut by a queue policy.
+    convenience init(copying bytes: [UInt8]) {
+        var builder = SegmentBuilder()
+        builder.append(raw: bytes)
+        self.init(bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 0)
+    }
+
+    /// One message as a server's frame.
+    convenience init(_ opcode: Opcode, payload: UnsafeRawBufferPointer) {
+        var builder = SegmentBuilder()
+        builder.append(opcode, payload: payload)
+        self.init(bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 1)
+    }
+
+    deinit { free(UnsafeMutableRawPointer(mutating: bytes.baseAddress)) }
+
+    var count: Int { bytes.count }
+
+    /// The end of the frame that the byte at `position` belongs to.
+    func frameEnd(containing position: Int) -> Int {
+        var low = 0
+        var high = frameEnds.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if frameEnds[middle] > position { high = middle } else { low = middle + 1 }
+        }
+        return frameEnds[low]
+    }
+
+    /// The start of the frame that ends at or holds `position - 1`.
+    func frameStart(before position: Int) -> Int {
+        let end = frameEnd(containing: position - 1)
+        guard let index = frameEnds.firstIndex(of: end), index > 0 else { return 0 }
+        return frameEnds[index - 1]
+    }
+
+    /// How many frames begin within `start ..< end`.
+    func frameCount(from start: Int, to end: Int) -> Int {
+        var count = 0
+        var begin = 0
+        for frameEnd in frameEnds {
+            if begin >= start && begin < end { count += 1 }
+            begin = frameEnd
+        }
+        return count
+    }
+}
+
+/// Collects frames, each copied once, until they become a `Segment`.
+///
+/// Invariant: `base` owns `capacity` bytes, of which `count` are written.
+struct SegmentBuilder: ~Copyable {
+    private var base: UnsafeMutableRawPointer?
+    private var capacity = 0
+    private(set) var count = 0
+    private(set) var frameEnds: [Int] = []
+    private(set) var messageCount = 0
+
+    init() {}
+
+    deinit { free(base) }
+
+    var isEmpty: Bool { count == 0 }
+
+    /// Encodes one frame.
+    mutating func append(_ opcode: Opcode, payload: UnsafeRawBufferPointer) {
+        let target = reserve(FrameHeader.maximumServerByteCount + payload.count)
+        let headerCount = FrameHeader.write(opcode, payloadByteCount: payload.count, to: target)
+        if let source = payload.baseAddress, payload.count > 0 {
+            (target + headerCount).copyMemory(from: source, byteCount: payload.count)
+        }
+        count += headerCount + payload.count
+        frameEnds.append(count)
+        if !opcode.isControl { messageCount += 1 }
+    }
+
+    /// Copies another segment's frames behind these.
+    mutating func append(_ segment: Segment) {
+        let target = reserve(segment.count)
+        if let source = segment.bytes.baseAddress { target.copyMemory(from: source, byteCount: segment.count) }
+        for end in segment.frameEnds { frameEnds.append(count + end) }
+        count += segment.count
+        messageCount += segment.messageCount
+    }
+
+    /// Appends bytes that are already what goes on the wire; they count as one frame.
+    mutating func append(raw bytes: [UInt8]) {
+        let target = reserve(bytes.count)
+        bytes.withUnsafeBytes { if let source = $0.baseAddress { target.copyMemory(from: source, byteCount: $0.count) } }
+        count += bytes.count
+        frameEnds.append(count)
+    }
+
+    /// Hands the collected frames over and begins anew.
+    mutating func finish() -> Segment {
+        let ends = frameEnds
+        let messages = messageCount
+        let bytes = detach()
+        frameEnds = []
+        messageCount = 0
+        return Segment(bytes: bytes, frameEnds: ends, messageCount: messages)
+    }
+
+    /// Gives the bytes away, shrunk to what they need where that saves much.
+    fileprivate mutating func detach() -> UnsafeRawBufferPointer {
+        if capacity > count * 2, count > 0 { base = realloc(base, count) }
+        let bytes = UnsafeRawBufferPointer(start: base, count: count)
+        base = nil
+        capacity = 0
+        count = 0
+        return bytes
+    }
+
+    private mutating func reserve(_ more: Int) -> UnsafeMutableRawPointer {
+        if count + more > capacity {
+            capacity = max(count + more, capacity * 2, 256)
+            base = realloc(base, capacity)
+            precondition(base != nil, "out of memory")
+        }
+        return base! + count
+    }
+}

@@ -1,0 +1,123 @@
+import CLinux
+import Glibc
+
+/// The connections of one worker: records side by side in one reservation of address space, and a dense array of
+/// their deadlines, so that a sweep reads four bytes a connection.
+///
+/// Invariant: `0 ..< highWater` have been used, the free ones among them are linked through `firstPiece`, and pages
+/// above were never touched, so they cost nothing. Only the owning worker's thread touches it.
+struct Slab: ~Copyable {
+    /// A deadline that never comes.
+    static let never = UInt32.max
+    private static let end = UInt32.max
+
+    let capacity: Int
+    private let records: UnsafeMutablePointer<Connection>
+    let deadlines: UnsafeMutablePointer<UInt32>
+    private(set) var highWater = 0
+    private(set) var count = 0
+    private var firstFree = Slab.end
+    /// Where generations begin: different for every process, so that an id noted before a restart means nobody after.
+    private let firstGeneration: UInt32
+
+    /// Reserves room for `capacity` connections; memory is used only as they come.
+    init(capacity: Int) {
+        self.capacity = capacity
+        records = Slab.reserve(capacity)
+        deadlines = Slab.reserve(capacity)
+        firstGeneration = UInt32.random(in: 1...0xFFFF) << 8
+    }
+
+    deinit {
+        munmap(records, capacity * MemoryLayout<Connection>.stride)
+        munmap(deadlines, capacity * MemoryLayout<UInt32>.stride)
+    }
+
+    private static func reserve<Record>(_ count: Int) -> UnsafeMutablePointer<Record> {
+        let byteCount = count * MemoryLayout<Record>.stride
+        guard let address = clinux_reserve(byteCount) else { fatalError("no address space for \(count) connections") }
+        return address.bindMemory(to: Record.self, capacity: count)
+    }
+
+    /// The record of a slot below `highWater`.
+    @inline(__always)
+    subscript(slot: Int) -> UnsafeMutablePointer<Connection> {
+        assert(slot < highWater)
+        return records + slot
+    }
+
+    /// The record that an id or epoll tag means; nil where its connection is gone.
+    @inline(__always)
+    func find(slot: Int, generation: UInt32) -> UnsafeMutablePointer<Connection>? {
+        guard slot < highWater else { return nil }
+        let record = records + slot
+        return record.pointee.generation == generation && record.pointee.phase != .free
+            && record.pointee.phase != .dead ? record : nil
+    }
+
+    /// Takes a slot for a new connection; nil where all are taken.
+    mutating func allocate(descriptor: Int32, address: IPAddress, port: UInt16) -> Int? {
+        let slot: Int
+        let generation: UInt32
+        if firstFree != Slab.end {
+            slot = Int(firstFree)
+            firstFree = records[slot].firstPiece
+            generation = (records[slot].generation &+ 1) & 0x7FFF_FFFF
+        } else {
+            guard highWater < capacity else { return nil }
+            slot = highWater
+            highWater += 1
+            generation = firstGeneration
+        }
+        count += 1
+        deadlines[slot] = Slab.never
+        (records + slot).initialize(
+            to: Connection(
+                descriptor: descriptor, generation: generation, phase: .handshake, flags: [], cause: .none,
+                closeCode: 1006, endpoint: 0, port: port, address: address,
+                head: nil, reader: nil, backlog: nil,
+                firstPiece: Connection.noPiece, lastPiece: Connection.noPiece,
+                channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
+                lastReceived: 0, connectedAt: 0,
+                messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, tokens: 0, tokensAt: 0
+            )
+        )
+        return slot
+    }
+
+    /// Gives a slot back. Its record owns nothing any more.
+    mutating func release(_ slot: Int) {
+        assert(records[slot].head == nil && records[slot].reader == nil && records[slot].backlog == nil)
+        records[slot].phase = .free
+        records[slot].firstPiece = firstFree
+        deadlines[slot] = Slab.never
+        firstFree = UInt32(slot)
+        count -= 1
+    }
+
+    /// The slots whose deadline is at or before `now` go to `expired`; returns the earliest deadline after it.
+    ///
+    /// Sixteen deadlines a step: a million take half a millisecond.
+    func sweep(now: UInt32, expired: (Int) -> Void) -> UInt32 {
+        var earliest = SIMD16<UInt32>(repeating: Slab.never)
+        var slot = 0
+        let limit = SIMD16<UInt32>(repeating: now)
+        while slot &+ 16 <= highWater {
+            let group = UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self)
+            if any(group .<= limit) {
+                for each in slot..<(slot + 16) where deadlines[each] <= now { expired(each) }
+                earliest = pointwiseMin(earliest, UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self))
+            } else {
+                earliest = pointwiseMin(earliest, group)
+            }
+            slot &+= 16
+        }
+        var first = earliest.min()
+        while slot < highWater {
+            if deadlines[slot] <= now { expired(slot) }
+            first = min(first, deadlines[slot])
+            slot &+= 1
+        }
+        return first
+    }
+}

@@ -1,0 +1,34 @@
+/// The User-Agent texts of a worker's connections, each held once: browsers send the same few.
+struct UserAgents {
+    /// A longer text is cut; it is the client's to choose and costs the server's memory.
+    static let maximumByteCount = 256
+
+    private var indexes: [String: UInt32] = [:]
+    private var entries: ContiguousArray<(text: String, count: Int)> = [("", 0)]
+    private var free: [UInt32] = []
+
+    /// Holds a text for one more connection; 0 for none.
+    mutating func retain(_ text: String?) -> UInt32 {
+        guard let text, !text.isEmpty else { return 0 }
+        let kept = text.utf8.count <= Self.maximumByteCount ? text : String(decoding: text.utf8.prefix(Self.maximumByteCount), as: UTF8.self)
+        if let index = indexes[kept] {
+            entries[Int(index)].count += 1
+            return index
+        }
+        let index = free.popLast() ?? UInt32(entries.count)
+        if index == entries.count { entries.append((kept, 1)) } else { entries[Int(index)] = (kept, 1) }
+        indexes[kept] = index
+        return index
+    }
+
+    mutating func release(_ index: UInt32) {
+        guard index != 0 else { return }
+        entries[Int(index)].count -= 1
+        guard entries[Int(index)].count == 0 else { return }
+        indexes[entries[Int(index)].text] = nil
+        entries[Int(index)].text = ""
+        free.append(index)
+    }
+
+    func text(_ index: UInt32) -> String? { index == 0 ? nil : entries[Int(index)].text }
+}

@@ -1,0 +1,141 @@
+import CLinux
+import Glibc
+import Synchronization
+import WebSocket
+
+extension Worker {
+    /// Connections taken from a listener in one turn, so that a storm does not starve those connected.
+    private static let acceptBatch = 64
+
+    /// Begins to accept on these sockets; every worker watches all of them.
+    func listen(_ sockets: [ListeningSocket]) {
+        listeners = sockets
+        watchListeners()
+    }
+
+    private func watchListeners() {
+        for (number, listener) in listeners.enumerated() {
+            // One worker of those that sleep is woken, not all (EPOLLEXCLUSIVE, epoll_ctl(2)).
+            let events = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
+            let tag = Worker.listenerTag | UInt64(number)
+            _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, listener.descriptor, events, tag)
+        }
+    }
+
+    /// Stops accepting for good; new clients of a passed listener wait in its backlog for the next process.
+    func stopListening() {
+        unwatchListeners()
+        listeners = []
+        acceptsAgainAt = nil
+    }
+
+    private func unwatchListeners() {
+        for listener in listeners { _ = clinux_epoll_control(epoll, EPOLL_CTL_DEL, listener.descriptor, 0, 0) }
+    }
+
+    func resumeAccepting() {
+        acceptsAgainAt = nil
+        watchListeners()
+    }
+
+    /// Takes the connections that wait at a listener and gives each to the worker with the fewest.
+    func accept(from number: Int) {
+        guard number < listeners.count else { return }
+        let listener = listeners[number].descriptor
+        for _ in 0..<Worker.acceptBatch {
+            var peer = sockaddr_storage()
+            let socket = clinux_accept(listener, &peer)
+            if socket < 0 {
+                switch errno {
+                case EAGAIN: return
+                case EINTR, ECONNABORTED, EPROTO: continue
+                case EMFILE, ENFILE:
+                    guard refuseForDescriptors(listener) else { return }
+                    continue
+                default:
+                    pauseAccepting(errno)
+                    return
+                }
+            }
+            statistics.accepted &+= 1
+            let (address, port) = IPAddress.parse(&peer)
+            let target = leastLoaded()
+            context.handles[target].load.add(1, ordering: .relaxed)
+            if target == index {
+                adopt(socket, address: address, port: port)
+            } else {
+                context.handles[target].mailbox.post(.adopt(descriptor: socket, address: address, port: port))
+            }
+        }
+    }
+
+    private func leastLoaded() -> Int {
+        var best = index
+        var least = handle.load.load(ordering: .relaxed)
+        for (candidate, other) in context.handles.enumerated() {
+            let load = other.load.load(ordering: .relaxed)
+            if load < least {
+                least = load
+                best = candidate
+            }
+        }
+        return best
+    }
+
+    /// Out of descriptors: uses the one held in reserve to take the client and tell it so. False where accepting pauses.
+    private func refuseForDescriptors(_ listener: Int32) -> Bool {
+        let error = errno
+        guard reserveDescriptor >= 0 else {
+            pauseAccepting(error)
+            return false
+        }
+        Glibc.close(reserveDescriptor)
+        var peer = sockaddr_storage()
+        let socket = clinux_accept(listener, &peer)
+        if socket >= 0 {
+            refuseAtOnce(socket, .descriptorLimit, IPAddress.parse(&peer).0, "this server is out of file descriptors")
+        }
+        reserveDescriptor = clinux_open_null()
+        guard reserveDescriptor >= 0, socket >= 0 else {
+            pauseAccepting(error)
+            return false
+        }
+        return true
+    }
+
+    private func pauseAccepting(_ error: Int32) {
+        context.events.yield(.acceptFailed(errno: error))
+        unwatchListeners()
+        acceptsAgainAt = nanoseconds + 200_000_000
+        if reserveDescriptor < 0 { reserveDescriptor = clinux_open_null() }
+    }
+
+    /// Answers a client that gets no slot, without waiting for what it wants.
+    private func refuseAtOnce(_ socket: Int32, _ cause: RefusalCause, _ address: IPAddress, _ reason: String) {
+        var scratch = [UInt8](repeating: 0, count: 4096)
+        // Unread input would turn the close into a reset, which can overtake the answer.
+        _ = recv(socket, &scratch, scratch.count, Int32(MSG_DONTWAIT))
+        let answer = Handshake.response(Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]))
+        _ = clinux_send(socket, answer, answer.count)
+        Glibc.shutdown(socket, Int32(SHUT_WR))
+        Glibc.close(socket)
+        count(refusal: cause, address, reason)
+    }
+
+    /// Makes an accepted socket a connection of this worker.
+    func adopt(_ socket: Int32, address: IPAddress, port: UInt16) {
+        guard drain == nil, let slot = slab.allocate(descriptor: socket, address: address, port: port) else {
+            handle.load.subtract(1, ordering: .relaxed)
+            refuseAtOnce(socket, drain == nil ? .connectionLimit : .draining, address, "no room for another connection")
+            return
+        }
+        let record = slab[slot]
+        let tag = record.pointee.tag(slot: slot)
+        guard clinux_epoll_control(epoll, EPOLL_CTL_ADD, socket, EPOLLIN.rawValue, tag) == 0 else {
+            end(slot, record, cause: .internalError)
+            return
+        }
+        record.pointee.lastReceived = now
+        setDeadline(slot, now &+ ticks(configuration.handshakeTimeout))
+    }
+}

@@ -1,0 +1,99 @@
+import CLinux
+import Glibc
+import Synchronization
+import WebSocket
+
+extension Worker {
+    /// Sends a close frame and goes on to `phase`: `.closing` to wait for the peer's, `.finishing` to fail the connection
+    /// (RFC 6455, section 7.1.7). What was published before it goes out first.
+    func beginClose(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
+        _ reason: String, then phase: Connection.Phase
+    ) {
+        leaveChannels(slot, record)
+        record.pointee.cause = cause
+        record.pointee.closeCode = code.rawValue
+        report(slot, record, reason)
+        sendClose(slot, record, code, reason: reason)
+        record.pointee.phase = phase
+        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+    }
+
+    func sendClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode?, reason: String) {
+        let payload = code.map { Worker.closePayload($0, reason) } ?? []
+        payload.withUnsafeBytes { send(.close, $0, slot, record) }
+    }
+
+    /// A close frame's payload: the code and as much of the reason as fits (RFC 6455, section 5.5.1), cut between scalars.
+    static func closePayload(_ code: CloseCode, _ reason: String) -> [UInt8] {
+        var payload = [UInt8(code.rawValue >> 8), UInt8(code.rawValue & 0xFF)]
+        for scalar in reason.unicodeScalars {
+            let encoded = UTF8.encode(scalar)!
+            guard payload.count + encoded.count <= 125 else { break }
+            payload.append(contentsOf: encoded)
+        }
+        return payload
+    }
+
+    /// Nothing more is said to this connection: once what is queued is sent, our side is shut down.
+    func finish(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        record.pointee.phase = .finishing
+        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+        turn.markDirty(record, slot: slot)
+    }
+
+    /// Everything is sent. The peer gets its time to read it and to shut down its side: closing at once could turn into a
+    /// reset that overtakes the last bytes.
+    func shutDown(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        guard !record.pointee.flags.contains(.peerShut) else {
+            end(slot, record, cause: .peerGone)
+            return
+        }
+        shutdown(record.pointee.descriptor, Int32(SHUT_WR))
+        record.pointee.phase = .lingering
+        record.pointee.flags.remove(.resetOnClose)
+        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+    }
+
+    /// Ends a connection now. Its slot is freed at the turn's end.
+    ///
+    /// - Parameter cause: why, unless a close frame has said it before.
+    func end(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, cause: CloseCause, reason: String = "") {
+        let wasOpen = record.pointee.flags.contains(.admitted)
+        if record.pointee.cause == .none, wasOpen {
+            record.pointee.cause = cause
+            report(slot, record, reason)
+        }
+        leaveChannels(slot, record)
+        if record.pointee.flags.contains(.resetOnClose) { _ = clinux_reset_on_close(record.pointee.descriptor) }
+        Glibc.close(record.pointee.descriptor)
+        dropHead(record)
+        dropReader(record)
+        dropBacklog(record)
+        record.pointee.phase = .dead
+        slab.deadlines[slot] = Slab.never
+        turn.markDead(slot)
+        handle.load.subtract(1, ordering: .relaxed)
+        guard wasOpen else { return }
+        userAgents.release(record.pointee.userAgent)
+        context.admission.leave(record.pointee.address)
+        statistics.connections -= 1
+        statistics.closed[Int(record.pointee.cause.rawValue)] &+= 1
+    }
+
+    /// Tells the control plane why a connection ends.
+    func report(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String, queuedBytes: Int? = nil) {
+        let cause = record.pointee.cause
+        guard cause.isNoteworthy || context.reportsEverything.load(ordering: .relaxed) else { return }
+        let channel = record.pointee.channel
+        context.events.yield(
+            .closed(
+                id(slot, record), record.pointee.address,
+                endpoint: configuration.endpoints[Int(record.pointee.endpoint)].path,
+                channel: channel == Connection.noChannel ? nil : channels[channel].name,
+                cause, code: CloseCode(rawValue: record.pointee.closeCode), reason: reason,
+                queuedBytes: queuedBytes ?? record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
+            )
+        )
+    }
+}

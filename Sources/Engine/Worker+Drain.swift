@@ -1,0 +1,86 @@
+import WebSocket
+
+/// How far a worker is with closing all its connections.
+struct Drain {
+    let startedAt: UInt64
+    let period: UInt64
+    let deadline: UInt64
+    let reason: String
+    /// Open WebSockets when it began.
+    let total: Int
+    var begun = 0
+    /// The slot to look at next.
+    var position = 0
+    var receipt: Gather<Void>?
+
+    /// When the next connection is due, in nanoseconds of the worker's clock.
+    var nextStep: UInt64 {
+        guard begun < total else { return deadline }
+        return min(deadline, startedAt + period / UInt64(max(total, 1)) * UInt64(begun))
+    }
+
+    /// How many connections should be closed by `now`: evenly over the period, the first at once.
+    func due(_ now: UInt64) -> Int {
+        guard period > 0, now < startedAt + period else { return total }
+        return min(total, Int(Double(now - startedAt) / Double(period) * Double(total)) + 1)
+    }
+}
+
+extension Worker {
+    /// Stops accepting and closes every connection with 1001, evenly over a period. A second call replaces the first's
+    /// pace: it is how a drain is hurried.
+    func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Gather<Void>) {
+        stopListening()
+        let earlier = drain?.receipt
+        drain = Drain(
+            startedAt: nanoseconds,
+            period: UInt64(ticks(period) - (period > .zero ? 0 : 1)) * Worker.tickNanoseconds,
+            deadline: nanoseconds + UInt64(ticks(timeout)) * Worker.tickNanoseconds,
+            reason: reason,
+            total: statistics.connections,
+            receipt: receipt
+        )
+        earlier?.answer(())
+        let refusal = Refusal(.serviceUnavailable, "this server is shutting down", fields: [Worker.retryAfter])
+        for slot in 0..<slab.highWater where slab[slot].pointee.phase == .handshake {
+            refuse(slot, slab[slot], refusal, cause: .draining)
+        }
+        continueDrain()
+    }
+
+    /// Closes the connections that are due by now.
+    func continueDrain() {
+        guard var current = drain else { return }
+        if nanoseconds >= current.deadline {
+            abort()
+            return
+        }
+        let due = current.due(nanoseconds)
+        while current.begun < due, current.position < slab.highWater {
+            let slot = current.position
+            current.position += 1
+            let record = slab[slot]
+            guard record.pointee.flags.contains(.admitted), record.pointee.phase != .dead else { continue }
+            current.begun += 1
+            guard record.pointee.phase == .open else { continue }
+            beginClose(slot, record, .draining, .goingAway, current.reason, then: .closing)
+        }
+        if current.position >= slab.highWater { current.begun = current.total }
+        drain = current
+    }
+
+    /// Ends everything that is left, without waiting for anyone.
+    func abort() {
+        for slot in 0..<slab.highWater {
+            let record = slab[slot]
+            guard record.pointee.phase != .free, record.pointee.phase != .dead else { continue }
+            end(slot, record, cause: .draining)
+        }
+    }
+
+    func finishDrainIfDone() {
+        guard slab.count == 0, let receipt = drain?.receipt else { return }
+        drain?.receipt = nil
+        receipt.answer(())
+    }
+}

@@ -1,0 +1,170 @@
+import CLinux
+import Glibc
+import Synchronization
+import WebSocket
+
+extension Worker {
+    /// When a refused client may try again; a second is enough for a slot to come free.
+    static let retryAfter = "Retry-After: 5"
+
+    /// Goes on with a request head: `bytes` are all its bytes so far, of which `scannedCount` were seen before.
+    func continueHandshake(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer, scannedCount: Int
+    ) {
+        let limit = configuration.maximumHeaderByteCount
+        switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
+        case .incomplete:
+            keepHead(record, UnsafeRawBufferPointer(bytes))
+        case .refused(let refusal):
+            refuse(slot, record, refusal)
+        case .complete(let head, let byteCount):
+            dropHead(record)
+            switch answer(slot, record, head) {
+            case .refuse(let refusal, let cause):
+                refuse(slot, record, refusal, cause: cause, includesBody: head.method != "HEAD")
+            case .page(let segment):
+                sendPage(slot, record, segment)
+            case .upgrade(let accept, let endpoint, let address):
+                record.pointee.address = address
+                open(slot, record, accept: accept, endpoint: endpoint, userAgent: head.value("user-agent"))
+                let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...])
+                if !rest.isEmpty { readFrames(slot, record, rest) }
+            }
+        }
+    }
+
+    private enum Answer {
+        case page(Segment)
+        case upgrade(accept: String, endpoint: Int, address: IPAddress)
+        case refuse(Refusal, RefusalCause)
+    }
+
+    private func answer(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead) -> Answer {
+        if let refusal = Handshake.checkCommon(head) { return .refuse(refusal, .badRequest) }
+        if drain != nil {
+            return .refuse(
+                Refusal(.serviceUnavailable, "this server is shutting down", fields: [Worker.retryAfter]), .draining)
+        }
+        if let page = configuration.pages[head.path] { return answer(page, head) }
+        guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path }) else {
+            return .refuse(Refusal(.notFound, "nothing is served at this path"), .notFound)
+        }
+        let accept: String
+        switch Handshake.evaluate(head) {
+        case .refused(let refusal): return .refuse(refusal, RefusalCause(refusal.status))
+        case .upgrade(let value): accept = value
+        }
+        if let origin = head.value("origin"), !configuration.allowsOrigin(origin, head.value("host") ?? "") {
+            return .refuse(
+                Refusal(.forbidden, "pages of this origin may not connect; see server.allowed_origins"), .origin)
+        }
+        let address = clientAddress(record.pointee.address, head)
+        switch context.admission.admit(address) {
+        case nil:
+            record.pointee.flags.insert(.admitted)
+            return .upgrade(accept: accept, endpoint: endpoint, address: address)
+        case .perAddressLimit?:
+            let reason = "too many connections from this address; see server.max_connections_per_ip"
+            return .refuse(Refusal(.tooManyRequests, reason, fields: [Worker.retryAfter]), .perAddressLimit)
+        case let cause?:
+            let reason = "the server is full; see server.max_connections"
+            return .refuse(Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause)
+        }
+    }
+
+    private func answer(_ page: Page, _ head: RequestHead) -> Answer {
+        guard head.method == "GET" || head.method == "HEAD" else {
+            let reason = "this page is read with GET or HEAD"
+            return .refuse(Refusal(.methodNotAllowed, reason, fields: ["Allow: GET, HEAD"]), .method)
+        }
+        let tags = head.values("if-none-match").flatMap { $0.split(separator: ",").map { String($0.trimmed) } }
+        if page.matches(ifNoneMatch: tags) { return .page(page.notModified) }
+        return .page(head.method == "HEAD" ? page.headOnly : page.answer)
+    }
+
+    /// The client behind trusted proxies: the last address in X-Forwarded-For that is not itself a trusted proxy.
+    private func clientAddress(_ peer: IPAddress, _ head: RequestHead) -> IPAddress {
+        guard configuration.isTrustedProxy(peer) else { return peer }
+        var client = peer
+        for part in head.values("x-forwarded-for").flatMap({ $0.split(separator: ",") }).reversed() {
+            guard let address = IPAddress(part.trimmed) else { break }
+            client = address
+            if !configuration.isTrustedProxy(address) { break }
+        }
+        return client
+    }
+
+    private func open(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, accept: String, endpoint: Int, userAgent: String?
+    ) {
+        record.pointee.phase = .open
+        record.pointee.endpoint = UInt16(endpoint)
+        record.pointee.connectedAt = clinux_realtime_milliseconds()
+        record.pointee.userAgent = userAgents.retain(userAgent)
+        record.pointee.tokens = Float(burst)
+        record.pointee.tokensAt = now
+        statistics.connections += 1
+        statistics.opened &+= 1
+        let start = direct.count
+        direct.append(raw: Handshake.response(accept: accept))
+        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
+        subscribe(slot, record, to: configuration.endpoints[endpoint].channel)
+        armOpen(slot, record)
+        if context.reportsEverything.load(ordering: .relaxed) {
+            let path = configuration.endpoints[endpoint].path
+            context.events.yield(
+                .opened(id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: path))
+        }
+    }
+
+    /// Sends an HTTP answer; nothing follows it.
+    private func sendPage(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ segment: Segment) {
+        turn.push(turn.add(segment), start: 0, end: segment.count, to: record, slot: slot)
+        finish(slot, record)
+    }
+
+    /// Answers a request that is not let in, and ends the connection once the answer is out.
+    func refuse(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: Refusal, cause: RefusalCause? = nil,
+        includesBody: Bool = true
+    ) {
+        dropHead(record)
+        let start = direct.count
+        direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
+        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
+        count(refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason)
+        finish(slot, record)
+    }
+
+    func count(refusal cause: RefusalCause, _ address: IPAddress, _ reason: String) {
+        statistics.refused[Int(cause.rawValue)] &+= 1
+        context.events.yield(.refused(cause, address, reason: reason))
+    }
+
+    private func keepHead(_ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress else { return }
+        let kept = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
+        kept.copyMemory(from: source, byteCount: bytes.count)
+        dropHead(record)
+        let head = UnsafeMutablePointer<HeadBuffer>.allocate(capacity: 1)
+        head.initialize(to: HeadBuffer(bytes: kept, count: bytes.count))
+        record.pointee.head = head
+    }
+
+    func dropHead(_ record: UnsafeMutablePointer<Connection>) {
+        guard let head = record.pointee.head else { return }
+        head.pointee.bytes.deallocate()
+        head.deallocate()
+        record.pointee.head = nil
+    }
+}
+
+extension StringProtocol {
+    /// Without the white space around it.
+    fileprivate var trimmed: SubSequence {
+        let isBlank = { (character: Character) in character == " " || character == "\t" }
+        var rest = drop(while: isBlank)
+        while let last = rest.last, isBlank(last) { rest = rest.dropLast() }
+        return rest
+    }
+}

@@ -1,0 +1,185 @@
+import CLinux
+import Glibc
+import WebSocket
+
+extension Worker {
+    /// Reads once from a connection and acts on what came. Returns how many bytes that were.
+    func receive(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Int {
+        // An incomplete head goes to the front of the buffer, so that the parser sees one run of bytes.
+        var kept = 0
+        if let head = record.pointee.head {
+            kept = head.pointee.count
+            buffer.baseAddress!.copyMemory(from: head.pointee.bytes, byteCount: kept)
+        }
+        let count = recv(record.pointee.descriptor, buffer.baseAddress! + kept, buffer.count - kept, 0)
+        guard count > 0 else {
+            if count == 0 {
+                peerShut(slot, record)
+            } else if errno != EAGAIN && errno != EINTR {
+                end(slot, record, cause: .reset)
+            }
+            return 0
+        }
+        record.pointee.lastReceived = now
+        switch record.pointee.phase {
+        case .handshake:
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(kept + count)])
+            continueHandshake(slot, record, bytes, scannedCount: kept)
+        case .open, .closing:
+            record.pointee.flags.remove(.pinged)
+            readFrames(slot, record, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+        case .fenced, .finishing, .lingering, .free, .dead:
+            break
+        }
+        return count
+    }
+
+    /// The peer will send no more.
+    private func peerShut(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        switch record.pointee.phase {
+        case .finishing, .fenced:
+            // It may still read what is queued for it.
+            record.pointee.flags.insert(.peerShut)
+            setInterest(slot, record)
+        default:
+            end(slot, record, cause: .peerGone)
+        }
+    }
+
+    /// Takes frames from what was read and acts on each.
+    func readFrames(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer
+    ) {
+        record.pointee.bytesIn &+= UInt64(bytes.count)
+        statistics.bytesIn &+= UInt64(bytes.count)
+        let reader = record.pointee.reader ?? idleReader
+        var input = bytes
+        reading: while true {
+            switch reader.pointee.next(&input, limits: limits) {
+            case .needsMore:
+                break reading
+            case .message(let opcode, let payload, _):
+                received(slot, record, opcode, UnsafeRawBufferPointer(payload))
+            case .ping(let payload):
+                if record.pointee.phase == .open { send(.pong, UnsafeRawBufferPointer(payload), slot, record) }
+            case .pong:
+                break
+            case .close(let code, let reason):
+                receivedClose(slot, record, code, UnsafeRawBufferPointer(reason))
+            case .failure(let code, let reason):
+                failed(slot, record, code, reason)
+            }
+            // Whatever follows a close, or what broke the protocol, is not read.
+            guard record.pointee.phase == .open || record.pointee.phase == .closing else {
+                abandon(reader, record)
+                return
+            }
+        }
+        keep(reader, record)
+    }
+
+    /// A reader in the middle of something stays with its connection; one that is idle serves the next.
+    private func keep(_ reader: UnsafeMutablePointer<FrameReader>, _ record: UnsafeMutablePointer<Connection>) {
+        if reader.pointee.isIdle {
+            guard record.pointee.reader != nil else { return }
+            abandon(reader, record)
+        } else if record.pointee.reader == nil {
+            record.pointee.reader = reader
+            idleReader = .allocate(capacity: 1)
+            idleReader.initialize(to: FrameReader())
+        }
+    }
+
+    private func abandon(_ reader: UnsafeMutablePointer<FrameReader>, _ record: UnsafeMutablePointer<Connection>) {
+        if reader == idleReader {
+            reader.deinitialize(count: 1)
+            reader.initialize(to: FrameReader())
+        } else {
+            dropReader(record)
+        }
+    }
+
+    func dropReader(_ record: UnsafeMutablePointer<Connection>) {
+        guard let reader = record.pointee.reader else { return }
+        record.pointee.reader = nil
+        reader.deinitialize(count: 1)
+        reader.deallocate()
+    }
+
+    private func received(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
+    ) {
+        guard record.pointee.phase == .open else { return }
+        record.pointee.messagesIn &+= 1
+        statistics.messagesIn &+= 1
+        guard takeToken(record) else {
+            let reason = "more than \(configuration.messagesPerSecond) messages a second"
+            beginClose(slot, record, .rateLimited, .policyViolation, reason, then: .finishing)
+            return
+        }
+        switch configuration.endpoints[Int(record.pointee.endpoint)].messageProtocol {
+        case .relay: publish(record, opcode, payload)
+        }
+    }
+
+    /// The messages a connection may send at once.
+    var burst: Int { configuration.messageBurst > 0 ? configuration.messageBurst : configuration.messagesPerSecond }
+
+    /// Whether `limits.messages_per_second` lets one more message in: a token bucket, refilled as time passes.
+    private func takeToken(_ record: UnsafeMutablePointer<Connection>) -> Bool {
+        guard configuration.messagesPerSecond > 0 else { return true }
+        let seconds = Float(now &- record.pointee.tokensAt) * Float(Worker.tickNanoseconds) / 1e9
+        record.pointee.tokensAt = now
+        let refilled = record.pointee.tokens + seconds * Float(configuration.messagesPerSecond)
+        record.pointee.tokens = min(Float(burst), refilled)
+        guard record.pointee.tokens >= 1 else { return false }
+        record.pointee.tokens -= 1
+        return true
+    }
+
+    private func receivedClose(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode?, _ reason: UnsafeRawBufferPointer
+    ) {
+        guard record.pointee.phase == .open else {
+            // The answer to our own close frame: the closing handshake is complete.
+            finish(slot, record)
+            return
+        }
+        record.pointee.cause = .peerClosed
+        record.pointee.closeCode = (code ?? .noStatus).rawValue
+        report(slot, record, String(decoding: reason, as: UTF8.self))
+        if awaitsOwnMessages(slot, record) {
+            record.pointee.phase = .fenced
+            setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+        } else {
+            answerClose(slot, record)
+        }
+    }
+
+    /// Echoes the peer's close frame (RFC 6455, section 5.5.1), behind all that was published before it.
+    func answerClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        leaveChannels(slot, record)
+        let code = CloseCode(rawValue: record.pointee.closeCode)
+        sendClose(slot, record, code == .noStatus ? nil : code, reason: "")
+        finish(slot, record)
+    }
+
+    private func failed(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode, _ reason: StaticString
+    ) {
+        guard record.pointee.phase == .open else {
+            finish(slot, record)
+            return
+        }
+        let cause: CloseCause
+        var text = reason.description
+        switch code {
+        case .invalidData: cause = .invalidData
+        case .messageTooBig:
+            cause = .messageTooBig
+            text += " of \(configuration.maximumMessageByteCount) bytes"
+        default: cause = .protocolError
+        }
+        beginClose(slot, record, cause, code, text, then: .finishing)
+    }
+}

@@ -1,0 +1,191 @@
+import CLinux
+import Glibc
+import WebSocket
+
+extension Worker {
+    /// Pieces handed to the kernel in one call.
+    private static let vectorCount = 64
+
+    /// Queues one frame for one connection.
+    func send(
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let start = direct.count
+        direct.append(opcode, payload: payload)
+        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
+    }
+
+    /// Sends what the turn has for a connection: one call, where the socket takes it all. What it doesn't take waits.
+    func flush(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        record.pointee.flags.remove(.dirty)
+        let first = record.pointee.firstPiece
+        record.pointee.firstPiece = Connection.noPiece
+        record.pointee.lastPiece = Connection.noPiece
+        guard record.pointee.phase != .dead, record.pointee.phase != .free else { return }
+        if record.pointee.backlog != nil {
+            keep(piecesFrom: first, offset: 0, slot, record)
+        } else if first != Connection.noPiece {
+            transmit(first, slot, record)
+        }
+        guard record.pointee.phase == .finishing, record.pointee.backlog == nil else { return }
+        shutDown(slot, record)
+    }
+
+    /// Sends the pieces from `first` on; keeps the rest where the socket is full.
+    private func transmit(_ first: UInt32, _ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        let only = turn.pieces[Int(first)]
+        if only.next == Connection.noPiece {
+            let bytes = turn.segments[Int(only.segment)]!.bytes
+            let count = clinux_send(record.pointee.descriptor, bytes.baseAddress! + only.start, only.end - only.start)
+            account(count, slot, record, first: first, wanted: only.end - only.start)
+            return
+        }
+        var first = first
+        while first != Connection.noPiece {
+            var wanted = 0
+            var next = first
+            let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
+                var filled = 0
+                while next != Connection.noPiece, filled < Worker.vectorCount {
+                    let piece = turn.pieces[Int(next)]
+                    let bytes = turn.segments[Int(piece.segment)]!.bytes
+                    let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress! + piece.start)
+                    vector[filled] = iovec(iov_base: start, iov_len: piece.end - piece.start)
+                    wanted += piece.end - piece.start
+                    filled += 1
+                    next = piece.next
+                }
+                return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
+            }
+            guard account(count, slot, record, first: first, wanted: wanted) else { return }
+            first = next
+        }
+    }
+
+    /// Books the result of a send; true where the socket took everything and more may follow.
+    @discardableResult
+    private func account(
+        _ count: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, first: UInt32, wanted: Int
+    ) -> Bool {
+        if count == wanted {
+            record.pointee.bytesOut &+= UInt64(count)
+            statistics.bytesOut &+= UInt64(count)
+            return true
+        }
+        guard count >= 0 || errno == EAGAIN || errno == EINTR || errno == ENOBUFS else {
+            end(slot, record, cause: .reset)
+            return false
+        }
+        let sent = max(0, count)
+        record.pointee.bytesOut &+= UInt64(sent)
+        statistics.bytesOut &+= UInt64(sent)
+        keep(piecesFrom: first, offset: sent, slot, record)
+        return false
+    }
+
+    /// Puts this turn's pieces, less the first `offset` bytes, behind what already waits; the queue policy has its say.
+    private func keep(
+        piecesFrom first: UInt32, offset: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let backlog = record.pointee.backlog?.takeUnretainedValue() ?? beginBacklog(slot, record)
+        let before = backlog.byteCount
+        var offset = offset
+        var next = first
+        while next != Connection.noPiece {
+            let piece = turn.pieces[Int(next)]
+            let skipped = min(offset, piece.end - piece.start)
+            offset -= skipped
+            let segment = turn.segments[Int(piece.segment)]!
+            backlog.append(Backlog.Piece(segment: segment, start: piece.start + skipped, end: piece.end))
+            next = piece.next
+        }
+        if record.pointee.phase == .open, backlog.byteCount > configuration.effectiveQueueLimit {
+            applyPolicy(slot, record, backlog)
+        }
+        statistics.queuedBytes += backlog.byteCount - before
+    }
+
+    private func beginBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Backlog {
+        let backlog = Backlog(now: now)
+        record.pointee.backlog = Unmanaged.passRetained(backlog)
+        statistics.slowConsumers += 1
+        record.pointee.flags.insert(.awaitsWritable)
+        setInterest(slot, record)
+        setDeadline(slot, min(slab.deadlines[slot], now &+ ticks(configuration.writeTimeout)))
+        return backlog
+    }
+
+    /// The queue of a slow consumer is over its limit.
+    private func applyPolicy(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ backlog: Backlog) {
+        let dropped: Int
+        switch configuration.queuePolicy {
+        case .dropOldest: dropped = backlog.dropOldest(limit: configuration.effectiveQueueLimit)
+        case .dropNewest: dropped = backlog.dropNewest(limit: configuration.effectiveQueueLimit)
+        case .disconnect:
+            let queued = backlog.byteCount
+            dropped = backlog.dropAll()
+            let reason = "slow consumer: more than \(configuration.effectiveQueueLimit) bytes queued"
+            let payload = Worker.closePayload(.policyViolation, reason)
+            let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
+            backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count))
+            record.pointee.cause = .slowConsumer
+            record.pointee.closeCode = CloseCode.policyViolation.rawValue
+            report(slot, record, reason, queuedBytes: queued)
+            leaveChannels(slot, record)
+            record.pointee.flags.insert(.resetOnClose)
+            finish(slot, record)
+        }
+        record.pointee.dropped &+= UInt32(clamping: dropped)
+        statistics.dropped &+= UInt64(dropped)
+    }
+
+    /// The socket takes more: sends what waits.
+    func sendBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        guard let backlog = record.pointee.backlog?.takeUnretainedValue() else { return }
+        while !backlog.isEmpty {
+            var wanted = 0
+            let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
+                var filled = 0
+                for piece in backlog.waiting.prefix(Worker.vectorCount) {
+                    let start = UnsafeMutableRawPointer(mutating: piece.segment.bytes.baseAddress! + piece.start)
+                    vector[filled] = iovec(iov_base: start, iov_len: piece.count)
+                    wanted += piece.count
+                    filled += 1
+                }
+                return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
+            }
+            guard count >= 0 else {
+                if errno != EAGAIN && errno != EINTR && errno != ENOBUFS { end(slot, record, cause: .reset) }
+                return
+            }
+            backlog.consume(count)
+            backlog.progressAt = now
+            record.pointee.bytesOut &+= UInt64(count)
+            statistics.bytesOut &+= UInt64(count)
+            statistics.queuedBytes -= count
+            if count < wanted { return }
+        }
+        dropBacklog(record)
+        record.pointee.flags.remove(.awaitsWritable)
+        setInterest(slot, record)
+        turn.markDirty(record, slot: slot)
+    }
+
+    func dropBacklog(_ record: UnsafeMutablePointer<Connection>) {
+        guard let backlog = record.pointee.backlog else { return }
+        record.pointee.backlog = nil
+        statistics.slowConsumers -= 1
+        statistics.queuedBytes -= backlog._withUnsafeGuaranteedRef { $0.byteCount }
+        backlog.release()
+    }
+
+    /// Tells epoll what this connection waits for.
+    func setInterest(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        let flags = record.pointee.flags
+        let events =
+            (flags.contains(.peerShut) ? 0 : EPOLLIN.rawValue)
+            | (flags.contains(.awaitsWritable) ? EPOLLOUT.rawValue : 0)
+        let tag = record.pointee.tag(slot: slot)
+        _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, record.pointee.descriptor, events, tag)
+    }
+}

@@ -1,0 +1,181 @@
+import CLinux
+import Glibc
+import WebSocket
+
+/// One thread of the data plane: an epoll instance and the connections and channels that belong to it alone.
+///
+/// A turn of its loop: wait, read what has come (`+Receive`), take letters (`+Letters`), look at deadlines (`+Sweep`),
+/// hand what was published to the subscribers (`+Channels`), and send, once per connection (`+Send`). Nothing in it
+/// blocks, locks or logs. `@unchecked Sendable` because it is handed to its thread once and touched nowhere else.
+final class Worker: @unchecked Sendable {
+    let index: Int
+    let context: WorkerContext
+    let configuration: EngineConfiguration
+    let handle: WorkerHandle
+    let epoll: Int32
+
+    var slab: Slab
+    var channels: ChannelTable
+    var userAgents = UserAgents()
+    var turn = Turn()
+    /// This turn's answers to single connections.
+    var direct = SegmentBuilder()
+    /// Channels in which something was published in this turn.
+    var published: ContiguousArray<UInt32> = []
+    var statistics = Statistics()
+
+    /// Where every read lands.
+    let buffer: UnsafeMutableRawBufferPointer
+    /// The reader of every connection that is between messages.
+    var idleReader: UnsafeMutablePointer<FrameReader>
+    let limits: FrameReader.Limits
+
+    /// The turn's time, in ticks and in nanoseconds.
+    var now: UInt32 = 1
+    var nanoseconds: UInt64
+    private let epoch: UInt64
+    /// The earliest deadline, in ticks.
+    var nextDeadline = Slab.never
+
+    var listeners: [ListeningSocket] = []
+    /// Held so that a connection can still be accepted, and refused, when descriptors run out.
+    var reserveDescriptor: Int32 = -1
+    /// When accepting is tried again after it failed; nil while it works.
+    var acceptsAgainAt: UInt64?
+    var drain: Drain?
+    private var isStopped = false
+
+    /// The clock of deadlines: 50 ms a tick, 6.8 years in 32 bits.
+    static let tickNanoseconds: UInt64 = 50_000_000
+    private static let eventCount = 512
+    /// A turn stops reading after this much, so that what was read is sent before more is taken in.
+    private static let readBudget = 4 * 1024 * 1024
+
+    static let mailboxTag: UInt64 = 1 << 63
+    static let listenerTag: UInt64 = 1 << 63 | 1 << 62
+
+    init(index: Int, context: WorkerContext) {
+        self.index = index
+        self.context = context
+        configuration = context.configuration
+        handle = context.handles[index]
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
+        // Beyond the open WebSockets there is room for those in their handshake and those being refused.
+        slab = Slab(capacity: configuration.maximumConnections + max(1_024, configuration.maximumConnections / 16))
+        channels = ChannelTable(workerCount: configuration.workerCount)
+        let bufferByteCount = max(256 * 1024, configuration.maximumHeaderByteCount * 2)
+        buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
+        idleReader = .allocate(capacity: 1)
+        idleReader.initialize(to: FrameReader())
+        limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
+        epoch = clinux_monotonic_nanoseconds()
+        nanoseconds = epoch
+        reserveDescriptor = clinux_open_null()
+        watch(handle.mailbox.descriptor, tag: Worker.mailboxTag)
+    }
+
+    deinit {
+        buffer.deallocate()
+        idleReader.deinitialize(count: 1)
+        idleReader.deallocate()
+        if reserveDescriptor >= 0 { Glibc.close(reserveDescriptor) }
+        Glibc.close(epoll)
+    }
+
+    /// The id of a connection of this worker.
+    func id(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> ConnectionID {
+        ConnectionID(worker: UInt16(index), slot: UInt32(slot), generation: record.pointee.generation)
+    }
+
+    func watch(_ descriptor: Int32, tag: UInt64) {
+        let result = clinux_epoll_control(epoll, EPOLL_CTL_ADD, descriptor, EPOLLIN.rawValue, tag)
+        precondition(result == 0, "epoll_ctl: \(String(cString: strerror(errno)))")
+    }
+
+    /// Ticks in a duration, rounded up; at least one.
+    func ticks(_ duration: Duration) -> UInt32 {
+        let (seconds, attoseconds) = duration.components
+        let nanoseconds = UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds)) / 1_000_000_000
+        return UInt32(clamping: max(1, (nanoseconds + Worker.tickNanoseconds - 1) / Worker.tickNanoseconds))
+    }
+
+    /// Turns until told to stop.
+    func run() {
+        let events = UnsafeMutableRawPointer.allocate(
+            byteCount: Worker.eventCount * clinux_epoll_event_size(), alignment: 16)
+        defer { events.deallocate() }
+        while !isStopped {
+            let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), waitMilliseconds())
+            readClock()
+            statistics.turns &+= 1
+            var budget = Worker.readBudget
+            for index in 0..<max(0, Int(count)) {
+                // The kernel reports again what is not taken now.
+                guard budget > 0 else { break }
+                handle(
+                    tag: clinux_epoll_data(events, Int32(index)),
+                    events: clinux_epoll_events(events, Int32(index)),
+                    budget: &budget
+                )
+            }
+            if now >= nextDeadline { sweep() }
+            if let acceptsAgainAt, nanoseconds >= acceptsAgainAt { resumeAccepting() }
+            if drain != nil { continueDrain() }
+            endTurn()
+        }
+    }
+
+    func stop() { isStopped = true }
+
+    private func readClock() {
+        nanoseconds = clinux_monotonic_nanoseconds()
+        now = UInt32(truncatingIfNeeded: (nanoseconds &- epoch) / Worker.tickNanoseconds) &+ 1
+    }
+
+    /// How long the loop may sleep: to the next deadline, or for ever.
+    private func waitMilliseconds() -> Int32 {
+        var wake = UInt64.max
+        if nextDeadline != Slab.never { wake = epoch + UInt64(nextDeadline - 1) * Worker.tickNanoseconds }
+        if let acceptsAgainAt { wake = min(wake, acceptsAgainAt) }
+        if let drain { wake = min(wake, drain.nextStep) }
+        guard wake != .max else { return -1 }
+        let current = clinux_monotonic_nanoseconds()
+        return wake <= current ? 0 : Int32(clamping: (wake - current + 999_999) / 1_000_000)
+    }
+
+    private func handle(tag: UInt64, events: UInt32, budget: inout Int) {
+        if tag & Worker.mailboxTag != 0 {
+            if tag == Worker.mailboxTag { takeLetters() } else { accept(from: Int(tag & 0xFFFF_FFFF)) }
+            return
+        }
+        let slot = Int(tag & 0xFFFF_FFFF)
+        guard let record = slab.find(slot: slot, generation: UInt32(tag >> 32)) else { return }
+        if events & EPOLLOUT.rawValue != 0 {
+            sendBacklog(slot, record)
+            guard record.pointee.phase != .dead else { return }
+        }
+        if events & EPOLLIN.rawValue != 0 {
+            budget -= receive(slot, record)
+        } else if events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+            end(slot, record, cause: .reset)
+        }
+    }
+
+    /// Hands the turn's messages over, sends what every connection has coming, and frees what ended.
+    private func endTurn() {
+        distributePublished()
+        if !direct.isEmpty { turn.setDirect(direct.finish()) }
+        var position = 0
+        while position < turn.dirty.count {
+            let slot = Int(turn.dirty[position])
+            flush(slot, slab[slot])
+            position += 1
+        }
+        turn.forgetDirty()
+        turn.reset()
+        for slot in turn.dead { slab.release(Int(slot)) }
+        turn.forgetDead()
+        if drain != nil { finishDrainIfDone() }
+    }
+}

@@ -1,0 +1,50 @@
+import Glibc
+package import Logging
+
+/// Where log events go.
+package enum LogDestination: Sendable, Equatable {
+    /// To the journal, with fields.
+    case journal
+    /// To stderr, a line each, with the priority in front where something reads it: sd-daemon(3).
+    case stderr(prefixesPriority: Bool)
+
+    /// The journal where stderr is connected to it, as systemd connects it for a service; else stderr.
+    package static func detect() -> LogDestination {
+        var status = stat()
+        let stderrStatus = fstat(STDERR_FILENO, &status) == 0 ? status : nil
+        return choose(
+            journalStream: getenv("JOURNAL_STREAM").map { String(cString: $0) },
+            stderr: stderrStatus.map { (device: UInt64($0.st_dev), inode: UInt64($0.st_ino)) },
+            // libsystemd reports success when journald's socket isn't there, and the event would be lost.
+            journalAccepts: access("/run/systemd/journal/socket", W_OK) == 0
+        )
+    }
+
+    /// The rule of systemd.exec(5): `$JOURNAL_STREAM` holds the device and inode that stderr must have, for the
+    /// variable may be inherited by a process whose stderr goes elsewhere.
+    static func choose(
+        journalStream: String?, stderr: (device: UInt64, inode: UInt64)?, journalAccepts: Bool
+    ) -> LogDestination {
+        guard let journalStream, let stderr, journalStream == "\(stderr.device):\(stderr.inode)" else {
+            return .stderr(prefixesPriority: false)
+        }
+        return journalAccepts ? .journal : .stderr(prefixesPriority: true)
+    }
+
+    /// A handler that logs here, for `LoggingSystem.bootstrap`.
+    ///
+    /// - Parameters:
+    ///   - identifier: the name of the program in the journal.
+    ///   - threshold: the level, shared by all handlers and adjustable while the daemon runs.
+    package func handler(
+        identifier: String = "wsd", threshold: LogThreshold, metadataProvider: Logger.MetadataProvider? = nil
+    ) -> any LogHandler {
+        switch self {
+        case .journal:
+            JournalLogHandler(identifier: identifier, threshold: threshold, metadataProvider: metadataProvider)
+        case .stderr(let prefixesPriority):
+            StderrLogHandler(
+                threshold: threshold, prefixesPriority: prefixesPriority, metadataProvider: metadataProvider)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import CSystemd
+import Glibc
+
+/// Tells the service manager how the daemon is doing: sd_notify(3).
+///
+/// Every method sends one datagram and returns whether a service manager took it. Without `$NOTIFY_SOCKET`, that is
+/// when a person started the daemon by hand, all of them do nothing and return false, so that callers need no cases.
+package struct Notifier: Sendable {
+    /// Bytes of a status text that are sent. A datagram has at most PIPE_BUF (4096) bytes, and nobody reads more.
+    package static let statusLimit = 1024
+
+    /// Whether a service manager listens.
+    package let isPresent: Bool
+
+    /// Looks at `$NOTIFY_SOCKET` once; the variable stays set, because libsystemd reads it for each message.
+    package init() {
+        isPresent = getenv("NOTIFY_SOCKET") != nil
+    }
+
+    /// Every listener accepts: the daemon is up, or its reload has ended.
+    @discardableResult
+    package func ready(status: String? = nil) -> Bool {
+        send("READY=1", status: status)
+    }
+
+    /// What `systemctl status` shows from now on. Callers decide how often; systemd signals each change on D-Bus.
+    @discardableResult
+    package func status(_ text: String) -> Bool {
+        send(nil, status: text)
+    }
+
+    /// The daemon has begun to shut down. Sent unasked it starts the clock of `TimeoutStopSec=`.
+    @discardableResult
+    package func stopping(status: String? = nil) -> Bool {
+        send("STOPPING=1", status: status)
+    }
+
+    /// The daemon has begun to read its configuration again; `ready()` must follow, however that ends.
+    @discardableResult
+    package func reloading(status: String? = nil) -> Bool {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        let microseconds = Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000
+        return send("RELOADING=1\nMONOTONIC_USEC=\(microseconds)", status: status)
+    }
+
+    /// The daemon is alive. `Watchdog` decides when this may be said.
+    @discardableResult
+    package func watchdog() -> Bool {
+        send("WATCHDOG=1")
+    }
+
+    /// Starting, stopping or running may take this much longer, from now. To be repeated while it does; it counts only
+    /// beyond the unit's own time limit.
+    @discardableResult
+    package func extendTimeout(_ duration: Duration) -> Bool {
+        send("EXTEND_TIMEOUT_USEC=\(duration.microseconds)")
+    }
+
+    /// Waits until the service manager has read all that was sent before. Blocks its thread for up to `timeout`.
+    @discardableResult
+    package func barrier(timeout: Duration = .seconds(5)) -> Bool {
+        guard isPresent else { return false }
+        return sd_notify_barrier(0, timeout.microseconds) > 0
+    }
+
+    private func send(_ state: String?, status: String? = nil) -> Bool {
+        guard isPresent else { return false }
+        var lines: [String] = []
+        if let state { lines.append(state) }
+        if let status { lines.append("STATUS=" + Self.oneLine(status)) }
+        return sd_notify(0, lines.joined(separator: "\n")) > 0
+    }
+
+    /// The text without line breaks and other control characters, which would begin a new assignment or upset the
+    /// terminal of whoever asks, cut to `statusLimit` bytes.
+    static func oneLine(_ text: String) -> String {
+        var line = String.UnicodeScalarView()
+        var byteCount = 0
+        for scalar in text.unicodeScalars {
+            let kept: Unicode.Scalar = LogText.isPrintable(scalar) ? scalar : " "
+            byteCount += UTF8.width(kept)
+            if byteCount > statusLimit { break }
+            line.append(kept)
+        }
+        return String(line)
+    }
+}
+
+extension Duration {
+    /// Whole microseconds, never below zero: the unit of systemd's protocols.
+    var microseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        return UInt64(seconds) * 1_000_000 + UInt64(attoseconds) / 1_000_000_000_000
+    }
+}

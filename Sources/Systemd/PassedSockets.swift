@@ -1,0 +1,68 @@
+import CSystemd
+import Glibc
+
+/// The listening sockets that the service manager passed, by name: sd_listen_fds_with_names(3).
+package struct PassedSockets: Sendable {
+    /// What was passed and can't be used, in words that name it; for the log. Those descriptors are closed.
+    package let warnings: [String]
+    private let byName: [String: [PassedSocket]]
+
+    /// The sockets with this name, in the order of the socket unit; empty where none was passed.
+    package subscript(name: String) -> [PassedSocket] {
+        byName[name] ?? []
+    }
+
+    /// All names that sockets were passed under, sorted.
+    package var names: [String] {
+        byName.keys.sorted()
+    }
+
+    /// Takes what was passed to this process, and removes `$LISTEN_FDS` and its like so that no child takes it again.
+    /// To be called once, early, before other threads run: it changes the environment.
+    ///
+    /// - Parameter expected: the names that mean something to the daemon. Anything else is closed with a warning.
+    /// - Throws: `PassedSocketError` for a descriptor of the wrong kind under one of those names: to serve without it
+    ///   would leave a port that answers nobody.
+    package static func take(
+        expecting expected: [String: PassedSocket.Family]
+    ) throws(PassedSocketError) -> PassedSockets {
+        var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+        let count = sd_listen_fds_with_names(1, &list)
+        var passed: [(name: String, descriptor: Int32)] = []
+        for index in 0..<max(0, Int(count)) {
+            let name = list?[index].map { String(cString: $0) } ?? "unknown"
+            passed.append((name, SD_LISTEN_FDS_START + Int32(index)))
+            free(list?[index])
+        }
+        free(list)
+        var sockets = try sort(passed, expecting: expected)
+        if count < 0 {
+            let reason = String(cString: strerror(-count))
+            let warning = "sockets passed by the service manager are ignored: $LISTEN_FDS or its like: \(reason)"
+            sockets = PassedSockets(warnings: sockets.warnings + [warning], byName: sockets.byName)
+        }
+        return sockets
+    }
+
+    /// The part of `take` that needs no environment.
+    static func sort(
+        _ passed: [(name: String, descriptor: Int32)], expecting expected: [String: PassedSocket.Family]
+    ) throws(PassedSocketError) -> PassedSockets {
+        var warnings: [String] = []
+        var byName: [String: [PassedSocket]] = [:]
+        for (name, descriptor) in passed {
+            if let family = expected[name] {
+                let socket = try PassedSocket(name: name, descriptor: descriptor, family: family)
+                byName[name, default: []].append(socket)
+            } else {
+                close(descriptor)
+                let names = expected.keys.sorted().joined(separator: ", ")
+                warnings.append(
+                    "socket \"\(LogText.escaped(name))\" (descriptor \(descriptor)) passed by the service manager is"
+                        + " ignored: set FileDescriptorName= in its socket unit to one of \(names)"
+                )
+            }
+        }
+        return PassedSockets(warnings: warnings, byName: byName)
+    }
+}

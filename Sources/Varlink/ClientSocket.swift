@@ -1,0 +1,81 @@
+import Glibc
+
+/// A blocking Unix socket that closes itself: the only place where the client touches a descriptor.
+struct ClientSocket: ~Copyable {
+    private static let readByteCount = 64 << 10
+
+    private let descriptor: CInt
+    private let path: String
+    private let timeoutSeconds: Int
+
+    /// Connects, waiting for a place in the service's backlog if need be.
+    init(path: String, timeoutSeconds: Int) throws(VarlinkClientError) {
+        guard let address = UnixAddress(path: path) else {
+            let reason = "a socket's path has 1 to \(UnixAddress.maxPathByteCount) bytes"
+            throw .notReachable(path: path, reason: reason)
+        }
+        let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw .notReachable(path: path, reason: String(cString: strerror(errno))) }
+
+        // Both directions: a full backlog and a service that hangs must end as well.
+        var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
+        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+            setsockopt(descriptor, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        }
+        var result: CInt
+        repeat {
+            result = address.withSockaddr { connect(descriptor, $0, $1) }
+        } while result != 0 && errno == EINTR
+        guard result == 0 else {
+            let code = errno
+            close(descriptor)
+            switch code {
+            case EACCES, EPERM: throw .notPermitted(path: path)
+            case EAGAIN: throw .timedOut(path: path, seconds: timeoutSeconds)
+            default: throw .notReachable(path: path, reason: String(cString: strerror(code)))
+            }
+        }
+        self.descriptor = descriptor
+        self.path = path
+        self.timeoutSeconds = timeoutSeconds
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Sends all of it. A peer that is gone is an error, not a SIGPIPE.
+    func send(_ bytes: [UInt8]) throws(VarlinkClientError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw failure(errno)
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// What came next; empty when the peer has closed.
+    func receive() throws(VarlinkClientError) -> [UInt8] {
+        while true {
+            var code: CInt = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: Self.readByteCount) { buffer, count in
+                let result = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                if result < 0 { code = errno }
+                count = max(0, result)
+            }
+            if code == 0 { return bytes }
+            if code != EINTR { throw failure(code) }
+        }
+    }
+
+    private func failure(_ code: CInt) -> VarlinkClientError {
+        switch code {
+        case EAGAIN: .timedOut(path: path, seconds: timeoutSeconds)
+        case EPIPE, ECONNRESET: .disconnected(path: path)
+        default: .protocolViolation(path: path, reason: String(cString: strerror(code)))
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/// What a method takes: a struct whose coding keys are known, so that a parameter nobody reads is refused rather than
+/// ignored. `{"fitler": …}` must not kick everybody.
+package protocol VarlinkParameters: Codable, Sendable {
+    /// The names of the parameters, all of them.
+    associatedtype CodingKeys: CodingKey & CaseIterable
+}
+
+/// The parameters of a method that takes none, and the reply of one that returns nothing.
+package struct NoParameters: VarlinkParameters, Hashable {
+    package enum CodingKeys: CodingKey, CaseIterable {}
+
+    /// Nothing.
+    package init() {}
+
+    package init(from decoder: any Decoder) throws {}
+
+    package func encode(to encoder: any Encoder) throws {
+        // A container without members is what makes it `{}`.
+        _ = encoder.container(keyedBy: CodingKeys.self)
+    }
+}
+
+/// Parameters that are refused when they hold a name their type doesn't know.
+struct StrictParameters<Parameters: VarlinkParameters>: Decodable {
+    let value: Parameters
+
+    init(from decoder: any Decoder) throws {
+        try decoder.rejectUnknownKeys(besides: Parameters.CodingKeys.self)
+        value = try Parameters(from: decoder)
+    }
+}
+
+extension Decoder {
+    /// Throws when the object being decoded has a member besides the keys of `known`: for structs inside parameters,
+    /// which call it first in their `init(from:)`. The parameters themselves are checked already.
+    package func rejectUnknownKeys<Known: CodingKey & CaseIterable>(besides known: Known.Type) throws {
+        let names = Set(Known.allCases.map(\.stringValue))
+        let present = try container(keyedBy: AnyKey.self).allKeys
+        // The first by name, so that the same mistake always gets the same answer.
+        guard let unknown = present.filter({ !names.contains($0.stringValue) }).min(by: { $0.stringValue < $1.stringValue })
+        else { return }
+        throw DecodingError.dataCorrupted(
+            DecodingError.Context(codingPath: codingPath + [unknown], debugDescription: "unknown parameter")
+        )
+    }
+}
+
+/// A key of whatever name an object has.
+private struct AnyKey: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init?(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}
+
+extension DecodingError {
+    /// Where in the parameters the mistake is, as a person writes it: `filter.ip`, `filter.ids[2]`. Without the
+    /// `parameters` that everything here begins with; the parameters as a whole are called just that.
+    var parameterName: String {
+        let path: [any CodingKey] =
+            switch self {
+            case .keyNotFound(let key, let context): context.codingPath + [key]
+            case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+                context.codingPath
+            @unknown default: []
+            }
+        var name = ""
+        for key in path.dropFirst() {
+            if let index = key.intValue {
+                name += "[\(index)]"
+            } else {
+                name += name.isEmpty ? key.stringValue : ".\(key.stringValue)"
+            }
+        }
+        return name.isEmpty ? "parameters" : name
+    }
+}

@@ -1,0 +1,118 @@
+import NIOCore
+import Varlink
+
+/// One connection of a server: takes its calls one by one, and answers them.
+///
+/// Replies are written and flushed one at a time, and each is waited for until the kernel has taken it. So a peer that
+/// doesn't read holds one reply and stops its own calls, and nothing is lost when the connection is closed after the
+/// last one.
+struct VarlinkConnection: Sendable {
+    private let accepted: AcceptedConnection
+    private let peer: PeerCredentials
+    private let service: VarlinkService
+    private let limits: VarlinkServer.Limits
+    private let log: @Sendable (VarlinkServer.Event) -> Void
+    private let stream = CurrentStream()
+
+    /// The peer is gone, or what it sent makes further reading pointless.
+    private struct Finished: Error {}
+
+    /// A connection that was given its place.
+    init(
+        _ accepted: AcceptedConnection, peer: PeerCredentials, service: VarlinkService, limits: VarlinkServer.Limits,
+        log: @escaping @Sendable (VarlinkServer.Event) -> Void
+    ) {
+        self.accepted = accepted
+        self.peer = peer
+        self.service = service
+        self.limits = limits
+        self.log = log
+    }
+
+    private var channel: any Channel { accepted.channel.channel }
+
+    /// Serves until the peer has closed and all of its calls are answered, or the task is cancelled.
+    func run() async {
+        let stream = stream
+        channel.closeFuture.whenComplete { _ in stream.connectionClosed() }
+        await withTaskCancellationHandler {
+            // What goes wrong here went wrong on the wire, and the peer knows.
+            try? await accepted.channel.executeThenClose { inbound in
+                try await serve(inbound)
+            }
+        } onCancel: {
+            // Also fails a write that waits for the peer.
+            channel.close(promise: nil)
+        }
+    }
+
+    private func serve(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>) async throws {
+        var splitter = FrameSplitter(limit: limits.callByteCount)
+        for try await buffer in inbound {
+            splitter.append(buffer.readableBytesView)
+            while let message = try next(&splitter) {
+                try await answer(message)
+            }
+        }
+        // Half a message before the end is nothing to complain about: the peer changed its mind.
+    }
+
+    private func next(_ splitter: inout FrameSplitter) throws -> [UInt8]? {
+        do {
+            return try splitter.next()
+        } catch {
+            log(.malformed(peer, reason: "a call of more than \(error.limit) bytes"))
+            throw Finished()
+        }
+    }
+
+    private func answer(_ message: [UInt8]) async throws {
+        let call: VarlinkCall
+        do {
+            call = try VarlinkCall(message: message)
+        } catch {
+            // There is no reply to what isn't a call, and no telling what the next bytes would be.
+            log(.malformed(peer, reason: error.reason))
+            throw Finished()
+        }
+        do {
+            let reply = try await carryOut(call)
+            if !call.oneway { try await write(try ByteBuffer(message: VarlinkMessage.reply(reply))) }
+        } catch let error as VarlinkError {
+            if !call.oneway { try await write(try ByteBuffer(message: VarlinkMessage.reply(error))) }
+        } catch {
+            if channel.isActive && !Task.isCancelled {
+                log(.failed(peer, method: call.method, reason: "\(error)"))
+            }
+            throw Finished()
+        }
+    }
+
+    /// A call with `more` ends when the peer goes away. Any other is short, and is carried out to its end: a client that
+    /// calls one way may be gone before it is begun.
+    private func carryOut(_ call: VarlinkCall) async throws -> any Encodable & Sendable {
+        let service = service
+        let peer = peer
+        guard call.more && !call.oneway else {
+            return try await service.respond(to: call, from: peer, send: { _ in })
+        }
+        return try await stream.run {
+            try await service.respond(to: call, from: peer) { reply in
+                try Task.checkCancellation()
+                try await write(try ByteBuffer(message: VarlinkMessage.reply(reply, continues: true)))
+            }
+        }
+    }
+
+    /// Writes a message, and returns when the kernel has taken all of it.
+    private func write(_ message: ByteBuffer) async throws {
+        try await channel.writeAndFlush(message).get()
+    }
+}
+
+extension ByteBuffer {
+    /// A buffer of a message's bytes.
+    fileprivate init(message: some Sequence<UInt8>) {
+        self.init(bytes: message)
+    }
+}

@@ -1,0 +1,48 @@
+import Varlink
+
+/// A service as its callers see it, whatever they are connected by: who it is, and its interfaces.
+package struct VarlinkService: Sendable {
+    private let info: ServiceInterface.Info
+    private let interfaces: [String: VarlinkInterface]
+
+    /// A service. It describes itself by `org.varlink.service`, which needs no mention here.
+    package init(vendor: String, product: String, version: String, url: String, interfaces: [VarlinkInterface]) {
+        info = ServiceInterface.Info(
+            vendor: vendor, product: product, version: version, url: url,
+            interfaces: [ServiceInterface.name] + interfaces.filter(\.isListed).map(\.name))
+        self.interfaces = Dictionary(uniqueKeysWithValues: interfaces.map { ($0.name, $0) })
+    }
+
+    /// Carries out one call and returns its last reply.
+    func respond(
+        to call: VarlinkCall, from peer: PeerCredentials,
+        send: @escaping @Sendable (any Encodable & Sendable) async throws -> Void
+    ) async throws -> any Encodable & Sendable {
+        guard let method = MethodName(call.method) else { throw VarlinkError.methodNotFound(call.method) }
+        // Nothing here speaks another protocol afterwards. Saying so beats two sides waiting for each other.
+        if call.upgrade { throw VarlinkError.methodNotImplemented(call.method) }
+        if method.interface == ServiceInterface.name { return try describe(method, call) }
+        guard let interface = interfaces[method.interface] else {
+            throw VarlinkError.interfaceNotFound(method.interface)
+        }
+        return try await interface.handler(
+            VarlinkRequest(member: method.member, peer: peer, call: call, send: send))
+    }
+
+    private func describe(_ method: MethodName, _ call: VarlinkCall) throws -> any Encodable & Sendable {
+        switch method.member {
+        case "GetInfo":
+            _ = try call.parameters(as: NoParameters.self)
+            return info
+        case "GetInterfaceDescription":
+            let name = try call.parameters(as: ServiceInterface.DescriptionParameters.self).interface
+            if name == ServiceInterface.name {
+                return ServiceInterface.DescriptionReply(description: ServiceInterface.description)
+            }
+            guard let interface = interfaces[name] else { throw VarlinkError.interfaceNotFound(name) }
+            return ServiceInterface.DescriptionReply(description: interface.description)
+        default:
+            throw VarlinkError.methodNotFound(call.method)
+        }
+    }
+}

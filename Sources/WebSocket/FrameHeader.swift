@@ -1,0 +1,75 @@
+/// The first 2 to 14 bytes of a frame (RFC 6455, section 5.2), as a client sends them and as a server writes them.
+package struct FrameHeader: Equatable, Sendable {
+    /// The longest header a client can send: 2 bytes, 8 of length, 4 of masking key.
+    package static let maximumByteCount = 14
+    /// The longest header a server writes: it does not mask.
+    package static let maximumServerByteCount = 10
+
+    package var isFinal: Bool
+    /// Bits 6 to 4 of the first byte, still in place: 0x40 is RSV1.
+    package var reservedBits: UInt8
+    package var opcodeBits: UInt8
+    package var isMasked: Bool
+    package var payloadByteCount: UInt64
+    /// The masking key's four bytes in the order of the wire, read as one little-endian number.
+    package var maskingKey: UInt32
+    /// How many bytes the header took.
+    package var byteCount: Int
+
+    /// Reads a header from the front of `bytes`; nil while it is not complete.
+    package init?(parsing bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= 2 else { return nil }
+        let first = bytes[0]
+        let second = bytes[1]
+        isFinal = first & 0x80 != 0
+        reservedBits = first & 0x70
+        opcodeBits = first & 0x0F
+        isMasked = second & 0x80 != 0
+        var position = 2
+        switch second & 0x7F {
+        case 126:
+            guard bytes.count >= 4 else { return nil }
+            payloadByteCount = UInt64(bytes[2]) << 8 | UInt64(bytes[3])
+            position = 4
+        case 127:
+            guard bytes.count >= 10 else { return nil }
+            payloadByteCount = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
+            position = 10
+        case let short:
+            payloadByteCount = UInt64(short)
+        }
+        maskingKey = 0
+        if isMasked {
+            guard bytes.count >= position + 4 else { return nil }
+            maskingKey = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+            position += 4
+        }
+        byteCount = position
+    }
+
+    /// Writes a server's header, unmasked and with the shortest length form, and returns its length.
+    ///
+    /// `target` has room for `maximumServerByteCount` bytes.
+    @inline(__always)
+    package static func write(
+        _ opcode: Opcode,
+        payloadByteCount count: Int,
+        isCompressed: Bool = false,
+        to target: UnsafeMutableRawPointer
+    ) -> Int {
+        let first = 0x80 | (isCompressed ? 0x40 : 0) | opcode.rawValue
+        target.storeBytes(of: first, as: UInt8.self)
+        if count < 126 {
+            target.storeBytes(of: UInt8(count), toByteOffset: 1, as: UInt8.self)
+            return 2
+        }
+        if count <= 0xFFFF {
+            target.storeBytes(of: 126, toByteOffset: 1, as: UInt8.self)
+            target.storeBytes(of: UInt16(count).bigEndian, toByteOffset: 2, as: UInt16.self)
+            return 4
+        }
+        target.storeBytes(of: 127, toByteOffset: 1, as: UInt8.self)
+        target.storeBytes(of: UInt64(count).bigEndian, toByteOffset: 2, as: UInt64.self)
+        return 10
+    }
+}

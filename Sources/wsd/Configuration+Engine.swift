@@ -1,0 +1,75 @@
+import Configuration
+import Engine
+import WebSocket
+
+extension Configuration {
+    /// What of the configuration concerns the data plane.
+    ///
+    /// - Parameter descriptorLimit: how many files the process may have open. Connections beyond what it allows are refused
+    ///   properly instead of failing in accept(2).
+    func engineConfiguration(descriptorLimit: Int) -> EngineConfiguration {
+        var engine = EngineConfiguration()
+        engine.workerCount = min(
+            server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
+        engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
+        engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
+        engine.handshakeTimeout = server.handshakeTimeout
+        engine.maximumHeaderByteCount = server.maxHeaderByteCount
+        engine.maximumMessageByteCount = websocket.maxMessageByteCount
+        engine.pingInterval = websocket.pingInterval
+        engine.pongTimeout = websocket.pongTimeout
+        engine.closeTimeout = websocket.closeTimeout
+        engine.queueLimitByteCount = queue.limitByteCount
+        engine.queuePolicy =
+            switch queue.policy {
+            case .disconnect: .disconnect
+            case .dropOldest: .dropOldest
+            case .dropNewest: .dropNewest
+            }
+        engine.writeTimeout = queue.writeTimeout
+        engine.messagesPerSecond = limits.messagesPerSecond
+        engine.messageBurst = limits.effectiveBurst
+        engine.endpoints = endpoints.map { endpoint in
+            let messageProtocol: EngineConfiguration.Endpoint.MessageProtocol =
+                switch endpoint.protocol {
+                case .relay: .relay
+                }
+            return .init(path: endpoint.path, messageProtocol: messageProtocol, channel: endpoint.channel)
+        }
+        engine.pages = ["/": ChatPage.make()]
+        let patterns = server.allowedOrigins
+        engine.allowsOrigin = { origin, host in
+            patterns.isEmpty ? Origin.isSameHost(origin, host: host) : patterns.contains { $0.matches(origin: origin) }
+        }
+        let proxies = server.trustedProxies
+        if !proxies.isEmpty {
+            engine.isTrustedProxy = { address in
+                let number = UInt128(address.high) << 64 | UInt128(address.low)
+                return proxies.contains { $0.contains(.v6(number)) }
+            }
+        }
+        return engine
+    }
+
+    /// Beside connections a process needs descriptors for itself: listeners, control clients, epoll, the log.
+    private static let reservedDescriptors = 32
+
+    func maximumConnections(descriptorLimit: Int) -> Int {
+        max(1, min(server.maxConnections, descriptorLimit - Configuration.reservedDescriptors))
+    }
+}
+
+extension ListenAddress {
+    /// Binds the address and listens on it.
+    func listen() throws(ListenError) -> ListeningSocket {
+        switch address {
+        case .v4(let bits):
+            try ListeningSocket(host: .init(high: 0, low: 0xFFFF << 32 | UInt64(bits)), port: port)
+        case .v6(let bits):
+            try ListeningSocket(
+                host: .init(high: UInt64(truncatingIfNeeded: bits >> 64), low: UInt64(truncatingIfNeeded: bits)),
+                port: port
+            )
+        }
+    }
+}

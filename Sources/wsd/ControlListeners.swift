@@ -1,0 +1,38 @@
+import Configuration
+//import ControlServer
+import Glibc
+import Systemd
+import VarlinkServer
+
+/// The sockets wsctl(1) talks to: what systemd passes, else what the configuration names.
+struct ControlListeners {
+    private var control: [VarlinkListener]
+    private var status: [VarlinkListener]
+
+    init(passed: PassedSockets, configuration: Configuration.Control) throws {
+        control = try Self.listeners(passed["control"], path: configuration.path, mode: 0o660, key: "control.path")
+        status = try Self.listeners(passed["status"], path: configuration.statusPath, mode: 0o666, key: "control.status_path")
+    }
+
+    private static func listeners(
+        _ passed: [PassedSocket], path: String, mode: mode_t, key: String
+    ) throws -> [VarlinkListener] {
+        guard passed.isEmpty else { return passed.map { VarlinkListener(adopting: $0.descriptor) } }
+        guard !path.isEmpty else { return [] }
+        do throws(VarlinkListenerError) {
+            return [try VarlinkListener(path: path, mode: mode)]
+        } catch {
+            var failure = StartFailure(message: "\(key): \(error)")
+            if case .failed(_, _, let code) = error, code == EACCES || code == EPERM {
+                failure.exitCode = EX_NOPERM
+                failure.message += "; choose a place of your own with --control PATH"
+            }
+            throw failure
+        }
+    }
+
+    /// Each listener with what is served on it: who may do what is decided by which socket was opened.
+    func services(_ service: ControlService) -> [(VarlinkListener, VarlinkService)] {
+        control.map { ($0, service.control) } + status.map { ($0, service.status) }
+    }
+}

@@ -1,0 +1,190 @@
+import Configuration
+import Control
+//import ControlServer
+import Engine
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import Systemd
+import UnixSignals
+import Varlink
+import VarlinkServer
+
+/// The whole program put together: listeners, hub, control sockets, service manager; from start to drain.
+struct Daemon {
+    private let loaded: LoadedConfiguration
+    private let destination: LogDestination
+    private var configuration: Configuration { loaded.configuration }
+
+    init(_ loaded: LoadedConfiguration, destination: LogDestination) {
+        self.loaded = loaded
+        self.destination = destination
+    }
+
+    /// Serves until told to end, and drains.
+    func run() async throws {
+        let threshold = LogThreshold(Logger.Level(configuration.log.level))
+        LoggingSystem.bootstrap { [destination] _ in destination.handler(threshold: threshold) }
+        let logger = Logger(label: "wsd")
+        signal(SIGPIPE, SIG_IGN)
+
+        let passed = try takePassedSockets(logger)
+        let listeners = try listen(passed["wsd"])
+        let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
+        let hub = startHub(logger, threshold)
+        let lifecycle = Lifecycle(period: configuration.drain.period, timeout: configuration.drain.timeout)
+        let backend = HubBackend(
+            hub: hub, lifecycle: lifecycle,
+            facts: HubBackend.Facts(
+                startedAt: Clock.milliseconds(),
+                maximumConnections: hub.maximumConnections,
+                maximumMessageByteCount: configuration.websocket.maxMessageByteCount,
+                listeners: listeners.map(\.address),
+                configurationFiles: loaded.files
+            ),
+            logger: logger
+        )
+        let notifier = Notifier()
+        let events = Task {
+            var log = EventLog(logger: logger)
+            await log.follow(hub.events)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            try await serveControl(controlListeners, backend, group, logger, in: &tasks)
+            await hub.listen(listeners)
+            for listener in listeners { logger.notice("listening on \(listener.address)") }
+            let report = StatusReport(backend: backend, notifier: notifier)
+            await notifier.ready(status: report.text())
+            tasks.addTask { await report.run() }
+            if let watchdog = Watchdog(notifier: notifier) {
+                tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
+            }
+            tasks.addTask { await followSignals(hub, lifecycle, logger) }
+            await drainWhenTold(hub, lifecycle, notifier, logger)
+            tasks.cancelAll()
+            while let result = await tasks.nextResult() {
+                if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
+            }
+            await hub.stop()
+            await events.value
+            try await group.shutdownGracefully()
+        }
+        logger.notice("stopped")
+    }
+
+    private func takePassedSockets(_ logger: Logger) throws -> PassedSockets {
+        do throws(PassedSocketError) {
+            let passed = try PassedSockets.take(expecting: ["wsd": .any, "control": .unix, "status": .unix])
+            for warning in passed.warnings { logger.warning("\(warning)") }
+            return passed
+        } catch {
+            throw StartFailure(message: error.description, exitCode: EX_CONFIG)
+        }
+    }
+
+    /// The WebSocket listeners: what systemd passes, else what the configuration names.
+    private func listen(_ passed: [PassedSocket]) throws -> [ListeningSocket] {
+        guard passed.isEmpty else {
+            return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
+        }
+        do throws(ListenError) {
+            var sockets: [ListeningSocket] = []
+            for address in configuration.server.listen { sockets.append(try address.listen()) }
+            return sockets
+        } catch {
+            throw StartFailure(message: error.description, exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
+        }
+    }
+
+    private func startHub(_ logger: Logger, _ threshold: LogThreshold) -> Hub {
+        let limit = Hub.raiseDescriptorLimit()
+        let engine = configuration.engineConfiguration(descriptorLimit: limit)
+        if engine.maximumConnections < configuration.server.maxConnections {
+            logger.warning(
+                """
+                the limit of \(limit) open files allows \(engine.maximumConnections) connections, not \
+                server.max_connections = \(configuration.server.maxConnections); raise LimitNOFILE= in the unit
+                """)
+        }
+        let hub = Hub(engine)
+        hub.reportsEverything = threshold.level <= .debug
+        return hub
+    }
+
+    private func serveControl(
+        _ listeners: ControlListeners, _ backend: HubBackend, _ group: MultiThreadedEventLoopGroup, _ logger: Logger,
+        in tasks: inout ThrowingTaskGroup<Void, any Error>
+    ) async throws {
+        for (listener, service) in listeners.services(ControlService(backend: backend)) {
+            let server = VarlinkServer(service: service, group: group) { $0.log(to: logger) }
+            let (ready, signal) = AsyncStream.makeStream(of: Void.self)
+            tasks.addTask {
+                defer { signal.finish() }
+                try await server.run(on: listener) { signal.finish() }
+            }
+            for await _ in ready {}
+        }
+    }
+
+    private func followSignals(_ hub: Hub, _ lifecycle: Lifecycle, _ logger: Logger) async {
+        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
+            if signal == .sighup {
+                logger.warning("SIGHUP: the configuration is read at the start only; use systemctl restart wsd")
+                continue
+            }
+            logger.notice("\(signal), draining")
+            await lifecycle.terminate(connections: hub.connectionCount)
+        }
+    }
+
+    /// Waits for the order to end and carries it out.
+    private func drainWhenTold(_ hub: Hub, _ lifecycle: Lifecycle, _ notifier: Notifier, _ logger: Logger) async {
+        let (done, finished) = AsyncStream.makeStream(of: Void.self)
+        await withDiscardingTaskGroup { tasks in
+            tasks.addTask {
+                for await order in lifecycle.stream {
+                    switch order {
+                    case .drain(let reason):
+                        let count = hub.connectionCount
+                        notifier.stopping(status: "draining \(count) connections")
+                        logger.notice("draining \(count) connections over \(configuration.drain.period)")
+                        let drain = configuration.drain
+                        Task {
+                            await hub.drain(period: drain.period, timeout: drain.timeout, reason: reason)
+                            finished.finish()
+                        }
+                    case .hurry:
+                        logger.notice("hurrying: closing what is left at once")
+                        Task { await hub.drain(period: .zero, timeout: .seconds(1), reason: "going away") }
+                    case .abandon:
+                        logger.notice("going at once")
+                        finished.finish()
+                    }
+                }
+            }
+            for await _ in done {}
+            tasks.cancelAll()
+        }
+    }
+}
+
+extension Logger.Level {
+    fileprivate init(_ level: Configuration.LogLevel) {
+        self = Logger.Level(rawValue: level.rawValue) ?? .info
+    }
+}
+
+extension VarlinkServer.Event {
+    fileprivate func log(to logger: Logger) {
+        switch self {
+        case .refused(let peer):
+            logger.warning("control connection refused: too many", metadata: ["peer-uid": "\(peer.userID)"])
+        case .malformed(let peer, let reason):
+            logger.debug("control connection closed: \(reason)", metadata: ["peer-uid": "\(peer.userID)"])
+        case .failed(let peer, let method, let reason):
+            logger.error("\(method) failed: \(reason)", metadata: ["peer-uid": "\(peer.userID)"])
+        }
+    }
+}

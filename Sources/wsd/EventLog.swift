@@ -1,0 +1,67 @@
+import Engine
+import Logging
+import WebSocket
+
+/// Writes what happens on the workers to the log, a few lines of each kind at a time: a storm of refusals must not
+/// become a storm of lines. The counters are exact, whatever the log leaves out.
+struct EventLog {
+    /// Lines of one kind within `window`; what comes beyond is counted and said in one line.
+    private static let linesPerWindow = 10
+    private static let window: Duration = .seconds(10)
+
+    private let logger: Logger
+    private let clock = ContinuousClock()
+    private var kinds: [String: (since: ContinuousClock.Instant, lines: Int, left: Int)] = [:]
+
+    init(logger: Logger) { self.logger = logger }
+
+    /// Logs until the hub has stopped.
+    mutating func follow(_ events: AsyncStream<EngineEvent>) async {
+        for await event in events { log(event) }
+        for (kind, state) in kinds where state.left > 0 { summarise(kind, state.left) }
+    }
+
+    private mutating func log(_ event: EngineEvent) {
+        switch event {
+        case .opened(let id, let address, let port, let endpoint):
+            logger.debug(
+                "connection opened",
+                metadata: ["connection": "\(id)", "address": "\(address):\(port)", "endpoint": "\(endpoint)"])
+        case .closed(let id, let address, let endpoint, let channel, let cause, let code, let reason, let queued):
+            guard !cause.isNoteworthy || mayLog("closed: \(cause.label)") else { return }
+            var metadata: Logger.Metadata = [
+                "connection": "\(id)", "address": "\(address)", "endpoint": "\(endpoint)", "cause": "\(cause.label)",
+                "code": "\(code)",
+            ]
+            if let channel { metadata["channel"] = "\(channel)" }
+            if queued > 0 { metadata["queued-bytes"] = "\(queued)" }
+            let text = reason.isEmpty ? cause.label : reason
+            logger.log(level: cause.isNoteworthy ? .info : .debug, "connection closed: \(text)", metadata: metadata)
+        case .refused(let cause, let address, let reason):
+            guard mayLog("refused: \(cause.label)") else { return }
+            logger.info("refused: \(reason)", metadata: ["address": "\(address)", "cause": "\(cause.label)"])
+        case .acceptFailed(let error):
+            guard mayLog("accept failed") else { return }
+            let hint = "raise LimitNOFILE= in the unit, or lower server.max_connections"
+            logger.error(
+                "accepting connections fails, trying again: \(errorText(error)); \(hint)",
+                metadata: ["errno": "\(error)"])
+        }
+    }
+
+    private mutating func mayLog(_ kind: String) -> Bool {
+        let now = clock.now
+        var state = kinds[kind] ?? (now, 0, 0)
+        if now - state.since >= EventLog.window {
+            if state.left > 0 { summarise(kind, state.left) }
+            state = (now, 0, 0)
+        }
+        if state.lines < EventLog.linesPerWindow { state.lines += 1 } else { state.left += 1 }
+        kinds[kind] = state
+        return state.left == 0
+    }
+
+    private func summarise(_ kind: String, _ count: Int) {
+        logger.info("\(count) more lines of this kind were left out: \(kind)")
+    }
+}

@@ -1,0 +1,146 @@
+import Control
+import Engine
+import Glibc
+import Logging
+import Varlink
+import WebSocket
+
+/// What the control sockets ask, answered by the hub.
+struct HubBackend: ControlBackend {
+    let hub: Hub
+    let lifecycle: Lifecycle
+    let facts: Facts
+    let logger: Logger
+
+    /// What never changes while the daemon runs.
+    struct Facts: Sendable {
+        var startedAt: Int64
+        var maximumConnections: Int
+        var maximumMessageByteCount: Int
+        var listeners: [String]
+        var configurationFiles: [String]
+    }
+
+    func status() async -> HubStatus {
+        let workers = await hub.statistics()
+        var total = Statistics()
+        for worker in workers { total += worker }
+        let drain = await lifecycle.progress(connectionsLeft: total.connections)
+        return HubStatus(
+            pid: Int(getpid()),
+            state: drain == nil ? .running : .draining,
+            startedAt: RFC3339.string(millisecondsSinceEpoch: facts.startedAt),
+            uptimeSeconds: Double(Clock.milliseconds() - facts.startedAt) / 1_000,
+            connections: total.connections,
+            maxConnections: facts.maximumConnections,
+            connectionsPerWorker: workers.map(\.connections),
+            accepted: Int(clamping: total.opened),
+            refused: Dictionary(
+                uniqueKeysWithValues: RefusalCause.allCases.map { ($0.label, Int(total.refused[Int($0.rawValue)])) }
+                    .filter { $0.1 > 0 }),
+            closed: Dictionary(
+                uniqueKeysWithValues: CloseCause.allCases.map { ($0.label, Int(total.closed[Int($0.rawValue)])) }
+                    .filter { $0.1 > 0 }),
+            messagesIn: Int(clamping: total.messagesIn),
+            messagesOut: Int(clamping: total.messagesOut),
+            bytesIn: Int(clamping: total.bytesIn),
+            bytesOut: Int(clamping: total.bytesOut),
+            queuedBytes: total.queuedBytes,
+            slowConsumers: total.slowConsumers,
+            listeners: facts.listeners,
+            configurationFiles: facts.configurationFiles,
+            drain: drain
+        )
+    }
+
+    func connections(
+        matching matcher: ConnectionMatcher, after cursor: String?, limit: Int
+    ) async throws(ControlError) -> Control.ConnectionPage {
+        var position: Hub.Cursor?
+        if let cursor {
+            let parts = cursor.split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count == 2, let worker = Int(parts[0]), let slot = UInt32(parts[1]), worker >= 0 else {
+                throw .invalidParameter("after")
+            }
+            position = Hub.Cursor(worker: worker, slot: slot)
+        }
+        let (found, next) = await hub.connections(selection(matcher), after: position, limit: limit)
+        return Control.ConnectionPage(
+            connections: found.map(ConnectionInfo.init), next: next.map { "\($0.worker).\($0.slot)" })
+    }
+
+    func connection(id: String) async -> ConnectionInfo? {
+        guard let id = ConnectionID(id) else { return nil }
+        let found = await hub.connections(ConnectionSelection(ids: [id]), after: nil, limit: 1).connections
+        return found.first.map(ConnectionInfo.init)
+    }
+
+    func kick(
+        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
+    ) async throws(ControlError) -> Int {
+        let code = CloseCode(rawValue: reason.code)
+        let count = await hub.kick(selection(matcher), code: code, reason: reason.text)
+        logger.notice(
+            "kicked \(count) connections: \(reason.text)",
+            metadata: metadata(caller).merging(["code": "\(code)"]) { $1 })
+        return count
+    }
+
+    func broadcast(
+        _ message: BroadcastMessage, channel: String?, by caller: PeerCredentials
+    ) async throws(ControlError) -> Int {
+        guard message.payload.count <= facts.maximumMessageByteCount else {
+            throw .messageTooLarge(byteCount: message.payload.count, limit: facts.maximumMessageByteCount)
+        }
+        let opcode = message.isBinary ? Opcode.binary : .text
+        let count = await hub.broadcast(opcode, message.payload, channel: channel)
+        var metadata = metadata(caller)
+        if let channel { metadata["channel"] = "\(channel)" }
+        logger.notice("broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
+        return count
+    }
+
+    func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress {
+        logger.notice("asked to drain", metadata: metadata(caller))
+        return await lifecycle.beginDrain(connections: hub.connectionCount)
+    }
+
+    private func metadata(_ caller: PeerCredentials) -> Logger.Metadata {
+        ["peer-uid": "\(caller.userID)", "peer-pid": "\(caller.processID)"]
+    }
+
+    private func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {
+        // Without [auth] no connection has a user.
+        if matcher.user != nil { return ConnectionSelection(ids: []) }
+        var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel)
+        selection.ids = matcher.selectedIDs.map { Set($0.compactMap { ConnectionID($0) }) }
+        if let network = matcher.network { selection.matchesAddress = { network.contains(bytes: $0.bytes) } }
+        return selection
+    }
+}
+
+extension ConnectionInfo {
+    fileprivate init(_ connection: ConnectionSnapshot) {
+        let (seconds, attoseconds) = connection.idle.components
+        self.init(
+            id: connection.id.description,
+            address: connection.address.description,
+            port: Int(connection.port),
+            endpoint: connection.endpoint,
+            protocol: connection.messageProtocol,
+            channels: connection.channels,
+            user: nil,
+            userAgent: connection.userAgent,
+            connectedSince: RFC3339.string(millisecondsSinceEpoch: connection.connectedAt),
+            idleSeconds: Double(seconds) + Double(attoseconds / 1_000_000_000_000_000) / 1_000,
+            messagesIn: Int(clamping: connection.messagesIn),
+            messagesOut: Int(clamping: connection.messagesOut),
+            bytesIn: Int(clamping: connection.bytesIn),
+            bytesOut: Int(clamping: connection.bytesOut),
+            queuedBytes: connection.queuedBytes,
+            queuedMessages: connection.queuedMessages,
+            droppedMessages: Int(connection.dropped),
+            state: connection.isClosing ? .closing : .open
+        )
+    }
+}

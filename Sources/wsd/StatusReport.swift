@@ -1,0 +1,39 @@
+import Control
+import Systemd
+
+/// Keeps `systemctl status` up to date, and asks systemd for time while a drain goes on.
+struct StatusReport: Sendable {
+    let backend: HubBackend
+    let notifier: Notifier
+
+    private static let interval: Duration = .seconds(2)
+
+    /// Reports until cancelled. Says nothing where nobody listens, or where nothing has changed.
+    func run() async {
+        guard notifier.isPresent else { return }
+        var last = ""
+        while !Task.isCancelled {
+            let status = await backend.status()
+            if status.state == .draining { notifier.extendTimeout(.seconds(15)) }
+            let text = text(status)
+            if text != last { notifier.status(text) }
+            last = text
+            do { try await Task.sleep(for: StatusReport.interval) } catch { return }
+        }
+    }
+
+    /// The hub in one line.
+    func text() async -> String { await text(backend.status()) }
+
+    private func text(_ status: HubStatus) -> String {
+        if let drain = status.drain {
+            return "draining: \(drain.connectionsLeft) of \(drain.connectionsAtStart) connections left"
+        }
+        var text = "\(status.connections) of \(status.maxConnections) connections, "
+        text += "\(status.messagesIn) messages in, \(status.messagesOut) out"
+        if status.slowConsumers > 0 {
+            text += ", \(status.slowConsumers) slow with \(status.queuedBytes) bytes queued"
+        }
+        return text
+    }
+}

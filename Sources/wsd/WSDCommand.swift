@@ -1,0 +1,83 @@
+import ArgumentParser
+import Configuration
+import Control
+import Glibc
+import Systemd
+
+/// The command line of the daemon: wsd(8).
+@main
+struct WSDCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wsd",
+        abstract: "A WebSocket hub: keeps browsers connected and fans messages out to them.",
+        discussion: """
+            Reads /etc/wsd/wsd.toml and /etc/wsd/wsd.toml.d/*.toml; without any file the built-in defaults serve. \
+            Listens on the sockets that systemd passes, or on those the configuration names. SIGTERM and SIGINT drain: \
+            every connection is closed with 1001 over drain.period; a second signal hurries.
+
+            EXAMPLES
+              wsd                                     serve on port 8080, chat page at http://localhost:8080/
+              wsd --listen 127.0.0.1:9000             serve somewhere else
+              wsd --config ./wsd.toml --check-config  say everything that is wrong with a file
+
+            See wsd(8), wsctl(1) and wsd.toml(5).
+            """,
+        version: "wsd \(WSD.version)"
+    )
+
+    @Option(help: ArgumentHelp("Read this configuration file, and the drop-ins in FILE.d.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Say whether the configuration is good, and exit.")
+    var checkConfig = false
+
+    @Flag(help: "Print the effective configuration and where each value comes from, and exit.")
+    var printConfig = false
+
+    @Option(help: ArgumentHelp("Listen here instead of on server.listen; may be repeated.", valueName: "address"))
+    var listen: [String] = []
+
+    @Option(help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"))
+    var control: String?
+
+    mutating func run() async throws {
+        let destination = LogDestination.detect()
+        let loaded: LoadedConfiguration
+        do throws(ConfigurationErrors) {
+            loaded = try ConfigurationLoader(path: config, listen: listen, controlPath: control).load()
+        } catch {
+            complain(error.errors.map(\.description), to: destination)
+            throw ExitCode(EX_CONFIG)
+        }
+        if printConfig {
+            print(loaded.printed, terminator: "")
+            return
+        }
+        if checkConfig {
+            let files = loaded.files.isEmpty ? "no configuration file; the built-in defaults" : loaded.files.joined(separator: ", ")
+            print("good: \(files)")
+            return
+        }
+        do {
+            try await Daemon(loaded, destination: destination).run()
+        } catch let failure as StartFailure {
+            complain([failure.message], to: destination)
+            throw ExitCode(failure.exitCode)
+        }
+    }
+
+    /// Writes errors for whoever started the program: before there is a log, and without which there will be none.
+    private func complain(_ lines: [String], to destination: LogDestination) {
+        let prefix = destination == .stderr(prefixesPriority: false) ? "" : "<3>"
+        for line in lines {
+            let text = Array("\(prefix)\(line)\n".utf8)
+            _ = write(STDERR_FILENO, text, text.count)
+        }
+    }
+}
+
+/// The daemon could not start: why, and with which exit code of sysexits.h it says so.
+struct StartFailure: Error {
+    var message: String
+    var exitCode: Int32 = EXIT_FAILURE
+}

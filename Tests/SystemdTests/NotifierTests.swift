@@ -1,0 +1,120 @@
+import Glibc
+import Testing
+
+@testable import Systemd
+
+/// Serialised, because libsystemd reads the process's environment.
+@Suite(.serialized) struct NotifierTests {
+    @Test func everyStateIsOneDatagram() throws {
+        let manager = try FakeServiceManager()
+        let notifier = Notifier()
+        #expect(notifier.isPresent)
+        #expect(notifier.ready(status: "3 connections"))
+        #expect(notifier.status("draining"))
+        #expect(notifier.stopping())
+        #expect(notifier.watchdog())
+        #expect(notifier.extendTimeout(.milliseconds(1500)))
+        #expect(
+            manager.received(5) == [
+                "READY=1\nSTATUS=3 connections",
+                "STATUS=draining",
+                "STOPPING=1",
+                "WATCHDOG=1",
+                "EXTEND_TIMEOUT_USEC=1500000",
+            ])
+    }
+
+    @Test func reloadingCarriesTheMonotonicClock() throws {
+        let manager = try FakeServiceManager()
+        #expect(Notifier().reloading())
+        let lines = manager.received(1)[0].split(separator: "\n")
+        #expect(lines.first == "RELOADING=1")
+        let clock = try #require(lines.last?.split(separator: "=").last)
+        #expect(try #require(UInt64(clock)) > 0)
+    }
+
+    @Test func statusTextCannotSmuggleAnotherAssignment() throws {
+        let manager = try FakeServiceManager()
+        #expect(Notifier().status("evil\nREADY=1\r\u{1B}[31m"))
+        #expect(manager.received(1) == ["STATUS=evil READY=1  [31m"])
+    }
+
+    @Test func longStatusTextIsCutBetweenCharacters() {
+        let cut = Notifier.oneLine(String(repeating: "é", count: 5000))
+        #expect(cut == String(repeating: "é", count: 512))
+    }
+
+    @Test func withoutAServiceManagerNothingHappens() {
+        unsetenv("NOTIFY_SOCKET")
+        let notifier = Notifier()
+        #expect(!notifier.isPresent)
+        #expect(!notifier.ready())
+        #expect(!notifier.barrier())
+    }
+
+    @Test func theWatchdogIsOffUnlessAskedFor() {
+        unsetenv("WATCHDOG_USEC")
+        #expect(Watchdog(notifier: Notifier()) == nil)
+        setenv("WATCHDOG_USEC", "3000000", 1)
+        setenv("WATCHDOG_PID", String(getpid()), 1)
+        #expect(Watchdog(notifier: Notifier())?.interval == .milliseconds(1500))
+        setenv("WATCHDOG_PID", "1", 1)
+        #expect(Watchdog(notifier: Notifier()) == nil)
+        unsetenv("WATCHDOG_USEC")
+        unsetenv("WATCHDOG_PID")
+    }
+
+    @Test func withoutSocketsPassedThereAreNone() throws {
+        unsetenv("LISTEN_FDS")
+        let sockets = try PassedSockets.take(expecting: ["wsd": .any])
+        #expect(sockets["wsd"].isEmpty)
+        #expect(sockets.warnings.isEmpty)
+    }
+
+    @Test func aBrokenListenFDSIsAWarning() throws {
+        setenv("LISTEN_PID", String(getpid()), 1)
+        setenv("LISTEN_FDS", "many", 1)
+        let sockets = try PassedSockets.take(expecting: ["wsd": .any])
+        #expect(sockets.names.isEmpty)
+        #expect(sockets.warnings.count == 1)
+    }
+}
+
+/// The service manager's end of `$NOTIFY_SOCKET`, for as long as it lives.
+private final class FakeServiceManager {
+    private let descriptor: Int32
+
+    init() throws {
+        descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        // An abstract name, chosen by the kernel: nothing to delete, no two tests share it.
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        var length = socklen_t(MemoryLayout<sa_family_t>.size)
+        let (descriptor, size) = (descriptor, socklen_t(MemoryLayout<sockaddr_un>.size))
+        let name: String? = withUnsafeMutablePointer(to: &address) { pointer in
+            let named = pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                guard bind(descriptor, generic, length) == 0 else { return false }
+                length = size
+                return getsockname(descriptor, generic, &length) == 0
+            }
+            guard named else { return nil }
+            let path = UnsafeRawBufferPointer(start: pointer, count: Int(length)).dropFirst(3)
+            return "@" + String(decoding: path, as: UTF8.self)
+        }
+        setenv("NOTIFY_SOCKET", try #require(name), 1)
+    }
+
+    /// The next datagrams; each of them was sent already, because sd_notify(3) returned.
+    func received(_ count: Int) -> [String] {
+        (0..<count).map { _ in
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let received = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            return String(decoding: buffer.prefix(max(0, received)), as: UTF8.self)
+        }
+    }
+
+    deinit {
+        unsetenv("NOTIFY_SOCKET")
+        close(descriptor)
+    }
+}

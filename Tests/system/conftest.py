@@ -1,0 +1,111 @@
+"""Fixtures for all system tests: daemons that are started, watched and stopped."""
+
+import itertools
+import resource
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from wsdaemon import Daemon
+
+# Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
+# says reaches another.
+ROOMS = 400
+
+
+def pytest_sessionstart():
+    # The tests hold both ends of a thousand connections, and the daemon inherits the limit.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture
+def wsd_directory():
+    """A new directory with a short name: a socket's path has 107 bytes at most (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="wsd-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def start_wsd(wsd_directory):
+    """Starts a daemon: start_wsd(config_toml="", workers=2, args=(), env=None, prefix=()).
+
+    The configuration is laid over the tests' own; `@PORT@` in it stands for the port chosen.
+    """
+    started = []
+
+    def start(config="", **options):
+        directory = wsd_directory / str(len(started))
+        directory.mkdir()
+        daemon = Daemon(directory, config or "", **options)
+        started.append(daemon)
+        return daemon
+
+    yield start
+    failures = [failure for daemon in started if (failure := finish(daemon))]
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)
+
+
+@pytest.fixture
+def daemon(start_wsd):
+    """A daemon with the built-in endpoints and two workers."""
+    return start_wsd()
+
+
+@pytest.fixture(scope="session")
+def shared_daemons():
+    """The daemon that the handshake and frame tests share, replaced when a test ended it."""
+    running = []
+    yield running
+    for daemon in running:
+        failure = finish(daemon)
+        shutil.rmtree(daemon.directory)
+        if failure:
+            pytest.fail(failure, pytrace=False)
+
+
+@pytest.fixture
+def room(shared_daemons, _room_numbers=itertools.count()):
+    """A path with a channel of its own on a shared daemon with default limits, and the means to connect to it."""
+    if not shared_daemons:
+        shared_daemons.append(start_shared())
+    daemon = shared_daemons[0]
+    yield Room(daemon, f"/room/{next(_room_numbers) % ROOMS}")
+    daemon.close_clients()
+    if not daemon.is_alive():
+        shared_daemons.clear()
+        print(f"--- log of wsd\n{daemon.log()}")
+        pytest.fail(f"the daemon ended with {daemon.wait()}", pytrace=False)
+
+
+class Room:
+    """One endpoint of the shared daemon."""
+
+    def __init__(self, daemon, path):
+        self.daemon = daemon
+        self.port = daemon.port
+        self.path = path
+
+    def connect(self, **options):
+        return self.daemon.connect(self.path, **options)
+
+
+def start_shared():
+    endpoints = [{"path": "/ws", "protocol": "relay", "channel": "lobby"}]
+    endpoints += [
+        {"path": f"/room/{number}", "protocol": "relay", "channel": f"room-{number}"} for number in range(ROOMS)
+    ]
+    return Daemon(tempfile.mkdtemp(prefix="wsd-"), {"endpoint": endpoints})
+
+
+def finish(daemon):
+    """Stops a daemon and prints its log, which pytest shows for a failed test; what was wrong, or None."""
+    try:
+        daemon.finish()
+        return None
+    except AssertionError as error:
+        return f"port {daemon.port}: {error}"
+    finally:
+        print(f"--- log of wsd (port {daemon.port}, exit code {daemon.process.returncode})\n{daemon.log()}")

@@ -1,0 +1,258 @@
+"""wsd under a real systemd, of the oldest and the newest release that it is for."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+from container import SUITES, Installation, Machine, wait_for
+from container.frozen_thread import frozen, thread_named
+
+CONTROL = "/run/wsd/io.wsd.Control"
+STATUS = "/run/wsd/io.wsd.Status"
+UNITS = ("wsd.service", "wsd.socket", "wsd-control.socket", "wsd-status.socket")
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def installed(request):
+    """wsd installed in a booted machine, which the tests of one release share."""
+    with Machine(request.param) as machine:
+        yield Installation(machine)
+
+
+@pytest.fixture
+def wsd(installed):
+    """wsd not running, its sockets listening, its configuration the default."""
+    installed.reset()
+    return installed
+
+
+@contextlib.contextmanager
+def held(wsd: Installation, count: int):
+    """Clients that stay connected; `closes` of the process tells how they ended."""
+    clients = wsd.client("hold", str(count))
+    try:
+        line = clients.stdout.readline()
+        assert line == "open\n", clients.stderr.read() + wsd.log()
+        yield clients
+    finally:
+        clients.kill()
+        clients.communicate()
+
+
+def closes(clients: subprocess.Popen, timeout: float = 30) -> list[dict]:
+    """How the held clients were closed, once all of them are."""
+    out, err = clients.communicate(timeout=timeout)
+    assert clients.returncode == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_units_are_correct_and_leave_nothing_open(wsd):
+    run = wsd.machine.run
+    verified = run("systemd-analyze", "verify", "--man=no", *(f"/usr/lib/systemd/system/{unit}" for unit in UNITS))
+    assert verified.stdout + verified.stderr == ""
+    security = run("systemd-analyze", "security", "--offline=yes", "--threshold=3", "--no-pager", "wsd.service")
+    assert "Overall exposure level for wsd.service: 0." in security.stdout
+
+
+def test_first_connection_starts_the_daemon(wsd):
+    assert wsd.show("ActiveState") == "inactive"
+    assert wsd.talk("hello") == "hello"
+    assert wsd.show("ActiveState") == "active"
+    assert wsd.show("SubState") == "running"
+
+
+def test_first_call_on_the_control_socket_starts_the_daemon(wsd):
+    wsd.machine.run("wsctl", "status")
+    assert wsd.show("ActiveState") == "active"
+
+
+def test_active_means_that_it_answers(wsd):
+    wsd.machine.run("systemctl", "stop", "wsd.socket", "wsd-control.socket", "wsd-status.socket")
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    assert wsd.show("ActiveState") == "active"
+    # The service pulled its sockets in, and they were handed over before it said that it is ready.
+    for unit in UNITS[1:]:
+        assert wsd.show("SubState", unit) == "running"
+    assert wsd.talk("hello", timeout=5) == "hello"
+
+
+def test_the_sandbox_is_in_force(wsd):
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    process = wsd.machine.host_pid(int(wsd.show("MainPID")))
+    status = dict(line.split(":\t", 1) for line in open(f"/proc/{process}/status").read().splitlines())
+    assert status["Uid"].split()[0] != "0"
+    assert status["CapBnd"] == "0000000000000000"
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    limits = open(f"/proc/{process}/limits").read()
+    assert re.search(r"^Max open files +1048576 +1048576", limits, re.MULTILINE)
+    refused = [entry["MESSAGE"] for entry in wsd.journal("-u", "wsd.service", "-p", "warning")]
+    assert refused == [], "started without a warning"
+
+
+def test_status_text_shows_live_figures(wsd):
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    with held(wsd, 3):
+        wsd.wait_for_property("StatusText", r"\b3\b")
+        assert "Status: " in wsd.machine.run("systemctl", "--no-pager", "status", "wsd.service").stdout
+    wsd.wait_for_property("StatusText", r"\b0\b")
+
+
+def test_journal_entries_have_fields(wsd):
+    wsd.configure('[log]\nlevel = "debug"\n')
+    wsd.talk("hello")
+    entries = wait_for(lambda: wsd.journal("-u", "wsd.service", "SYSLOG_IDENTIFIER=wsd"), "wsd has logged")
+    for entry in entries:
+        assert entry["_TRANSPORT"] == "journal"
+        assert entry["PRIORITY"] in "01234567"
+        assert entry["CODE_FILE"] and entry["CODE_FUNC"] and int(entry["CODE_LINE"]) > 0
+    connections = {entry["WSD_CONNECTION"] for entry in entries if "WSD_CONNECTION" in entry}
+    assert connections
+    # And they select: that is what they are for.
+    number = connections.pop()
+    selected = wsd.journal(f"WSD_CONNECTION={number}")
+    assert selected and all(entry["WSD_CONNECTION"] == number for entry in selected)
+
+
+def test_a_worker_that_hangs_is_killed_by_the_watchdog(wsd):
+    wsd.configure("[server]\nworkers = 2\n")
+    wsd.override("[Service]\nWatchdogSec=2s\n")
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    first = wsd.show("MainPID")
+    process = wsd.machine.host_pid(int(first))
+    # One thread of several: the others turn, and the process as a whole could feed the watchdog.
+    with frozen(thread_named(process, "wsd-worker-1")):
+        wsd.wait_for_property("NRestarts", "^1$", timeout=30)
+    wsd.wait_for_property("ActiveState", "^active$")
+    assert wsd.show("MainPID") != first
+    assert wsd.journal("UNIT=wsd.service", "UNIT_RESULT=watchdog")
+    assert wsd.talk("again") == "again"
+
+
+def test_healthy_workers_are_left_alone(wsd):
+    wsd.configure("[server]\nworkers = 2\n")
+    wsd.override("[Service]\nWatchdogSec=1s\n")
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    first = wsd.show("WatchdogTimestampMonotonic")
+    fed = set()
+
+    def has_been_fed_often() -> bool:
+        fed.add(wsd.show("WatchdogTimestampMonotonic"))
+        return len(fed) >= 6
+
+    # Idle workers sleep in epoll_wait(2): they count as turning.
+    wait_for(has_been_fed_often, "the watchdog is fed", timeout=20)
+    assert first in fed or len(fed) >= 6
+    assert wsd.show("NRestarts") == "0"
+
+
+def test_stop_drains_within_its_time(wsd):
+    wsd.configure('[drain]\nperiod = "2s"\ntimeout = "5s"\n')
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    with held(wsd, 20) as clients:
+        wsd.machine.run("systemctl", "stop", "wsd.service", timeout=10)
+        ended = closes(clients)
+    assert [end["code"] for end in ended] == [1001] * 20
+    assert all(end["reason"] for end in ended)
+    # Spread over the period, so that not all of them come back at once.
+    seconds = [end["seconds"] for end in ended]
+    assert max(seconds) - min(seconds) > 0.5
+    assert wsd.show("ActiveState") == "inactive"
+    assert wsd.show("Result") == "success"
+    assert wsd.show("ExecMainStatus") == "0"
+
+
+def test_drain_longer_than_the_unit_allows_asks_for_more_time(wsd):
+    wsd.configure('[drain]\nperiod = "6s"\ntimeout = "10s"\n')
+    wsd.override("[Service]\nTimeoutStopSec=3s\n")
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    with held(wsd, 8) as clients:
+        wsd.machine.run("systemctl", "stop", "wsd.service", timeout=30)
+        ended = closes(clients)
+    assert [end["code"] for end in ended] == [1001] * 8
+    assert max(end["seconds"] for end in ended) > 3
+    assert wsd.show("Result") == "success"
+
+
+def test_clients_that_come_during_the_drain_wait_for_the_next_daemon(wsd):
+    wsd.configure('[drain]\nperiod = "3s"\ntimeout = "6s"\n')
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    first = wsd.show("MainPID")
+    with held(wsd, 10):
+        wsd.machine.run("systemctl", "stop", "--no-block", "wsd.service")
+        wsd.wait_for_property("StatusText", "(?i)drain|stop|clos")
+        # systemd still listens, so this one is neither refused nor served by the daemon that leaves.
+        assert wsd.talk("hello", timeout=60) == "hello"
+    assert wsd.show("ActiveState") == "active"
+    assert wsd.show("MainPID") not in (first, "0")
+
+
+def test_the_socket_outlives_the_daemon(wsd):
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    wsd.machine.run("systemctl", "stop", "wsd.service")
+    assert wsd.show("ActiveState") == "inactive"
+    assert wsd.show("SubState", "wsd.socket") == "listening"
+    assert wsd.machine.path(CONTROL).is_socket()
+    assert wsd.talk("hello") == "hello"
+    assert wsd.show("ActiveState") == "active"
+
+
+def test_a_crash_is_followed_by_a_restart(wsd):
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    wsd.machine.run("systemctl", "kill", "--signal=KILL", "wsd.service")
+    wsd.wait_for_property("NRestarts", "^1$")
+    wsd.wait_for_property("ActiveState", "^active$")
+    assert wsd.talk("hello") == "hello"
+
+
+def test_wrong_configuration_is_told_once_and_not_retried(wsd):
+    wsd.configure("[server]\nnonsense = 1\n")
+    wsd.machine.run("systemctl", "start", "wsd.service", status=1)
+    assert wsd.show("ActiveState") == "failed"
+    assert wsd.show("ExecMainStatus") == "78"
+    assert wsd.show("NRestarts") == "0"
+    messages = [str(entry["MESSAGE"]) for entry in wsd.journal("-u", "wsd.service")]
+    assert any("50-test.toml:2:1:" in message for message in messages), messages
+
+
+def test_only_the_administrators_group_may_control(wsd):
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    wsd.machine.run("wsctl", "status", user="alice")
+    wsd.machine.run("wsctl", "kick", "--all", user="alice", status=None)
+    refused = wsd.machine.run("wsctl", "kick", "--all", user="bob", status=77)
+    assert refused.stdout == "" and refused.stderr != ""
+
+
+def test_anybody_may_look(wsd):
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    with held(wsd, 2):
+        looked = wsd.machine.run("wsctl", "--socket", STATUS, "--json", "status", user="bob")
+        assert isinstance(json.loads(looked.stdout), dict)
+
+
+def test_varlinkctl_understands_the_control_socket(wsd):
+    if wsd.machine.run("sh", "-c", "command -v varlinkctl", status=None).returncode != 0:
+        pytest.skip(f"{wsd.machine.suite} has no varlinkctl")
+    run = wsd.machine.run
+    assert "io.wsd.Control" in run("varlinkctl", "info", CONTROL).stdout
+    description = run("varlinkctl", "introspect", CONTROL, "io.wsd.Control").stdout
+    assert "interface io.wsd.Control" in description
+    run("varlinkctl", "validate-idl", "-", input=run("varlinkctl", "introspect", CONTROL, "io.wsd.Control").stdout)
+    info = run("varlinkctl", "call", "--json=short", CONTROL, "org.varlink.service.GetInfo", "{}").stdout
+    assert "io.wsd.Control" in json.loads(info)["interfaces"]
+
+
+def test_a_second_signal_hurries(wsd):
+    wsd.configure('[drain]\nperiod = "60s"\ntimeout = "90s"\n')
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    with held(wsd, 10) as clients:
+        wsd.machine.run("systemctl", "stop", "--no-block", "wsd.service")
+        wsd.wait_for_property("StatusText", "(?i)drain|stop|clos")
+        wsd.machine.run("systemctl", "kill", f"--signal={signal.SIGTERM.name}", "wsd.service")
+        ended = closes(clients, timeout=20)
+    assert [end["code"] for end in ended] == [1001] * 10
+    wsd.wait_for_property("ActiveState", "^inactive$")
+    assert wsd.show("Result") == "success"
