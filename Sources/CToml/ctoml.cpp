@@ -128,12 +128,42 @@ void walk(ctoml_document &document, const toml::node &node, const toml::key *key
     document.items.push_back(item);
 }
 
+// toml++ takes a dotted key apart in a loop, but frees the tables that it stands for by recursion: 500,000 parts ended
+// the process. A key is what stands between these delimiters; a string with as many dots is no loss.
+constexpr std::uint32_t part_limit = 1000;
+
+bool has_endless_key(std::string_view text, ctoml_position &position)
+{
+    std::uint32_t dots = 0, line = 1, column = 0;
+    for (const char byte : text) {
+        if ((byte & 0xC0) != 0x80)
+            ++column;
+        if (byte == '.' && ++dots >= part_limit) {
+            position = {line, column};
+            return true;
+        }
+        if (std::string_view{"=,[]{}\n"}.find(byte) != std::string_view::npos)
+            dots = 0;
+        if (byte == '\n') {
+            ++line;
+            column = 0;
+        }
+    }
+    return false;
+}
+
 } // namespace
 
 ctoml_document *ctoml_parse(const char *bytes, size_t length)
 try {
     auto document = std::make_unique<ctoml_document>();
-    const toml::parse_result result = toml::parse(std::string_view{length ? bytes : "", length});
+    const std::string_view text{length ? bytes : "", length};
+    if (has_endless_key(text, document->error.position)) {
+        document->failed = true;
+        document->error.message = document->keep("a key has more than 1000 parts");
+        return document.release();
+    }
+    const toml::parse_result result = toml::parse(text);
     if (result) {
         walk_children(*document, result.table(), 0);
     } else {

@@ -9,7 +9,7 @@ enum ByteCountText {
     /// The number of bytes that a text stands for.
     static func parse(_ text: String) throws(InvalidValue) -> Int {
         let shown = quoted(text)
-        let number = text.prefix { "0"..."9" ~= $0 || $0 == "." }
+        let number = text.prefix { $0.isDigit || $0 == "." }
         let unitName = text[number.endIndex...]
         let parts = number.split(separator: ".", omittingEmptySubsequences: false)
         guard let whole = parts.first, !whole.isEmpty, parts.count <= 2, parts.last != "" else {

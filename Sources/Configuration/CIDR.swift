@@ -1,6 +1,7 @@
 /// A range of addresses: "10.0.0.0/8", "2001:db8::/32", or one address alone.
 ///
-/// A v4-mapped peer (::ffff:10.0.0.1) is in the IPv4 ranges, because that is how a dual-stack socket reports it.
+/// A v4-mapped peer (::ffff:10.0.0.1) is in the IPv4 ranges and in no other, because that is how a dual-stack socket
+/// reports it: whoever trusts "::/0" has not said a word about IPv4.
 package struct CIDR: Sendable, Hashable, CustomStringConvertible {
     /// The first address, its bits beyond the prefix zero.
     package let address: IPAddress
@@ -18,7 +19,7 @@ package struct CIDR: Sendable, Hashable, CustomStringConvertible {
         let width = address.bytes.count * 8
         var prefixLength = width
         if parts.count == 2 {
-            guard parts[1].utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
+            guard parts[1].allSatisfy(\.isDigit),
                 let length = Int(parts[1]), length <= width
             else {
                 throw InvalidValue("\(shown): the length of the prefix is a number from 0 to \(width)")
@@ -44,8 +45,7 @@ package struct CIDR: Sendable, Hashable, CustomStringConvertible {
     package func contains(_ other: IPAddress) -> Bool {
         switch (address, other.unmapped) {
         case (.v4, .v4(let bits)): Self.masked(.v4(bits), to: prefixLength) == address
-        // A short IPv6 prefix such as ::/0 covers the mapped addresses too.
-        case (.v6, _): if case .v6 = other { Self.masked(other, to: prefixLength) == address } else { false }
+        case (.v6, .v6(let bits)): Self.masked(.v6(bits), to: prefixLength) == address
         default: false
         }
     }

@@ -16,12 +16,12 @@ struct ConfigurationDecoder {
             entries = try TOMLDocument.parse(bytes)
         } catch {
             isIncomplete = true
-            report(error.message, at: error.position, in: file)
+            report("syntax error: \(error.message)", at: error.position, in: file)
             return
         }
         for entry in entries {
             guard let section = Schema.sections.first(where: { $0.name == entry.key }) else {
-                report(Self.unknownTopLevel(entry), at: entry.keyPosition, in: file)
+                report(UnknownName.outermost(entry), at: entry.keyPosition, in: file)
                 continue
             }
             switch section {
@@ -83,7 +83,7 @@ struct ConfigurationDecoder {
         }
         for entry in entries {
             guard let key = keys.first(where: { $0.name == entry.key }) else {
-                let message = Self.unknownKey(entry.key, in: name, known: keys.map(\.name))
+                let message = UnknownName.key(entry.key, in: name)
                 report(message, at: entry.keyPosition, in: file)
                 continue
             }
@@ -121,7 +121,7 @@ struct ConfigurationDecoder {
             var endpoint = defaults
             for entry in entries {
                 guard let key = keys.first(where: { $0.name == entry.key }) else {
-                    let message = Self.unknownKey(entry.key, in: "[endpoint]", known: keys.map(\.name))
+                    let message = UnknownName.key(entry.key, in: "endpoint")
                     report(message, at: entry.keyPosition, in: file)
                     continue
                 }
@@ -149,44 +149,5 @@ struct ConfigurationDecoder {
         let path = "\(prefix).\(key.name)"
         if problems.isEmpty { unclear.remove(path) } else { unclear.insert(path) }
         origins[path] = .file(path: file, line: position.line, column: position.column)
-    }
-
-    private static func unknownKey(_ name: String, in section: String, known: [String]) -> String {
-        let unknown = "unknown key \(quoted(name)) in [\(section)]"
-        if let meant = Suggestion.nearest(to: name, among: known) {
-            return "\(unknown); did you mean \(quoted(meant))?"
-        }
-        let elsewhere = Schema.sections.filter { $0.keys.contains { $0.name == name } }.map { heading($0) }
-        guard elsewhere.isEmpty else {
-            return "\(unknown); it belongs in \(elsewhere.joined(separator: " or "))"
-        }
-        return "\(unknown); there is \(alternatives(known).replacing(" or ", with: " and "))"
-    }
-
-    private static func unknownTopLevel(_ entry: TOMLNode.Entry) -> String {
-        let isTable =
-            switch entry.node.value {
-            case .table: true
-            case .array(let elements): elements.first.map { if case .table = $0.value { true } else { false } } ?? false
-            default: false
-            }
-        let unknown = isTable ? "unknown table [\(entry.key)]" : "unknown key \(quoted(entry.key)) outside of the tables"
-        if !isTable {
-            let homes = Schema.sections.filter { $0.keys.contains { $0.name == entry.key } }.map { heading($0) }
-            if !homes.isEmpty { return "\(unknown); it belongs in \(homes.joined(separator: " or "))" }
-        }
-        if let meant = Suggestion.nearest(to: entry.key, among: Schema.sections.map(\.name)),
-            let section = Schema.sections.first(where: { $0.name == meant })
-        {
-            return "\(unknown); did you mean \(heading(section))?"
-        }
-        return "\(unknown); there are \(Schema.sections.map { heading($0) }.joined(separator: ", "))"
-    }
-
-    private static func heading(_ section: SchemaSection) -> String {
-        switch section {
-        case .table(let name, _): "[\(name)]"
-        case .endpoints: "[[endpoint]]"
-        }
     }
 }

@@ -23,7 +23,7 @@ enum DurationText {
             guard !whole.isEmpty, fraction != "" else {
                 throw InvalidValue("\(shown) is no duration; write a number and a unit, such as \"10s\" or \"1m30s\"")
             }
-            let unitName = rest.prefix { !("0"..."9" ~= $0 || $0 == ".") }
+            let unitName = rest.prefix { !($0.isDigit || $0 == ".") }
             rest.removeFirst(unitName.count)
             guard !unitName.isEmpty else {
                 throw InvalidValue("\(shown) has no unit; for seconds write \"\(text)s\", for milliseconds \"\(text)ms\"")
@@ -44,7 +44,7 @@ enum DurationText {
     }
 
     private static func takeDigits(from text: inout Substring) -> Substring {
-        let digits = text.prefix { "0"..."9" ~= $0 }
+        let digits = text.prefix(while: \.isDigit)
         text.removeFirst(digits.count)
         return digits
     }

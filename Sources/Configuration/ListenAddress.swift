@@ -23,8 +23,11 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         if text.contains("://") {
             throw InvalidValue("\(shown) is a URL; give an address and a port such as \"[::]:8080\"")
         }
+        if text.hasSuffix("]") {
+            throw InvalidValue("\(shown) has no port; write \(quoted(text + ":8080"))")
+        }
         guard let colon = text.lastIndex(of: ":") else {
-            guard !text.isEmpty, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+            guard !text.isEmpty, text.allSatisfy(\.isDigit) else {
                 throw InvalidValue("\(shown) has no port; give an address and a port such as \"[::]:8080\"")
             }
             throw InvalidValue("\(shown) has no colon; for port \(text) on all addresses write \":\(text)\"")
@@ -66,7 +69,7 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func port(of digits: Substring, in text: String) throws(InvalidValue) -> UInt16 {
-        guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let port = UInt16(digits) else {
+        guard digits.allSatisfy(\.isDigit), let port = UInt16(digits) else {
             throw InvalidValue("\(quoted(text)): \(quoted(digits)) is no port; give a number from 0 to 65535")
         }
         return port

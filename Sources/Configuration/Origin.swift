@@ -54,7 +54,7 @@ struct Origin: Sendable, Hashable {
             case nil: port = nil
             case ":":
                 let digits = text[text.index(after: afterHost)...]
-                guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
+                guard digits.allSatisfy(\.isDigit),
                     let number = UInt16(digits), number > 0
                 else { return nil }
                 port = number

@@ -18,9 +18,9 @@ func quoted(_ text: some StringProtocol) -> String {
     return result + "\""
 }
 
-/// Alternatives as a sentence names them: "a", "b" or "c", each in quotes.
-func alternatives(_ texts: [String]) -> String {
+/// Texts as a sentence names them: "a", "b" or "c", each in quotes.
+func listed(_ texts: [String], _ conjunction: String) -> String {
     let texts = texts.map { quoted($0) }
     guard let last = texts.last, texts.count > 1 else { return texts.first ?? "" }
-    return texts.dropLast().joined(separator: ", ") + " or " + last
+    return texts.dropLast().joined(separator: ", ") + " \(conjunction) " + last
 }

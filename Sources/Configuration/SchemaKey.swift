@@ -50,6 +50,14 @@ enum SchemaSection: Sendable {
         }
     }
 
+    /// How the table begins.
+    var heading: String {
+        switch self {
+        case .table(let name, _): "[\(name)]"
+        case .endpoints: "[[\(name)]]"
+        }
+    }
+
     /// What the manual has about its keys.
     var keys: [ConfigurationKey] {
         switch self {

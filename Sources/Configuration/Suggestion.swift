@@ -1,14 +1,18 @@
 /// Finds what a person meant by a name that is not known.
 enum Suggestion {
-    /// The candidate nearest to a name, if it is near enough to be worth showing: one slip in three letters.
+    /// The candidate nearest to a name, if it is near enough to be worth showing: one slip in three letters, or a
+    /// candidate cut short, as "warn" is.
     static func nearest(to name: String, among candidates: [String]) -> String? {
         let name = folded(name)
         let nearest =
             candidates
             .map { (candidate: $0, distance: distance(from: name, to: folded($0))) }
             .min { $0.distance < $1.distance }
-        guard let nearest, nearest.distance <= max(1, min(name.count, nearest.candidate.count) / 3) else { return nil }
-        return nearest.candidate
+        if let nearest, nearest.distance <= max(1, min(name.count, nearest.candidate.count) / 3) {
+            return nearest.candidate
+        }
+        guard name.count >= 3 else { return nil }
+        return candidates.filter { folded($0).hasPrefix(name) }.min { $0.count < $1.count }
     }
 
     /// Lower case, and "-" for "_": those slips count as none.

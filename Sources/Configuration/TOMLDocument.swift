@@ -18,7 +18,8 @@ enum TOMLDocument {
         }
         defer { ctoml_free(document) }
         if let error = ctoml_get_error(document) {
-            throw SyntaxError(position: position(error.pointee.position), message: string(error.pointee.message))
+            let message = string(error.pointee.message).replacing("Error while parsing", with: "while parsing", maxReplacements: 1)
+            throw SyntaxError(position: position(error.pointee.position), message: message)
         }
         var reader = Reader(document: document)
         return reader.entries(at: 0)

@@ -31,6 +31,15 @@ struct TOMLNode: Sendable, Equatable {
         let node: TOMLNode
     }
 
+    /// Whether it is a table, or an array of them.
+    var isTable: Bool {
+        switch value {
+        case .table: true
+        case .array(let elements): elements.first?.isTable ?? false
+        default: false
+        }
+    }
+
     /// The value as an error message names it: what it is and, where that is short, the value itself.
     var description: String {
         switch value {

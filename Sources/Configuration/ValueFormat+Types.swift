@@ -105,17 +105,17 @@ extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
     static func choice(later: [String] = []) -> ValueFormat {
         let names = Value.allCases.map(\.rawValue)
         return .string(
-            "string", expected: alternatives(names), range: alternatives(names),
+            "string", expected: listed(names, "or"), range: listed(names, "or"),
             parse: { written throws(InvalidValue) in
                 if let value = Value(rawValue: written) { return value }
                 guard !later.contains(written) else {
-                    throw InvalidValue("\(quoted(written)) is not in this version yet; it has \(alternatives(names))")
+                    throw InvalidValue("\(quoted(written)) is not in this version yet; it has \(listed(names, "or"))")
                 }
                 guard let meant = Suggestion.nearest(to: written, among: names) else {
-                    throw InvalidValue("\(quoted(written)) is unknown; give \(alternatives(names))")
+                    throw InvalidValue("\(quoted(written)) is unknown; give \(listed(names, "or"))")
                 }
                 throw InvalidValue(
-                    "\(quoted(written)) is unknown; did you mean \(quoted(meant))? There is \(alternatives(names))")
+                    "\(quoted(written)) is unknown; did you mean \(quoted(meant))? There are \(listed(names, "and"))")
             },
             text: { $0.rawValue })
     }

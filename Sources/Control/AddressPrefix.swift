@@ -5,6 +5,9 @@ import Glibc
 /// IPv4 addresses are held as the IPv6 addresses they are mapped to, so that a client on a dual-stack listener is found
 /// by either spelling.
 package struct AddressPrefix: Sendable, Hashable {
+    /// What an IPv4 address has before it when it is mapped (RFC 4291, section 2.5.5.2).
+    private static let mappedPrefix = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
+
     /// The address, 16 bytes in network order; bits beyond the prefix are zero.
     private let bytes: [UInt8]
     /// How many leading bits count: 0 to 128.
@@ -33,16 +36,17 @@ package struct AddressPrefix: Sendable, Hashable {
         return contains(bytes: parsed.bytes)
     }
 
-    /// Whether an address of 16 bytes in network order is in here.
+    /// Whether an address is in here: 4 or 16 bytes in network order, false for anything else.
     package func contains(bytes address: [UInt8]) -> Bool {
-        Self.mask(address, to: bitCount) == bytes
+        let full = address.count == 4 ? Self.mappedPrefix + address : address
+        return full.count == 16 && full.indices.allSatisfy { full[$0] & Self.mask(at: $0, bitCount) == bytes[$0] }
     }
 
     private static func parse(_ text: String) -> (bytes: [UInt8], isIPv4: Bool)? {
         var v4 = in_addr()
         if inet_pton(AF_INET, text, &v4) == 1 {
             let bytes = withUnsafeBytes(of: v4) { Array($0) }
-            return (Array(repeating: 0, count: 10) + [0xff, 0xff] + bytes, true)
+            return (mappedPrefix + bytes, true)
         }
         var v6 = in6_addr()
         guard inet_pton(AF_INET6, text, &v6) == 1 else { return nil }
@@ -50,9 +54,12 @@ package struct AddressPrefix: Sendable, Hashable {
     }
 
     private static func mask(_ bytes: [UInt8], to bitCount: Int) -> [UInt8] {
-        bytes.enumerated().map { index, byte in
-            let kept = min(max(bitCount - index * 8, 0), 8)
-            return byte & UInt8(truncatingIfNeeded: 0xff00 >> kept)
-        }
+        bytes.enumerated().map { index, byte in byte & mask(at: index, bitCount) }
+    }
+
+    /// The bits of a byte that belong to the first `bitCount` bits of the address.
+    private static func mask(at index: Int, _ bitCount: Int) -> UInt8 {
+        let kept = min(max(bitCount - index * 8, 0), 8)
+        return UInt8(truncatingIfNeeded: 0xff00 >> kept)
     }
 }

@@ -1,10 +1,14 @@
 /// A filter made ready to be held against many connections: checked, the network parsed, the ids in a set.
 package struct ConnectionMatcher: Sendable {
-    private let ids: Set<String>?
-    /// The network that the address must be in; nil for any. The same holds for what follows.
+    /// The ids asked for: with them, a hub looks up each instead of walking over all connections.
+    package let selectedIDs: Set<String>?
+    /// The address or network asked for.
     package let network: AddressPrefix?
+    /// The endpoint's path asked for.
     package let endpoint: String?
+    /// The channel asked for.
     package let channel: String?
+    /// The user asked for.
     package let user: String?
 
     /// Checks a filter.
@@ -17,26 +21,24 @@ package struct ConnectionMatcher: Sendable {
         }
         if let ip = filter.ip {
             guard let prefix = AddressPrefix(ip) else {
-                throw .invalidFilter(field: "ip", value: ip, reason: "neither an IP address nor a network such as 10.0.0.0/8")
+                throw .invalidFilter(
+                    field: "ip", value: ip, reason: "neither an IP address nor a network such as 10.0.0.0/8")
             }
             network = prefix
         } else {
             network = nil
         }
-        ids = filter.ids.map { Set($0) }
+        selectedIDs = filter.ids.map { Set($0) }
         endpoint = filter.endpoint
         channel = filter.channel
         user = filter.user
     }
 
-    /// The ids asked for: with them, a hub looks up each instead of walking over all connections.
-    package var selectedIDs: Set<String>? { ids }
-
     /// Whether a connection is meant. Cheapest first: the address, which has to be parsed, comes last.
     package func matches(
         id: String, address: String, endpoint: String, channels: some Sequence<String>, user: String?
     ) -> Bool {
-        if let ids, !ids.contains(id) { return false }
+        if let selectedIDs, !selectedIDs.contains(id) { return false }
         if let wanted = self.endpoint, wanted != endpoint { return false }
         if let wanted = self.user, wanted != user { return false }
         if let channel, !channels.contains(channel) { return false }

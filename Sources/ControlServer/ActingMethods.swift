@@ -1,14 +1,11 @@
 import Control
 import FoundationEssentials
-import Logging
 import Varlink
 import VarlinkServer
 
-/// The methods of `io.wsd.Control` that change something. Each call that gets as far as the hub leaves a line in the log
-/// that says who did what, and what came of it.
+/// The methods of `io.wsd.Control` that change something.
 struct ActingMethods: Sendable {
     let backend: any ControlBackend
-    let logger: Logger
 
     /// Carries out a call of `interface`; nil when the method isn't one of these.
     func respond(
@@ -33,12 +30,6 @@ struct ActingMethods: Sendable {
         let reason = try CloseReason(
             code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
         let count = try await backend.kick(matcher, reason: reason, by: request.peer)
-        var metadata = request.peer.metadata
-        metadata["closeCode"] = "\(reason.code)"
-        metadata["closeReason"] = "\(reason.text)"
-        metadata["filter"] = "\(parameters.filter.summary)"
-        metadata["connections"] = "\(count)"
-        logger.notice("kicked \(count) connections", metadata: metadata)
         return Kick.Reply(connections: count)
     }
 
@@ -55,20 +46,12 @@ struct ActingMethods: Sendable {
         case (_?, _?): throw ControlError.invalidParameter("data")
         }
         let count = try await backend.broadcast(message, channel: parameters.channel, by: request.peer)
-        var metadata = request.peer.metadata
-        metadata["channel"] = parameters.channel.map { "\($0)" }
-        metadata["bytes"] = "\(message.payload.count)"
-        metadata["connections"] = "\(count)"
-        logger.notice("broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
         return Broadcast.Reply(recipients: count)
     }
 
     private func drain(_ request: VarlinkRequest) async throws -> Drain.Reply {
         _ = try request.parameters(as: NoParameters.self)
         let drain = try await backend.drain(by: request.peer)
-        var metadata = request.peer.metadata
-        metadata["connections"] = "\(drain.connectionsLeft)"
-        logger.notice("drain asked for", metadata: metadata)
         return Drain.Reply(drain: drain)
     }
 }

@@ -11,7 +11,8 @@ struct Drain {
     var begun = 0
     /// The slot to look at next.
     var position = 0
-    var receipt: Gather<Void>?
+    /// Who waits for the end; several where a drain was hurried.
+    var receipts: [Gather<Void>]
 
     /// When the next connection is due, in nanoseconds of the worker's clock.
     var nextStep: UInt64 {
@@ -31,16 +32,15 @@ extension Worker {
     /// pace: it is how a drain is hurried.
     func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Gather<Void>) {
         stopListening()
-        let earlier = drain?.receipt
+        let receipts = (drain?.receipts ?? []) + [receipt]
         drain = Drain(
             startedAt: nanoseconds,
             period: UInt64(ticks(period) - (period > .zero ? 0 : 1)) * Worker.tickNanoseconds,
             deadline: nanoseconds + UInt64(ticks(timeout)) * Worker.tickNanoseconds,
             reason: reason,
             total: statistics.connections,
-            receipt: receipt
+            receipts: receipts
         )
-        earlier?.answer(())
         let refusal = Refusal(.serviceUnavailable, "this server is shutting down", fields: [Worker.retryAfter])
         for slot in 0..<slab.highWater where slab[slot].pointee.phase == .handshake {
             refuse(slot, slab[slot], refusal, cause: .draining)
@@ -79,8 +79,8 @@ extension Worker {
     }
 
     func finishDrainIfDone() {
-        guard slab.count == 0, let receipt = drain?.receipt else { return }
-        drain?.receipt = nil
-        receipt.answer(())
+        guard slab.count == 0, let receipts = drain?.receipts, !receipts.isEmpty else { return }
+        drain?.receipts = []
+        for receipt in receipts { receipt.answer(()) }
     }
 }

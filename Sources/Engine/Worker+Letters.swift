@@ -15,7 +15,8 @@ extension Worker {
                 if let channel { deliverHere(segment, of: channel) }
                 receipt?.answer(channel?.subscribers.count ?? 0)
             case .subscribe(let name, let worker):
-                let channel = channels[channels.intern(name)]
+                let index = channels.intern(name)
+                let channel = channels[index]
                 // What was published before the subscription is not for the newcomer.
                 distribute(channel)
                 channel.interested |= 1 << UInt64(worker)

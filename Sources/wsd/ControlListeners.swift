@@ -1,6 +1,7 @@
 import Configuration
-//import ControlServer
+import ControlServer
 import Glibc
+import NIOCore
 import Systemd
 import VarlinkServer
 
@@ -32,7 +33,12 @@ struct ControlListeners {
     }
 
     /// Each listener with what is served on it: who may do what is decided by which socket was opened.
-    func services(_ service: ControlService) -> [(VarlinkListener, VarlinkService)] {
-        control.map { ($0, service.control) } + status.map { ($0, service.status) }
+    func servers(
+        _ service: ControlService, group: any EventLoopGroup, log: @escaping @Sendable (VarlinkServer.Event) -> Void
+    ) -> [(VarlinkListener, VarlinkServer)] {
+        let full = VarlinkServer(service: service.control, group: group, log: log)
+        let reading = VarlinkServer(
+            service: service.status, group: group, limits: ControlService.statusLimits, log: log)
+        return control.map { ($0, full) } + status.map { ($0, reading) }
     }
 }

@@ -1,6 +1,6 @@
 import Configuration
 import Control
-//import ControlServer
+import ControlServer
 import Engine
 import Glibc
 import Logging
@@ -117,8 +117,8 @@ struct Daemon {
         _ listeners: ControlListeners, _ backend: HubBackend, _ group: MultiThreadedEventLoopGroup, _ logger: Logger,
         in tasks: inout ThrowingTaskGroup<Void, any Error>
     ) async throws {
-        for (listener, service) in listeners.services(ControlService(backend: backend)) {
-            let server = VarlinkServer(service: service, group: group) { $0.log(to: logger) }
+        let servers = listeners.servers(ControlService(backend: backend), group: group) { $0.log(to: logger) }
+        for (listener, server) in servers {
             let (ready, signal) = AsyncStream.makeStream(of: Void.self)
             tasks.addTask {
                 defer { signal.finish() }

@@ -13,9 +13,6 @@ from websockets.sync.client import connect
 
 from browser import Browser
 
-# A drain that doesn't take its time; a page still has to notice and to come back by itself.
-QUICK_DRAIN = '[drain]\nperiod = "100ms"\ntimeout = "5s"\n'
-
 # The jitter taken out of the backoff, which asks Math.random() for it.
 LONGEST_WAITS = "Math.random = () => 1;"
 ENDLESS_WAITS = "Math.random = () => 1000;"
@@ -35,7 +32,7 @@ def browser():
 @pytest.fixture
 def page(browser, daemon):
     """One page, connected."""
-    return browser.open(daemon.url("/")).until_connected()
+    return browser.open(daemon.http("/")).until_connected()
 
 
 @pytest.fixture
@@ -48,22 +45,27 @@ def restartable(start_wsd, browser):
 class Restartable:
     def __init__(self, start_wsd):
         self._start = start_wsd
-        self._daemon = start_wsd(config_toml=QUICK_DRAIN)
+        self._daemon = start_wsd()
         self.port = self._daemon.port
 
-    def url(self, path):
-        return self._daemon.url(path)
+    def http(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
 
     def stop(self, by=signal.SIGTERM):
-        self._daemon.process.send_signal(by)
-        self._daemon.process.wait(timeout=30)
+        self._daemon.may_fail = by == signal.SIGKILL
+        self._daemon.stop(by)
 
     def start(self):
-        self._daemon = self._start(config_toml=QUICK_DRAIN, port=self.port)
+        self._daemon = self._start(f'[server]\nlisten = ["127.0.0.1:{self.port}"]')
 
 
 def raw_client(daemon):
     return connect(f"ws://127.0.0.1:{daemon.port}/ws")
+
+
+def wsctl(daemon, *arguments):
+    done = daemon.wsctl(*arguments)
+    assert done.returncode == 0, done.stderr
 
 
 def relayed(client, text):
@@ -76,8 +78,8 @@ def relayed(client, text):
 class TestChat:
     @pytest.mark.parametrize("kind", ["tab", "window"])
     def test_two_of_them_talk_both_ways(self, browser, daemon, kind):
-        ada = browser.open(daemon.url("/")).until_connected()
-        grace = browser.open(daemon.url("/"), kind).until_connected()
+        ada = browser.open(daemon.http("/")).until_connected()
+        grace = browser.open(daemon.http("/"), kind).until_connected()
         ada.call_me("Ada")
         grace.call_me("Grace")
 
@@ -119,11 +121,11 @@ class TestChat:
             assert len(page.messages) == len(unusual) + 1
 
     def test_an_operators_broadcast_is_shown(self, page, daemon):
-        daemon.wsctl("broadcast", "Maintenance at six")
+        wsctl(daemon, "broadcast", "Maintenance at six")
         page.until_shown("Maintenance at six")
 
     def test_a_name_is_remembered(self, browser, daemon):
-        page = browser.open(daemon.url("/")).until_connected()
+        page = browser.open(daemon.http("/")).until_connected()
         page.call_me("  Ada   Lovelace ")
         page.write("hello")
         page.until_shown("hello")
@@ -134,7 +136,7 @@ class TestChat:
     def test_without_storage_it_chats_all_the_same(self, browser, daemon):
         forbid = "for (const area of ['localStorage', 'sessionStorage'])" \
             " Object.defineProperty(window, area, { get() { throw new DOMException('no', 'SecurityError'); } });"
-        page = browser.open(daemon.url("/"), before=forbid).until_connected()
+        page = browser.open(daemon.http("/"), before=forbid).until_connected()
         page.call_me("Ada")
         page.write("hello")
         page.until_shown("hello")
@@ -204,8 +206,8 @@ class TestSafety:
 class TestConnection:
     @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
     def test_both_pages_recover_from_a_restart_and_lose_nothing(self, browser, restartable, by):
-        ada = browser.open(restartable.url("/")).until_connected()
-        grace = browser.open(restartable.url("/")).until_connected()
+        ada = browser.open(restartable.http("/")).until_connected()
+        grace = browser.open(restartable.http("/")).until_connected()
         ada.write("before")
         grace.until_shown("before")
         ada.until_shown("before")
@@ -234,8 +236,8 @@ class TestConnection:
             assert len(page.messages) == len(set(page.messages))
 
     def test_what_was_written_while_it_was_away_arrives_once_at_both(self, browser, restartable):
-        grace = browser.open(restartable.url("/")).until_connected()
-        ada = browser.open(restartable.url("/"), before=ENDLESS_WAITS).until_connected()
+        grace = browser.open(restartable.http("/")).until_connected()
+        ada = browser.open(restartable.http("/"), before=ENDLESS_WAITS).until_connected()
         restartable.stop()
         ada.until(lambda page: page.find("#retry").is_displayed(), "Ada's page waits")
         ada.write("first")
@@ -255,7 +257,7 @@ class TestConnection:
         assert ada.waiting == []
 
     def test_what_waits_survives_a_reload(self, browser, restartable):
-        page = browser.open(restartable.url("/")).until_connected()
+        page = browser.open(restartable.http("/")).until_connected()
         restartable.stop()
         page.until(lambda page: page.status == "Reconnecting", "the page has noticed")
         page.write("not lost")
@@ -267,7 +269,7 @@ class TestConnection:
 
     def test_a_message_is_sent_again_only_until_it_came_back(self, browser, restartable):
         """A lost connection may have carried a message whose echo it then lost; ids keep the second from being shown."""
-        page = browser.open(restartable.url("/")).until_connected()
+        page = browser.open(restartable.http("/")).until_connected()
         message = json.dumps({"name": "Ada", "text": "twice on the wire", "id": "one and the same"})
         with raw_client(restartable) as client:
             relayed(client, message)
@@ -285,7 +287,7 @@ class TestConnection:
                 if (action.name !== 'becomeStable') return wait(action, delay);
                 return wait(() => { action(); window.stable = true; }, 20);
             };"""
-        page = browser.open(restartable.url("/"), before=hurry).until_connected()
+        page = browser.open(restartable.http("/"), before=hurry).until_connected()
         restartable.stop(signal.SIGKILL)
         page.until(lambda page: page.run("return waits.length") >= 8, "eight attempts were made")
         assert page.run("return waits.slice(0, 8)") == [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
@@ -299,7 +301,7 @@ class TestConnection:
         assert page.run("return waits[0]") == 500
 
     def test_the_state_is_shown_with_its_outlook_and_retry_is_one_press_away(self, browser, restartable):
-        page = browser.open(restartable.url("/"), before=ENDLESS_WAITS)
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS)
         page.until_connected()
         assert not page.find("#outage").is_displayed()
 
@@ -316,7 +318,7 @@ class TestConnection:
         assert page.focused == "text"   # not lost with the button
 
     def test_without_a_network_it_says_so_and_comes_back_with_it(self, browser, restartable):
-        page = browser.open(restartable.url("/"), before=ENDLESS_WAITS).until_connected()
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS).until_connected()
         restartable.stop()
         with page.offline():
             page.until(lambda page: page.status == "Offline", "the state is shown")
@@ -325,16 +327,16 @@ class TestConnection:
 
     def test_a_page_opened_before_the_network_answers_says_what_is_wrong(self, browser, restartable):
         """Served from the address of a daemon that is gone by the time the script runs."""
-        page = browser.open(restartable.url("/"), before="window.WebSocket = class { constructor() {"
+        page = browser.open(restartable.http("/"), before="window.WebSocket = class { constructor() {"
                             " setTimeout(() => this.onclose({ code: 1006, reason: '' })); } close() {} };")
         page.until(lambda page: page.notes == ["The server cannot be reached."], "it says so once")
 
     def test_a_kicked_page_shows_the_operators_reason(self, page, daemon):
-        daemon.wsctl("kick", "--all", "--reason", "Time for tea")
+        wsctl(daemon, "kick", "--all", "--reason", "Time for tea")
         page.until(lambda page: any("“Time for tea”" in note for note in page.notes), "the reason is shown")
 
     def test_a_page_that_is_not_let_in_does_not_ask_again_by_itself(self, page, daemon):
-        daemon.wsctl("kick", "--all", "--code", "3003", "--reason", "Members only")
+        wsctl(daemon, "kick", "--all", "--code", "3003", "--reason", "Members only")
         page.until(lambda page: page.status == "Not connected", "the page has given up")
         assert page.notes == ["The server does not let you in: “Members only” (code 3003)."]
         assert page.find("#outlook").text.startswith("Not connected.")
@@ -342,8 +344,8 @@ class TestConnection:
         page.until_connected()
 
     def test_a_message_too_long_for_the_server_goes_back_to_its_writer(self, browser, start_wsd):
-        daemon = start_wsd(config_toml='[websocket]\nmax_message_size = "1KiB"\n')
-        page = browser.open(daemon.url("/")).until_connected()
+        daemon = start_wsd('[websocket]\nmax_message_size = "1KiB"\n')
+        page = browser.open(daemon.http("/")).until_connected()
         page.write("x" * 2000)
         page.until(lambda page: page.notes and "too long" in page.notes[-1] or len(page.notes) > 1, "it is told so")
         page.until(lambda page: page.find("#text").get_property("value") == "x" * 2000, "the text is back")
@@ -358,7 +360,7 @@ class TestForEverybody:
     LONG = "A_word_without_any_place_to_break_" * 8
 
     def test_the_keyboard_is_enough(self, browser, restartable):
-        page = browser.open(restartable.url("/"), before=ENDLESS_WAITS).until_connected()
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS).until_connected()
         assert page.focused == "text"
         page.press_shift(Keys.TAB)
         assert page.focused == "name"
@@ -392,7 +394,7 @@ class TestForEverybody:
 
     @pytest.mark.parametrize("width,height", [(320, 568), (390, 844), (1920, 1080), (844, 320)])
     def test_nothing_is_cut_off_at_any_width(self, browser, restartable, width, height):
-        page = browser.open(restartable.url("/"), before=ENDLESS_WAITS)
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS)
         page.resize(width, height)
         page.until_connected()
         page.call_me(self.LONG)
@@ -420,7 +422,7 @@ class TestForEverybody:
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_stands_out_in_both_schemes(self, browser, restartable, scheme):
-        page = browser.open(restartable.url("/"), before=ENDLESS_WAITS)
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS)
         page.prefer(color_scheme=scheme, reduced_motion="reduce")
         page.until_connected()
         self.fill(page, restartable)
@@ -446,7 +448,7 @@ class TestForEverybody:
         page.until(lambda page: len(page.messages) == 23, "everything is shown")
 
     def test_whoever_wants_no_motion_gets_none(self, browser, daemon):
-        page = browser.open(daemon.url("/"))
+        page = browser.open(daemon.http("/"))
         page.prefer(reduced_motion="reduce")
         page.until_connected()
         page.write("still")
@@ -470,7 +472,7 @@ class TestForEverybody:
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_axe_finds_no_fault(self, browser, restartable, scheme):
-        page = browser.open(restartable.url("/"), before=ENDLESS_WAITS)
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS)
         page.prefer(color_scheme=scheme)
         page.until_connected()
         assert faults(page) == []

@@ -346,12 +346,13 @@ CONVERSATION = [
 ]
 
 
-def check_conversation(client):
-    for _, *answers in CONVERSATION:
-        for answer in answers:
-            if answer is not None:
-                got = client.receive_frame()
-                assert (got.opcode, got.payload) == answer
+def check_conversation(client, times=1):
+    """All answers came: pongs in their order and messages in theirs (a message may have the longer way)."""
+    answers = [answer for _, *answers in CONVERSATION * times for answer in answers if answer is not None]
+    frames = [client.receive_frame() for _ in answers]
+    for is_pong in (True, False):
+        wanted = [answer for answer in answers if (answer[0] == PONG) == is_pong]
+        assert [(got.opcode, got.payload) for got in frames if (got.opcode == PONG) == is_pong] == wanted
 
 
 def test_every_frame_may_come_byte_by_byte(client):
@@ -373,8 +374,7 @@ def test_frames_may_be_cut_anywhere(client, seed):
         size = choice.choice([1, 2, 3, 7, 13, 64, 200])
         client.send(data[:size])
         data = data[size:]
-    for _ in range(5):
-        check_conversation(client)
+    check_conversation(client, times=5)
 
 
 def test_the_head_of_a_large_frame_may_be_cut_anywhere(client):

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import re
+import select
 import signal
 import subprocess
 
 import pytest
-from container import SUITES, Installation, Machine, wait_for
+from container import SUITES, Installation, Machine, kill, wait_for
 from container.frozen_thread import frozen, thread_named
 
 CONTROL = "/run/wsd/io.wsd.Control"
@@ -34,12 +35,11 @@ def held(wsd: Installation, count: int):
     """Clients that stay connected; `closes` of the process tells how they ended."""
     clients = wsd.client("hold", str(count))
     try:
-        line = clients.stdout.readline()
-        assert line == "open\n", clients.stderr.read() + wsd.log()
+        readable, _, _ = select.select([clients.stdout], [], [], 30)
+        assert readable and clients.stdout.readline() == "open\n", f"{count} clients can't connect\n{wsd.log()}"
         yield clients
     finally:
-        clients.kill()
-        clients.communicate()
+        kill(clients)
 
 
 def closes(clients: subprocess.Popen, timeout: float = 30) -> list[dict]:
@@ -47,6 +47,12 @@ def closes(clients: subprocess.Popen, timeout: float = 30) -> list[dict]:
     out, err = clients.communicate(timeout=timeout)
     assert clients.returncode == 0, err
     return [json.loads(line) for line in out.splitlines()]
+
+
+def descriptor_limits(process: int) -> tuple[int, int]:
+    """The soft and the hard limit of open files of a process."""
+    line = re.search(r"^Max open files +(\d+) +(\d+)", open(f"/proc/{process}/limits").read(), re.MULTILINE)
+    return int(line[1]), int(line[2])
 
 
 def test_units_are_correct_and_leave_nothing_open(wsd):
@@ -87,8 +93,10 @@ def test_the_sandbox_is_in_force(wsd):
     assert status["CapBnd"] == "0000000000000000"
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
-    limits = open(f"/proc/{process}/limits").read()
-    assert re.search(r"^Max open files +1048576 +1048576", limits, re.MULTILINE)
+    # Where the machine itself has less and may not raise it, systemd gives the most that it can.
+    soft, hard = descriptor_limits(process)
+    assert soft == hard
+    assert hard == 1048576 or hard == descriptor_limits(wsd.machine.leader)[1]
     refused = [entry["MESSAGE"] for entry in wsd.journal("-u", "wsd.service", "-p", "warning")]
     assert refused == [], "started without a warning"
 
@@ -136,7 +144,6 @@ def test_healthy_workers_are_left_alone(wsd):
     wsd.configure("[server]\nworkers = 2\n")
     wsd.override("[Service]\nWatchdogSec=1s\n")
     wsd.machine.run("systemctl", "start", "wsd.service")
-    first = wsd.show("WatchdogTimestampMonotonic")
     fed = set()
 
     def has_been_fed_often() -> bool:
@@ -145,7 +152,6 @@ def test_healthy_workers_are_left_alone(wsd):
 
     # Idle workers sleep in epoll_wait(2): they count as turning.
     wait_for(has_been_fed_often, "the watchdog is fed", timeout=20)
-    assert first in fed or len(fed) >= 6
     assert wsd.show("NRestarts") == "0"
 
 
@@ -183,7 +189,7 @@ def test_clients_that_come_during_the_drain_wait_for_the_next_daemon(wsd):
     first = wsd.show("MainPID")
     with held(wsd, 10):
         wsd.machine.run("systemctl", "stop", "--no-block", "wsd.service")
-        wsd.wait_for_property("StatusText", "(?i)drain|stop|clos")
+        wsd.wait_for_property("StatusText", "(?i)drain")
         # systemd still listens, so this one is neither refused nor served by the daemon that leaves.
         assert wsd.talk("hello", timeout=60) == "hello"
     assert wsd.show("ActiveState") == "active"
@@ -250,7 +256,7 @@ def test_a_second_signal_hurries(wsd):
     wsd.machine.run("systemctl", "start", "wsd.service")
     with held(wsd, 10) as clients:
         wsd.machine.run("systemctl", "stop", "--no-block", "wsd.service")
-        wsd.wait_for_property("StatusText", "(?i)drain|stop|clos")
+        wsd.wait_for_property("StatusText", "(?i)drain")
         wsd.machine.run("systemctl", "kill", f"--signal={signal.SIGTERM.name}", "wsd.service")
         ended = closes(clients, timeout=20)
     assert [end["code"] for end in ended] == [1001] * 10

@@ -7,7 +7,7 @@ Needs root and the Debian packages mmdebstrap and systemd-container. By hand, fr
 """
 
 from .installation import Installation
-from .machine import CommandFailed, Machine, wait_for
+from .machine import CommandFailed, Machine, kill, wait_for
 from .rootfs import SUITES
 
-__all__ = ["SUITES", "CommandFailed", "Installation", "Machine", "wait_for"]
+__all__ = ["SUITES", "CommandFailed", "Installation", "Machine", "kill", "wait_for"]

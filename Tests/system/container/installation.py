@@ -28,6 +28,8 @@ class Installation:
 
     def __init__(self, machine: Machine):
         self.machine = machine
+        # Where in the journal the current test begins.
+        self._cursor = ""
         for name in ("wsd", "wsctl"):
             _check_libraries(bin_dir() / name)
             shutil.copy(bin_dir() / name, machine.path("/usr/bin"))
@@ -51,9 +53,9 @@ class Installation:
             shutil.rmtree(self.machine.path(leftovers), ignore_errors=True)
         run("systemctl", "daemon-reload")
         run("systemctl", "reset-failed", "wsd.service", *SOCKETS, status=None)
-        # So that each test sees its own entries only.
-        run("journalctl", "--rotate")
-        run("journalctl", "--vacuum-time=1s", "--quiet")
+        run("journalctl", "--sync")
+        last = run("journalctl", "-n1", "-o", "cat", "--show-cursor").stdout.rstrip().splitlines()[-1]
+        self._cursor = last.removeprefix("-- cursor: ")
         run("systemctl", "start", *SOCKETS)
 
     def configure(self, toml: str) -> None:
@@ -85,12 +87,12 @@ class Installation:
     def journal(self, *matches: str) -> list[dict]:
         """The entries of this test that match, as `journalctl` has them for programs."""
         self.machine.run("journalctl", "--sync")
-        lines = self.machine.run("journalctl", "-o", "json", "--all", *matches).stdout
+        lines = self.machine.run("journalctl", "-o", "json", "--all", f"--after-cursor={self._cursor}", *matches).stdout
         return [json.loads(line) for line in lines.splitlines()]
 
     def log(self) -> str:
         """What a person reads about the service."""
-        return self.machine.run("journalctl", "--no-pager", "-u", "wsd*", status=None).stdout
+        return self.machine.run("journalctl", "-u", "wsd*", f"--after-cursor={self._cursor}").stdout
 
     def client(self, *arguments: str, user: str | None = None) -> subprocess.Popen:
         """Starts `client.py` in the machine."""

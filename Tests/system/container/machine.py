@@ -1,5 +1,6 @@
 """A booted Debian: systemd as process 1 in a container, for as long as the object is open."""
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -46,6 +47,13 @@ def wait_for(condition, what: str, timeout: float = 20):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {timeout} s: {what} (last: {value!r})")
         time.sleep(0.05)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Ends what `Machine.popen` started: nsenter and its child in the machine, a session of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 class CommandFailed(AssertionError):
@@ -143,9 +151,7 @@ class Machine:
         try:
             out, err = process.communicate(input, timeout=timeout)
         except BaseException:
-            # nsenter has a child in the machine; both are in the session that was started for them.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            kill(process)
             raise
         if status is not None and process.returncode != status:
             raise CommandFailed(

@@ -1,0 +1,7 @@
+extension Character {
+    /// Whether it is one of 0 to 9; `isNumber` takes those of every script, and a comparison those with accents.
+    var isDigit: Bool {
+        guard let byte = asciiValue else { return false }
+        return UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+    }
+}

@@ -1,0 +1,49 @@
+package import Control
+import Varlink
+package import VarlinkServer
+
+/// What the daemon's control sockets serve: `io.wsd.Control` and `io.wsd.Status`, answered by a ``ControlBackend``.
+///
+/// Which of the two sockets a caller could open decides what it may do. What changes anything reaches the backend
+/// together with who asked for it, and the backend logs it.
+package struct ControlService: Sendable {
+    /// What is served on the control socket: everything.
+    package let control: VarlinkService
+    /// What is served on the status socket: looking. A call of `io.wsd.Control` is told that it isn't permitted here.
+    package let status: VarlinkService
+
+    /// The services of a hub.
+    package init(backend: any ControlBackend) {
+        let looking = LookingMethods(backend: backend)
+        let acting = ActingMethods(backend: backend)
+        let name = ControlInterface.control
+        let description = ControlInterface.controlDescription
+        let statusInterface = VarlinkInterface(
+            name: ControlInterface.status, description: ControlInterface.statusDescription
+        ) { request in
+            if let reply = try await looking.respond(to: request, of: ControlInterface.status) { return reply }
+            throw VarlinkError.methodNotFound(request.fullName)
+        }
+        let controlInterface = VarlinkInterface(name: name, description: description) { request in
+            if let reply = try await looking.respond(to: request, of: name) { return reply }
+            if let reply = try await acting.respond(to: request, of: name) { return reply }
+            throw VarlinkError.methodNotFound(request.fullName)
+        }
+        control = Self.service([controlInterface, statusInterface])
+        status = Self.service([VarlinkInterface(refusing: name, description: description), statusInterface])
+    }
+
+    /// What the status socket takes from its peers. Every user of the machine may open it, and a question is short: by
+    /// the server's defaults any of them could make the daemon hold 16 MiB for each of 1024 connections.
+    package static var statusLimits: VarlinkServer.Limits {
+        var limits = VarlinkServer.Limits()
+        limits.callByteCount = 64 << 10
+        limits.connectionsPerUser = 256
+        return limits
+    }
+
+    private static func service(_ interfaces: [VarlinkInterface]) -> VarlinkService {
+        VarlinkService(
+            vendor: WSD.vendor, product: WSD.product, version: WSD.version, url: WSD.url, interfaces: interfaces)
+    }
+}

@@ -1,0 +1,44 @@
+import Synchronization
+import Testing
+
+@testable import Engine
+
+@Suite struct MailboxTests {
+    @Test func eachProducersLettersArriveInItsOrder() async {
+        let mailbox = Mailbox()
+        let producers = 4
+        let count = 5_000
+        await withTaskGroup(of: Void.self) { group in
+            for producer in 0..<producers {
+                group.addTask {
+                    for number in 0..<count { mailbox.post(.probe(UInt64(producer * count + number))) }
+                }
+            }
+            group.addTask {
+                var next = [Int](repeating: 0, count: producers)
+                var taken = 0
+                while taken < producers * count {
+                    mailbox.takeAll { letter in
+                        guard case .probe(let value) = letter else { return }
+                        let producer = Int(value) / count
+                        #expect(Int(value) % count == next[producer])
+                        next[producer] += 1
+                        taken += 1
+                    }
+                    await Task.yield()
+                }
+            }
+        }
+    }
+
+    @Test func lettersNobodyTakesAreFreed() {
+        weak var forgotten: Segment?
+        do {
+            let segment = Segment(copying: [1, 2, 3])
+            forgotten = segment
+            let mailbox = Mailbox()
+            mailbox.post(.publish(channel: "a", segment, nil))
+        }
+        #expect(forgotten == nil)
+    }
+}
