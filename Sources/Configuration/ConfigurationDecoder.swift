@@ -16,7 +16,7 @@ struct ConfigurationDecoder {
             entries = try TOMLDocument.parse(bytes)
         } catch {
             isIncomplete = true
-            report("syntax error: \(error.message)", at: error.position, in: file)
+            report(error.message, at: error.position, in: file)
             return
         }
         for entry in entries {

@@ -18,8 +18,10 @@ enum TOMLDocument {
         }
         defer { ctoml_free(document) }
         if let error = ctoml_get_error(document) {
-            let message = string(error.pointee.message).replacing("Error while parsing", with: "while parsing", maxReplacements: 1)
-            throw SyntaxError(position: position(error.pointee.position), message: message)
+            // toml++ begins most of its messages with this, and the rest with a sentence.
+            let message = string(error.pointee.message)
+            let reason = message.hasPrefix("Error while") ? String(message.dropFirst(5)) : ": \(message)"
+            throw SyntaxError(position: position(error.pointee.position), message: "syntax error\(reason)")
         }
         var reader = Reader(document: document)
         return reader.entries(at: 0)

@@ -18,7 +18,7 @@ enum UnknownName {
         let suggestion = section.map { "did you mean \($0.heading)?" }
         let all = "there are \(Schema.sections.map(\.heading).joined(separator: ", "))"
         if entry.node.isTable {
-            return "unknown table [\(entry.key)]; \(suggestion ?? all)"
+            return "unknown table \(quoted(entry.key)); \(suggestion ?? all)"
         }
         return "unknown key \(quoted(entry.key)) outside of the tables; \(home(of: entry.key) ?? suggestion ?? all)"
     }

@@ -12,8 +12,8 @@ struct Connection {
         case handshake
         /// The WebSocket is open both ways.
         case open
-        /// The peer closed while messages of its own are still on their way through another worker; its close frame
-        /// is answered when they have come back.
+        /// The end has begun, by the peer's close or its mistake, while messages of its own are still on their way through
+        /// another worker; our close frame follows when they have come back.
         case fenced
         /// Our close frame is queued or sent; the peer's is awaited and its messages are dropped.
         case closing

@@ -10,13 +10,36 @@ extension Worker {
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
         _ reason: String, then phase: Connection.Phase
     ) {
-        leaveChannels(slot, record)
         record.pointee.cause = cause
         record.pointee.closeCode = code.rawValue
         report(slot, record, reason)
+        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+        if phase == .finishing, awaitsOwnMessages(slot, record) {
+            record.pointee.phase = .fenced
+            fencedReasons[slot] = reason
+            return
+        }
+        leaveChannels(slot, record)
         sendClose(slot, record, code, reason: reason)
         record.pointee.phase = phase
-        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+    }
+
+    /// The peer has closed: echoes its close frame (RFC 6455, section 5.5.1), behind all that was published before it.
+    func answerClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        if awaitsOwnMessages(slot, record) {
+            record.pointee.phase = .fenced
+            setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+        } else {
+            passFence(slot, record)
+        }
+    }
+
+    /// Whatever the connection published has come back, or has taken too long: now the close frame is due.
+    func passFence(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        leaveChannels(slot, record)
+        let code = CloseCode(rawValue: record.pointee.closeCode)
+        sendClose(slot, record, code == .noStatus ? nil : code, reason: fencedReasons.removeValue(forKey: slot) ?? "")
+        finish(slot, record)
     }
 
     func sendClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode?, reason: String) {
@@ -67,6 +90,7 @@ extension Worker {
         leaveChannels(slot, record)
         if record.pointee.flags.contains(.resetOnClose) { _ = clinux_reset_on_close(record.pointee.descriptor) }
         Glibc.close(record.pointee.descriptor)
+        if record.pointee.phase == .fenced { fencedReasons[slot] = nil }
         dropHead(record)
         dropReader(record)
         dropBacklog(record)

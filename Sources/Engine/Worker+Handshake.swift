@@ -54,7 +54,11 @@ extension Worker {
         case .refused(let refusal): return .refuse(refusal, RefusalCause(refusal.status))
         case .upgrade(let value): accept = value
         }
-        if let origin = head.value("origin"), !configuration.allowsOrigin(origin, head.value("host") ?? "") {
+        let origins = head.values("origin")
+        guard origins.count <= 1 else {
+            return .refuse(Refusal(.badRequest, "more than one Origin field"), .badRequest)
+        }
+        if let origin = origins.first, !configuration.allowsOrigin(origin, head.value("host") ?? "") {
             return .refuse(
                 Refusal(.forbidden, "pages of this origin may not connect; see server.allowed_origins"), .origin)
         }

@@ -32,7 +32,7 @@ extension Worker {
                 guard let record = slab.find(slot: slot, generation: connection.generation),
                     record.pointee.phase == .fenced
                 else { break }
-                answerClose(slot, record)
+                passFence(slot, record)
             case .broadcast(let segment, let receipt):
                 receipt.answer(broadcast(segment))
             case .kick(let selection, let code, let reason, let receipt):

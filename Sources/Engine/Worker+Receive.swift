@@ -148,20 +148,7 @@ extension Worker {
         record.pointee.cause = .peerClosed
         record.pointee.closeCode = (code ?? .noStatus).rawValue
         report(slot, record, String(decoding: reason, as: UTF8.self))
-        if awaitsOwnMessages(slot, record) {
-            record.pointee.phase = .fenced
-            setDeadline(slot, now &+ ticks(configuration.closeTimeout))
-        } else {
-            answerClose(slot, record)
-        }
-    }
-
-    /// Echoes the peer's close frame (RFC 6455, section 5.5.1), behind all that was published before it.
-    func answerClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        leaveChannels(slot, record)
-        let code = CloseCode(rawValue: record.pointee.closeCode)
-        sendClose(slot, record, code == .noStatus ? nil : code, reason: "")
-        finish(slot, record)
+        answerClose(slot, record)
     }
 
     private func failed(

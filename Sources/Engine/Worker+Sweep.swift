@@ -28,7 +28,7 @@ extension Worker {
         case .open:
             openExpired(slot, record)
         case .fenced:
-            answerClose(slot, record)
+            passFence(slot, record)
         case .closing, .finishing, .lingering:
             end(slot, record, cause: .peerGone)
         }

@@ -22,6 +22,8 @@ final class Worker: @unchecked Sendable {
     var direct = SegmentBuilder()
     /// Channels in which something was published in this turn.
     var published: ContiguousArray<UInt32> = []
+    /// What the close frame of a fenced connection will say, where it isn't an answer to the peer's.
+    var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
 
     /// Where every read lands.

@@ -46,9 +46,31 @@ package struct VarlinkCall: Sendable {
             let empty = Array(#"{"parameters":{}}"#.utf8)
             return try VarlinkJSON.decode(RequiredBody<Parameters>.self, from: empty).parameters
         } catch let error as DecodingError {
-            throw .invalidParameter(error.parameterName)
+            let name = error.parameterName
+            throw .invalidParameter(name == Self.wholeName ? culprit(type) ?? name : name)
         } catch {
-            throw .invalidParameter("parameters")
+            throw .invalidParameter(Self.wholeName)
+        }
+    }
+
+    /// What the parameters as a whole are called.
+    static let wholeName = "parameters"
+
+    /// The parameter that is wrong where the decoder doesn't say which: it doesn't for a number that its type can't
+    /// hold, such as 1.5 for an integer. It is the one without which that complaint ceases.
+    private func culprit<Parameters: VarlinkParameters>(_ type: Parameters.Type) -> String? {
+        guard let values = try? VarlinkJSON.decode(Body<[String: VarlinkValue]>.self, from: message).parameters else {
+            return nil
+        }
+        return values.keys.sorted().first { name in
+            let others = values.filter { $0.key != name }
+            guard let text = try? VarlinkJSON.encode(["parameters": others]) else { return false }
+            do {
+                _ = try VarlinkJSON.decode(RequiredBody<Parameters>.self, from: Array(text))
+                return true
+            } catch {
+                return (error as? DecodingError)?.parameterName != Self.wholeName
+            }
         }
     }
 

@@ -73,6 +73,6 @@ extension DecodingError {
                 name += name.isEmpty ? key.stringValue : ".\(key.stringValue)"
             }
         }
-        return name.isEmpty ? "parameters" : name
+        return name.isEmpty ? VarlinkCall.wholeName : name
     }
 }

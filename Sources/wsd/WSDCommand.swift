@@ -40,6 +40,9 @@ struct WSDCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"))
     var control: String?
 
+    /// What errors of options name in place of a file.
+    private var commandLine: String { ConfigurationOrigin.commandLine.description }
+
     mutating func run() async throws {
         let destination = LogDestination.detect()
         let loaded: LoadedConfiguration
@@ -47,7 +50,8 @@ struct WSDCommand: AsyncParsableCommand {
             loaded = try ConfigurationLoader(path: config, listen: listen, controlPath: control).load()
         } catch {
             complain(error.errors.map(\.description), to: destination)
-            throw ExitCode(EX_CONFIG)
+            // What was typed is usage; what a file says is configuration.
+            throw ExitCode(error.errors.allSatisfy { $0.file == commandLine } ? EX_USAGE : EX_CONFIG)
         }
         if printConfig {
             print(loaded.printed, terminator: "")

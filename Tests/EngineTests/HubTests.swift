@@ -92,6 +92,22 @@ private func withHub(
         }
     }
 
+    @Test(arguments: 0..<6)
+    func whoSendsAndBreaksTheProtocolSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) { _, port in
+            for _ in 0..<3 {
+                let client = try TestClient(port: port).opened()
+                client.send(1, [65])
+                client.send(3, [])
+                #expect(try client.frame() == .init(opcode: 1, payload: [65]))
+                let close = try client.frame()
+                #expect(close.opcode == 8)
+                #expect(Array(close.payload.prefix(2)) == [0x03, 0xEA])
+                #expect(client.isAtEnd())
+            }
+        }
+    }
+
     @Test func oneConnectionTooManyIsRefusedAndALaterOneIsNot() async throws {
         try await withHub({ $0.maximumConnections = 2 }) { hub, port in
             var clients = try (0..<2).map { _ in try TestClient(port: port).opened() }

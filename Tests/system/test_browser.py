@@ -384,13 +384,14 @@ class TestForEverybody:
 
     def test_the_focus_can_be_seen(self, page):
         seen = []
-        for _ in range(4):
+        for _ in range(5):
             page.press(Keys.TAB)
             style = page.run("const style = getComputedStyle(document.activeElement);"
                              " return [document.activeElement.id, style.outlineStyle, parseFloat(style.outlineWidth)]")
-            seen.append(style[0])
-            assert style[1] == "solid" and style[2] >= 2, style
-        assert {"scroller", "name", "text", "send"} >= set(seen) and len(set(seen)) >= 3
+            if style[0]:    # after the last control the focus is the browser's for one step
+                seen.append(style[0])
+                assert style[1] == "solid" and style[2] >= 2, style
+        assert set(seen) == {"scroller", "name", "text", "send"}
 
     @pytest.mark.parametrize("width,height", [(320, 568), (390, 844), (1920, 1080), (844, 320)])
     def test_nothing_is_cut_off_at_any_width(self, browser, restartable, width, height):

@@ -46,7 +46,7 @@ def _trace(thread: int) -> None:
         if libc.ptrace(request, thread, None, None) < 0:
             sys.exit(os.strerror(ctypes.get_errno()))
     while True:
-        # First the stop, then the death: a killed thread stays a zombie, and its process alive, until it is reaped here.
+        # First the stop, then the death: until it is reaped here, a killed thread keeps its process from ending.
         _, status = os.waitpid(thread, WALL)
         if not os.WIFSTOPPED(status):
             return

@@ -33,7 +33,7 @@ done
 # Whatever the host has, systemd 257 boots on the unified hierarchy only.
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 exec systemd-nspawn --quiet --directory="$scratch/root" --machine="$name" --register=no --keep-unit \
-    --private-network --console=pipe --link-journal=no --resolv-conf=off --timezone=off --boot
+    --private-network --capability=CAP_BPF,CAP_PERFMON --system-call-filter=bpf --console=pipe --link-journal=no --resolv-conf=off --timezone=off --boot
 """
 
 

@@ -1,0 +1,56 @@
+@testable import Configuration
+import Testing
+
+@Suite("Values must agree with each other")
+struct AgreementTests {
+    @Test("The drain's period ends before its timeout")
+    func drain() {
+        #expect(
+            errors("[drain]\n  period = \"60s\"") == [
+                "f:2:3: drain.period: \"1m\" is longer than drain.timeout, \"30s\"; shorten it, or lengthen that"
+            ])
+        #expect(
+            errors("[drain]\ntimeout = \"10s\"") == [
+                "f:2:1: drain.period: \"20s\" is longer than drain.timeout, \"10s\"; shorten it, or lengthen that"
+            ])
+        #expect(errors("[drain]\nperiod = \"60s\"", "[drain]\ntimeout = \"1m\"").isEmpty)
+        #expect(errors("[drain]\nperiod = \"0s\"\ntimeout = \"0s\"").isEmpty)
+    }
+
+    @Test("A value that is wrong by itself is not compared, and the others still are")
+    func unclear() {
+        #expect(errors("[drain]\nperiod = \"60s\"\ntimeout = \"x\"").map { $0.prefix(6) } == ["f:3:11"])
+        #expect(
+            errors("[drain]\nperiod = \"60s\"\n[server]\nworkers = -1").map { $0.prefix(5) } == ["f:2:1", "f:4:1"])
+    }
+
+    @Test("Each socket has a place of its own")
+    func sockets() {
+        #expect(
+            errors("[control]\npath = \"/run/a\"\nstatus_path = \"/run/a\"") == [
+                "f:3:1: control.status_path: \"/run/a\" is control.path, too; the one only reads, "
+                    + "the other may do everything, so take two paths"
+            ])
+        #expect(errors("[control]\npath = \"\"\nstatus_path = \"\"").isEmpty)
+        #expect(
+            errors("[api]\nlisten = [\":8080\"]") == [
+                "f:2:1: api.listen: \"[::]:8080\" is in server.listen, too; take another port for one of them"
+            ])
+        #expect(errors("[api]\nlisten = [\":0\"]\n[server]\nlisten = [\":0\"]").isEmpty)
+    }
+
+    @Test("An endpoint's path is its own")
+    func duplicateEndpoints() {
+        #expect(
+            errors("[[endpoint]]\npath = \"/a\"\n[[endpoint]]\npath = \"/b\"\n[[endpoint]]\npath = \"/a\"") == [
+                "f:6:1: endpoint.path: \"/a\" has an endpoint already (f:2); take another path"
+            ])
+    }
+
+    @Test("The burst is what may be sent in a second where it is not given")
+    func burst() throws {
+        #expect(try loaded("[limits]\nmessages_per_second = 7").configuration.limits.effectiveBurst == 7)
+        #expect(try loaded("limits = {messages_per_second = 7, burst = 9}").configuration.limits.effectiveBurst == 9)
+        #expect(Configuration().limits.effectiveBurst == 0)
+    }
+}

@@ -1,0 +1,68 @@
+@testable import Configuration
+import Testing
+
+@Suite("The printed configuration")
+struct PrintedConfigurationTests {
+    private let text = """
+        log.level = "debug"
+        [server]
+        listen = [":0", "127.0.0.1:80"]
+        max_connections = 1_000
+        allowed_origins = ["*", "https://*.Example.org:8443", "null"]
+        trusted_proxies = ["10.0.0.0/8", "::1", "::ffff:192.0.2.0/120"]
+        [websocket]
+        max_message_size = 100_001
+        compression = false
+        ping_interval = "1h0.25s"
+        [drain]
+        period = "1500ms"
+        [[endpoint]]
+        path = "/a"
+        channel = "tab\\tno, \\"quotes\\" \\\\ 🎉"
+        [[endpoint]]
+        channel = "b"
+        path = "/b"
+        """
+
+    @Test("is read to the same values")
+    func roundTrip() throws {
+        #expect(errors(text).map { $0.prefix(7) } == ["f:15:11"])
+        for text in ["", text.replacing("tab\\t", with: "")] {
+            let first = try loaded(text)
+            let second = try loaded(first.printed)
+            #expect(first.configuration == second.configuration)
+            // The first comments name the text, the second the printed form; the values read the same.
+            #expect(first.printed.split(separator: "\n").map { $0.split(separator: "  #")[0] }
+                == second.printed.split(separator: "\n").map { $0.split(separator: "  #")[0] })
+        }
+    }
+
+    @Test("holds every key with where it comes from")
+    func origins() throws {
+        let printed = try loaded("[server]\nworkers = 2\n[[endpoint]]\npath = \"/a\"").printed
+        #expect(printed.contains("\nworkers = 2                 # f:2\n"))
+        #expect(printed.contains("\nlisten = [\"[::]:8080\"]      # default\n"))
+        #expect(printed.contains("[[endpoint]]\npath = \"/a\"         # f:4\nprotocol = \"relay\"  # default\n"))
+        #expect(
+            printed.split(separator: "\n").filter { !$0.hasPrefix("[") }.map { $0.split(separator: " ")[0] }
+                == ConfigurationKey.all.map { $0.name[...] })
+        #expect(
+            printed.split(separator: "\n").filter { $0.hasPrefix("[") } == Schema.sections.map { $0.heading[...] })
+    }
+
+    @Test("hides a secret, and still can be read")
+    func secret() throws {
+        var configuration = Configuration()
+        configuration.broker.url = "redis://:hunter2@h"
+        let printed = LoadedConfiguration(configuration: configuration, files: [], origins: [:]).printed
+        #expect(!printed.contains("hunter2"))
+        #expect(printed.contains("\n# url is set, and secret  # default\n"))
+        #expect(errors(printed).isEmpty)
+    }
+
+    @Test("keeps a strange path on its line")
+    func strangePath() throws {
+        let loaded = try ConfigurationLoader().load(texts: [("a\nb", "[server]\nworkers = 2")])
+        #expect(loaded.printed.contains("# \"a\\nb:2\"\n"))
+    }
+}
