@@ -28,23 +28,24 @@ package struct ConfigurationLoader: Sendable {
     package func load() throws(ConfigurationErrors) -> LoadedConfiguration {
         var decoder = ConfigurationDecoder()
         var files: [String] = []
+        var inOrder = [path]
         read(path, unlessMissing: mayBeMissing, &files, &decoder)
         let directory = path + ".d"
         do throws(ConfigurationFile.Failure) {
-            for dropIn in try ConfigurationFile.dropIns(in: directory) {
-                read(dropIn, unlessMissing: false, &files, &decoder)
-            }
+            let dropIns = try ConfigurationFile.dropIns(in: directory)
+            inOrder += dropIns
+            for dropIn in dropIns { read(dropIn, unlessMissing: false, &files, &decoder) }
         } catch {
             decoder.reportUnreadable(directory, error.message)
         }
-        return try finish(&decoder, files: files)
+        return try finish(&decoder, files: files, inOrder: inOrder)
     }
 
     /// As `load`, with texts in place of the files.
     func load(texts: [(file: String, text: String)]) throws(ConfigurationErrors) -> LoadedConfiguration {
         var decoder = ConfigurationDecoder()
         for (file, text) in texts { decoder.apply(Array(text.utf8), from: file) }
-        return try finish(&decoder, files: texts.map(\.file))
+        return try finish(&decoder, files: texts.map(\.file), inOrder: texts.map(\.file))
     }
 
     private func read(
@@ -60,14 +61,15 @@ package struct ConfigurationLoader: Sendable {
         }
     }
 
+    /// - Parameter inOrder: The files that were to be read; errors about anything else come after theirs.
     private func finish(
-        _ decoder: inout ConfigurationDecoder, files: [String]
+        _ decoder: inout ConfigurationDecoder, files: [String], inOrder: [String]
     ) throws(ConfigurationErrors) -> LoadedConfiguration {
         override(&decoder)
         decoder.checkAgreement()
-        let order = Dictionary(files.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        let order = Dictionary(inOrder.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         func place(_ error: ConfigurationError) -> (Int, Int, Int) {
-            (order[error.file] ?? files.count, error.line ?? 0, error.column ?? 0)
+            (order[error.file] ?? inOrder.count, error.line ?? 0, error.column ?? 0)
         }
         guard decoder.errors.isEmpty else {
             throw ConfigurationErrors(errors: decoder.errors.sorted { place($0) < place($1) })

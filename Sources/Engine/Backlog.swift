@@ -13,6 +13,8 @@ final class Backlog {
     private(set) var pieces: [Piece] = []
     private var head = 0
     private(set) var byteCount = 0
+    /// Whether it has been said that messages are dropped.
+    var isDropReported = false
     /// The tick at which the socket last took something.
     var progressAt: UInt32
 
@@ -55,13 +57,20 @@ final class Backlog {
         }
     }
 
+    /// Whether more waits than the limit allows. One frame alone may be larger: else it could never be sent.
+    func isOver(_ limit: Int) -> Bool {
+        guard byteCount > limit, let first = waiting.first else { return false }
+        return waiting.count > 1 || first.segment.frameEnd(containing: first.start) < first.end
+    }
+
     /// Whether the first frame is partly sent, so that it has to be finished before anything else.
     private var isTorn: Bool {
         guard let first = waiting.first else { return false }
         return first.start > 0 && first.segment.frameEnd(containing: first.start - 1) != first.start
     }
 
-    /// Drops whole frames from the front, except one that is partly sent, until `limit` holds. Returns how many.
+    /// Drops whole frames from the front until `limit` holds; not one that is partly sent, and not the last that is left.
+    /// Returns how many.
     func dropOldest(limit: Int) -> Int {
         guard byteCount > limit, !waiting.isEmpty else { return 0 }
         var torn: Piece?
@@ -81,6 +90,7 @@ final class Backlog {
                 continue
             }
             let end = piece.segment.frameEnd(containing: piece.start)
+            if torn == nil, head == pieces.count - 1, end >= piece.end { break }
             size -= min(end, piece.end) - piece.start
             pieces[head].start = min(end, piece.end)
             dropped += 1
@@ -93,13 +103,18 @@ final class Backlog {
         return dropped
     }
 
-    /// Drops whole frames from the back, except one that is partly sent, until `limit` holds. Returns how many.
-    func dropNewest(limit: Int) -> Int {
+    /// Drops whole frames from the back until `limit` holds; not the first. Returns how many.
+    func dropNewest(limit: Int) -> Int { dropBack(limit: limit) { _ in false } }
+
+    /// Drops everything but the rest of a frame that is partly sent. Returns how many frames.
+    func dropAll() -> Int { dropBack(limit: 0) { isTorn in !isTorn } }
+
+    private func dropBack(limit: Int, mayDropFirst: (_ isTorn: Bool) -> Bool) -> Int {
         var dropped = 0
         while byteCount > limit, let last = pieces.last, head < pieces.count {
             let start = max(last.segment.frameStart(before: last.end), last.start)
             let isFirst = head == pieces.count - 1 && start == last.start
-            if isFirst && isTorn { break }
+            if isFirst && !mayDropFirst(isTorn) { break }
             byteCount -= last.end - start
             dropped += 1
             pieces[pieces.count - 1].end = start
@@ -111,7 +126,4 @@ final class Backlog {
         }
         return dropped
     }
-
-    /// Drops everything but the rest of a frame that is partly sent. Returns how many frames.
-    func dropAll() -> Int { dropNewest(limit: 0) }
 }

@@ -41,6 +41,8 @@ struct Connection {
         static let admitted = Flags(rawValue: 1 << 5)
         /// A peer that does not take what was sent to it is reset instead of waited for.
         static let resetOnClose = Flags(rawValue: 1 << 6)
+        /// Both close frames are exchanged: the peer has nothing more to say.
+        static let handshakeClosed = Flags(rawValue: 1 << 7)
     }
 
     var descriptor: Int32

@@ -32,6 +32,7 @@ package struct EngineConfiguration: Sendable {
     package var pingInterval: Duration = .seconds(25)
     package var pongTimeout: Duration = .seconds(10)
     package var closeTimeout: Duration = .seconds(5)
+    /// What may wait for one connection. One message may always wait alone, however large it is.
     package var queueLimitByteCount = 1024 * 1024
     package var queuePolicy = QueuePolicy.disconnect
     package var writeTimeout: Duration = .seconds(10)
@@ -47,7 +48,4 @@ package struct EngineConfiguration: Sendable {
     package var isTrustedProxy: @Sendable (IPAddress) -> Bool = { _ in false }
 
     package init() {}
-
-    /// A queue always has room for one message, however large a message may be.
-    var effectiveQueueLimit: Int { max(queueLimitByteCount, maximumMessageByteCount + 16) }
 }

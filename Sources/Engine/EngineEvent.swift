@@ -9,6 +9,8 @@ package enum EngineEvent: Sendable {
         ConnectionID, IPAddress, endpoint: String, channel: String?, CloseCause, code: CloseCode, reason: String,
         queuedBytes: Int
     )
+    /// A slow consumer begins to lose messages; said once until its queue is empty again.
+    case dropping(ConnectionID, IPAddress, endpoint: String, channel: String?, queuedBytes: Int)
     case refused(RefusalCause, IPAddress, reason: String)
     /// accept(2) fails; the worker tries again shortly.
     case acceptFailed(errno: Int32)

@@ -68,7 +68,9 @@ extension Worker {
     /// Everything is sent. The peer gets its time to read it and to shut down its side: closing at once could turn into a
     /// reset that overtakes the last bytes.
     func shutDown(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard !record.pointee.flags.contains(.peerShut) else {
+        // A drain doesn't wait for a peer that has said its last word to shut down its side as well.
+        let isOver = drain != nil && record.pointee.flags.contains(.handshakeClosed)
+        guard !isOver, !record.pointee.flags.contains(.peerShut) else {
             end(slot, record, cause: .peerGone)
             return
         }
@@ -109,15 +111,31 @@ extension Worker {
     func report(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String, queuedBytes: Int? = nil) {
         let cause = record.pointee.cause
         guard cause.isNoteworthy || context.reportsEverything.load(ordering: .relaxed) else { return }
-        let channel = record.pointee.channel
         context.events.yield(
             .closed(
-                id(slot, record), record.pointee.address,
-                endpoint: configuration.endpoints[Int(record.pointee.endpoint)].path,
-                channel: channel == Connection.noChannel ? nil : channels[channel].name,
-                cause, code: CloseCode(rawValue: record.pointee.closeCode), reason: reason,
+                id(slot, record), record.pointee.address, endpoint: endpointPath(record),
+                channel: channelName(record), cause, code: CloseCode(rawValue: record.pointee.closeCode), reason: reason,
                 queuedBytes: queuedBytes ?? record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
             )
         )
+    }
+
+    /// Tells the control plane that a slow consumer loses messages.
+    func reportDropping(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, queuedBytes: Int) {
+        context.events.yield(
+            .dropping(
+                id(slot, record), record.pointee.address, endpoint: endpointPath(record), channel: channelName(record),
+                queuedBytes: queuedBytes
+            )
+        )
+    }
+
+    private func endpointPath(_ record: UnsafeMutablePointer<Connection>) -> String {
+        configuration.endpoints[Int(record.pointee.endpoint)].path
+    }
+
+    private func channelName(_ record: UnsafeMutablePointer<Connection>) -> String? {
+        let channel = record.pointee.channel
+        return channel == Connection.noChannel ? nil : channels[channel].name
     }
 }

@@ -140,6 +140,7 @@ extension Worker {
     private func receivedClose(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode?, _ reason: UnsafeRawBufferPointer
     ) {
+        record.pointee.flags.insert(.handshakeClosed)
         guard record.pointee.phase == .open else {
             // The answer to our own close frame: the closing handshake is complete.
             finish(slot, record)

@@ -99,7 +99,7 @@ extension Worker {
             backlog.append(Backlog.Piece(segment: segment, start: piece.start + skipped, end: piece.end))
             next = piece.next
         }
-        if record.pointee.phase == .open, backlog.byteCount > configuration.effectiveQueueLimit {
+        if record.pointee.phase == .open, backlog.isOver(configuration.queueLimitByteCount) {
             applyPolicy(slot, record, backlog)
         }
         statistics.queuedBytes += backlog.byteCount - before
@@ -118,13 +118,13 @@ extension Worker {
     /// The queue of a slow consumer is over its limit.
     private func applyPolicy(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ backlog: Backlog) {
         let dropped: Int
+        let queued = backlog.byteCount
         switch configuration.queuePolicy {
-        case .dropOldest: dropped = backlog.dropOldest(limit: configuration.effectiveQueueLimit)
-        case .dropNewest: dropped = backlog.dropNewest(limit: configuration.effectiveQueueLimit)
+        case .dropOldest: dropped = backlog.dropOldest(limit: configuration.queueLimitByteCount)
+        case .dropNewest: dropped = backlog.dropNewest(limit: configuration.queueLimitByteCount)
         case .disconnect:
-            let queued = backlog.byteCount
             dropped = backlog.dropAll()
-            let reason = "slow consumer: more than \(configuration.effectiveQueueLimit) bytes queued"
+            let reason = "slow consumer: more than \(configuration.queueLimitByteCount) bytes queued"
             let payload = Worker.closePayload(.policyViolation, reason)
             let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
             backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count))
@@ -134,6 +134,10 @@ extension Worker {
             leaveChannels(slot, record)
             record.pointee.flags.insert(.resetOnClose)
             finish(slot, record)
+        }
+        if configuration.queuePolicy != .disconnect, dropped > 0, !backlog.isDropReported {
+            backlog.isDropReported = true
+            reportDropping(slot, record, queuedBytes: queued)
         }
         record.pointee.dropped &+= UInt32(clamping: dropped)
         statistics.dropped &+= UInt64(dropped)

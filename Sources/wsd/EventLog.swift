@@ -37,6 +37,13 @@ struct EventLog {
             if queued > 0 { metadata["queued-bytes"] = "\(queued)" }
             let text = reason.isEmpty ? cause.label : reason
             logger.log(level: cause.isNoteworthy ? .info : .debug, "connection closed: \(text)", metadata: metadata)
+        case .dropping(let id, let address, let endpoint, let channel, let queued):
+            guard mayLog("dropping") else { return }
+            var metadata: Logger.Metadata = [
+                "connection": "\(id)", "address": "\(address)", "endpoint": "\(endpoint)", "queued-bytes": "\(queued)",
+            ]
+            if let channel { metadata["channel"] = "\(channel)" }
+            logger.info("slow consumer: messages to it are being dropped", metadata: metadata)
         case .refused(let cause, let address, let reason):
             guard mayLog("refused: \(cause.label)") else { return }
             logger.info("refused: \(reason)", metadata: ["address": "\(address)", "cause": "\(cause.label)"])

@@ -75,7 +75,7 @@ struct LayeringTests {
         #expect(loaded.configuration.server.listen.map(\.description) == ["127.0.0.1:0", "127.0.0.1:2"])
         #expect(loaded.configuration.control.path == "/run/b")
         #expect(loaded.origin(of: "server.listen") == .commandLine)
-        #expect(loaded.printed.contains("path = \"/run/b\"                        # command line\n"))
+        #expect(loaded.printed.contains("path = \"/run/b\"                       # command line\n"))
         #expect(
             failure(of: ConfigurationLoader(path: file, listen: ["8080", ":1", ":1"], controlPath: "b")) == [
                 "command line: --listen: \"8080\" has no colon; for port 8080 on all addresses write \":8080\"",

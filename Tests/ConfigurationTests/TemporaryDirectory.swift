@@ -11,8 +11,20 @@ final class TemporaryDirectory {
         }
     }
 
-    deinit {
-        _ = nftw(path, { path, _, _, _ in remove(path!) }, 16, FTW_DEPTH.rawValue | FTW_PHYS.rawValue)
+    deinit { Self.delete(path) }
+
+    /// remove(3) follows no link, and refuses a directory only for what is in it.
+    private static func delete(_ path: String) {
+        guard remove(path) != 0, let stream = opendir(path) else { return }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            names.append(withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            })
+        }
+        closedir(stream)
+        for name in names where name != "." && name != ".." { delete("\(path)/\(name)") }
+        remove(path)
     }
 
     /// Writes a file, with the directory above it, and says where it is.

@@ -63,6 +63,17 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
         #expect(bytes(torn) == [4, 4, 4, 4, 4])
     }
 
+    @Test func oneMessageMayWaitAlone() {
+        let backlog = backlog([segment([50])])
+        #expect(!backlog.isOver(20))
+        #expect(backlog.dropOldest(limit: 20) == 0)
+        #expect(backlog.dropNewest(limit: 20) == 0)
+        let two = self.backlog([segment([50]), segment([60])])
+        #expect(two.isOver(20))
+        #expect(two.dropOldest(limit: 20) == 1)
+        #expect(bytes(two).count == 62)
+    }
+
     /// Whatever is sent and dropped in whatever order, what comes out is whole frames, in order.
     @Test func framesAreNeverTorn() {
         for _ in 0..<300 {
@@ -84,6 +95,7 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
                 default:
                     let limit = Int.random(in: 0...60)
                     dropped += Bool.random() ? backlog.dropOldest(limit: limit) : backlog.dropNewest(limit: limit)
+                    #expect(!backlog.isOver(max(limit, 22)))
                     #expect(backlog.byteCount == bytes(backlog).count)
                 }
             }

@@ -204,7 +204,7 @@ private func withHub(
                 #expect(try reader.frame().payload == payload)
                 sent += 1
                 let queued = await hub.statistics().reduce(0) { $0 + $1.queuedBytes }
-                #expect(queued <= 200_000 + 60_010)
+                #expect(queued <= 200_000)
                 if await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.contains(where: \.isClosing) { break }
             }
             var last = try sleeper.frame()

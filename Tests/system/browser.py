@@ -32,7 +32,8 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         # Naming the driver keeps selenium from looking for one to download.
         self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.console = []   # every message of every page so far
+        self.console = []       # every message of every page so far
+        self.outage = False     # whether the test takes the server away
         self._unused = self.driver.current_window_handle
 
     def open(self, url, kind="window", before=""):
@@ -48,11 +49,11 @@ class Browser:
         self.driver.get(url)
         return page
 
-    def complaints(self, outage=False):
-        """The console's errors and warnings; with `outage`, without those about the connection that failed."""
+    def complaints(self):
+        """The console's errors and warnings; in an outage, without those about the connection that failed."""
         self.console += self.driver.get_log("browser")
         found = [entry for entry in self.console if entry["level"] in ("SEVERE", "WARNING")]
-        return [entry for entry in found if not (outage and entry["source"] == "network" and "/ws" in entry["message"])]
+        return [entry for entry in found if not (self.outage and entry["source"] == "network" and "/ws" in entry["message"])]
 
     def quit(self):
         self.driver.quit()

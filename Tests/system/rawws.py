@@ -329,6 +329,13 @@ class RawWebSocket(Wire):
         self.send_text(payload)
         self.expect_message(TEXT, payload)
 
+    def expect_alive(self):
+        """Shows that the connection is alive, past whatever came before."""
+        marker = f"alive {new_key()}"
+        self.send_text(marker)
+        while self.receive() != (TEXT, marker.encode()):
+            pass
+
     def receive_close(self):
         """Reads up to the close frame, past whatever else comes; (code, reason), the code None when there is none."""
         while True:
@@ -348,6 +355,12 @@ class RawWebSocket(Wire):
         self.expect_end(reset_allowed=True)
         return reason
 
+    def answer_close(self, code=1000):
+        """Answers the server's close, and ends after the server has."""
+        self.send_close(code)
+        self.expect_end()
+        self.close()
+
     def close_properly(self, code=1000):
         """The closing handshake begun here; returns the code that came back."""
         self.send_close(code)
@@ -366,6 +379,14 @@ class RawWebSocket(Wire):
                 if self.buffered:
                     raise ProtocolViolation(f"a torn frame at the end: {bytes(self.buffered[:80])!r}") from None
                 return frames
+
+    def discard_to_end(self):
+        """Reads bytes to the end of the stream, which may come anywhere."""
+        try:
+            while self.socket.recv(1 << 18):
+                pass
+        except ConnectionResetError:
+            pass
 
     def receive_nothing(self, seconds):
         """Whether nothing at all came for a while."""
@@ -416,7 +437,8 @@ def check_refusal(response, status):
     statuses = status if isinstance(status, tuple) else (status,)
     assert response.status in statuses, f"{response.status} {response.reason}, {response.body!r}; not {statuses}"
     assert response.reason, "a reason phrase"
-    assert (response.header("Connection") or "").lower() == "close"
+    options = [token.strip().lower() for token in (response.header("Connection") or "").split(",")]
+    assert "close" in options, f"Connection: {response.header('Connection')}"
     assert (response.header("Content-Type") or "").lower().startswith("text/plain")
     assert response.header("Content-Length") == str(len(response.body))
     text = response.body.decode("utf-8").rstrip("\n")

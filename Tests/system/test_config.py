@@ -2,10 +2,11 @@
 
 import re
 import socket
+import subprocess
 import tomllib
 
 import pytest
-from wsdaemon import binary, run_wsd
+from wsdaemon import REPOSITORY, binary, run_wsd, toml
 
 USAGE, CONFIGURATION = 64, 78
 
@@ -101,8 +102,6 @@ def test_an_empty_file_passes(write):
 
 
 def test_the_installed_file_passes():
-    from wsdaemon import REPOSITORY
-
     path = REPOSITORY / "etc/wsd/wsd.toml"
     code, text = check(path)
     assert code == 0, text
@@ -282,11 +281,21 @@ def test_wrong_usage_exits_with_64_and_says_why(arguments):
     assert done.stderr.strip() and done.stdout == ""
 
 
+def by_hand(directory, listen="127.0.0.1:0", control=None):
+    """A configuration for a start that is to fail."""
+    return toml(
+        {
+            "server": {"listen": [listen]},
+            "api": {"listen": []},
+            "control": {"path": str(control or directory / "c"), "status_path": str(directory / "s")},
+        }
+    )
+
+
 def test_an_address_in_use_is_named(write, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = "127.0.0.1:%d" % taken.getsockname()[1]
-        path = write(f'[server]\nlisten = ["{address}"]\n[api]\nlisten = []\n[control]\npath = "{tmp_path}/c"\nstatus_path = "{tmp_path}/s"\n')
-        done = run_wsd("--config", path)
+        done = run_wsd("--config", write(by_hand(tmp_path, listen=address)))
         assert done.returncode > 0
         assert address in done.stderr
         assert "use" in done.stderr.lower()
@@ -294,17 +303,16 @@ def test_an_address_in_use_is_named(write, tmp_path):
 
 
 def test_an_address_that_is_not_here_is_named(write, tmp_path):
-    path = write(f'[server]\nlisten = ["192.0.2.1:8080"]\n[api]\nlisten = []\n[control]\npath = "{tmp_path}/c"\nstatus_path = "{tmp_path}/s"\n')
-    done = run_wsd("--config", path)
+    done = run_wsd("--config", write(by_hand(tmp_path, listen="192.0.2.1:8080")))
     assert done.returncode > 0
     assert "192.0.2.1:8080" in done.stderr
 
 
 def test_a_control_socket_that_cannot_be_made_is_named(write, tmp_path):
-    path = write(f'[server]\nlisten = ["127.0.0.1:0"]\n[api]\nlisten = []\n[control]\npath = "{tmp_path}/absent/c"\nstatus_path = "{tmp_path}/s"\n')
-    done = run_wsd("--config", path)
+    (tmp_path / "file").write_text("not a directory")
+    done = run_wsd("--config", write(by_hand(tmp_path, control=tmp_path / "file/c")))
     assert done.returncode > 0
-    assert f"{tmp_path}/absent" in done.stderr
+    assert f"{tmp_path}/file/c" in done.stderr
 
 
 def test_a_stale_control_socket_is_replaced(start_wsd):
@@ -316,21 +324,15 @@ def test_a_stale_control_socket_is_replaced(start_wsd):
     assert again.wsctl("status").returncode == 0
 
 
-def test_a_second_daemon_does_not_take_the_control_socket_of_a_running_one(start_wsd, tmp_path):
+def test_a_second_daemon_does_not_take_the_control_socket_of_a_running_one(start_wsd, write, tmp_path):
     daemon = start_wsd()
-    path = tmp_path / "second.toml"
-    path.write_text(
-        f'[server]\nlisten = ["127.0.0.1:0"]\n[api]\nlisten = []\n[control]\npath = "{daemon.control}"\nstatus_path = "{tmp_path}/s"\n'
-    )
-    done = run_wsd("--config", path)
+    done = run_wsd("--config", write(by_hand(tmp_path, control=daemon.control)))
     assert done.returncode > 0
     assert daemon.control in done.stderr
     assert daemon.wsctl("status").returncode == 0
 
 
 def test_the_binary_links_nothing_that_a_bare_debian_lacks():
-    import subprocess
-
     linked = subprocess.run(["ldd", binary("wsd")], capture_output=True, text=True, check=True).stdout
     assert "not found" not in linked
     if "/debug/" not in binary("wsd"):

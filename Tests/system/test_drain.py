@@ -2,6 +2,7 @@
 
 import select
 import signal
+from pathlib import Path
 
 import pytest
 from rawws import BINARY, CLOSE, ConnectionEnded, RawWebSocket
@@ -18,8 +19,7 @@ def test_every_client_is_told_1001_and_why_and_the_exit_code_is_0(start_wsd, num
     for client in clients:
         code, reason = client.receive_close()
         assert code == 1001 and reason
-        client.send_close(1001)
-        client.expect_end()
+        client.answer_close(1001)
     assert daemon.wait() == 0
     assert "STOPPING=1" in daemon.notified()
 
@@ -41,8 +41,7 @@ def test_no_new_client_gets_in(start_wsd):
         pytest.fail("a new client got in while the daemon drains")
     except (AssertionError, ConnectionEnded, OSError):
         pass
-    client.send_close(1001)
-    client.expect_end()
+    client.answer_close(1001)
     assert daemon.wait() == 0
 
 
@@ -76,13 +75,12 @@ def test_what_was_queued_arrives_before_the_close(start_wsd):
     daemon.signal()
     code, _ = publisher.receive_close()
     assert code == 1001
-    publisher.send_close(1001)
+    publisher.answer_close(1001)
     for number in range(count):
         slow.expect_message(BINARY, number.to_bytes(4, "big") * (size // 4))
     got = slow.receive_frame()
     assert got.opcode == CLOSE and got.payload[:2] == (1001).to_bytes(2, "big")
-    slow.send_close(1001)
-    slow.expect_end()
+    slow.answer_close(1001)
     assert daemon.wait() == 0
 
 
@@ -101,7 +99,7 @@ def test_closes_are_spread_and_those_not_yet_closed_go_on(start_wsd):
     assert len(first) < len(clients) // 2, "the closes are not spread"
     for client in first:
         assert client.receive_close()[0] == 1001
-        client.send_close(1001)
+        client.answer_close(1001)
         clients.remove(client)
 
     # One that is still open says something, and it reaches the others that are.
@@ -119,7 +117,7 @@ def test_closes_are_spread_and_those_not_yet_closed_go_on(start_wsd):
     for client in clients:
         try:
             assert client.receive_close()[0] == 1001
-            client.send_close(1001)
+            client.answer_close(1001)
         except (ConnectionEnded, OSError):
             pass
     assert daemon.wait() == 0
@@ -158,9 +156,9 @@ def test_a_client_that_reads_nothing_is_dropped_by_the_drain_timeout(start_wsd):
         publisher.receive()
     daemon.signal()
     assert publisher.receive_close()[0] == 1001
-    publisher.send_close(1001)
+    publisher.answer_close(1001)
     assert daemon.wait() == 0
-    slow.receive_to_end()
+    slow.discard_to_end()
 
 
 def test_clients_that_leave_meanwhile_end_it_early(start_wsd):
@@ -181,13 +179,11 @@ def test_the_service_manager_is_told(start_wsd):
     assert client.receive_close()[0] == 1001
     wait_until(lambda: "STOPPING=1" in daemon.notified(), "STOPPING=1")
     wait_until(lambda: any("rain" in line for line in daemon.notified()), "the status tells of the drain")
-    client.send_close(1001)
+    client.answer_close(1001)
     assert daemon.wait() == 0
 
 
 def test_the_control_sockets_are_removed(start_wsd):
-    from pathlib import Path
-
     daemon = start_wsd()
     assert Path(daemon.control).is_socket() and Path(daemon.status_path).is_socket()
     assert daemon.stop() == 0

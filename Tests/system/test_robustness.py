@@ -20,11 +20,8 @@ def besieged(start_wsd):
     memory, descriptors = daemon.resident_bytes, daemon.descriptor_count
     yield daemon
     assert daemon.is_alive(), f"the daemon ended with {daemon.process.returncode}"
-    marker = "after everything"
-    witness.send_text(marker)
-    while witness.receive()[1] != marker.encode():
-        pass
-    daemon.connect().expect_echo("and new ones get in")
+    witness.expect_alive()
+    daemon.connect().expect_alive()
     daemon.close_clients()
     wait_until(lambda: daemon.descriptor_count <= descriptors + 4, "the descriptors are given back")
     assert daemon.resident_bytes < memory + SLACK, f"from {memory >> 20} to {daemon.resident_bytes >> 20} MiB"

@@ -30,10 +30,12 @@ for cgroup in $cgroups; do
     mkdir -p "$cgroup"
     echo $$ > "$cgroup/cgroup.procs"
 done
-# Whatever the host has, systemd 257 boots on the unified hierarchy only.
+# Whatever the host has, systemd 257 boots on the unified hierarchy only. The capabilities are for IPAddressDeny=,
+# which is a BPF program.
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 exec systemd-nspawn --quiet --directory="$scratch/root" --machine="$name" --register=no --keep-unit \
-    --private-network --capability=CAP_BPF,CAP_PERFMON --system-call-filter=bpf --console=pipe --link-journal=no --resolv-conf=off --timezone=off --boot
+    --private-network --console=pipe --link-journal=no --resolv-conf=off --timezone=off \
+    --capability=CAP_BPF,CAP_PERFMON --system-call-filter=bpf --boot
 """
 
 
@@ -74,6 +76,7 @@ class Machine:
         lower = rootfs(suite)
         scratch.mkdir(exist_ok=True)
         self._cgroups = [hierarchy / self.name for hierarchy in _cgroup_hierarchies()]
+        _sweep_cgroups()
         cgroups = " ".join(map(str, self._cgroups))
         self._nspawn = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--"]
@@ -226,6 +229,14 @@ def _cgroup_hierarchies() -> list[Path]:
     root = Path("/sys/fs/cgroup")
     candidates = [root] if (root / "cgroup.controllers").exists() else [root / "unified", root / "systemd"]
     return [path for path in candidates if (path / "cgroup.procs").exists()]
+
+
+def _sweep_cgroups() -> None:
+    """Removes what test runs that were killed left: nothing but empty groups, for their machines ended with them."""
+    for hierarchy in _cgroup_hierarchies():
+        for cgroup in hierarchy.glob("wsd-*-*-*"):
+            if not os.path.exists(f"/proc/{cgroup.name.split('-')[2]}"):
+                _remove_cgroup(cgroup)
 
 
 def _remove_cgroup(cgroup: Path) -> bool:

@@ -1,0 +1,54 @@
+import Control
+
+/// The list of connections for a person.
+struct ConnectionTable {
+    private var table: Table
+    private let now: Int64
+    private let output: Output
+
+    /// A list that is written to `output`.
+    ///
+    /// - Parameters:
+    ///   - output: Where to.
+    ///   - hasLegend: Whether it has a header.
+    ///   - now: Milliseconds since the epoch, from which ages are counted.
+    init(output: Output, hasLegend: Bool, now: Int64) {
+        self.output = output
+        self.now = now
+        table = Table(
+            columns: [
+                ("ID", .left), ("ADDRESS", .left), ("ENDPOINT", .left), ("CHANNELS", .left), ("AGE", .right),
+                ("IDLE", .right), ("IN", .right), ("OUT", .right), ("QUEUED", .right), ("USER AGENT", .left),
+            ],
+            terminalWidth: output.terminalWidth, hasLegend: hasLegend, hasColor: output.hasColor)
+    }
+
+    /// Writes some more of it.
+    mutating func write(_ connections: [ConnectionInfo]) throws {
+        try table.write(connections.map(row), to: output)
+    }
+
+    private func row(_ connection: ConnectionInfo) -> [String] {
+        let since = RFC3339.millisecondsSinceEpoch(connection.connectedSince)
+        let endpoint = connection.state == .closing ? connection.endpoint + " (closing)" : connection.endpoint
+        return [
+            connection.id,
+            HumanText.address(connection.address, port: connection.port),
+            endpoint,
+            channels(connection.channels),
+            since.map { HumanText.duration(seconds: Double(now - $0) / 1000) } ?? "?",
+            HumanText.duration(seconds: connection.idleSeconds),
+            "\(HumanText.count(connection.messagesIn))/\(HumanText.bytes(connection.bytesIn))",
+            "\(HumanText.count(connection.messagesOut))/\(HumanText.bytes(connection.bytesOut))",
+            HumanText.bytes(connection.queuedBytes),
+            connection.userAgent ?? "-",
+        ].map { TerminalText.escape($0) }
+    }
+
+    /// The first channels and how many more there are: one connection with a hundred must not make a line of a page.
+    private func channels(_ channels: [String]) -> String {
+        guard !channels.isEmpty else { return "-" }
+        let shown = channels.prefix(2).map { TerminalText.truncate($0, to: 32) }.joined(separator: ",")
+        return channels.count > 2 ? "\(shown),+\(channels.count - 2)" : shown
+    }
+}

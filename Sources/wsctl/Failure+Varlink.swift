@@ -1,0 +1,58 @@
+import Control
+import Glibc
+import Varlink
+
+extension Failure {
+    /// What a failed call means to the person at the keyboard.
+    init(_ error: VarlinkClientError) {
+        switch error {
+        case .notReachable(let path, let reason):
+            self.init(
+                "cannot reach \(path): \(reason)",
+                advice: "Is wsd running? Start it with 'systemctl start wsd', or name its socket with --socket PATH.",
+                exitCode: EX_UNAVAILABLE)
+        case .timedOut, .disconnected:
+            self.init(
+                "\(error)", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE)
+        case .notPermitted(let path):
+            self.init("not permitted to open \(path)", advice: Self.whoMayOpen(path), exitCode: EX_NOPERM)
+        case .protocolViolation:
+            self.init("\(error)", advice: "Is that wsd, and of the same version as wsctl, \(WSD.version)?")
+        case .failed(let error):
+            self.init(error)
+        }
+    }
+
+    /// What an error of the service means.
+    private init(_ error: VarlinkError) {
+        func text(_ parameter: String) -> String { error.parameters[parameter].map { "\($0)" } ?? "?" }
+        let name = MethodName(error.name)
+        switch (name?.interface, name?.member) {
+        case ("org.varlink.service", "PermissionDenied"):
+            self.init(
+                "not permitted on this socket", advice: "Use the control socket, \(WSD.controlSocketPath).",
+                exitCode: EX_NOPERM)
+        case ("org.varlink.service", "InvalidParameter"):
+            self.init("the daemon doesn't accept '\(text("parameter"))'")
+        case ("org.varlink.service", "InterfaceNotFound"), ("org.varlink.service", "MethodNotFound"):
+            self.init("the daemon doesn't know this command", advice: "Is it older than wsctl, \(WSD.version)?")
+        case (_, "NoSuchConnection"):
+            self.init("no connection \(text("id"))", advice: "See 'wsctl list'.")
+        case (_, "InvalidFilter"):
+            self.init("--\(text("field")) \(text("value")): \(text("reason"))", exitCode: EX_USAGE)
+        case (_, "MessageTooLarge"):
+            self.init("the message has \(text("bytes")) bytes; the hub takes \(text("limit")) (max_message_size)")
+        default:
+            self.init("\(error)")
+        }
+    }
+
+    /// Whom the socket file lets in, for somebody whom it doesn't.
+    private static func whoMayOpen(_ path: String) -> String {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & 0o020 != 0, let group = getgrgid(status.st_gid) else {
+            return "Only its owner may; try: sudo wsctl …"
+        }
+        return "The members of the group '\(String(cString: group.pointee.gr_name))' may; or try: sudo wsctl …"
+    }
+}

@@ -1,0 +1,29 @@
+import ArgumentParser
+import Control
+
+/// The options that select connections, beside their ids.
+struct FilterOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("From this address or network, such as 10.0.0.0/8.", valueName: "address"))
+    var ip: String?
+
+    @Option(help: ArgumentHelp("Subscribed to this channel.", valueName: "name"))
+    var channel: String?
+
+    @Option(help: ArgumentHelp("On the endpoint of this path.", valueName: "path"))
+    var endpoint: String?
+
+    @Option(help: ArgumentHelp("Authenticated as this user.", valueName: "name"))
+    var user: String?
+
+    func validate() throws {
+        if let ip, AddressPrefix(ip) == nil {
+            throw ValidationError("--ip \(ip): neither an IP address nor a network such as 10.0.0.0/8")
+        }
+    }
+
+    /// The filter, together with ids and `--all`.
+    func filter(ids: [String] = [], all: Bool = false) -> ConnectionFilter {
+        ConnectionFilter(
+            ids: ids.isEmpty ? nil : ids, ip: ip, endpoint: endpoint, channel: channel, user: user, all: all)
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Control
+import Glibc
+
+/// The options that every command has.
+struct GlobalOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("The daemon's control socket.", valueName: "path"),
+        completion: .file())
+    var socket: String?
+
+    @Flag(help: "Print JSON: one object, or for lists one object a line.")
+    var json = false
+
+    @Flag(help: "Leave out the header of tables.")
+    var noLegend = false
+
+    @Flag(name: .shortAndLong, help: "Leave out what is said besides the data.")
+    var quiet = false
+
+    /// The socket that was named, on the command line or by the environment; nil for the default ones.
+    var namedSocket: String? {
+        if let socket { return socket }
+        guard let value = getenv("WSD_SOCKET"), value.pointee != 0 else { return nil }
+        return String(cString: value)
+    }
+
+    /// Says something to a person, besides the data.
+    func note(_ line: String) {
+        if !quiet { Output.complain(TerminalText.escape(line)) }
+    }
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Control
+
+/// `wsctl kick ID…`: close connections.
+struct KickCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kick",
+        abstract: "Close connections.",
+        discussion: """
+            Says which by their ids, by options, for all of which a connection must hold, or by --all. Prints how many \
+            are closed; if none is, the exit status is 1.
+
+            The client is told the code and the reason. Codes: 1000 normal, 1001 going away, 1008 policy, 1011 internal \
+            error, 1012 restart, 1013 try again later, or 3000 to 4999.
+
+            EXAMPLES
+              wsctl kick 0.17.52311 1.4.880
+              wsctl kick --ip 203.0.113.0/24 --reason "too many connections"
+              wsctl kick --all --code 1012 --reason "back in a minute"
+            """)
+
+    @Argument(help: ArgumentHelp("Connections, as 'wsctl list' names them.", valueName: "id"))
+    var ids: [String] = []
+
+    @OptionGroup(title: "Selection") var selection: FilterOptions
+
+    @Flag(help: "Every connection.")
+    var all = false
+
+    @Option(help: ArgumentHelp("The close code.", valueName: "code"))
+    var code = Kick.defaultCode
+
+    @Option(help: ArgumentHelp("Why, for the person at the other end; at most 123 bytes.", valueName: "text"))
+    var reason = Kick.defaultReason
+
+    @OptionGroup var options: GlobalOptions
+
+    func validate() throws {
+        let filter = selection.filter(ids: ids, all: all)
+        if !all && !filter.hasCriteria {
+            throw ValidationError("Say which connections: ids, --ip, --channel, --endpoint, --user or --all.")
+        }
+        if all && filter.hasCriteria { throw ValidationError("--all and a selection exclude each other.") }
+        do throws(ControlError) {
+            _ = try CloseReason(code: code, text: reason)
+        } catch {
+            switch error {
+            case .reasonTooLong(let count, let limit):
+                throw ValidationError("The reason has \(count) bytes; a close frame has room for \(limit).")
+            default:
+                throw ValidationError("--code \(code): use 1000, 1001, 1008, 1011, 1012, 1013, or 3000 to 4999.")
+            }
+        }
+    }
+
+    func run() throws {
+        let parameters = Kick.Parameters(filter: selection.filter(ids: ids, all: all), code: code, reason: reason)
+        let reply = try DaemonClient.forActing(options).call(Kick.name, parameters, returning: Kick.Reply.self)
+        if options.json {
+            try Output.standard.write(line: JSONLine.bytes(reply))
+        } else if !options.quiet && reply.connections > 0 {
+            try Output.standard.write(line: "closed \(HumanText.plural(reply.connections, "connection"))")
+        }
+        if reply.connections == 0 { throw Failure(options.quiet ? nil : "no connection matches") }
+    }
+}

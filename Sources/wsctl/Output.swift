@@ -1,0 +1,85 @@
+import Glibc
+
+/// Standard output, written in large pieces. Knows when nobody reads any more.
+final class Output {
+    /// The reader has closed its end: it has what it wanted.
+    struct ReaderGone: Error {}
+
+    /// The process's standard output. Only the main thread writes.
+    nonisolated(unsafe) static let standard = Output(descriptor: STDOUT_FILENO)
+
+    private static let pieceByteCount = 64 << 10
+
+    private let descriptor: CInt
+    private var pending: [UInt8] = []
+
+    /// Writes to an open descriptor.
+    init(descriptor: CInt) {
+        self.descriptor = descriptor
+    }
+
+    /// Writes a line to standard error. Nobody is left to tell when that fails.
+    static func complain(_ line: String) {
+        let errors = Output(descriptor: STDERR_FILENO)
+        try? errors.write(line: line)
+        try? errors.flush()
+    }
+
+    /// Whether a person looks at it.
+    var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    /// The columns of the terminal; nil when it isn't one.
+    var terminalWidth: Int? {
+        guard isTerminal else { return nil }
+        if let columns = getenv("COLUMNS"), let width = Int(String(cString: columns)), width > 0 { return width }
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
+    /// Whether to use colours and bold: on a terminal that can, unless NO_COLOR is set (no-color.org).
+    var hasColor: Bool {
+        guard isTerminal else { return false }
+        if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
+        return getenv("TERM").map { String(cString: $0) != "dumb" } ?? false
+    }
+
+    /// Adds a line.
+    func write(line: some StringProtocol) throws {
+        pending.append(contentsOf: line.utf8)
+        try endLine()
+    }
+
+    /// Adds a line of bytes.
+    func write(line: some Sequence<UInt8>) throws {
+        pending.append(contentsOf: line)
+        try endLine()
+    }
+
+    private func endLine() throws {
+        pending.append(0x0a)
+        if pending.count >= Self.pieceByteCount { try flush() }
+    }
+
+    /// Writes what was added.
+    ///
+    /// - Throws: ``ReaderGone``, or a ``Failure`` for whatever else keeps it from being written, such as a full disk.
+    func flush() throws {
+        var rest = pending[...]
+        pending = []
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EPIPE {
+                throw ReaderGone()
+            } else if errno == EAGAIN {
+                // Somebody made the terminal non-blocking.
+                var event = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&event, 1, -1)
+            } else if errno != EINTR {
+                throw Failure("cannot write: \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+import Control
+
+/// `wsctl show ID`: everything about one connection.
+struct ShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show one connection.",
+        discussion: """
+            EXAMPLES
+              wsctl show 0.17.52311
+              wsctl show --json 0.17.52311 | jq -r .userAgent
+            """)
+
+    @Argument(help: ArgumentHelp("The connection, as 'wsctl list' names it.", valueName: "id"))
+    var id: String
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let connection = try DaemonClient.forLooking(options)
+            .call(Show.name, Show.Parameters(id: id), returning: Show.Reply.self).connection
+        if options.json { return try Output.standard.write(line: JSONLine.bytes(connection)) }
+        for line in StatusText.lines(connection, now: WallClock.milliseconds) {
+            try Output.standard.write(line: line)
+        }
+    }
+}

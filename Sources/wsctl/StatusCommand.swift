@@ -1,0 +1,24 @@
+import ArgumentParser
+import Control
+
+/// `wsctl status`: the hub as a whole.
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show how the hub is.",
+        discussion: """
+            Counters are since the daemon started.
+
+            EXAMPLES
+              wsctl status
+              wsctl status --json | jq .connections
+            """)
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let status = try DaemonClient.forLooking(options).call(GetStatus.name, returning: GetStatus.Reply.self).status
+        if options.json { return try Output.standard.write(line: JSONLine.bytes(status)) }
+        for line in StatusText.lines(status) { try Output.standard.write(line: line) }
+    }
+}

@@ -1,0 +1,87 @@
+import Control
+
+/// The hub's status, and a connection's, as lines of names and values for a person.
+enum StatusText {
+    /// The lines of `wsctl status`.
+    static func lines(_ status: HubStatus) -> [String] {
+        var fields: [(String, String)] = [
+            ("state", "\(status.state.rawValue), for \(HumanText.duration(seconds: status.uptimeSeconds))"),
+            ("version", "\(status.version), process \(status.pid)"),
+            (
+                "connections",
+                "\(status.connections) of at most \(status.maxConnections)"
+                    + (status.connectionsPerWorker.count > 1
+                        ? " (by worker: \(status.connectionsPerWorker.map(String.init).joined(separator: ", ")))" : "")
+            ),
+        ]
+        if let drain = status.drain {
+            let done = drain.connectionsAtStart - drain.connectionsLeft
+            let left = HumanText.duration(seconds: drain.secondsLeft)
+            fields.append(("draining", "\(done) of \(drain.connectionsAtStart) closed, \(left) left at most"))
+        }
+        fields += [
+            ("accepted", "\(status.accepted)"),
+            ("refused", reasons(status.refused)),
+            ("closed", reasons(status.closed)),
+            ("in", traffic(status.messagesIn, status.bytesIn)),
+            ("out", traffic(status.messagesOut, status.bytesOut)),
+            (
+                "queued",
+                "\(HumanText.bytes(status.queuedBytes)) bytes for \(HumanText.plural(status.slowConsumers, "slow consumer"))"
+            ),
+            ("listening on", list(status.listeners)),
+            ("configuration", status.configurationFiles.isEmpty ? "built-in defaults" : list(status.configurationFiles)),
+        ]
+        // "running, for 1d" is since the start; a drain is younger than that.
+        if status.drain != nil { fields[0].1 = "draining" }
+        return aligned(fields)
+    }
+
+    /// The lines of `wsctl show`.
+    static func lines(_ connection: ConnectionInfo, now: Int64) -> [String] {
+        let since = RFC3339.millisecondsSinceEpoch(connection.connectedSince)
+        let age = since.map { " (\(HumanText.duration(seconds: Double(now - $0) / 1000)) ago)" } ?? ""
+        var queued = "\(HumanText.bytes(connection.queuedBytes)) bytes"
+        if let messages = connection.queuedMessages { queued += " in \(HumanText.plural(messages, "message"))" }
+        return aligned([
+            ("id", connection.id),
+            ("state", connection.state.rawValue),
+            ("address", HumanText.address(connection.address, port: connection.port)),
+            ("endpoint", "\(connection.endpoint) (\(connection.protocol))"),
+            ("channels", list(connection.channels)),
+            ("user", connection.user ?? "-"),
+            ("user agent", connection.userAgent ?? "-"),
+            ("connected", connection.connectedSince + age),
+            ("idle", HumanText.duration(seconds: connection.idleSeconds)),
+            ("in", traffic(connection.messagesIn, connection.bytesIn)),
+            ("out", traffic(connection.messagesOut, connection.bytesOut)),
+            ("queued", queued),
+            ("dropped", HumanText.plural(connection.droppedMessages, "message")),
+        ])
+    }
+
+    private static func traffic(_ messages: Int, _ bytes: Int) -> String {
+        "\(HumanText.plural(messages, "message")), \(HumanText.bytes(bytes)) bytes"
+    }
+
+    private static func list(_ values: [String]) -> String {
+        values.isEmpty ? "-" : values.joined(separator: ", ")
+    }
+
+    /// The total, and what it is made of, most frequent first.
+    private static func reasons(_ counts: [String: Int]) -> String {
+        let parts = counts.filter { $0.value > 0 }
+            .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            .map { "\($0.key) \($0.value)" }
+        let total = "\(counts.values.reduce(0, +))"
+        return parts.isEmpty ? total : "\(total) (\(parts.joined(separator: ", ")))"
+    }
+
+    private static func aligned(_ fields: [(name: String, value: String)]) -> [String] {
+        let width = fields.map(\.name.count).max() ?? 0
+        return fields.map { field in
+            let padding = String(repeating: " ", count: width - field.name.count)
+            return "\(padding)\(field.name): \(TerminalText.escape(field.value))"
+        }
+    }
+}

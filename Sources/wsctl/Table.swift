@@ -1,0 +1,57 @@
+/// A table that is written while it is read: the first rows decide how wide its columns are, and a later value that is
+/// wider pushes the rest of its line. The last column is cut at the terminal's edge.
+struct Table {
+    /// How a column is set.
+    enum Alignment {
+        case left, right
+    }
+
+    private let columns: [(title: String, alignment: Alignment)]
+    private let terminalWidth: Int?
+    private let hasLegend: Bool
+    private let hasColor: Bool
+    private var widths: [Int] = []
+
+    /// A table of some columns.
+    ///
+    /// - Parameters:
+    ///   - columns: Titles and alignments.
+    ///   - terminalWidth: Where lines are cut; nil for never.
+    ///   - hasLegend: Whether the titles are shown.
+    ///   - hasColor: Whether they are bold.
+    init(columns: [(title: String, alignment: Alignment)], terminalWidth: Int?, hasLegend: Bool, hasColor: Bool) {
+        self.columns = columns
+        self.terminalWidth = terminalWidth
+        self.hasLegend = hasLegend
+        self.hasColor = hasColor
+    }
+
+    /// Writes rows, all of them escaped already, and before the first ones the titles.
+    mutating func write(_ rows: [[String]], to output: Output) throws {
+        if widths.isEmpty {
+            let titles = columns.map(\.title)
+            widths = columns.indices.map { column in
+                ((hasLegend ? [titles] : []) + rows).map { TerminalText.width($0[column]) }.max() ?? 0
+            }
+            if hasLegend {
+                let line = line(titles)
+                try output.write(line: hasColor ? "\u{1b}[1m\(line)\u{1b}[0m" : line)
+            }
+        }
+        for row in rows { try output.write(line: line(row)) }
+    }
+
+    private func line(_ row: [String]) -> String {
+        var line = ""
+        for (column, value) in row.dropLast().enumerated() {
+            let padding = String(repeating: " ", count: max(0, widths[column] - TerminalText.width(value)))
+            line += columns[column].alignment == .left ? value + padding : padding + value
+            line += "  "
+        }
+        line += row.last ?? ""
+        if let terminalWidth { line = TerminalText.truncate(line, to: terminalWidth) }
+        // No blanks at the end: they would only wrap, or confuse a diff.
+        while line.last == " " { line.removeLast() }
+        return line
+    }
+}

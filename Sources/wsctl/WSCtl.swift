@@ -1,0 +1,57 @@
+import ArgumentParser
+import Control
+import Glibc
+
+/// The administrator's tool: every command is one file beside this one.
+@main
+struct WSCtl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wsctl",
+        abstract: "Look into a running wsd, talk to its clients, close their connections.",
+        usage: "wsctl <command> [<options>]",
+        discussion: """
+            The daemon is found at --socket PATH, else at $WSD_SOCKET, else at \(WSD.controlSocketPath). \
+            Commands that only look also work on \(WSD.statusSocketPath), which everyone may open.
+
+            EXIT STATUS
+              0   done
+              1   failed, or nothing matched
+              64  wrong usage
+              69  the daemon can't be reached
+              77  not permitted
+
+            EXAMPLES
+              wsctl status                      how the hub is
+              wsctl list --channel lobby        who is in the lobby
+              wsctl kick --ip 203.0.113.0/24    close what comes from there
+              wsctl list --json | jq .id        for programs
+
+            See wsctl(1).
+            """,
+        version: "wsctl \(WSD.version)",
+        subcommands: [
+            StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
+            DrainCommand.self,
+        ]
+    )
+
+    /// Runs a command line to its exit code. Not ArgumentParser's own way, for two reasons: our codes and messages, and
+    /// a reader that has had enough (`wsctl list | head`), which is no failure.
+    static func main() {
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+            try Output.standard.flush()
+        } catch let failure as Failure {
+            // What was written before it failed is good; if stdout is broken too, one message is enough.
+            try? Output.standard.flush()
+            failure.report()
+            Glibc.exit(failure.exitCode)
+        } catch is Output.ReaderGone {
+            Glibc.exit(0)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

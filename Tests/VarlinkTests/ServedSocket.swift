@@ -1,0 +1,68 @@
+import Glibc
+import NIOPosix
+import Synchronization
+import Testing
+import Varlink
+import VarlinkServer
+
+/// A server on a socket in a directory of its own, for as long as `body` runs.
+func withServer(
+    _ interfaces: [VarlinkInterface] = [TestInterface.interface], limits: VarlinkServer.Limits = VarlinkServer.Limits(),
+    _ body: @escaping @Sendable (ServedSocket) async throws -> Void
+) async throws {
+    let directory = try TemporaryDirectory()
+    defer { directory.remove() }
+    let path = directory.path + "/socket"
+    let events = Mutex<[String]>([])
+    let service = VarlinkService(vendor: "v", product: "p", version: "1", url: "u", interfaces: interfaces)
+    let server = VarlinkServer(
+        service: service, group: MultiThreadedEventLoopGroup.singleton, limits: limits,
+        log: { event in events.withLock { $0.append("\(event)") } })
+    let listener = try VarlinkListener(path: path, mode: 0o600)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask { try await server.run(on: listener) }
+        try await body(ServedSocket(path: path, events: { events.withLock { $0 } }))
+        tasks.cancelAll()
+        // The end of the server is no failure of the test.
+        while case .some = await tasks.nextResult() {}
+    }
+    #expect(access(path, F_OK) != 0, "the socket file is still there")
+}
+
+/// Where a test server listens, and what it logged.
+struct ServedSocket: Sendable {
+    let path: String
+    let events: @Sendable () -> [String]
+}
+
+/// A directory that goes away with everything in it.
+struct TemporaryDirectory {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/varlink-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    func remove() {
+        for name in ["socket", "other/deep/socket", "other/deep", "other"] {
+            if unlink("\(path)/\(name)") != 0 { rmdir("\(path)/\(name)") }
+        }
+        rmdir(path)
+    }
+}
+
+/// Waits until a condition holds; fails the test when it doesn't in good time.
+func eventually(
+    _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while await !condition() {
+        if ContinuousClock.now > deadline {
+            Issue.record("still waiting until \(what)", sourceLocation: sourceLocation)
+            return
+        }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+}

@@ -1,0 +1,71 @@
+import Glibc
+import Testing
+import Varlink
+
+@Suite("A client")
+struct VarlinkClientTests {
+    /// A socket on which a test plays the service.
+    private func listening(_ path: String) throws -> CInt {
+        let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
+        let address = try #require(UnixAddress(path: path))
+        try #require(address.withSockaddr { bind(descriptor, $0, $1) } == 0)
+        try #require(listen(descriptor, 5) == 0)
+        return descriptor
+    }
+
+    private func failure(_ body: () throws -> Void) -> VarlinkClientError? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return error as? VarlinkClientError
+        }
+    }
+
+    @Test("says that nobody is there", arguments: ["/nonexistent/socket", "", "/" + String(repeating: "x", count: 300)])
+    func notReachable(_ path: String) throws {
+        let error = try #require(failure { _ = try VarlinkClient(path: path) })
+        guard case .notReachable(path, _) = error else {
+            Issue.record("\(error)")
+            return
+        }
+    }
+
+    @Test("says that a socket is left over, with its path")
+    func stale() throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path + "/socket"
+        close(try listening(path))
+        let error = try #require(failure { _ = try VarlinkClient(path: path) })
+        #expect("\(error)" == "cannot reach \(path): Connection refused")
+    }
+
+    @Test(
+        "tells a service that goes away, talks nonsense or is silent",
+        arguments: [
+            (nil, "the service closed the connection before it had answered"),
+            ("nonsense\0", "not understood: not JSON"),
+            (#"{"parameters":[]}"# + "\0", "not understood: 'parameters' has the wrong type"),
+            (#"{"continues":true,"parameters":{}}"# + "\0", "not understood: more than one reply to a.b.C"),
+            ("half", "no answer within 1 s"),
+        ])
+    func misbehaves(_ answer: String?, _ expected: String) throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path + "/socket"
+        let service = try listening(path)
+        defer { close(service) }
+        let client = try VarlinkClient(path: path, timeoutSeconds: 1)
+        let peer = accept(service, nil, nil)
+        if let answer {
+            _ = Array(answer.utf8).withUnsafeBytes { send(peer, $0.baseAddress, $0.count, 0) }
+        } else {
+            // A peer that has closed, with the call unread or not even sent: neither may be a SIGPIPE.
+            close(peer)
+        }
+        let error = try #require(failure { try client.call("a.b.C", returning: NoParameters.self) })
+        #expect("\(error)" == "\(path): \(expected)")
+        if answer != nil { close(peer) }
+    }
+}
