@@ -85,7 +85,11 @@ let package = Package(
             swiftSettings: swift
         ),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "WebSocket", "CLinux"], swiftSettings: swift),
-        .testTarget(name: "SystemdTests", dependencies: ["Systemd"], swiftSettings: swift),
+        .testTarget(
+            name: "SystemdTests",
+            dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swift
+        ),
         .testTarget(name: "VarlinkTests", dependencies: ["Varlink", "VarlinkServer"], swiftSettings: swift),
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsctlTests", dependencies: ["wsctl", "Control", "Varlink"], swiftSettings: swift),

@@ -89,6 +89,7 @@ struct Slab: ~Copyable {
     mutating func release(_ slot: Int) {
         assert(records[slot].head == nil && records[slot].reader == nil && records[slot].backlog == nil)
         records[slot].phase = .free
+        records[slot].flags = []
         records[slot].firstPiece = firstFree
         deadlines[slot] = Slab.never
         firstFree = UInt32(slot)

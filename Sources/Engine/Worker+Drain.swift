@@ -60,6 +60,7 @@ extension Worker {
             let slot = current.position
             current.position += 1
             let record = slab[slot]
+            // Whoever was never let in, or is gone, was not counted in `total` either.
             guard record.pointee.flags.contains(.admitted), record.pointee.phase != .dead else { continue }
             current.begun += 1
             guard record.pointee.phase == .open else { continue }
