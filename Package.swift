@@ -58,7 +58,8 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Systemd", "Varlink", "VarlinkServer", "WebSocket",
+                "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Systemd", "Varlink", "VarlinkServer",
+                "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

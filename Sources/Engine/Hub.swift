@@ -7,6 +7,7 @@ package import WebSocket
 package final class Hub: Sendable {
     private let context: WorkerContext
     private let threads: [WorkerThread]
+    private let listeners = Mutex<[ListeningSocket]>([])
     /// Refusals, closes and trouble, as they happen. Events beyond 4,096 unread ones are dropped: the counters are exact,
     /// the log need not be.
     package let events: AsyncStream<EngineEvent>
@@ -48,6 +49,7 @@ package final class Hub: Sendable {
 
     /// Begins to accept; returns when every worker does.
     package func listen(_ sockets: [ListeningSocket]) async {
+        listeners.withLock { $0 = sockets }
         _ = await ask { .listen(sockets, $0) } as [Void]
     }
 
@@ -78,7 +80,8 @@ package final class Hub: Sendable {
                 mailboxes[position.worker].post(.list(selection, from: position.slot, limit: room, gather))
             }[0]
             found += page.connections
-            position = page.next.map { Cursor(worker: position.worker, slot: $0) }
+            position =
+                page.next.map { Cursor(worker: position.worker, slot: $0) }
                 ?? Cursor(worker: position.worker + 1, slot: 0)
         }
         return (found, position.worker < mailboxes.count ? position : nil)
@@ -114,7 +117,19 @@ package final class Hub: Sendable {
     /// Stops accepting, closes every connection with 1001 spread over `period`, and returns when none is left, which is
     /// after `timeout` at the latest. Called again, the newer call's times hold, and both return at the end.
     package func drain(period: Duration, timeout: Duration, reason: String) async {
+        await stopListening()
         _ = await ask { .drain(period: period, timeout: timeout, reason: reason, $0) } as [Void]
+    }
+
+    /// Stops accepting. A passed listener stays open in systemd, and new clients wait there for the next process; an own
+    /// one is closed, so that they learn at once that nobody is here.
+    private func stopListening() async {
+        _ = await ask { .stopListening($0) } as [Void]
+        let closing = listeners.withLock { listeners in
+            defer { listeners = [] }
+            return listeners
+        }
+        for listener in closing { listener.close() }
     }
 
     /// Ends the workers' threads. Connections that are left are cut.

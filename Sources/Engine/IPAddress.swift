@@ -63,7 +63,9 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// The four or sixteen bytes in the order of the wire.
     package var bytes: [UInt8] {
-        let all = [high, low].flatMap { word in stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) } }
+        let all = [high, low].flatMap { word in
+            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+        }
         return isIPv4 ? Array(all.suffix(4)) : all
     }
 

@@ -22,6 +22,7 @@ enum Letter: Sendable {
     /// The control plane asks whether this worker still turns.
     case probe(UInt64)
     case listen([ListeningSocket], Gather<Void>)
+    case stopListening(Gather<Void>)
     /// Closes every connection over a period, then reports.
     case drain(period: Duration, timeout: Duration, reason: String, Gather<Void>)
     /// Ends what is left without waiting.

@@ -42,6 +42,10 @@ package struct ListeningSocket: Sendable, Hashable {
         prepare()
     }
 
+    func close() {
+        if isOwn { Glibc.close(descriptor) }
+    }
+
     /// Accepted sockets inherit it: a hub's small frames must not wait for an acknowledgement (Nagle).
     private func prepare() {
         _ = clinux_set_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)

@@ -108,7 +108,9 @@ struct SegmentBuilder: ~Copyable {
     /// Appends bytes that are already what goes on the wire; they count as one frame.
     mutating func append(raw bytes: [UInt8]) {
         let target = reserve(bytes.count)
-        bytes.withUnsafeBytes { if let source = $0.baseAddress { target.copyMemory(from: source, byteCount: $0.count) } }
+        bytes.withUnsafeBytes {
+            if let source = $0.baseAddress { target.copyMemory(from: source, byteCount: $0.count) }
+        }
         count += bytes.count
         frameEnds.append(count)
     }

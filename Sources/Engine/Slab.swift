@@ -107,7 +107,8 @@ struct Slab: ~Copyable {
             let group = UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self)
             if any(group .<= limit) {
                 for each in slot..<(slot + 16) where deadlines[each] <= now { expired(each) }
-                earliest = pointwiseMin(earliest, UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self))
+                earliest = pointwiseMin(
+                    earliest, UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self))
             } else {
                 earliest = pointwiseMin(earliest, group)
             }

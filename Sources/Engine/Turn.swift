@@ -32,7 +32,8 @@ struct Turn {
 
     /// Queues a piece behind what the connection already has in this turn.
     @inline(__always)
-    mutating func push(_ segment: UInt32, start: Int, end: Int, to record: UnsafeMutablePointer<Connection>, slot: Int) {
+    mutating func push(_ segment: UInt32, start: Int, end: Int, to record: UnsafeMutablePointer<Connection>, slot: Int)
+    {
         let index = UInt32(truncatingIfNeeded: pieces.count)
         pieces.append(Piece(segment: segment, next: Connection.noPiece, start: start, end: end))
         if record.pointee.firstPiece == Connection.noPiece {

@@ -10,7 +10,9 @@ struct UserAgents {
     /// Holds a text for one more connection; 0 for none.
     mutating func retain(_ text: String?) -> UInt32 {
         guard let text, !text.isEmpty else { return 0 }
-        let kept = text.utf8.count <= Self.maximumByteCount ? text : String(decoding: text.utf8.prefix(Self.maximumByteCount), as: UTF8.self)
+        let kept =
+            text.utf8.count <= Self.maximumByteCount
+            ? text : String(decoding: text.utf8.prefix(Self.maximumByteCount), as: UTF8.self)
         if let index = indexes[kept] {
             entries[Int(index)].count += 1
             return index

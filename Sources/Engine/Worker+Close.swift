@@ -114,7 +114,8 @@ extension Worker {
         context.events.yield(
             .closed(
                 id(slot, record), record.pointee.address, endpoint: endpointPath(record),
-                channel: channelName(record), cause, code: CloseCode(rawValue: record.pointee.closeCode), reason: reason,
+                channel: channelName(record), cause, code: CloseCode(rawValue: record.pointee.closeCode),
+                reason: reason,
                 queuedBytes: queuedBytes ?? record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
             )
         )

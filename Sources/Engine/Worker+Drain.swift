@@ -28,10 +28,9 @@ struct Drain {
 }
 
 extension Worker {
-    /// Stops accepting and closes every connection with 1001, evenly over a period. A second call replaces the first's
+    /// Closes every connection with 1001, evenly over a period. A second call replaces the first's
     /// pace: it is how a drain is hurried.
     func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Gather<Void>) {
-        stopListening()
         let receipts = (drain?.receipts ?? []) + [receipt]
         drain = Drain(
             startedAt: nanoseconds,
@@ -43,7 +42,12 @@ extension Worker {
         )
         let refusal = Refusal(.serviceUnavailable, "this server is shutting down", fields: [Worker.retryAfter])
         for slot in 0..<slab.highWater where slab[slot].pointee.phase == .handshake {
-            refuse(slot, slab[slot], refusal, cause: .draining)
+            // A browser keeps spare connections. Answered now, the next request on one would get an answer from the past.
+            if slab[slot].pointee.head == nil {
+                end(slot, slab[slot], cause: .draining)
+            } else {
+                refuse(slot, slab[slot], refusal, cause: .draining)
+            }
         }
         continueDrain()
     }

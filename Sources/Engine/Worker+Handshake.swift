@@ -9,7 +9,8 @@ extension Worker {
 
     /// Goes on with a request head: `bytes` are all its bytes so far, of which `scannedCount` were seen before.
     func continueHandshake(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer, scannedCount: Int
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer,
+        scannedCount: Int
     ) {
         let limit = configuration.maximumHeaderByteCount
         switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
@@ -132,16 +133,19 @@ extension Worker {
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: Refusal, cause: RefusalCause? = nil,
         includesBody: Bool = true
     ) {
+        // A spare connection of a browser, on which nothing was ever sent, is none of an operator's business.
+        let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
         dropHead(record)
         let start = direct.count
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
-        count(refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason)
+        count(refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason, silently: isSilent)
         finish(slot, record)
     }
 
-    func count(refusal cause: RefusalCause, _ address: IPAddress, _ reason: String) {
+    func count(refusal cause: RefusalCause, _ address: IPAddress, _ reason: String, silently: Bool = false) {
         statistics.refused[Int(cause.rawValue)] &+= 1
+        guard !silently else { return }
         context.events.yield(.refused(cause, address, reason: reason))
     }
 

@@ -46,6 +46,9 @@ extension Worker {
             case .listen(let sockets, let receipt):
                 listen(sockets)
                 receipt.answer(())
+            case .stopListening(let receipt):
+                stopListening()
+                receipt.answer(())
             case .drain(let period, let timeout, let reason, let receipt):
                 beginDrain(period: period, timeout: timeout, reason: reason, receipt: receipt)
             case .abort:
@@ -109,7 +112,8 @@ extension Worker {
         if let ids = selection.ids, start == 0 {
             for id in ids.sorted(by: { $0.slot < $1.slot }) where Int(id.worker) == index {
                 let slot = Int(id.slot)
-                guard let record = slab.find(slot: slot, generation: id.generation), isSelected(record, selection) else {
+                guard let record = slab.find(slot: slot, generation: id.generation), isSelected(record, selection)
+                else {
                     continue
                 }
                 guard body(slot, record) else { return }

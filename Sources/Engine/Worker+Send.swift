@@ -170,6 +170,7 @@ extension Worker {
             if count < wanted { return }
         }
         dropBacklog(record)
+        if record.pointee.phase == .closing { setDeadline(slot, now &+ ticks(configuration.closeTimeout)) }
         record.pointee.flags.remove(.awaitsWritable)
         setInterest(slot, record)
         turn.markDirty(record, slot: slot)

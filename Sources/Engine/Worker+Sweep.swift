@@ -30,7 +30,14 @@ extension Worker {
         case .fenced:
             passFence(slot, record)
         case .closing, .finishing, .lingering:
-            end(slot, record, cause: .peerGone)
+            // A drain lets a peer that reads have all that was queued for it; its own deadline bounds that.
+            if drain != nil, let backlog = record.pointee.backlog?.takeUnretainedValue(),
+                now < backlog.progressAt &+ ticks(configuration.writeTimeout)
+            {
+                setDeadline(slot, backlog.progressAt &+ ticks(configuration.writeTimeout))
+            } else {
+                end(slot, record, cause: .peerGone)
+            }
         }
     }
 

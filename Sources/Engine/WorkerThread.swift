@@ -26,14 +26,16 @@ final class WorkerThread: Sendable {
     init(_ worker: Worker) {
         let start = Unmanaged.passRetained(Start(worker, self)).toOpaque()
         var thread = pthread_t()
-        let result = pthread_create(&thread, nil, { argument in
-            let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-            clinux_block_signals()
-            clinux_name_this_thread("wsd-worker-\(start.worker.index)")
-            start.worker.run()
-            start.thread.end()
-            return nil
-        }, start)
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+                clinux_block_signals()
+                clinux_name_this_thread("wsd-worker-\(start.worker.index)")
+                start.worker.run()
+                start.thread.end()
+                return nil
+            }, start)
         precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")
         pthread_detach(thread)
     }

@@ -14,7 +14,8 @@ package enum Handshake {
         }
         guard head.tokens("upgrade").contains("websocket") else {
             return .refused(
-                Refusal(.upgradeRequired, "this is a WebSocket endpoint; send Upgrade: websocket", fields: upgradeFields)
+                Refusal(
+                    .upgradeRequired, "this is a WebSocket endpoint; send Upgrade: websocket", fields: upgradeFields)
             )
         }
         guard head.tokens("connection").contains("upgrade") else {
@@ -38,7 +39,8 @@ package enum Handshake {
         guard hosts.count == 1 else {
             return Refusal(.badRequest, "exactly one Host field is required, not \(hosts.count)")
         }
-        guard !hosts[0].utf8.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ",") }) else {
+        guard !hosts[0].utf8.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ",") })
+        else {
             return Refusal(.badRequest, "the Host field is malformed")
         }
         if head.method == "GET" || head.method == "HEAD" {

@@ -12,7 +12,8 @@ struct ControlListeners {
 
     init(passed: PassedSockets, configuration: Configuration.Control) throws {
         control = try Self.listeners(passed["control"], path: configuration.path, mode: 0o660, key: "control.path")
-        status = try Self.listeners(passed["status"], path: configuration.statusPath, mode: 0o666, key: "control.status_path")
+        status = try Self.listeners(
+            passed["status"], path: configuration.statusPath, mode: 0o666, key: "control.status_path")
     }
 
     private static func listeners(

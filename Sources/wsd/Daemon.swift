@@ -157,7 +157,7 @@ struct Daemon {
                         }
                     case .hurry:
                         logger.notice("hurrying: closing what is left at once")
-                        Task { await hub.drain(period: .zero, timeout: .seconds(1), reason: "going away") }
+                        Task { await hub.drain(period: .zero, timeout: .seconds(1), reason: "the server is shutting down") }
                     case .abandon:
                         logger.notice("going at once")
                         finished.finish()

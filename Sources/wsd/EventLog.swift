@@ -56,13 +56,15 @@ struct EventLog {
         }
     }
 
+    /// Whether one more line of a kind may be written now.
     private mutating func mayLog(_ kind: String) -> Bool {
         let now = clock.now
-        var state = kinds[kind] ?? (now, 0, 0)
-        if now - state.since >= EventLog.window {
-            if state.left > 0 { summarise(kind, state.left) }
-            state = (now, 0, 0)
+        // Whatever comes next also brings out what other kinds have left to say.
+        for (other, state) in kinds where now - state.since >= EventLog.window {
+            if state.left > 0 { summarise(other, state.left) }
+            kinds[other] = nil
         }
+        var state = kinds[kind] ?? (now, 0, 0)
         if state.lines < EventLog.linesPerWindow { state.lines += 1 } else { state.left += 1 }
         kinds[kind] = state
         return state.left == 0

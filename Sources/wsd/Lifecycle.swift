@@ -27,7 +27,7 @@ actor Lifecycle {
     }
 
     /// Asks for a drain; a second one goes on as the first was.
-    func beginDrain(connections: Int, reason: String = "going away") -> DrainProgress {
+    func beginDrain(connections: Int, reason: String = "the server is shutting down") -> DrainProgress {
         if drain == nil {
             drain = (Clock.milliseconds(), connections)
             orders.yield(.drain(reason: reason))

@@ -58,7 +58,9 @@ struct WSDCommand: AsyncParsableCommand {
             return
         }
         if checkConfig {
-            let files = loaded.files.isEmpty ? "no configuration file; the built-in defaults" : loaded.files.joined(separator: ", ")
+            let files =
+                loaded.files.isEmpty
+                ? "no configuration file; the built-in defaults" : loaded.files.joined(separator: ", ")
             print("good: \(files)")
             return
         }

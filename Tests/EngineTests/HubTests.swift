@@ -75,7 +75,8 @@ private func withHub(
     /// Three workers and several channels: for most clients the channel's home is another worker.
     @Test(arguments: 0..<6)
     func whoSendsAndClosesSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) { _, port in
+        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+            _, port in
             let clients = try (0..<3).map { _ in try TestClient(port: port).opened() }
             for client in clients {
                 client.send(1, [65])
@@ -94,7 +95,8 @@ private func withHub(
 
     @Test(arguments: 0..<6)
     func whoSendsAndBreaksTheProtocolSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) { _, port in
+        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+            _, port in
             for _ in 0..<3 {
                 let client = try TestClient(port: port).opened()
                 client.send(1, [65])
@@ -130,7 +132,8 @@ private func withHub(
             let refused = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.9, 192.0.2.1, 10.0.0.1\r\n")
             #expect(try refused.status().hasPrefix("HTTP/1.1 429"))
             let second = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.2\r\n").opened()
-            let addresses = await hub.connections(ConnectionSelection(), after: nil, limit: 10).connections.map(\.address)
+            let addresses = await hub.connections(ConnectionSelection(), after: nil, limit: 10).connections.map(
+                \.address)
             #expect(Set(addresses) == [IPAddress("192.0.2.1")!, IPAddress("192.0.2.2")!])
             withExtendedLifetime((first, second)) {}
         }
@@ -205,7 +208,11 @@ private func withHub(
                 sent += 1
                 let queued = await hub.statistics().reduce(0) { $0 + $1.queuedBytes }
                 #expect(queued <= 200_000)
-                if await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.contains(where: \.isClosing) { break }
+                if await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.contains(
+                    where: \.isClosing)
+                {
+                    break
+                }
             }
             var last = try sleeper.frame()
             while last.opcode == 2 {
@@ -259,7 +266,9 @@ private func withHub(
         try await withHub { hub, port in
             let clients = try (0..<6).map { _ in try TestClient(port: port).opened() }
             async let slow: Void = hub.drain(period: .seconds(3_000), timeout: .seconds(6_000), reason: "slowly")
-            while await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.allSatisfy({ !$0.isClosing }) {}
+            while await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.allSatisfy({
+                !$0.isClosing
+            }) {}
             async let fast: Void = hub.drain(period: .zero, timeout: .seconds(60), reason: "now")
             for client in clients {
                 #expect(try client.frame().opcode == 8)

@@ -59,7 +59,9 @@ final class TestClient {
             bytes += [0x80 | 126, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)]
         } else {
             bytes.append(0x80 | 127)
-            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: payload.count >> shift)) }
+            for shift in stride(from: 56, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: payload.count >> shift))
+            }
         }
         let key: [UInt8] = [1, 2, 3, 4]
         send(bytes + key + payload.enumerated().map { $1 ^ key[$0 % 4] })

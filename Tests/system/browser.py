@@ -53,7 +53,9 @@ class Browser:
         """The console's errors and warnings; in an outage, without those about the connection that failed."""
         self.console += self.driver.get_log("browser")
         found = [entry for entry in self.console if entry["level"] in ("SEVERE", "WARNING")]
-        return [entry for entry in found if not (self.outage and entry["source"] == "network" and "/ws" in entry["message"])]
+        if self.outage:
+            found = [entry for entry in found if entry["source"] != "network" or "/ws" not in entry["message"]]
+        return found
 
     def quit(self):
         self.driver.quit()
@@ -188,15 +190,17 @@ const behind = element => {
     return layers;
 };
 const ratio = (element, color) => {
-    const [light, dark] = [luminance(paint([...behind(element), color])), luminance(paint(behind(element)))].sort((a, b) => b - a);
+    const both = [[...behind(element), color], behind(element)].map(layers => luminance(paint(layers)));
+    const [light, dark] = both.sort((a, b) => b - a);
     return (light + 0.05) / (dark + 0.05);
 };
 const measured = [];
 for (const element of document.body.querySelectorAll('*')) {
     if (!element.checkVisibility({ visibilityProperty: true }) || element.closest('.spoken')) continue;
     const own = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    if (own || element.value) measured.push([ratio(element, getComputedStyle(element).color), element.value || element.textContent]);
-    if (element.placeholder) measured.push([ratio(element, getComputedStyle(element, '::placeholder').color), element.placeholder]);
+    const color = pseudo => ratio(element, getComputedStyle(element, pseudo).color);
+    if (own || element.value) measured.push([color(), element.value || element.textContent]);
+    if (element.placeholder) measured.push([color('::placeholder'), element.placeholder]);
 }
 return measured;
 """

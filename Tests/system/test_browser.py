@@ -187,7 +187,7 @@ class TestSafety:
     def test_a_flood_is_bounded_and_leaves_the_reader_alone(self, page, daemon):
         with raw_client(daemon) as client:
             for number in range(700):
-                client.send(f"flood {number}")
+                relayed(client, f"flood {number}")
             page.until_shown("flood 699")
             assert page.run("return document.querySelectorAll('#messages > li').length") == 500
             at_bottom = "const s = document.getElementById('scroller');" \
@@ -198,7 +198,7 @@ class TestSafety:
             page.until(lambda page: not page.run(at_bottom), "the reader has scrolled up")
             top = "return document.elementFromPoint(innerWidth / 2 - 330, 200).closest('li').textContent"
             reading = page.run(top)
-            client.send("one more")
+            relayed(client, "one more")
             pill = page.find("#newer")
             page.until(lambda page: pill.text == "1 new message ↓", "the new message is pointed out")
             assert page.run(top) == reading
@@ -271,7 +271,7 @@ class TestConnection:
         assert page.messages.count("not lost") == 1
 
     def test_a_message_is_sent_again_only_until_it_came_back(self, browser, restartable):
-        """A lost connection may have carried a message whose echo it then lost; ids keep the second from being shown."""
+        """A lost connection may have carried a message and lost its echo; the id keeps the second from being shown."""
         page = browser.open(restartable.http("/")).until_connected()
         message = json.dumps({"name": "Ada", "text": "twice on the wire", "id": "one and the same"})
         with raw_client(restartable) as client:
@@ -310,7 +310,8 @@ class TestConnection:
 
         restartable.stop()
         page.until(lambda page: page.status == "Reconnecting", "the state is shown")
-        page.until(lambda page: re.match(r"Reconnecting in \d+ s\.", page.find("#outlook").text), "the seconds are shown")
+        seconds = re.compile(r"Reconnecting in \d+ s\.")
+        page.until(lambda page: seconds.match(page.find("#outlook").text), "the seconds are shown")
 
         restartable.start()
         button = page.find("#retry")
@@ -417,9 +418,11 @@ class TestForEverybody:
         scrolled = page.run("return [document.documentElement, document.getElementById('scroller')]"
                             ".map(each => each.scrollWidth - each.clientWidth)")
         assert scrolled == [0, 0]
-        boxes = page.run("""return [...document.querySelectorAll('header *, button, input, textarea, .text')]
-            .filter(each => each.checkVisibility()).map(each => {
-                const box = each.getBoundingClientRect(); return [each.id || each.className, box.left, box.right]; })""")
+        boxes = page.run("""
+            return [...document.querySelectorAll('header *, button, input, textarea, .text')]
+                .filter(each => each.checkVisibility())
+                .map(each => [each.id || each.className, each.getBoundingClientRect()])
+                .map(([name, box]) => [name, box.left, box.right])""")
         assert [box for box in boxes if box[1] < 0 or box[2] > width] == []
         send = page.find("#send").rect
         assert send["y"] + send["height"] <= height

@@ -30,6 +30,12 @@ def test_without_clients_it_ends_at_once(start_wsd, number):
     assert daemon.stop(number) == 0
 
 
+def test_a_signal_right_after_readiness_is_heeded(start_wsd):
+    for number in [signal.SIGTERM, signal.SIGINT] * 20:
+        daemon = start_wsd()
+        assert daemon.stop(number) == 0
+
+
 def test_no_new_client_gets_in(start_wsd):
     daemon = start_wsd('[drain]\nperiod = "0s"\ntimeout = "2m"')
     client = daemon.connect()

@@ -11,9 +11,9 @@ def test_a_ping_comes_after_a_silence(start_wsd):
 
 
 def test_one_who_answers_stays(start_wsd):
-    daemon = start_wsd('[websocket]\nping_interval = "200ms"\npong_timeout = "5s"')
+    daemon = start_wsd('[websocket]\nping_interval = "300ms"\npong_timeout = "3s"')
     client = daemon.connect()
-    for _ in range(6):
+    for _ in range(4):
         got = client.receive_frame()
         assert got.opcode == PING
         client.send_frame(PONG, got.payload)
@@ -30,8 +30,17 @@ def test_without_an_answer_the_connection_closes_with_3008_and_a_reason(start_ws
     daemon.wait_for_log(reason)
 
 
+def test_the_next_ping_waits_for_an_interval_of_silence_and_not_for_the_pong_timeout(start_wsd):
+    daemon = start_wsd('[websocket]\nping_interval = "200ms"\npong_timeout = "10m"')
+    client = daemon.connect()
+    for _ in range(3):
+        got = client.receive_frame()
+        assert got.opcode == PING
+        client.send_frame(PONG, got.payload)
+
+
 def test_any_pong_shows_that_the_peer_lives(start_wsd):
-    daemon = start_wsd('[websocket]\nping_interval = "200ms"\npong_timeout = "10s"')
+    daemon = start_wsd('[websocket]\nping_interval = "300ms"\npong_timeout = "3s"')
     client = daemon.connect()
     for _ in range(3):
         assert client.receive_frame().opcode == PING
