@@ -78,22 +78,27 @@ let package = Package(
             swiftSettings: swift
         ),
 
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
         .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
         .testTarget(
             name: "ControlServerTests",
-            dependencies: ["Control", "ControlServer", "Varlink", "VarlinkServer"],
+            dependencies: ["Control", "ControlServer", "TestSupport", "Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "WebSocket", "CLinux"], swiftSettings: swift),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport", "WebSocket", "CLinux"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swift
         ),
-        .testTarget(name: "VarlinkTests", dependencies: ["Varlink", "VarlinkServer"], swiftSettings: swift),
+        .testTarget(
+            name: "VarlinkTests",
+            dependencies: ["TestSupport", "Varlink", "VarlinkServer"],
+            swiftSettings: swift
+        ),
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: swift),
-        .testTarget(name: "wsctlTests", dependencies: ["wsctl", "Control", "Varlink"], swiftSettings: swift),
+        .testTarget(name: "wsctlTests", dependencies: ["Control", "TestSupport", "Varlink", "wsctl"], swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx17
 )

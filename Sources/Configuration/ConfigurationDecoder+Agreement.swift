@@ -3,6 +3,7 @@ extension ConfigurationDecoder {
     mutating func checkAgreement() {
         // The file that could not be read may hold the other half.
         guard !isIncomplete else { return }
+        settleDrain()
         let drain = configuration.drain
         if drain.period > drain.timeout {
             report(
@@ -21,7 +22,20 @@ extension ConfigurationDecoder {
         checkEndpoints()
     }
 
+    /// Who sets one of the two times of a drain means the other to go along: a default gives way to what was said.
+    private mutating func settleDrain() {
+        let drain = configuration.drain
+        guard drain.period > drain.timeout else { return }
+        if origins["drain.period"] == nil {
+            adjust(\.drain.period, to: drain.timeout)
+        } else if origins["drain.timeout"] == nil {
+            adjust(\.drain.timeout, to: drain.period + .seconds(10))
+        }
+    }
+
     private mutating func checkListeners() {
+        // The default gives way to whoever wants its port.
+        guard origins["api.listen"] != nil else { return }
         // Port 0 is another one each time.
         let both = configuration.api.listen.filter { $0.port != 0 && configuration.server.listen.contains($0) }
         for address in both {

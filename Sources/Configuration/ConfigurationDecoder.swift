@@ -40,6 +40,11 @@ struct ConfigurationDecoder {
         unclear.remove(path)
     }
 
+    /// Gives a value that nobody has set; it still counts as a default.
+    mutating func adjust<Value>(_ property: WritableKeyPath<Configuration, Value>, to value: Value) {
+        configuration[keyPath: property] = value
+    }
+
     /// Notes a file or directory that could not be read.
     mutating func reportUnreadable(_ file: String, _ reason: String) {
         isIncomplete = true
@@ -115,6 +120,8 @@ struct ConfigurationDecoder {
             guard case .table(let entries) = element.value else {
                 let message = "endpoint: got \(element.description); each is a table with a path"
                 report(message, at: element.position, in: file)
+                // Keeps the indexes of the others those of the file.
+                configuration.endpoints.append(Configuration.Endpoint(path: ""))
                 continue
             }
             let defaults = Configuration.Endpoint(path: "")

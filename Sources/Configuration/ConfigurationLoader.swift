@@ -14,7 +14,8 @@ package struct ConfigurationLoader: Sendable {
     ///   - path: What `--config` says; that file must be there. Nil: the default path, which need not be.
     ///   - defaultPath: Another default path, for tests.
     ///   - listen: What each `--listen` says; together they replace `server.listen`.
-    ///   - controlPath: What `--control` says; it replaces `control.path`.
+    ///   - controlPath: What `--control` says; it replaces `control.path`, and the status socket goes beside it
+    ///     unless a file says where it is.
     package init(
         path: String? = nil, defaultPath: String = Self.defaultPath, listen: [String] = [], controlPath: String? = nil
     ) {
@@ -94,7 +95,13 @@ package struct ConfigurationLoader: Sendable {
         if !addresses.isEmpty { decoder.override("server.listen", \.server.listen, with: addresses) }
         guard let controlPath else { return }
         do throws(InvalidValue) {
-            decoder.override("control.path", \.control.path, with: try SocketPath.parse(controlPath))
+            let path = try SocketPath.parse(controlPath)
+            decoder.override("control.path", \.control.path, with: path)
+            // Who may not write to /run/wsd could move the one and still not start for the other.
+            if decoder.origins["control.status_path"] == nil, let slash = path.lastIndex(of: "/") {
+                let beside = path[...slash] + "io.wsd.Status"
+                decoder.override("control.status_path", \.control.statusPath, with: String(beside))
+            }
         } catch {
             decoder.report("--control: \(error)", in: "command line")
         }

@@ -26,7 +26,8 @@ enum DurationText {
             let unitName = rest.prefix { !($0.isDigit || $0 == ".") }
             rest.removeFirst(unitName.count)
             guard !unitName.isEmpty else {
-                throw InvalidValue("\(shown) has no unit; for seconds write \"\(text)s\", for milliseconds \"\(text)ms\"")
+                throw InvalidValue(
+                    "\(shown) has no unit; for seconds write \"\(text)s\", for milliseconds \"\(text)ms\"")
             }
             guard let unit = units.first(where: { $0.name == unitName }) else {
                 throw InvalidValue("\(shown): \(quoted(unitName)) is no unit; the units are d, h, m, s and ms")

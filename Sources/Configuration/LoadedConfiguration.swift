@@ -33,7 +33,8 @@ package struct LoadedConfiguration: Sendable {
     }
 
     private func printed<Root>(
-        _ heading: String, _ keys: [SchemaKey<Root>], _ described: [ConfigurationKey], of root: Root, from prefix: String
+        _ heading: String, _ keys: [SchemaKey<Root>], _ described: [ConfigurationKey], of root: Root,
+        from prefix: String
     ) -> String {
         let lines = zip(keys, described).map { key, described in
             let value = key.text(root)

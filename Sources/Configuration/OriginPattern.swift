@@ -49,7 +49,8 @@ package struct OriginPattern: Sendable, Hashable, CustomStringConvertible {
                 "\(shown): the only wildcard is \"*.\" before a host, as in \"https://*.example.org\", or \"*\" alone")
         }
         guard let origin = Origin(text[..<separator.upperBound] + rest) else {
-            throw InvalidValue("\(shown) is no origin; write scheme, host and perhaps port: \"https://example.org:8443\"")
+            throw InvalidValue(
+                "\(shown) is no origin; write scheme, host and perhaps port: \"https://example.org:8443\"")
         }
         guard !wildcard || (!origin.host.hasPrefix("[") && IPAddress(origin.host) == nil) else {
             throw InvalidValue("\(shown): an address has no subdomains")

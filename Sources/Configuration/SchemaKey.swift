@@ -4,8 +4,7 @@ struct SchemaKey<Root: Sendable>: Sendable {
     /// The key as the manual has it, given its table and a value with the defaults (nil where there is none).
     let described: @Sendable (_ section: String, _ defaults: Root?) -> ConfigurationKey
     /// Sets the property from TOML, or adds to the problems.
-    let decode:
-        @Sendable (TOMLNode, ConfigurationKey, inout Root) -> [(position: SourcePosition, message: String)]
+    let decode: @Sendable (TOMLNode, ConfigurationKey, inout Root) -> [(position: SourcePosition, message: String)]
     /// The property as TOML.
     let text: @Sendable (Root) -> String
 

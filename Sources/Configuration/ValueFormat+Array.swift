@@ -5,7 +5,7 @@ extension ValueFormat {
     ) -> ValueFormat where Value == [Element] {
         let expected = "an array of \(plural)"
         return ValueFormat(
-            type: expected, expected: expected, range: least > 0 ? "at least \(least)" : nil,
+            type: "array of \(plural)", expected: expected, range: least > 0 ? "at least \(least)" : nil,
             decode: { node, decoding in
                 guard case .array(let elements) = node.value else {
                     decoding.reportType(node, expected: expected)

@@ -173,7 +173,7 @@ extension ValueFormat<String> {
 extension ValueFormat<[String]> {
     /// As `ValueFormat<String>.empty`.
     static let empty = ValueFormat(
-        type: "an array of strings", expected: "[]", range: "empty in this version",
+        type: "array of strings", expected: "[]", range: "empty in this version",
         decode: { node, decoding in
             guard case .array(let elements) = node.value else {
                 decoding.reportType(node, expected: "an array")

@@ -139,7 +139,8 @@ extension Worker {
         let start = direct.count
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
-        count(refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason, silently: isSilent)
+        count(
+            refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason, silently: isSilent)
         finish(slot, record)
     }
 

@@ -26,7 +26,10 @@ extension Worker {
             let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(kept + count)])
             continueHandshake(slot, record, bytes, scannedCount: kept)
         case .open, .closing:
-            record.pointee.flags.remove(.pinged)
+            if record.pointee.flags.contains(.pinged) {
+                record.pointee.flags.remove(.pinged)
+                if record.pointee.phase == .open { armOpen(slot, record) }
+            }
             readFrames(slot, record, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
         case .fenced, .finishing, .lingering, .free, .dead:
             break

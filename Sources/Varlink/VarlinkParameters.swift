@@ -12,7 +12,10 @@ package struct NoParameters: VarlinkParameters, Hashable {
     /// Nothing.
     package init() {}
 
-    package init(from decoder: any Decoder) throws {}
+    package init(from decoder: any Decoder) throws {
+        // Nothing is read, but it must be an object.
+        _ = try decoder.container(keyedBy: CodingKeys.self)
+    }
 
     package func encode(to encoder: any Encoder) throws {
         // A container without members is what makes it `{}`.
@@ -37,8 +40,8 @@ extension Decoder {
         let names = Set(Known.allCases.map(\.stringValue))
         let present = try container(keyedBy: AnyKey.self).allKeys
         // The first by name, so that the same mistake always gets the same answer.
-        guard let unknown = present.filter({ !names.contains($0.stringValue) }).min(by: { $0.stringValue < $1.stringValue })
-        else { return }
+        let strangers = present.filter { !names.contains($0.stringValue) }
+        guard let unknown = strangers.min(by: { $0.stringValue < $1.stringValue }) else { return }
         throw DecodingError.dataCorrupted(
             DecodingError.Context(codingPath: codingPath + [unknown], debugDescription: "unknown parameter")
         )

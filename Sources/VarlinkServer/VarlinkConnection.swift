@@ -7,12 +7,16 @@ import Varlink
 /// doesn't read holds one reply and stops its own calls, and nothing is lost when the connection is closed after the
 /// last one.
 struct VarlinkConnection: Sendable {
+    /// How long a peer may take to read the reply that is under way when the server stops.
+    private static let lastReplyTimeout = TimeAmount.seconds(1)
+
     private let accepted: AcceptedConnection
     private let peer: PeerCredentials
     private let service: VarlinkService
     private let limits: VarlinkServer.Limits
     private let log: @Sendable (VarlinkServer.Event) -> Void
     private let stream = CurrentStream()
+    private let activity = ConnectionActivity()
 
     /// The peer is gone, or what it sent makes further reading pointless.
     private struct Finished: Error {}
@@ -41,7 +45,18 @@ struct VarlinkConnection: Sendable {
                 try await serve(inbound)
             }
         } onCancel: {
-            // Also fails a write that waits for the peer.
+            stop()
+        }
+    }
+
+    /// Ends the connection: at once when no call is being carried out, else after its reply. The reply to the call that
+    /// ends the daemon is such a one. A peer that doesn't read it isn't waited for.
+    private func stop() {
+        stream.connectionClosed()
+        let channel = channel
+        if activity.stop() {
+            channel.eventLoop.scheduleTask(in: Self.lastReplyTimeout) { channel.close(promise: nil) }
+        } else {
             channel.close(promise: nil)
         }
     }
@@ -51,7 +66,9 @@ struct VarlinkConnection: Sendable {
         for try await buffer in inbound {
             splitter.append(buffer.readableBytesView)
             while let message = try next(&splitter) {
+                guard activity.begin() else { throw Finished() }
                 try await answer(message)
+                guard activity.end() else { throw Finished() }
             }
         }
         // Half a message before the end is nothing to complain about: the peer changed its mind.

@@ -52,7 +52,8 @@ package struct VarlinkServer: Sendable {
         self.log = log
     }
 
-    /// Serves until the task is cancelled; then closes what is open, and the listener. One run per listener.
+    /// Serves until the task is cancelled; then answers the calls that are being carried out, and closes what is open
+    /// and the listener. One run per listener.
     ///
     /// - Parameters:
     ///   - listener: The socket to accept on.

@@ -4,6 +4,7 @@ import Control
 enum StatusText {
     /// The lines of `wsctl status`.
     static func lines(_ status: HubStatus) -> [String] {
+        let slow = HumanText.plural(status.slowConsumers, "slow consumer")
         var fields: [(String, String)] = [
             ("state", "\(status.state.rawValue), for \(HumanText.duration(seconds: status.uptimeSeconds))"),
             ("version", "\(status.version), process \(status.pid)"),
@@ -25,12 +26,12 @@ enum StatusText {
             ("closed", reasons(status.closed)),
             ("in", traffic(status.messagesIn, status.bytesIn)),
             ("out", traffic(status.messagesOut, status.bytesOut)),
-            (
-                "queued",
-                "\(HumanText.bytes(status.queuedBytes)) bytes for \(HumanText.plural(status.slowConsumers, "slow consumer"))"
-            ),
+            ("queued", "\(HumanText.bytes(status.queuedBytes)) bytes for \(slow)"),
             ("listening on", list(status.listeners)),
-            ("configuration", status.configurationFiles.isEmpty ? "built-in defaults" : list(status.configurationFiles)),
+            (
+                "configuration",
+                status.configurationFiles.isEmpty ? "built-in defaults" : list(status.configurationFiles)
+            ),
         ]
         // "running, for 1d" is since the start; a drain is younger than that.
         if status.drain != nil { fields[0].1 = "draining" }

@@ -29,6 +29,8 @@ struct Daemon {
         let logger = Logger(label: "wsd")
         signal(SIGPIPE, SIG_IGN)
 
+        // Before anyone is told that the daemon is ready: whoever is told may end it.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let passed = try takePassedSockets(logger)
         let listeners = try listen(passed["wsd"])
         let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
@@ -61,7 +63,7 @@ struct Daemon {
             if let watchdog = Watchdog(notifier: notifier) {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }
-            tasks.addTask { await followSignals(hub, lifecycle, logger) }
+            tasks.addTask { await follow(signals, hub, lifecycle, logger) }
             await drainWhenTold(hub, lifecycle, notifier, logger)
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
@@ -128,8 +130,10 @@ struct Daemon {
         }
     }
 
-    private func followSignals(_ hub: Hub, _ lifecycle: Lifecycle, _ logger: Logger) async {
-        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
+    private func follow(
+        _ signals: UnixSignalsSequence, _ hub: Hub, _ lifecycle: Lifecycle, _ logger: Logger
+    ) async {
+        for await signal in signals {
             if signal == .sighup {
                 logger.warning("SIGHUP: the configuration is read at the start only; use systemctl restart wsd")
                 continue
@@ -157,7 +161,9 @@ struct Daemon {
                         }
                     case .hurry:
                         logger.notice("hurrying: closing what is left at once")
-                        Task { await hub.drain(period: .zero, timeout: .seconds(1), reason: "the server is shutting down") }
+                        Task {
+                            await hub.drain(period: .zero, timeout: .seconds(1), reason: "the server is shutting down")
+                        }
                     case .abandon:
                         logger.notice("going at once")
                         finished.finish()

@@ -1,5 +1,6 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("Sizes")
 struct ByteCountTextTests {
@@ -8,7 +9,8 @@ struct ByteCountTextTests {
         arguments: [
             ("0B", 0, "0"), ("1B", 1, "1"), ("64KiB", 65_536, "\"64KiB\""), ("1MiB", 1_048_576, "\"1MiB\""),
             ("1GiB", 1_073_741_824, "\"1GiB\""), ("10kB", 10_000, "10000"), ("1MB", 1_000_000, "1000000"),
-            ("1.5MiB", 1_572_864, "\"1536KiB\""), ("0.5KiB", 512, "512"), ("2TiB", 2 << 40, "\"2TiB\""), ("1.0B", 1, "1"),
+            ("1.5MiB", 1_572_864, "\"1536KiB\""), ("0.5KiB", 512, "512"), ("2TiB", 2 << 40, "\"2TiB\""),
+            ("1.0B", 1, "1"),
         ])
     func read(text: String, byteCount: Int, printed: String) throws {
         #expect(try ByteCountText.parse(text) == byteCount)

@@ -1,5 +1,6 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("Ranges of addresses")
 struct CIDRTests {
@@ -24,8 +25,14 @@ struct CIDRTests {
         "that are none are refused with the way out",
         arguments: [
             ("", "\"\" is no range of addresses; examples are \"10.0.0.0/8\", \"2001:db8::/32\" and \"127.0.0.1\""),
-            ("example.org", "\"example.org\" is no range of addresses; examples are \"10.0.0.0/8\", \"2001:db8::/32\" and \"127.0.0.1\""),
-            ("10.0.0/8", "\"10.0.0/8\" is no range of addresses; examples are \"10.0.0.0/8\", \"2001:db8::/32\" and \"127.0.0.1\""),
+            (
+                "example.org",
+                "\"example.org\" is no range of addresses; examples are \"10.0.0.0/8\", \"2001:db8::/32\" and \"127.0.0.1\""
+            ),
+            (
+                "10.0.0/8",
+                "\"10.0.0/8\" is no range of addresses; examples are \"10.0.0.0/8\", \"2001:db8::/32\" and \"127.0.0.1\""
+            ),
             ("10.0.0.0/33", "\"10.0.0.0/33\": the length of the prefix is a number from 0 to 32"),
             ("10.0.0.0/", "\"10.0.0.0/\": the length of the prefix is a number from 0 to 32"),
             ("10.0.0.0/+8", "\"10.0.0.0/+8\": the length of the prefix is a number from 0 to 32"),

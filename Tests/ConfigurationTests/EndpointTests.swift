@@ -1,5 +1,6 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("Endpoints")
 struct EndpointTests {
@@ -44,7 +45,9 @@ struct EndpointTests {
             channel(String(repeating: "é", count: 128))
                 == ["f:3:11: endpoint.channel: the name has 256 bytes; a channel's name has 255 at most"])
         #expect(
-            channel("a\u{7}b") == ["f:3:11: endpoint.channel: \"a\\U00000007b\" holds a control character; leave it out"])
+            channel("a\u{7}b") == [
+                "f:3:11: endpoint.channel: \"a\\U00000007b\" holds a control character; leave it out"
+            ])
         #expect(channel("a\u{85}b").count == 1)
         #expect(ChannelName.isValid("lobby"))
         #expect(!ChannelName.isValid("a\nb"))

@@ -1,5 +1,6 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("Addresses to listen on")
 struct ListenAddressTests {
@@ -7,7 +8,8 @@ struct ListenAddressTests {
         "are read, and printed in one form",
         arguments: [
             ("[::]:8080", "[::]:8080"), (":8080", "[::]:8080"), ("0.0.0.0:80", "0.0.0.0:80"),
-            ("127.0.0.1:0", "127.0.0.1:0"), ("localhost:65535", "127.0.0.1:65535"), ("[2001:DB8::1]:443", "[2001:db8::1]:443"),
+            ("127.0.0.1:0", "127.0.0.1:0"), ("localhost:65535", "127.0.0.1:65535"),
+            ("[2001:DB8::1]:443", "[2001:db8::1]:443"),
             ("[::ffff:192.0.2.1]:80", "[::ffff:192.0.2.1]:80"),
         ])
     func read(text: String, printed: String) throws {
@@ -26,7 +28,10 @@ struct ListenAddressTests {
             ("::1", "\"::1\": an IPv6 address stands in brackets, as in \"[::1]:8080\""),
             ("::1:80", "\"::1:80\": an IPv6 address stands in brackets, as in \"[::1]:80\""),
             ("*:80", "\"*:80\": write \"[::]\" for all addresses, or \"0.0.0.0\" for those of IPv4"),
-            ("example.org:80", "\"example.org:80\": \"example.org\" is a host name; give the address itself, or \"localhost\""),
+            (
+                "example.org:80",
+                "\"example.org:80\": \"example.org\" is a host name; give the address itself, or \"localhost\""
+            ),
             ("1.2.3:80", "\"1.2.3:80\": \"1.2.3\" is no IP address; examples are \"[::]:8080\" and \"127.0.0.1:8080\""),
             ("[1.2.3.4]:80", "\"[1.2.3.4]:80\": \"1.2.3.4\" is no IPv6 address; an example is \"[::1]:8080\""),
             ("[fe80::1%eth0]:80", "\"[fe80::1%eth0]:80\" has a zone, which only a socket passed by systemd can have"),
@@ -34,7 +39,10 @@ struct ListenAddressTests {
             ("[::]:", "\"[::]:\": \"\" is no port; give a number from 0 to 65535"),
             ("[::]:http", "\"[::]:http\": \"http\" is no port; give a number from 0 to 65535"),
             ("[::]:+80", "\"[::]:+80\": \"+80\" is no port; give a number from 0 to 65535"),
-            ("unix:/run/wsd", "\"unix:/run/wsd\" is a Unix socket; give an address and a port such as \"127.0.0.1:8080\""),
+            (
+                "unix:/run/wsd",
+                "\"unix:/run/wsd\" is a Unix socket; give an address and a port such as \"127.0.0.1:8080\""
+            ),
             ("ws://127.0.0.1:80", "\"ws://127.0.0.1:80\" is a URL; give an address and a port such as \"[::]:8080\""),
         ])
     func refused(text: String, error: String) {

@@ -1,5 +1,6 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("The printed configuration")
 struct PrintedConfigurationTests {
@@ -32,8 +33,9 @@ struct PrintedConfigurationTests {
             let second = try loaded(first.printed)
             #expect(first.configuration == second.configuration)
             // The first comments name the text, the second the printed form; the values read the same.
-            #expect(first.printed.split(separator: "\n").map { $0.split(separator: "  #")[0] }
-                == second.printed.split(separator: "\n").map { $0.split(separator: "  #")[0] })
+            #expect(
+                first.printed.split(separator: "\n").map { $0.split(separator: "  #")[0] }
+                    == second.printed.split(separator: "\n").map { $0.split(separator: "  #")[0] })
         }
     }
 

@@ -1,25 +1,50 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("A near miss is answered with what was meant")
 struct SuggestionTests {
     @Test(
         "In the file",
         arguments: [
-            ("[server]\nmax_conections = 1", "2:1: unknown key \"max_conections\" in [server]; did you mean \"max_connections\"?"),
-            ("[server]\nmax-connections = 1", "2:1: unknown key \"max-connections\" in [server]; did you mean \"max_connections\"?"),
+            (
+                "[server]\nmax_conections = 1",
+                "2:1: unknown key \"max_conections\" in [server]; did you mean \"max_connections\"?"
+            ),
+            (
+                "[server]\nmax-connections = 1",
+                "2:1: unknown key \"max-connections\" in [server]; did you mean \"max_connections\"?"
+            ),
             ("[server]\nLISTEN = 1", "2:1: unknown key \"LISTEN\" in [server]; did you mean \"listen\"?"),
             ("[server]\ncompression = true", "2:1: unknown key \"compression\" in [server]; it belongs in [websocket]"),
-            ("[server]\ncompresion = true", "2:1: unknown key \"compresion\" in [server]; did you mean \"compression\" in [websocket]?"),
+            (
+                "[server]\ncompresion = true",
+                "2:1: unknown key \"compresion\" in [server]; did you mean \"compression\" in [websocket]?"
+            ),
             ("workers = 1", "1:1: unknown key \"workers\" outside of the tables; it belongs in [server]"),
             ("listen = 1", "1:1: unknown key \"listen\" outside of the tables; it belongs in [server] or [api]"),
             ("sever.workers = 1", "1:1: unknown table \"sever\"; did you mean [server]?"),
             ("[[endpoints]]", "1:3: unknown table \"endpoints\"; did you mean [[endpoint]]?"),
-            ("[[endpoint]]\npath = \"/a\"\nchanel = \"b\"", "3:1: unknown key \"chanel\" in [[endpoint]]; did you mean \"channel\"?"),
-            ("[queue]\npolicy = \"drop_oldest\"", "2:10: queue.policy: \"drop_oldest\" is unknown; did you mean \"drop-oldest\"? There are \"disconnect\", \"drop-oldest\" and \"drop-newest\""),
-            ("[log]\nlevel = \"warn\"", "2:9: log.level: \"warn\" is unknown; did you mean \"warning\"? There are \"trace\", \"debug\", \"info\", \"notice\", \"warning\", \"error\" and \"critical\""),
-            ("[queue]\nxyzzy = 1", "2:1: unknown key \"xyzzy\" in [queue]; there are \"limit\", \"policy\" and \"write_timeout\""),
-            ("[xyzzy]", "1:2: unknown table \"xyzzy\"; there are [server], [websocket], [queue], [limits], [drain], [[endpoint]], [auth], [control], [api], [broker], [log]"),
+            (
+                "[[endpoint]]\npath = \"/a\"\nchanel = \"b\"",
+                "3:1: unknown key \"chanel\" in [[endpoint]]; did you mean \"channel\"?"
+            ),
+            (
+                "[queue]\npolicy = \"drop_oldest\"",
+                "2:10: queue.policy: \"drop_oldest\" is unknown; did you mean \"drop-oldest\"? There are \"disconnect\", \"drop-oldest\" and \"drop-newest\""
+            ),
+            (
+                "[log]\nlevel = \"warn\"",
+                "2:9: log.level: \"warn\" is unknown; did you mean \"warning\"? There are \"trace\", \"debug\", \"info\", \"notice\", \"warning\", \"error\" and \"critical\""
+            ),
+            (
+                "[queue]\nxyzzy = 1",
+                "2:1: unknown key \"xyzzy\" in [queue]; there are \"limit\", \"policy\" and \"write_timeout\""
+            ),
+            (
+                "[xyzzy]",
+                "1:2: unknown table \"xyzzy\"; there are [server], [websocket], [queue], [limits], [drain], [[endpoint]], [auth], [control], [api], [broker], [log]"
+            ),
         ])
     func nearMisses(text: String, error: String) {
         #expect(errors(text) == ["f:\(error)"])

@@ -1,12 +1,14 @@
-@testable import Configuration
 import Testing
+
+@testable import Configuration
 
 @Suite("TOML in all its forms")
 struct TOMLDocumentTests {
     @Test(
         "One value, many ways",
         arguments: [
-            "[server]\nworkers = 12", "server.workers = 12", "server = { workers = 12 }", "\u{FEFF}[server]\nworkers = 12",
+            "[server]\nworkers = 12", "server.workers = 12", "server = { workers = 12 }",
+            "\u{FEFF}[server]\nworkers = 12",
             "[server]\r\nworkers = 12\r\n", "[ server ]\n\tworkers\t=\t1_2 # twelve", "\"server\".'workers' = 0xC",
             "[\"ser\\u0076er\"]\nworkers = +12",
         ])
@@ -30,7 +32,8 @@ struct TOMLDocumentTests {
     @Test(
         "What is not TOML is told where it stops being so",
         arguments: [
-            ("a = ", 1), ("[server", 1), ("a = 1\na = 2", 2), ("[a]\n[a]", 2), ("a = \"x\ny = 1", 1), ("a = 1 b = 2", 1),
+            ("a = ", 1), ("[server", 1), ("a = 1\na = 2", 2), ("[a]\n[a]", 2), ("a = \"x\ny = 1", 1),
+            ("a = 1 b = 2", 1),
             ("a = [1,\n 2\nb = 1", 3), ("a = \"\u{0}\"", 1), ("= 1", 1), ("a = 99999999999999999999", 1),
             ("a = {b = 1,}", 1), ("\n\na = tru", 3),
         ])

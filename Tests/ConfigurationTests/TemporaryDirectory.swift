@@ -18,9 +18,10 @@ final class TemporaryDirectory {
         guard remove(path) != 0, let stream = opendir(path) else { return }
         var names: [String] = []
         while let entry = readdir(stream) {
-            names.append(withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            })
+            names.append(
+                withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                })
         }
         closedir(stream)
         for name in names where name != "." && name != ".." { delete("\(path)/\(name)") }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import WebSocket
 
@@ -29,8 +30,7 @@ private func withHub(
     await hub.stop()
 }
 
-// One at a time: the clients block their thread, and the pool of a small machine has two.
-@Suite(.serialized) struct HubTests {
+@Suite(.blocking) struct HubTests {
     @Test func aMessageReachesEveryoneInItsChannelAndNobodyElse() async throws {
         try await withHub { _, port in
             let clients = try (0..<6).map { _ in try TestClient(port: port).opened() }

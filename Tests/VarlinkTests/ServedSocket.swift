@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import NIOPosix
 import Synchronization
@@ -5,10 +6,11 @@ import Testing
 import Varlink
 import VarlinkServer
 
-/// A server on a socket in a directory of its own, for as long as `body` runs.
+/// A server on a socket in a directory of its own, for as long as `body` runs. Clients block, so `body` has a thread of
+/// its own: on the few of Swift's concurrency, the clients would keep out the server they wait for.
 func withServer(
     _ interfaces: [VarlinkInterface] = [TestInterface.interface], limits: VarlinkServer.Limits = VarlinkServer.Limits(),
-    _ body: @escaping @Sendable (ServedSocket) async throws -> Void
+    _ body: @escaping @Sendable (ServedSocket) throws -> Void
 ) async throws {
     let directory = try TemporaryDirectory()
     defer { directory.remove() }
@@ -21,12 +23,21 @@ func withServer(
     let listener = try VarlinkListener(path: path, mode: 0o600)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await server.run(on: listener) }
-        try await body(ServedSocket(path: path, events: { events.withLock { $0 } }))
+        try await blocking { try body(ServedSocket(path: path, events: { events.withLock { $0 } })) }
         tasks.cancelAll()
         // The end of the server is no failure of the test.
         while case .some = await tasks.nextResult() {}
     }
     #expect(access(path, F_OK) != 0, "the socket file is still there")
+}
+
+/// Runs what blocks on a thread of its own.
+func blocking(_ body: @escaping @Sendable () throws -> Void) async throws {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+        DispatchQueue(label: "blocking").async {
+            continuation.resume(with: Result(catching: body))
+        }
+    }
 }
 
 /// Where a test server listens, and what it logged.
@@ -55,14 +66,14 @@ struct TemporaryDirectory {
 
 /// Waits until a condition holds; fails the test when it doesn't in good time.
 func eventually(
-    _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async -> Bool
-) async throws {
+    _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
+) {
     let deadline = ContinuousClock.now + .seconds(30)
-    while await !condition() {
+    while !condition() {
         if ContinuousClock.now > deadline {
             Issue.record("still waiting until \(what)", sourceLocation: sourceLocation)
             return
         }
-        try await Task.sleep(for: .milliseconds(5))
+        usleep(5000)
     }
 }

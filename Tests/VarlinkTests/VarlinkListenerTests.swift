@@ -20,7 +20,7 @@ struct VarlinkListenerTests {
         return descriptor
     }
 
-    @Test("makes missing directories, and a socket of the mode it is given", arguments: [0o660, 0o666, 0o600] as [mode_t])
+    @Test("makes missing directories, and a socket of its mode", arguments: [0o660, 0o666, 0o600] as [mode_t])
     func creates(_ wanted: mode_t) throws {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
@@ -78,8 +78,11 @@ struct VarlinkListenerTests {
             vendor: "v", product: "p", version: "1", url: "u", interfaces: [TestInterface.interface])
         let server = VarlinkServer(service: service, group: MultiThreadedEventLoopGroup.singleton)
         let running = Task { try await server.run(on: listener) }
-        let reply: TestInterface.Text = try VarlinkClient(path: path).call("test.it.Echo", TestInterface.Text(text: "x"))
-        #expect(reply.text == "x")
+        try await blocking {
+            let reply: TestInterface.Text = try VarlinkClient(path: path)
+                .call("test.it.Echo", TestInterface.Text(text: "x"))
+            #expect(reply.text == "x")
+        }
         running.cancel()
         _ = await running.result
         #expect(mode(path) != nil)

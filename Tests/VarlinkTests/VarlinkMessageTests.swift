@@ -27,7 +27,9 @@ struct VarlinkMessageTests {
 
     @Test("says that others follow, or what went wrong")
     func replies() throws {
-        #expect(text(try VarlinkMessage.reply(["x": 1], continues: true)) == #"{"continues":true,"parameters":{"x":1}}"# + "\0")
+        #expect(
+            text(try VarlinkMessage.reply(["x": 1], continues: true))
+                == #"{"continues":true,"parameters":{"x":1}}"# + "\0")
         #expect(
             text(try VarlinkMessage.reply(.interfaceNotFound("a.b")))
                 == #"{"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"a.b"}}"# + "\0")

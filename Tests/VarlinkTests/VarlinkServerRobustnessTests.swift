@@ -1,4 +1,6 @@
 import Glibc
+import NIOPosix
+import Synchronization
 import Testing
 import Varlink
 import VarlinkServer
@@ -12,20 +14,19 @@ struct VarlinkServerRobustnessTests {
         #expect(reply.text == "alive")
     }
 
-    @Test(
-        "closes a connection that doesn't speak Varlink",
-        arguments: [
-            "nonsense\0", "\0", "[]\0", "{}\0", #"{"method":7}"# + "\0", #"{"method":"a.b.C","more":"yes"}"# + "\0",
-            "GET / HTTP/1.1\r\n\r\n\0", String(repeating: "[", count: 200_000) + "\0",
-            #"{"method":"test.it.Echo","parameters":"#.appending(String(repeating: #"{"x":"#, count: 50_000)) + "\0",
-        ])
-    func malformed(_ bytes: String) async throws {
+    private static let notVarlink: [String] = [
+        "nonsense", "", "[]", "{}", #"{"method":7}"#, #"{"method":"a.b.C","more":"yes"}"#, "GET / HTTP/1.1\r\n\r\n",
+        String(repeating: "[", count: 200_000), String(repeating: #"{"x":"#, count: 50_000),
+    ]
+
+    @Test("closes a connection that doesn't speak Varlink", arguments: notVarlink)
+    func malformed(_ message: String) async throws {
         try await withServer { socket in
             let raw = try RawSocket(socket.path)
             // What follows it isn't looked at any more.
-            raw.send(bytes + #"{"method":"org.varlink.service.GetInfo"}"# + "\0")
+            raw.send(message + "\0" + #"{"method":"org.varlink.service.GetInfo"}"# + "\0")
             #expect(try raw.receive() == nil)
-            try await eventually("it is logged") { socket.events().contains { $0.contains("malformed") } }
+            eventually("it is logged") { socket.events().contains { $0.contains("malformed") } }
             try expectAlive(socket)
         }
     }
@@ -64,10 +65,10 @@ struct VarlinkServerRobustnessTests {
             #expect(try raw.receive() != nil)
             // The producer comes to rest when the socket is full; a gigabyte waits behind it.
             var last = -1
-            try await eventually("the producer rests") {
+            eventually("the producer rests") {
                 let now = TestInterface.flooded.withLock { $0 }
                 defer { last = now }
-                try? await Task.sleep(for: .milliseconds(50))
+                usleep(50_000)
                 return now == last
             }
             #expect(TestInterface.flooded.withLock { $0 } < 200)
@@ -84,7 +85,7 @@ struct VarlinkServerRobustnessTests {
                 raw.send(#"{"method":"test.it.WaitForever","more":true}"# + "\0")
                 #expect(try raw.receive() == #"{"continues":true,"parameters":{"count":0}}"#)
             }
-            try await eventually("the stream is cancelled") { TestInterface.cancelled.withLock { $0 } == before + 1 }
+            eventually("the stream is cancelled") { TestInterface.cancelled.withLock { $0 } == before + 1 }
         }
     }
 
@@ -113,29 +114,55 @@ struct VarlinkServerRobustnessTests {
             #expect(try RawSocket(socket.path).receive() == nil)
             #expect(socket.events().contains { $0.contains("refused") })
             first = nil
-            try await eventually("there is room again") {
+            eventually("there is room again") {
                 guard let client = try? VarlinkClient(path: socket.path) else { return false }
                 return (try? client.call("org.varlink.service.GetInfo", returning: ServiceInterface.Info.self)) != nil
             }
         }
     }
 
-    @Test("ends with its task, though a client neither reads nor leaves", .timeLimit(.minutes(1)))
-    func ends() async throws {
-        let kept = try await keepStuckClient()
-        #expect(try kept.receive() != nil)
+    @Test("answers the call that ends it", .timeLimit(.minutes(1)))
+    func lastReply() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path + "/socket"
+        let (order, stop) = AsyncStream.makeStream(of: Void.self)
+        let interface = VarlinkInterface(name: "test.it", description: "") { request in
+            stop.finish()
+            // Until the server is stopping; its reply must be sent all the same.
+            while !Task.isCancelled { await Task.yield() }
+            return try request.parameters(as: TestInterface.Text.self)
+        }
+        let service = VarlinkService(vendor: "v", product: "p", version: "1", url: "u", interfaces: [interface])
+        let listener = try VarlinkListener(path: path, mode: 0o600)
+        let server = VarlinkServer(service: service, group: MultiThreadedEventLoopGroup.singleton)
+        let running = Task { try await server.run(on: listener) }
+        let stopping = Task {
+            for await _ in order {}
+            running.cancel()
+        }
+        try await blocking {
+            let reply: TestInterface.Text = try VarlinkClient(path: path)
+                .call("test.it.Stop", TestInterface.Text(text: "last words"))
+            #expect(reply.text == "last words")
+        }
+        await stopping.value
+        _ = await running.result
     }
 
-    /// A client stuck in a flood, kept until after its server has ended.
-    private func keepStuckClient() async throws -> RawSocket {
-        let (clients, continuation) = AsyncStream.makeStream(of: RawSocket.self)
+    @Test("ends with its task, though a client neither reads nor leaves", .timeLimit(.minutes(1)))
+    func ends() async throws {
+        let stuck = Mutex<RawSocket?>(nil)
         try await withServer { socket in
             let raw = try RawSocket(socket.path)
             raw.send(#"{"method":"test.it.Flood","more":true}"# + "\0")
             #expect(try raw.receive() != nil)
-            continuation.yield(raw)
+            stuck.withLock { $0 = raw }
         }
-        for await client in clients { return client }
-        throw CancellationError()
+        // It got what the socket held, and then the end.
+        try await blocking {
+            let raw = try #require(stuck.withLock { $0 })
+            while try raw.receive() != nil {}
+        }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 import Varlink
 import VarlinkServer
@@ -99,7 +100,8 @@ struct VarlinkServerTests {
     func bytewise() async throws {
         try await withServer { socket in
             let raw = try RawSocket(socket.path)
-            for character in #"{"method":"test.it.Echo","parameters":{"text":"x"}}"# + "\0" { raw.send(String(character)) }
+            let call = #"{"method":"test.it.Echo","parameters":{"text":"x"}}"# + "\0"
+            for character in call { raw.send(String(character)) }
             #expect(try raw.receive() == #"{"parameters":{"text":"x"}}"#)
         }
     }
@@ -120,7 +122,7 @@ struct VarlinkServerTests {
                 try VarlinkClient(path: socket.path)
                     .callOneway("test.it.Note", TestInterface.Text(text: "\(number) \(socket.path)"))
             }
-            try await eventually("all are carried out") {
+            eventually("all are carried out") {
                 TestInterface.noted.withLock { $0.filter { $0.hasSuffix(socket.path) }.count } == 21
             }
         }

@@ -6,7 +6,9 @@ import Testing
     @Test(arguments: [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10), (1 << 33, 10)])
     func aServerWritesTheShortestForm(_ count: Int, _ headerCount: Int) {
         var bytes = [UInt8](repeating: 0xEE, count: FrameHeader.maximumServerByteCount)
-        let written = bytes.withUnsafeMutableBytes { FrameHeader.write(.binary, payloadByteCount: count, to: $0.baseAddress!) }
+        let written = bytes.withUnsafeMutableBytes {
+            FrameHeader.write(.binary, payloadByteCount: count, to: $0.baseAddress!)
+        }
         #expect(written == headerCount)
         let parsed = bytes.withUnsafeBytes { FrameHeader(parsing: UnsafeRawBufferPointer(rebasing: $0[..<written])) }
         #expect(parsed?.payloadByteCount == UInt64(count))

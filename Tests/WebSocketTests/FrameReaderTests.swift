@@ -26,7 +26,9 @@ func frame(
         bytes += [mask | 126, UInt8(count >> 8), UInt8(count & 0xFF)]
     } else {
         bytes.append(mask | 127)
-        for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: count >> UInt64(shift))) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: count >> UInt64(shift)))
+        }
     }
     guard masked else { return bytes + payload }
     let key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
@@ -171,7 +173,9 @@ func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compr
         #expect(read(frame(8, [UInt8(code >> 8), UInt8(code & 0xFF)])) == [.failure(1002)])
     }
 
-    @Test(arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] as [UInt16])
+    @Test(
+        arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+            as [UInt16])
     func aCodeThatMayBeSentIsRead(_ code: UInt16) {
         #expect(read(frame(8, [UInt8(code >> 8), UInt8(code & 0xFF)])) == [.close(code, "")])
     }
@@ -183,8 +187,10 @@ func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compr
     // MARK: Section 8.1: UTF-8
 
     static let notUTF8: [[UInt8]] = [
-        [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF],
-        [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xFF], [0x80], [0xC3, 0x28], [0xE2, 0x82], [0xF0, 0x9F, 0x98],
+        [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF],
+        [0xF0, 0x8F, 0xBF, 0xBF],
+        [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xFF], [0x80], [0xC3, 0x28], [0xE2, 0x82],
+        [0xF0, 0x9F, 0x98],
     ]
 
     @Test(arguments: notUTF8)
@@ -215,7 +221,8 @@ func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compr
 
     @Test func aMessageAtTheLimitIsRead() {
         #expect(read(frame(2, [1, 2, 3, 4]), limit: 4) == [.message(.binary, [1, 2, 3, 4])])
-        #expect(read(frame(2, [1, 2], final: false) + frame(0, [3, 4]), limit: 4) == [.message(.binary, [1, 2, 3, 4])])
+        #expect(
+            read(frame(2, [1, 2], final: false) + frame(0, [3, 4]), limit: 4) == [.message(.binary, [1, 2, 3, 4])])
     }
 
     @Test func aMessageOverTheLimitFailsAtItsHeader() {
@@ -263,7 +270,9 @@ func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compr
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
                 switch Int.random(in: 0..<5, using: &generator) {
                 case 0: bytes += frame(9, Array(repeating: 1, count: .random(in: 0...125, using: &generator)))
-                case 1: bytes += frame(1, Array(String(repeating: "é€😀a", count: .random(in: 0...60, using: &generator)).utf8))
+                case 1:
+                    bytes += frame(
+                        1, Array(String(repeating: "é€😀a", count: .random(in: 0...60, using: &generator)).utf8))
                 case 2: bytes += frame(2, [5], final: false) + frame(10, []) + frame(0, [6])
                 case 3: bytes += frame(2, Array(repeating: 3, count: .random(in: 0...700, using: &generator)))
                 default: bytes += (0..<3).map { _ in UInt8.random(in: .min ... .max, using: &generator) }

@@ -7,11 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
 # says reaches another.
-ROOMS = 400
+ROOMS = 1000
+room_numbers = itertools.count()
 
 
 def pytest_sessionstart():
@@ -67,12 +69,12 @@ def shared_daemons():
 
 
 @pytest.fixture
-def room(shared_daemons, _room_numbers=itertools.count()):
+def room(shared_daemons):
     """A path with a channel of its own on a shared daemon with default limits, and the means to connect to it."""
     if not shared_daemons:
         shared_daemons.append(start_shared())
     daemon = shared_daemons[0]
-    yield Room(daemon, f"/room/{next(_room_numbers) % ROOMS}")
+    yield Room(daemon, f"/room/{next(room_numbers) % ROOMS}")
     daemon.close_clients()
     if not daemon.is_alive():
         shared_daemons.clear()

@@ -1,6 +1,7 @@
 """The closing handshake: RFC 6455 sections 5.5.1, 7 and 7.4."""
 
 import pytest
+
 from rawws import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame
 from waiting import wait_until
 

@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 
 import pytest
+
 from wsdaemon import REPOSITORY, binary, run_wsd, toml
 
 USAGE, CONFIGURATION = 64, 78
@@ -176,7 +177,7 @@ def test_an_impossible_value_is_an_error_at_its_line(write, line):
         "[unheard_of]\n",
         "\x00",
         "[server\n",
-        "a = \"\\q\"\n",
+        'a = "\\q"\n',
     ],
 )
 def test_an_impossible_file_is_an_error_with_a_place(write, text):
@@ -254,9 +255,7 @@ def same(printed, meant):
 
 def test_the_command_line_wins_over_the_file(start_wsd):
     daemon = start_wsd("[server]\nworkers = 1")
-    other = start_wsd(
-        f'[server]\nlisten = ["127.0.0.1:{daemon.port}"]', args=["--listen", f"127.0.0.3:{daemon.port}"]
-    )
+    other = start_wsd(f'[server]\nlisten = ["127.0.0.1:{daemon.port}"]', args=["--listen", f"127.0.0.3:{daemon.port}"])
     other.port = daemon.port
     other.connect(host="127.0.0.3").expect_echo()
 

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from rawws import BINARY, CLOSE, ConnectionEnded, RawWebSocket
 from waiting import wait_until
 

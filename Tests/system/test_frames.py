@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from rawws import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 
 MAX_MESSAGE = 1 << 20  # websocket.max_message_size by default
@@ -173,7 +174,9 @@ PROTOCOL_ERRORS |= {
     f"reserved bit {rsv:03b} on a continuation": frame(TEXT, "a", fin=False) + frame(CONTINUATION, "b", rsv=rsv)
     for rsv in (1, 2, 4)
 }
-PROTOCOL_ERRORS |= {f"reserved opcode {opcode:#x}": frame(opcode, "abc") for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)}
+PROTOCOL_ERRORS |= {
+    f"reserved opcode {opcode:#x}": frame(opcode, "abc") for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
+}
 
 
 @pytest.mark.parametrize("data", PROTOCOL_ERRORS.values(), ids=PROTOCOL_ERRORS.keys())
@@ -275,7 +278,17 @@ def test_a_character_cut_off_by_the_end_of_a_fragmented_message_closes_with_1007
 
 @pytest.mark.parametrize(
     "text",
-    ["\x00", "\x7f\x80", "\u07ff\u0800", "\ud7ff\ue000", "\uffff\U00010000", "\U0010ffff", "\ufdd0\ufffe", "κόσμε", "\ufeff"],
+    [
+        "\x00",
+        "\x7f\x80",
+        "\u07ff\u0800",
+        "\ud7ff\ue000",
+        "\uffff\U00010000",
+        "\U0010ffff",
+        "\ufdd0\ufffe",
+        "κόσμε",
+        "\ufeff",
+    ],
     ids=ascii,
 )
 def test_every_edge_of_unicode_is_text(client, text):
@@ -341,7 +354,11 @@ CONVERSATION = [
     (frame(BINARY, bytes(range(256))), (BINARY, bytes(range(256)))),
     (frame(PING, "p" * 125), (PONG, b"p" * 125)),
     (frame(PONG, "ignored"), None),
-    (frame(TEXT, "é€", fin=False) + frame(PING, "in") + frame(CONTINUATION, "😀"), (PONG, b"in"), (TEXT, "é€😀".encode())),
+    (
+        frame(TEXT, "é€", fin=False) + frame(PING, "in") + frame(CONTINUATION, "😀"),
+        (PONG, b"in"),
+        (TEXT, "é€😀".encode()),
+    ),
     (frame(BINARY, b"z" * 700), (BINARY, b"z" * 700)),
 ]
 

@@ -4,6 +4,7 @@ import base64
 import os
 
 import pytest
+
 from rawws import (
     SAMPLE_ACCEPT,
     SAMPLE_KEY,
@@ -365,9 +366,8 @@ def test_an_established_connection_outlives_the_handshake_timeout(start_wsd):
     ],
 )
 def test_a_malformed_request_gets_400(room, broken):
-    good = (
-        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {SAMPLE_KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    good = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    good += f"Sec-WebSocket-Key: {SAMPLE_KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     data = (
         broken.replace(b"{path}", room.path.encode())
         .replace(b"{host}", f"127.0.0.1:{room.port}".encode())
@@ -385,7 +385,14 @@ CLIENT_HELLO = bytes.fromhex(
 
 @pytest.mark.parametrize(
     "garbage",
-    [CLIENT_HELLO, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"SSH-2.0-OpenSSH_9.2p1\r\n", b"\x00" * 64, b"\xff" * 64, b"\r\n" * 50 + b"x\r\n"],
+    [
+        CLIENT_HELLO,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2p1\r\n",
+        b"\x00" * 64,
+        b"\xff" * 64,
+        b"\r\n" * 50 + b"x\r\n",
+    ],
     ids=["TLS ClientHello", "HTTP/2 preface", "SSH", "NULs", "all ones", "empty lines"],
 )
 def test_what_is_not_http_is_refused_and_closed(start_wsd, garbage):

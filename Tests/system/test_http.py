@@ -61,7 +61,7 @@ def test_the_chat_page_needs_nothing_from_elsewhere(page):
 
 def test_the_page_is_not_sent_again_to_one_who_has_it(page):
     etag = curl(page).headers["etag"]
-    assert etag.strip('W/').startswith('"') and etag.endswith('"')
+    assert etag.strip("W/").startswith('"') and etag.endswith('"')
     assert curl(page).headers["etag"] == etag
     for value in (etag, f'"other", {etag}', "*"):
         answer = curl(page, "--header", f"If-None-Match: {value}")
@@ -91,7 +91,9 @@ def test_an_unknown_path_gets_404(room):
     assert curl(room.daemon.http("/nope"), "--head").body == ""
 
 
-@pytest.mark.parametrize("path", ["/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/chat.html/"])
+@pytest.mark.parametrize(
+    "path", ["/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/chat.html/"]
+)
 def test_no_path_leads_out(room, path):
     answer = curl(room.daemon.http(path), "--path-as-is")
     assert answer.status in (400, 404)

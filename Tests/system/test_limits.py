@@ -1,9 +1,11 @@
 """What the daemon refuses, and that it goes on."""
 
 import pytest
+
 from rawws import (
     BINARY,
     SAMPLE_KEY,
+    TEXT,
     ConnectionEnded,
     Wire,
     check_refusal,
@@ -12,7 +14,6 @@ from rawws import (
     frame,
     handshake_headers,
     request,
-    TEXT,
 )
 from waiting import wait_until
 
@@ -168,7 +169,7 @@ def test_running_out_of_descriptors_does_not_spin(start_wsd):
     for _ in range(300):
         wire = daemon.wire()
         wire.send(good_request(daemon))
-    for round in range(3):
+    for _ in range(3):
         before = processor_ticks(daemon)
         with Wire(daemon.port) as idle:
             assert idle.socket.fileno() >= 0

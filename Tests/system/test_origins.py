@@ -1,6 +1,7 @@
 """Who may connect from a browser: the Origin header, RFC 6455 section 10.2."""
 
 import pytest
+
 from rawws import changed, check_refusal, exchange, handshake_headers, request
 
 

@@ -5,10 +5,11 @@ import json
 import random
 
 import pytest
-from rawws import BINARY, TEXT
 from websockets.asyncio.client import connect as open_client
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request, TextMessage
+
+from rawws import BINARY, TEXT
 
 # For what a thousand clients in one Python process may take on a slow machine.
 LONG = 200

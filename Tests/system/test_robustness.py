@@ -4,6 +4,7 @@ import random
 import struct
 
 import pytest
+
 from rawws import BINARY, CLOSE, PING, PONG, TEXT, Wire, frame, handshake_headers, request
 from waiting import wait_until
 

@@ -1,6 +1,7 @@
 """A client that stops reading: it never delays the others, never costs more than its queue, and hears why."""
 
 import pytest
+
 from rawws import BINARY, CLOSE
 from waiting import wait_until
 

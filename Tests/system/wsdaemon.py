@@ -67,7 +67,11 @@ def merged(base, extra):
 
 def clean_environment(**extra):
     """An environment in which nothing of a service manager that runs the tests reaches the daemon."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "ASAN_OPTIONS", "LSAN_OPTIONS") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "ASAN_OPTIONS", "LSAN_OPTIONS")
+        if name in os.environ
+    }
     return kept | {"SWIFT_BACKTRACE": "enable=no", "NO_COLOR": "1"} | extra
 
 

@@ -1,32 +1,14 @@
-// Static-inline shims for what Swift cannot import by itself: the packed epoll_event, variadic
-// calls, function-like macros and CPU sets. One call each, no logic of our own.
+// Shims for what Swift cannot import by itself: the packed epoll_event, variadic calls, function-like macros, CPU sets.
+// One call each, no logic of our own. Those of the data plane are static inline. What needs _GNU_SOURCE is in CLinux.c:
+// defined here it would give the C library's types another shape than Swift's own import of them has.
 #ifndef CLINUX_H
 #define CLINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
 /// epoll_ctl(2) with the event's fields as plain arguments.
 static inline int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data) {
@@ -65,12 +47,7 @@ static inline int64_t clinux_realtime_milliseconds(void) {
 }
 
 /// How many CPUs this process may run on (sched_getaffinity(2)); at least 1.
-static inline int clinux_usable_cpu_count(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count > 0 ? count : 1;
-}
+int clinux_usable_cpu_count(void);
 
 /// send(2) that never blocks and never raises SIGPIPE.
 static inline ssize_t clinux_send(int fd, const void *bytes, size_t count) {
@@ -84,68 +61,38 @@ static inline ssize_t clinux_send_vector(int fd, const struct iovec *pieces, siz
 }
 
 /// Makes close(2) send a reset instead of lingering with unsent data.
-static inline int clinux_reset_on_close(int fd) {
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-}
+int clinux_reset_on_close(int fd);
 
 /// accept4(2), non-blocking and closed on exec; fills in the peer's address.
-static inline int clinux_accept(int listener, struct sockaddr_storage *peer) {
-    socklen_t length = sizeof *peer;
-    return accept4(listener, (struct sockaddr *)peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
+int clinux_accept(int listener, struct sockaddr_storage *peer);
 
 /// A stream socket, non-blocking and closed on exec.
-static inline int clinux_stream_socket(int family) {
-    return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
+int clinux_stream_socket(int family);
 
-static inline int clinux_bind(int fd, const struct sockaddr_storage *address, socklen_t length) {
-    return bind(fd, (const struct sockaddr *)address, length);
-}
+int clinux_bind(int fd, const struct sockaddr_storage *address, socklen_t length);
 
-static inline int clinux_local_address(int fd, struct sockaddr_storage *address) {
-    socklen_t length = sizeof *address;
-    return getsockname(fd, (struct sockaddr *)address, &length);
-}
+int clinux_local_address(int fd, struct sockaddr_storage *address);
 
 /// A descriptor of nothing, to be given up when descriptors run out.
-static inline int clinux_open_null(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+int clinux_open_null(void);
 
 /// An eventfd(2), non-blocking and closed on exec.
-static inline int clinux_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+int clinux_event_descriptor(void);
 
 /// Private memory that takes no pages until it is touched; null where there is no address space.
-static inline void *clinux_reserve(size_t byte_count) {
-    void *address = mmap(0, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return address == MAP_FAILED ? 0 : address;
-}
+void *clinux_reserve(size_t byte_count);
 
-static inline void clinux_set_nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+void clinux_set_nonblocking(int fd);
 
-static inline int clinux_set_option(int fd, int level, int name, int value) {
-    return setsockopt(fd, level, name, &value, sizeof value);
-}
+int clinux_set_option(int fd, int level, int name, int value);
 
 /// The calling thread's name as `top -H` and /proc show it; 15 bytes at most.
-static inline void clinux_name_this_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void clinux_name_this_thread(const char *name);
 
 /// Blocks every signal in the calling thread, so that only the control plane sees them.
-static inline void clinux_block_signals(void) {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, 0);
-}
+void clinux_block_signals(void);
 
 /// The soft limit of open files, raised to the hard one where that is allowed.
-static inline uint64_t clinux_raise_descriptor_limit(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
-    if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return raised.rlim_cur;
-    }
-    return limit.rlim_cur;
-}
+uint64_t clinux_raise_descriptor_limit(void);
 
 #endif

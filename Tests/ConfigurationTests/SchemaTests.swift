@@ -1,0 +1,70 @@
+import Testing
+
+@testable import Configuration
+
+@Suite("The schema")
+struct SchemaTests {
+    /// The design's listing, in its order and with its defaults.
+    private let design = """
+        server.listen = ["[::]:8080"]
+        server.workers = 0
+        server.max_connections = 100000
+        server.max_connections_per_ip = 0
+        server.handshake_timeout = "10s"
+        server.max_header_size = "16KiB"
+        server.allowed_origins = []
+        server.trusted_proxies = []
+        websocket.max_message_size = "1MiB"
+        websocket.compression = true
+        websocket.ping_interval = "25s"
+        websocket.pong_timeout = "10s"
+        websocket.close_timeout = "5s"
+        queue.limit = "1MiB"
+        queue.policy = "disconnect"
+        queue.write_timeout = "10s"
+        limits.messages_per_second = 0
+        limits.burst = 0
+        limits.channels = 128
+        drain.period = "20s"
+        drain.timeout = "30s"
+        endpoint.path
+        endpoint.protocol = "relay"
+        endpoint.channel = "lobby"
+        auth.mode = "none"
+        auth.hmac_secret_file = ""
+        auth.public_key_files = []
+        auth.jwks = ""
+        auth.issuer = ""
+        auth.audience = ""
+        auth.leeway = "30s"
+        auth.cookie = ""
+        control.path = "/run/wsd/io.wsd.Control"
+        control.status_path = "/run/wsd/io.wsd.Status"
+        api.listen = ["127.0.0.1:8081"]
+        broker.type = "local"
+        broker.url = ""
+        log.level = "info"
+        """
+
+    @Test("has every key of the design with its default, once")
+    func matchesTheDesign() {
+        let keys = ConfigurationKey.all.map { key in key.path + (key.defaultText.map { " = \($0)" } ?? "") }
+        #expect(keys == design.split(separator: "\n").map(String.init))
+    }
+
+    @Test("reads each of its defaults as the default, alone and all together")
+    func defaults() throws {
+        for key in ConfigurationKey.all where key.section != "endpoint" {
+            let text = "[\(key.section)]\n\(key.name) = \(try #require(key.defaultText))"
+            #expect(try loaded(text).configuration == Configuration(), "\(key.path)")
+        }
+        #expect(errors(try loaded("").printed).isEmpty)
+    }
+
+    @Test("says in the meaning what the manual does not repeat: one line, no full stop")
+    func meanings() {
+        for key in ConfigurationKey.all {
+            #expect(!key.meaning.isEmpty && !key.meaning.hasSuffix(".") && !key.meaning.contains("\n"), "\(key.path)")
+        }
+    }
+}

@@ -1,0 +1,245 @@
+import Control
+import ControlServer
+import Dispatch
+import Glibc
+import NIOPosix
+import Synchronization
+import Testing
+import Varlink
+import VarlinkServer
+
+@Suite("The control service")
+struct ControlServiceTests {
+    private let backend = MemoryBackend(count: 1500)
+
+    /// Runs `body` with a client of the control socket and one of the status socket.
+    private func withClients(
+        _ body: @escaping @Sendable (_ control: VarlinkClient, _ status: VarlinkClient) throws -> Void
+    ) async throws {
+        var template = Array("/tmp/control-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer { rmdir(directory) }
+        let service = ControlService(backend: backend)
+        let group = MultiThreadedEventLoopGroup.singleton
+        let control = try VarlinkListener(path: directory + "/control", mode: 0o600)
+        let status = try VarlinkListener(path: directory + "/status", mode: 0o600)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await VarlinkServer(service: service.control, group: group).run(on: control) }
+            tasks.addTask {
+                try await VarlinkServer(service: service.status, group: group, limits: ControlService.statusLimits)
+                    .run(on: status)
+            }
+            // Clients block, so they have a thread of their own: on the few of Swift's concurrency, they would keep out
+            // the servers they wait for.
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                DispatchQueue(label: "clients").async {
+                    continuation.resume(
+                        with: Result {
+                            try body(
+                                VarlinkClient(path: directory + "/control"), VarlinkClient(path: directory + "/status"))
+                        })
+                }
+            }
+            tasks.cancelAll()
+            while case .some = await tasks.nextResult() {}
+        }
+    }
+
+    @Test("answers the same questions on both interfaces and both sockets")
+    func looking() async throws {
+        try await withClients { control, status in
+            for (client, interface) in [
+                (control, ControlInterface.control), (control, ControlInterface.status),
+                (status, ControlInterface.status),
+            ] {
+                let hub: GetStatus.Reply = try client.call("\(interface).GetStatus")
+                #expect(hub.status.connections == 1500)
+                let shown: Show.Reply = try client.call("\(interface).Show", Show.Parameters(id: "0.7.1"))
+                #expect(shown.connection.userAgent == "test/7")
+                let gone = VarlinkError(name: "\(interface).NoSuchConnection", parameters: ["id": "x"])
+                #expect(throws: VarlinkClientError.failed(gone)) {
+                    try client.call("\(interface).Show", Show.Parameters(id: "x"), returning: Show.Reply.self)
+                }
+            }
+        }
+    }
+
+    @Test("lists everything in pages of at most 256, each connection once")
+    func listing() async throws {
+        try await withClients { control, _ in
+            var ids: [String] = []
+            try control.callMore("io.wsd.Control.List", returning: ConnectionPage.self) { page in
+                #expect((1...256).contains(page.connections.count))
+                ids += page.connections.map(\.id)
+            }
+            #expect(ids == (0..<1500).map { "0.\($0).1" })
+        }
+    }
+
+    @Test("lists a part of it, and goes on where it ended")
+    func paging() async throws {
+        try await withClients { control, _ in
+            var ids: [String] = []
+            var after: String?
+            repeat {
+                let page: ConnectionPage = try control.call(
+                    "io.wsd.Control.List",
+                    List.Parameters(filter: ConnectionFilter(channel: "odd"), after: after, limit: 100))
+                #expect(page.connections.count <= 100)
+                ids += page.connections.map(\.id)
+                after = page.next
+            } while after != nil
+            #expect(ids == stride(from: 1, to: 1500, by: 2).map { "0.\($0).1" })
+        }
+    }
+
+    @Test("lists no more than the limit, with and without more", arguments: [1, 255, 256, 257, 600])
+    func limit(_ limit: Int) async throws {
+        try await withClients { control, _ in
+            var count = 0
+            var last: String?
+            try control.callMore("io.wsd.Control.List", List.Parameters(limit: limit), returning: ConnectionPage.self) {
+                count += $0.connections.count
+                last = $0.next
+            }
+            #expect(count == limit)
+            #expect(last != nil)
+            let page: ConnectionPage = try control.call("io.wsd.Control.List", List.Parameters(limit: min(limit, 200)))
+            #expect(page.connections.count == min(limit, 200))
+        }
+    }
+
+    @Test(
+        "names what is wrong with a question",
+        arguments: [
+            (List.Parameters(limit: 0), VarlinkError.invalidParameter("limit")),
+            (List.Parameters(limit: 1001), .invalidParameter("limit")),
+            (List.Parameters(after: "nonsense"), .invalidParameter("after")),
+            (
+                List.Parameters(filter: ConnectionFilter(ip: "here")),
+                VarlinkError(
+                    name: "io.wsd.Status.InvalidFilter",
+                    parameters: [
+                        "field": "ip", "value": "here",
+                        "reason": "neither an IP address nor a network such as 10.0.0.0/8",
+                    ])
+            ),
+        ])
+    func invalidList(_ parameters: List.Parameters, _ error: VarlinkError) async throws {
+        try await withClients { _, status in
+            #expect(throws: VarlinkClientError.failed(error)) {
+                try status.call("io.wsd.Status.List", parameters, returning: ConnectionPage.self)
+            }
+        }
+    }
+
+    @Test("closes what is selected, and hands over the code, the reason and the caller")
+    func kick() async throws {
+        let backend = backend
+        try await withClients { control, _ in
+            let counts = try [
+                Kick.Parameters(filter: ConnectionFilter(ids: ["0.1.1", "x"]), code: 4000, reason: "so"),
+                Kick.Parameters(filter: ConnectionFilter(channel: "even")),
+                Kick.Parameters(filter: ConnectionFilter(all: true), code: 1012),
+                Kick.Parameters(filter: ConnectionFilter(all: true)),
+            ].map { try control.call("io.wsd.Control.Kick", $0, returning: Kick.Reply.self).connections }
+            #expect(counts == [1, 750, 749, 0])
+            let caller = "by \(getpid())"
+            let said = "closed by an administrator"
+            #expect(
+                backend.deeds.withLock { $0 } == [
+                    "kick 1 4000 so \(caller)", "kick 750 1008 \(said) \(caller)", "kick 749 1012 \(said) \(caller)",
+                    "kick 0 1008 \(said) \(caller)",
+                ])
+        }
+    }
+
+    @Test("closes nothing when it isn't clear what, or when the client couldn't be told")
+    func invalidKick() async throws {
+        let backend = backend
+        try await withClients { control, _ in
+            func expect(_ parameters: String, _ error: VarlinkError) throws {
+                let value = try VarlinkJSON.decode(VarlinkValue.self, from: Array(parameters.utf8))
+                #expect(throws: VarlinkClientError.failed(error)) {
+                    try control.call("io.wsd.Control.Kick", value, returning: Kick.Reply.self)
+                }
+            }
+            func own(_ name: String, _ parameters: [String: VarlinkValue] = [:]) -> VarlinkError {
+                VarlinkError(name: "io.wsd.Control.\(name)", parameters: parameters)
+            }
+            try expect("{}", .invalidParameter("filter"))
+            try expect(#"{"filter":{}}"#, own("NothingSelected"))
+            try expect(#"{"filter":{"all":false,"ids":[]}}"#, own("NothingSelected"))
+            try expect(#"{"filter":{"chanel":"even"}}"#, .invalidParameter("filter.chanel"))
+            try expect(#"{"filter":{"all":1}}"#, .invalidParameter("filter.all"))
+            try expect(#"{"filter":{"all":true},"code":1006}"#, own("InvalidCloseCode", ["code": 1006]))
+            try expect(#"{"filter":{"all":true},"code":65536000}"#, own("InvalidCloseCode", ["code": 65_536_000]))
+            let long = String(repeating: "x", count: 124)
+            try expect(
+                #"{"filter":{"all":true},"reason":"\#(long)"}"#, own("ReasonTooLong", ["bytes": 124, "limit": 123]))
+            #expect(backend.deeds.withLock { $0 }.isEmpty)
+        }
+    }
+
+    @Test("sends text or bytes to everyone or to a channel")
+    func broadcast() async throws {
+        let backend = backend
+        try await withClients { control, _ in
+            func broadcast(_ parameters: Broadcast.Parameters) throws -> Int {
+                try control.call("io.wsd.Control.Broadcast", parameters, returning: Broadcast.Reply.self).recipients
+            }
+            let counts = try [
+                Broadcast.Parameters(message: "hü"), Broadcast.Parameters(data: "AP8=", channel: "odd"),
+                Broadcast.Parameters(message: "", channel: "none"),
+            ].map(broadcast)
+            #expect(counts == [1500, 750, 0])
+            #expect(
+                backend.deeds.withLock { $0 } == [
+                    "broadcast [104, 195, 188] false - by \(getpid())", "broadcast [0, 255] true odd by \(getpid())",
+                    "broadcast [] false none by \(getpid())",
+                ])
+            for (parameters, error) in [
+                (Broadcast.Parameters(), VarlinkError.invalidParameter("message")),
+                (Broadcast.Parameters(message: "a", data: "AA=="), .invalidParameter("data")),
+                (Broadcast.Parameters(data: "not base64!"), .invalidParameter("data")),
+                (
+                    Broadcast.Parameters(message: String(repeating: "x", count: 101)),
+                    VarlinkError(name: "io.wsd.Control.MessageTooLarge", parameters: ["bytes": 101, "limit": 100])
+                ),
+            ] {
+                #expect(throws: VarlinkClientError.failed(error)) { try broadcast(parameters) }
+            }
+        }
+    }
+
+    @Test("begins to drain")
+    func drain() async throws {
+        let backend = backend
+        try await withClients { control, _ in
+            let reply: Drain.Reply = try control.call("io.wsd.Control.Drain")
+            #expect(reply.drain.connectionsLeft == 2)
+            #expect(backend.deeds.withLock { $0 } == ["drain by \(getpid())"])
+        }
+    }
+
+    @Test(
+        "lets nobody act on the status socket, and no interface act that only looks",
+        arguments: ["Kick", "Broadcast", "Drain", "GetStatus", "Nope"])
+    func permissions(_ member: String) async throws {
+        let backend = backend
+        try await withClients { control, status in
+            #expect(throws: VarlinkClientError.failed(.permissionDenied)) {
+                try status.call("io.wsd.Control.\(member)", returning: NoParameters.self)
+            }
+            if member != "GetStatus" {
+                for client in [control, status] {
+                    #expect(throws: VarlinkClientError.failed(.methodNotFound("io.wsd.Status.\(member)"))) {
+                        try client.call("io.wsd.Status.\(member)", returning: NoParameters.self)
+                    }
+                }
+            }
+            #expect(backend.deeds.withLock { $0 }.isEmpty)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import Control
+import Synchronization
+import Varlink
+
+/// A hub that is a list: what stands behind the service is not what is tested.
+final class MemoryBackend: ControlBackend {
+    /// What was asked of it that changes something, in order.
+    let deeds = Mutex<[String]>([])
+    private let connections: Mutex<[ConnectionInfo]>
+
+    init(count: Int) {
+        connections = Mutex(
+            (0..<count).map { number in
+                ConnectionInfo(
+                    id: "0.\(number).1", address: "192.0.2.\(number % 250)", port: 1024 + number, endpoint: "/ws",
+                    protocol: "relay", channels: number.isMultiple(of: 2) ? ["even"] : ["odd"],
+                    userAgent: "test/\(number)", connectedSince: "2026-11-23T20:57:32.015Z", idleSeconds: 0.5,
+                    messagesIn: number, messagesOut: 2, bytesIn: 3, bytesOut: 4, queuedBytes: 5, droppedMessages: 6,
+                    state: .open)
+            })
+    }
+
+    func status() async -> HubStatus {
+        HubStatus(
+            pid: 1, state: .running, startedAt: "2026-11-23T20:57:32.015Z", uptimeSeconds: 1.5,
+            connections: connections.withLock(\.count), maxConnections: 10, connectionsPerWorker: [1], accepted: 1,
+            refused: ["limit": 2], closed: [:], messagesIn: 3, messagesOut: 4, bytesIn: 5, bytesOut: 6, queuedBytes: 7,
+            slowConsumers: 8, listeners: ["[::]:8080"], configurationFiles: [])
+    }
+
+    func connections(
+        matching matcher: ConnectionMatcher, after cursor: String?, limit: Int
+    ) async throws(ControlError) -> ConnectionPage {
+        guard let start = cursor.map({ Int($0) }) ?? 0 else { throw .invalidParameter("after") }
+        return connections.withLock { connections in
+            var page: [ConnectionInfo] = []
+            var index = start
+            // As a hub does that looks at so many slots and no further: a page may be short, or empty.
+            while index < connections.count, page.count < limit, index < start + 300 {
+                if matcher.matches(connections[index]) { page.append(connections[index]) }
+                index += 1
+            }
+            return ConnectionPage(connections: page, next: index < connections.count ? "\(index)" : nil)
+        }
+    }
+
+    func connection(id: String) async -> ConnectionInfo? {
+        connections.withLock { $0.first { $0.id == id } }
+    }
+
+    func kick(
+        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
+    ) async throws(ControlError) -> Int {
+        let count = connections.withLock { connections in
+            let before = connections.count
+            connections.removeAll { matcher.matches($0) }
+            return before - connections.count
+        }
+        note("kick \(count) \(reason.code) \(reason.text) by \(caller.processID)")
+        return count
+    }
+
+    func broadcast(
+        _ message: BroadcastMessage, channel: String?, by caller: PeerCredentials
+    ) async throws(ControlError) -> Int {
+        guard message.payload.count <= 100 else {
+            throw .messageTooLarge(byteCount: message.payload.count, limit: 100)
+        }
+        note("broadcast \(message.payload) \(message.isBinary) \(channel ?? "-") by \(caller.processID)")
+        return connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count }
+    }
+
+    func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress {
+        note("drain by \(caller.processID)")
+        return DrainProgress(
+            startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
+    }
+
+    private func note(_ deed: String) {
+        deeds.withLock { $0.append(deed) }
+    }
+}
