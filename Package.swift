@@ -78,15 +78,14 @@ let package = Package(
             swiftSettings: swift
         ),
 
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
         .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
         .testTarget(
             name: "ControlServerTests",
-            dependencies: ["Control", "ControlServer", "TestSupport", "Varlink", "VarlinkServer"],
+            dependencies: ["Control", "ControlServer", "Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport", "WebSocket", "CLinux"], swiftSettings: swift),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "WebSocket", "CLinux"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],
@@ -94,11 +93,11 @@ let package = Package(
         ),
         .testTarget(
             name: "VarlinkTests",
-            dependencies: ["TestSupport", "Varlink", "VarlinkServer"],
+            dependencies: ["Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: swift),
-        .testTarget(name: "wsctlTests", dependencies: ["Control", "TestSupport", "Varlink", "wsctl"], swiftSettings: swift),
+        .testTarget(name: "wsctlTests", dependencies: ["Control", "Varlink", "wsctl"], swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -96,7 +96,7 @@ class RawVarlink:
 
 
 def test_status_tells_what_the_hub_does(daemon):
-    with clients(daemon, "/ws", "/ws", "/chat"):
+    with clients(daemon, "/ws", "/ws", "/ws"):
         status = json_of(daemon.wsctl("status", "--json"))
         assert status["connections"] == 3
         assert sum(status["connectionsPerWorker"]) == 3 and len(status["connectionsPerWorker"]) == 2

@@ -1,12 +1,12 @@
 import Glibc
-public import Testing
+import Testing
 
 /// Marks tests that block their thread, as a simple client on a blocking socket does: each of their jobs gets a thread of
 /// its own. Swift's shared pool has one thread per CPU; two tests that wait there for a third task are a deadlock.
-public struct Blocking: TestTrait, SuiteTrait, TestScoping {
-    public let isRecursive = true
+struct Blocking: TestTrait, SuiteTrait, TestScoping {
+    let isRecursive = true
 
-    public func provideScope(
+    func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
         try await withTaskExecutorPreference(ThreadPerJob()) { try await function() }
@@ -15,7 +15,7 @@ public struct Blocking: TestTrait, SuiteTrait, TestScoping {
 
 extension Trait where Self == Blocking {
     /// The tests may block their thread.
-    public static var blocking: Blocking { Blocking() }
+    static var blocking: Blocking { Blocking() }
 }
 
 /// Runs every job on a new thread.
