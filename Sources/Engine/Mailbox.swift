@@ -47,6 +47,9 @@ final class Mailbox: @unchecked Sendable {
         }
     }
 
+    /// Whether letters wait.
+    var hasLetters: Bool { top.load(ordering: .acquiring) != nil }
+
     /// Takes out everything, oldest first; the consumer's thread only.
     func takeAll(_ body: (Letter) -> Void) {
         var drained: UInt64 = 0

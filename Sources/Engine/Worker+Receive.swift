@@ -20,6 +20,12 @@ extension Worker {
             }
             return 0
         }
+        // Who was told 101 before these bytes were sent has to hear what they say. Its worker posted the subscription before
+        // it answered, so the letter is here by now, though perhaps not yet read.
+        if handle.mailbox.hasLetters {
+            takeLetters()
+            guard record.pointee.phase != .dead else { return count }
+        }
         record.pointee.lastReceived = now
         switch record.pointee.phase {
         case .handshake:

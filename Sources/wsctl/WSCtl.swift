@@ -40,7 +40,7 @@ struct WSCtl: ParsableCommand {
     static func main() {
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(optionsBehindCommand(Array(CommandLine.arguments.dropFirst())))
             try command.run()
             try Output.standard.flush()
         } catch let failure as Failure {
@@ -53,5 +53,25 @@ struct WSCtl: ParsableCommand {
         } catch {
             exit(withError: error)
         }
+    }
+
+    /// `wsctl --socket PATH status` means `wsctl status --socket PATH`: the options that every command has may also stand in
+    /// front of it, where ArgumentParser doesn't look for them.
+    static func optionsBehindCommand(_ arguments: [String]) -> [String] {
+        var front: [String] = []
+        var rest = arguments[...]
+        while let next = rest.first {
+            if next == "--socket", rest.count > 1 {
+                front += rest.prefix(2)
+                rest = rest.dropFirst(2)
+            } else if next.hasPrefix("--socket=") || ["--json", "--no-legend", "--quiet", "-q"].contains(next) {
+                front.append(next)
+                rest = rest.dropFirst()
+            } else {
+                break
+            }
+        }
+        guard let command = rest.first, !command.hasPrefix("-") else { return arguments }
+        return [command] + front + rest.dropFirst()
     }
 }

@@ -8,7 +8,7 @@ import Testing
 import Varlink
 import VarlinkServer
 
-@Suite("The control service")
+@Suite("The control service", .blocking)
 struct ControlServiceTests {
     private let backend = MemoryBackend(count: 1500)
 

@@ -62,6 +62,29 @@ private func withHub(
         }
     }
 
+    /// Whose handshake was answered before a message was sent hears it, however busy the workers are.
+    @Test(arguments: 0..<6)
+    func aNewcomerMissesNothing(_ attempt: Int) async throws {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+            _, port in
+            let publisher = try TestClient(port: port).opened()
+            let flooder = try TestClient(port: port).opened()
+            for number in 0..<100 {
+                for _ in 0..<20 { flooder.send(2, [0]) }
+                let newcomer = try TestClient(port: port).opened()
+                let message = [UInt8](String(number).utf8)
+                publisher.send(1, message)
+                var frame: TestClient.Frame
+                repeat { frame = try newcomer.frame() } while frame.opcode == 2
+                #expect(frame == .init(opcode: 1, payload: message))
+                for _ in 0..<21 {
+                    _ = try publisher.frame()
+                    _ = try flooder.frame()
+                }
+            }
+        }
+    }
+
     @Test func connectionsSpreadEvenlyOverWorkers() async throws {
         try await withHub { hub, port in
             let clients = try (0..<30).map { _ in try TestClient(port: port).opened() }

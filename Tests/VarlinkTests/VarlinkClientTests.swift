@@ -2,7 +2,7 @@ import Glibc
 import Testing
 import Varlink
 
-@Suite("A client")
+@Suite("A client", .blocking)
 struct VarlinkClientTests {
     /// A socket on which a test plays the service.
     private func listening(_ path: String) throws -> CInt {

@@ -4,7 +4,7 @@ import Testing
 import Varlink
 import VarlinkServer
 
-@Suite("A listener")
+@Suite("A listener", .blocking)
 struct VarlinkListenerTests {
     private func mode(_ path: String) -> mode_t? {
         var status = stat()

@@ -5,7 +5,7 @@ import Testing
 import Varlink
 import VarlinkServer
 
-@Suite("A server that is treated badly")
+@Suite("A server that is treated badly", .blocking)
 struct VarlinkServerRobustnessTests {
     /// A call that must still be answered.
     private func expectAlive(_ socket: ServedSocket) throws {

@@ -4,7 +4,7 @@ import Testing
 import Varlink
 import VarlinkServer
 
-@Suite("A server")
+@Suite("A server", .blocking)
 struct VarlinkServerTests {
     @Test("answers a client's calls, one after the other")
     func calls() async throws {

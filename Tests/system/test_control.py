@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import pty
 import pwd
 import re
 import socket
 import subprocess
+import sys
+import termios
 import time
 
 import pytest
@@ -238,6 +241,25 @@ def test_a_reader_of_the_list_may_stop(daemon):
         assert json.loads(result.stdout)["endpoint"] == "/ws"
 
 
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_gets_lines_that_fit_and_colour_unless_told_not_to(daemon, no_color):
+    with clients(daemon, "/ws", user_agent_header="x" * 300):
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 100))
+        environment = clean_environment(WSD_SOCKET=daemon.control, TERM="xterm", NO_COLOR=no_color)
+        with subprocess.Popen([binary("wsctl"), "list"], env=environment, stdout=theirs) as process:
+            os.close(theirs)
+            output = b""
+            with contextlib.suppress(OSError):  # The end of a terminal.
+                while piece := os.read(ours, 65536):
+                    output += piece
+            os.close(ours)
+        assert process.returncode == 0
+        header, row = output.decode().splitlines()
+        assert header.startswith("\x1b[1mID ") == (no_color == "")
+        assert len(row) == 100 and row.endswith("x…")
+
+
 # What is ordered.
 
 
@@ -456,7 +478,7 @@ def test_any_varlink_client_can_do_what_wsctl_does(daemon):
 
 
 def test_varlink_on_the_command_line(daemon):
-    command = ["python3", "-m", "varlink.cli"]
+    command = [sys.executable, "-m", "varlink.cli"]
     result = subprocess.run(
         [*command, "call", f"unix:{daemon.control}/io.wsd.Control.GetStatus", "{}"],
         capture_output=True, text=True, timeout=60,

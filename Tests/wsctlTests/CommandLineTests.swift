@@ -24,6 +24,17 @@ struct CommandLineTests {
         }
     }
 
+    @Test("may have the options of every command in front of it")
+    func optionsInFront() {
+        #expect(
+            WSCtl.optionsBehindCommand(["--socket", "/a", "--json", "list", "--ip", "::1"])
+                == ["list", "--socket", "/a", "--json", "--ip", "::1"])
+        #expect(WSCtl.optionsBehindCommand(["--socket=/a", "status"]) == ["status", "--socket=/a"])
+        for untouched in [["--version"], ["--socket"], ["--json", "--help"], ["list", "--json"], []] {
+            #expect(WSCtl.optionsBehindCommand(untouched) == untouched)
+        }
+    }
+
     @Test(
         "takes the options of every command with each",
         arguments: [["status"], ["list"], ["show", "x"], ["kick", "x"], ["broadcast", "x"], ["drain"]])
