@@ -19,8 +19,17 @@ package struct ListeningSocket: Sendable, Hashable {
 
     /// Binds and listens on an address and port; port 0 takes any free one.
     ///
-    /// - Parameter host: an IPv4 or IPv6 address; `::` takes IPv4 clients too.
+    /// - Parameter host: an IPv4 or IPv6 address; `::` takes IPv4 clients too, and only those where the kernel has no IPv6.
     package init(host: IPAddress, port: UInt16) throws(ListenError) {
+        do throws(ListenError) {
+            try self.init(binding: host, port: port)
+        } catch {
+            guard host == .anyIPv6, error.errno == EAFNOSUPPORT || error.errno == EADDRNOTAVAIL else { throw error }
+            try self.init(binding: .anyIPv4, port: port)
+        }
+    }
+
+    private init(binding host: IPAddress, port: UInt16) throws(ListenError) {
         let shown = { (port: UInt16) in host.isIPv4 ? "\(host):\(port)" : "[\(host)]:\(port)" }
         let family = host.isIPv4 ? AF_INET : AF_INET6
         let socket = clinux_stream_socket(family)
@@ -73,6 +82,7 @@ package struct ListenError: Error, CustomStringConvertible, Sendable {
 
 extension IPAddress {
     static let anyIPv6 = IPAddress(high: 0, low: 0)
+    static let anyIPv4 = IPAddress(high: 0, low: 0xFFFF << 32)
 
     fileprivate func socketAddress(port: UInt16) -> sockaddr_storage {
         var storage = sockaddr_storage()

@@ -4,7 +4,7 @@ import Synchronization
 import WebSocket
 
 extension Worker {
-    /// When a refused client may try again; a second is enough for a slot to come free.
+    /// When a refused client may try again.
     static let retryAfter = "Retry-After: 5"
 
     /// Goes on with a request head: `bytes` are all its bytes so far, of which `scannedCount` were seen before.
