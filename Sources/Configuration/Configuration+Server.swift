@@ -3,7 +3,7 @@ extension Configuration {
     package struct Server: Sendable, Equatable {
         /// Where to listen unless systemd passes a socket named "wsd"; never empty.
         package var listen = [ListenAddress(address: .v6(0), port: 8080)]
-        /// Worker threads, 0...1024; 0 is one per CPU that the process may use.
+        /// Worker threads, 0...64; 0 is one per CPU that the process may use.
         package var workers = 0
         /// Connections at the same time, 1 or more; one more gets 503 with Retry-After.
         package var maxConnections = 100_000

@@ -12,7 +12,7 @@ enum Schema {
             "listen", \.server.listen, .array(of: .address, "addresses", atLeast: 1), .restart,
             "where to listen, unless systemd passes a socket named \"wsd\""),
         SchemaKey(
-            "workers", \.server.workers, .integer(0...1024), .restart, example: "4",
+            "workers", \.server.workers, .integer(0...64), .restart, example: "4",
             "worker threads; 0 is one per CPU that the process may use"),
         SchemaKey(
             "max_connections", \.server.maxConnections, .integer(1...10_000_000), .live,

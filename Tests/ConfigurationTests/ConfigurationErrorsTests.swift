@@ -9,10 +9,10 @@ struct ConfigurationErrorsTests {
         arguments: [
             (
                 "[server]\nworkers = \"four\"",
-                "2:11: server.workers: got the string \"four\"; give an integer from 0 to 1024, such as workers = 4"
+                "2:11: server.workers: got the string \"four\"; give an integer from 0 to 64, such as workers = 4"
             ),
-            ("[server]\nworkers = 1025", "2:11: server.workers: 1025 is out of range; give an integer from 0 to 1024"),
-            ("[server]\nworkers = -1", "2:11: server.workers: -1 is out of range; give an integer from 0 to 1024"),
+            ("[server]\nworkers = 65", "2:11: server.workers: 65 is out of range; give an integer from 0 to 64"),
+            ("[server]\nworkers = -1", "2:11: server.workers: -1 is out of range; give an integer from 0 to 64"),
             (
                 "[server]\nmax_connections = 1.5",
                 "2:19: server.max_connections: got the float 1.5; give an integer from 1 to 10000000, such as max_connections = 100000"
@@ -131,7 +131,7 @@ struct ConfigurationErrorsTests {
             ("[[server]]", "1:3: server: got an array; it is a table, which begins with [server]"),
             (
                 "[server.workers]\nx = 1",
-                "1:1: server.workers: got a table; give an integer from 0 to 1024, such as workers = 4"
+                "1:1: server.workers: got a table; give an integer from 0 to 64, such as workers = 4"
             ),
             ("[endpoint]\npath = \"/a\"", "1:2: endpoint: there can be several, so write [[endpoint]] above its keys"),
             ("endpoint = 1", "1:1: endpoint: each is a table, so write [[endpoint]] above its keys"),

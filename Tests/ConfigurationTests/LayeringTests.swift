@@ -64,7 +64,7 @@ struct LayeringTests {
         symlink("/dev/null", "\(file).d/40.toml")
         #expect(
             failure(of: ConfigurationLoader(path: file)) == [
-                "\(file):2:11: server.workers: -1 is out of range; give an integer from 0 to 1024",
+                "\(file):2:11: server.workers: -1 is out of range; give an integer from 0 to 64",
                 "\(file).d/10.toml: Is a directory",
                 "\(file).d/20.toml: No such file or directory",
                 "\(file).d/30.toml: larger than 1 MiB, so hardly a configuration file",
