@@ -13,19 +13,20 @@ extension Worker {
         record.pointee.cause = cause
         record.pointee.closeCode = code.rawValue
         report(slot, record, reason)
-        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
-        if phase == .finishing, awaitsOwnMessages(slot, record) {
-            record.pointee.phase = .fenced
+        guard phase == .closing else {
             fencedReasons[slot] = reason
+            closeBehindOwnMessages(slot, record)
             return
         }
         leaveChannels(slot, record)
         sendClose(slot, record, code, reason: reason)
-        record.pointee.phase = phase
+        record.pointee.phase = .closing
+        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
     }
 
-    /// The peer has closed: echoes its close frame (RFC 6455, section 5.5.1), behind all that was published before it.
-    func answerClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or says what it did wrong, behind all
+    /// that the connection published before it.
+    func closeBehindOwnMessages(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if awaitsOwnMessages(slot, record) {
             record.pointee.phase = .fenced
             setDeadline(slot, now &+ ticks(configuration.closeTimeout))

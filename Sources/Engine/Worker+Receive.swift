@@ -158,7 +158,7 @@ extension Worker {
         record.pointee.cause = .peerClosed
         record.pointee.closeCode = (code ?? .noStatus).rawValue
         report(slot, record, String(decoding: reason, as: UTF8.self))
-        answerClose(slot, record)
+        closeBehindOwnMessages(slot, record)
     }
 
     private func failed(

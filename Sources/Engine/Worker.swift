@@ -22,7 +22,7 @@ final class Worker: @unchecked Sendable {
     var direct = SegmentBuilder()
     /// Channels in which something was published in this turn.
     var published: ContiguousArray<UInt32> = []
-    /// What the close frame of a fenced connection will say, where it isn't an answer to the peer's.
+    /// What a connection's last close frame will say, where it isn't an answer to the peer's; by slot, until it is sent.
     var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
 

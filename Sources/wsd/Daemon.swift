@@ -35,7 +35,7 @@ struct Daemon {
         let listeners = try listen(passed["wsd"])
         let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
         let hub = startHub(logger, threshold)
-        let lifecycle = Lifecycle(period: configuration.drain.period, timeout: configuration.drain.timeout)
+        let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
         let backend = HubBackend(
             hub: hub, lifecycle: lifecycle,
             facts: HubBackend.Facts(

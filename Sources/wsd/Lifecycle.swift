@@ -2,7 +2,6 @@ import Control
 
 /// Whether the daemon runs or is on its way out, and what makes it go.
 actor Lifecycle {
-    private let period: Duration
     private let timeout: Duration
     private var drain: (startedAt: Int64, connections: Int)?
     private var hurries = 0
@@ -20,8 +19,7 @@ actor Lifecycle {
         case abandon
     }
 
-    init(period: Duration, timeout: Duration) {
-        self.period = period
+    init(timeout: Duration) {
         self.timeout = timeout
         (stream, orders) = AsyncStream.makeStream()
     }
