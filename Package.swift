@@ -25,9 +25,10 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "CToml", cxxSettings: [.define("TOML_HEADER_ONLY", to: "1")]),
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
-        // The data plane: no dependency but the standard library.
-        .target(name: "WebSocket", swiftSettings: swift),
+        // The data plane: no dependency but the standard library and zlib.
+        .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: swift),
         .target(name: "Engine", dependencies: ["CLinux", "WebSocket"], swiftSettings: swift),
 
         // The control plane.
@@ -96,7 +97,7 @@ let package = Package(
             dependencies: ["Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: swift),
+        .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsctlTests", dependencies: ["Control", "Varlink", "wsctl"], swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx17

@@ -5,6 +5,10 @@ extension Configuration {
         package var maxMessageByteCount = 1024 * 1024
         /// Whether permessage-deflate (RFC 7692) is agreed on where a client offers it.
         package var compression = true
+        /// zlib's level, 1 (fastest) to 9 (smallest).
+        package var compressionLevel = 1
+        /// Smaller messages are sent plain.
+        package var compressionThresholdByteCount = 256
         /// The silence after which a client is pinged; zero is never.
         package var pingInterval: Duration = .seconds(25)
         /// How long a pong may take before the connection is closed with 3008; above zero.

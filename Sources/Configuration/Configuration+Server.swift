@@ -5,6 +5,8 @@ extension Configuration {
         package var listen = [ListenAddress(address: .v6(0), port: 8080)]
         /// Worker threads, 0...64; 0 is one per CPU that the process may use.
         package var workers = 0
+        /// How long a message may wait for others of its channel, to leave in one packet with them; zero is not at all.
+        package var flushDelay: Duration = .zero
         /// Connections at the same time, 1 or more; one more gets 503 with Retry-After.
         package var maxConnections = 100_000
         /// Connections from one address at the same time; one more gets 429. 0 is no limit.

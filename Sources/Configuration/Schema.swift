@@ -15,6 +15,9 @@ enum Schema {
             "workers", \.server.workers, .integer(0...64), .restart, example: "4",
             "worker threads; 0 is one per CPU that the process may use"),
         SchemaKey(
+            "flush_delay", \.server.flushDelay, .duration(.zero ... .seconds(1)), .live, example: "5ms",
+            "how long a message may wait for others of its channel, to leave in one packet with them"),
+        SchemaKey(
             "max_connections", \.server.maxConnections, .integer(1...10_000_000), .live,
             "connections at the same time; one more gets 503 with Retry-After"),
         SchemaKey(
@@ -43,6 +46,12 @@ enum Schema {
         SchemaKey(
             "compression", \.websocket.compression, .boolean, .live,
             "permessage-deflate, where the client offers it"),
+        SchemaKey(
+            "compression_level", \.websocket.compressionLevel, .integer(1...9), .live, example: "6",
+            "from 1, the fastest, to 9, the smallest"),
+        SchemaKey(
+            "compression_threshold", \.websocket.compressionThresholdByteCount, .byteCount(1...1 << 30), .live,
+            "smaller messages are sent plain"),
         SchemaKey(
             "ping_interval", \.websocket.pingInterval,
             .duration(.milliseconds(10) ... .seconds(86_400), zero: "never"), .live,

@@ -53,6 +53,8 @@ struct Connection {
     var cause: CloseCause
     /// The code of the close frame that began the end; 1006 where there was none.
     var closeCode: UInt16
+    /// What permessage-deflate was agreed on.
+    var encoding: Encoding
     var endpoint: UInt16
     var port: UInt16
     /// The client's address: the socket peer's, or what a trusted proxy says.

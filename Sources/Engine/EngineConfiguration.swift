@@ -22,12 +22,21 @@ package struct EngineConfiguration: Sendable {
     }
 
     package var workerCount = 1
+    /// How long a message may wait for others of its channel, to leave with them in one send; `.zero`: to the end of the
+    /// turn that it came in.
+    package var flushDelay: Duration = .zero
     package var maximumConnections = 100_000
     /// 0: no limit.
     package var maximumConnectionsPerAddress = 0
     package var handshakeTimeout: Duration = .seconds(10)
     package var maximumHeaderByteCount = 16 * 1024
     package var maximumMessageByteCount = 1024 * 1024
+    /// Whether permessage-deflate is agreed to where a client offers it.
+    package var compression = true
+    /// zlib's, 1 (fastest) to 9 (smallest).
+    package var compressionLevel = 1
+    /// Smaller messages are sent plain.
+    package var compressionThreshold = 256
     /// `.zero`: no pings.
     package var pingInterval: Duration = .seconds(25)
     package var pongTimeout: Duration = .seconds(10)

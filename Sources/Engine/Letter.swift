@@ -7,10 +7,9 @@ enum Letter: Sendable {
     /// A message for a channel whose home this is.
     case publish(channel: String, Segment, Gather<Int>?)
     /// A channel's next messages, from its home, for this worker's subscribers.
-    case deliver(channel: String, Segment, Gather<Int>?)
-    /// Another worker has its first, or no more, subscribers to a channel whose home this is.
-    case subscribe(channel: String, worker: Int)
-    case unsubscribe(channel: String, worker: Int)
+    case deliver(channel: String, Publication, Gather<Int>?)
+    /// The encodings that another worker's subscribers to a channel of this home use by now; none: it has no subscribers.
+    case interest(channel: String, worker: Int, Encoding.Set)
     /// Asks a channel's home for a `fenceReached` behind everything it has delivered.
     case fence(channel: String, ConnectionID)
     case fenceReached(ConnectionID)

@@ -38,6 +38,30 @@ final class Segment: @unchecked Sendable {
 
     var count: Int { bytes.count }
 
+    /// The size of the largest frame, its header included.
+    var largestFrame: Int {
+        var largest = 0
+        var start = 0
+        for end in frameEnds {
+            largest = max(largest, end - start)
+            start = end
+        }
+        return largest
+    }
+
+    /// Visits the frames, which must all be frames and none compressed.
+    func forEachFrame(_ body: (Opcode, _ payload: UnsafeRawBufferPointer) -> Void) {
+        var start = 0
+        for end in frameEnds {
+            let frame = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+            start = end
+            guard let header = FrameHeader(parsing: frame), let opcode = Opcode(rawValue: header.opcodeBits) else {
+                preconditionFailure("a segment's frame is not whole")
+            }
+            body(opcode, UnsafeRawBufferPointer(rebasing: frame[header.byteCount...]))
+        }
+    }
+
     /// The end of the frame that the byte at `position` belongs to.
     func frameEnd(containing position: Int) -> Int {
         var low = 0
@@ -85,9 +109,10 @@ struct SegmentBuilder: ~Copyable {
     var isEmpty: Bool { count == 0 }
 
     /// Encodes one frame.
-    mutating func append(_ opcode: Opcode, payload: UnsafeRawBufferPointer) {
+    mutating func append(_ opcode: Opcode, payload: UnsafeRawBufferPointer, isCompressed: Bool = false) {
         let target = reserve(FrameHeader.maximumServerByteCount + payload.count)
-        let headerCount = FrameHeader.write(opcode, payloadByteCount: payload.count, to: target)
+        let headerCount = FrameHeader.write(
+            opcode, payloadByteCount: payload.count, isCompressed: isCompressed, to: target)
         if let source = payload.baseAddress, payload.count > 0 {
             (target + headerCount).copyMemory(from: source, byteCount: payload.count)
         }

@@ -74,7 +74,7 @@ struct Slab: ~Copyable {
         (records + slot).initialize(
             to: Connection(
                 descriptor: descriptor, generation: generation, phase: .handshake, flags: [], cause: .none,
-                closeCode: 1006, endpoint: 0, port: port, address: address,
+                closeCode: 1006, encoding: .plain, endpoint: 0, port: port, address: address,
                 head: nil, reader: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,

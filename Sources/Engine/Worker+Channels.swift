@@ -7,11 +7,19 @@ extension Worker {
     func subscribe(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, to name: String) {
         let index = channels.intern(name)
         let channel = channels[index]
+        // What was published before the subscription is not for the newcomer.
+        distribute(channel)
         record.pointee.channel = index
-        record.pointee.channelPosition = channel.add(slot)
-        if channel.subscribers.count == 1, channel.home != self.index {
-            context.handles[channel.home].mailbox.post(.subscribe(channel: name, worker: self.index))
-        }
+        changeSubscribers(channel) { record.pointee.channelPosition = channel.add(slot, record.pointee.encoding) }
+    }
+
+    /// Tells the channel's home where the change brings or takes away the last use of an encoding here.
+    private func changeSubscribers(_ channel: Channel, _ change: () -> Void) {
+        let before = channel.encodings
+        change()
+        guard channel.encodings != before, channel.home != index else { return }
+        context.handles[channel.home].mailbox.post(
+            .interest(channel: channel.name, worker: index, channel.encodings))
     }
 
     /// Ends a connection's subscriptions; what was published before still reaches it.
@@ -21,12 +29,10 @@ extension Worker {
         let channel = channels[index]
         distribute(channel)
         record.pointee.channel = Connection.noChannel
-        if let moved = channel.remove(at: record.pointee.channelPosition) {
-            slab[Int(moved)].pointee.channelPosition = record.pointee.channelPosition
-        }
-        guard channel.subscribers.isEmpty else { return }
-        if channel.home != self.index {
-            context.handles[channel.home].mailbox.post(.unsubscribe(channel: channel.name, worker: self.index))
+        changeSubscribers(channel) {
+            if let moved = channel.remove(at: record.pointee.channelPosition, record.pointee.encoding) {
+                slab[Int(moved)].pointee.channelPosition = record.pointee.channelPosition
+            }
         }
         channels.removeIfUnused(index)
     }
@@ -56,16 +62,33 @@ extension Worker {
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 
-    /// Hands over what was published in this turn.
+    /// Hands over what was published: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
     func distributePublished() {
         guard !published.isEmpty else { return }
-        for index in published {
-            // A channel may be gone since, and its index may be another's by now: both are harmless here.
-            guard let channel = channels.find(index) else { continue }
-            distribute(channel)
-            channels.removeIfUnused(index)
+        if flushDelay > 0, nanoseconds < flushAt ?? .max {
+            distributeAbroad()
+            flushAt = published.isEmpty ? nil : flushAt ?? nanoseconds + flushDelay
+            return
         }
+        flushAt = nil
+        for index in published { distribute(publishedIn: index) }
         published.removeAll(keepingCapacity: true)
+    }
+
+    /// Messages wait only once, at the home of their channel.
+    private func distributeAbroad() {
+        published.removeAll { index in
+            if channels.find(index)?.home == self.index { return false }
+            distribute(publishedIn: index)
+            return true
+        }
+    }
+
+    private func distribute(publishedIn index: UInt32) {
+        // A channel may be gone since, and its index may be another's by now: both are harmless here.
+        guard let channel = channels.find(index) else { return }
+        distribute(channel)
+        channels.removeIfUnused(index)
     }
 
     /// Sends a channel's batch on its way: from its home to every subscriber, from elsewhere to its home.
@@ -82,26 +105,41 @@ extension Worker {
     /// At the home: one order for the subscribers here and on every other worker.
     private func deliver(_ segment: Segment, of channel: Channel, receipt: Gather<Int>?) {
         receipt?.expect(channel.interested.nonzeroBitCount)
+        let publication = publication(segment, for: channel.encodings.union(channel.encodingsAbroad))
         var others = channel.interested
         while others != 0 {
             let worker = others.trailingZeroBitCount
             others &= others - 1
-            context.handles[worker].mailbox.post(.deliver(channel: channel.name, segment, receipt))
+            context.handles[worker].mailbox.post(.deliver(channel: channel.name, publication, receipt))
         }
         receipt?.answer(channel.subscribers.count)
-        deliverHere(segment, of: channel)
+        deliverHere(publication, of: channel)
     }
 
-    /// Queues a segment for every subscriber on this worker.
-    func deliverHere(_ segment: Segment, of channel: Channel) {
+    /// Queues a publication for every subscriber on this worker, each in its encoding.
+    func deliverHere(_ publication: Publication, of channel: Channel) {
         guard !channel.subscribers.isEmpty else { return }
-        let number = turn.add(segment)
-        let count = segment.count
-        let messages = UInt64(segment.messageCount)
-        for slot in channel.subscribers {
-            let record = slab[Int(slot)]
-            record.pointee.messagesOut &+= messages
-            turn.push(number, start: 0, end: count, to: record, slot: Int(slot))
+        let messages = UInt64(publication.plain.messageCount)
+        let plain = turn.add(publication.plain)
+        let count = publication.plain.count
+        if publication.isPlain {
+            for slot in channel.subscribers {
+                let record = slab[Int(slot)]
+                record.pointee.messagesOut &+= messages
+                turn.push(plain, start: 0, end: count, to: record, slot: Int(slot))
+            }
+        } else {
+            var choices = InlineArray<9, (number: UInt32, count: Int)>(repeating: (plain, count))
+            for encoding in channel.encodings.deflating {
+                let segment = publication[encoding]
+                choices[Int(encoding.rawValue)] = (turn.add(segment), segment.count)
+            }
+            for slot in channel.subscribers {
+                let record = slab[Int(slot)]
+                let choice = choices[Int(record.pointee.encoding.rawValue)]
+                record.pointee.messagesOut &+= messages
+                turn.push(choice.number, start: 0, end: choice.count, to: record, slot: Int(slot))
+            }
         }
         statistics.messagesOut &+= messages &* UInt64(channel.subscribers.count)
     }

@@ -27,7 +27,7 @@ extension Worker {
                 sendPage(slot, record, segment)
             case .upgrade(let accept, let endpoint, let address):
                 record.pointee.address = address
-                open(slot, record, accept: accept, endpoint: endpoint, userAgent: head.value("user-agent"))
+                open(slot, record, head, accept: accept, endpoint: endpoint)
                 let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...])
                 if !rest.isEmpty { readFrames(slot, record, rest) }
             }
@@ -100,18 +100,21 @@ extension Worker {
     }
 
     private func open(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, accept: String, endpoint: Int, userAgent: String?
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead, accept: String, endpoint: Int
     ) {
+        let compression =
+            configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
+        record.pointee.encoding = Encoding(compression)
         record.pointee.phase = .open
         record.pointee.endpoint = UInt16(endpoint)
         record.pointee.connectedAt = clinux_realtime_milliseconds()
-        record.pointee.userAgent = userAgents.retain(userAgent)
+        record.pointee.userAgent = userAgents.retain(head.value("user-agent"))
         record.pointee.tokens = Float(burst)
         record.pointee.tokensAt = now
         statistics.connections += 1
         statistics.opened &+= 1
         let start = direct.count
-        direct.append(raw: Handshake.response(accept: accept))
+        direct.append(raw: Handshake.response(accept: accept, compression: compression))
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
         subscribe(slot, record, to: configuration.endpoints[endpoint].channel)
         armOpen(slot, record)
@@ -165,15 +168,5 @@ extension Worker {
         head.pointee.bytes.deallocate()
         head.deallocate()
         record.pointee.head = nil
-    }
-}
-
-extension StringProtocol {
-    /// Without the white space around it.
-    fileprivate var trimmed: SubSequence {
-        let isBlank = { (character: Character) in character == " " || character == "\t" }
-        var rest = drop(while: isBlank)
-        while let last = rest.last, isBlank(last) { rest = rest.dropLast() }
-        return rest
     }
 }

@@ -10,19 +10,16 @@ extension Worker {
                 adopt(descriptor, address: address, port: port)
             case .publish(let channel, let segment, let receipt):
                 publish(segment, channel: channel, receipt: receipt)
-            case .deliver(let name, let segment, let receipt):
+            case .deliver(let name, let publication, let receipt):
                 let channel = channels.index(of: name).map { channels[$0] }
-                if let channel { deliverHere(segment, of: channel) }
+                if let channel { deliverHere(publication, of: channel) }
                 receipt?.answer(channel?.subscribers.count ?? 0)
-            case .subscribe(let name, let worker):
+            case .interest(let name, let worker, let encodings):
                 let index = channels.intern(name)
                 let channel = channels[index]
                 // What was published before the subscription is not for the newcomer.
                 distribute(channel)
-                channel.interested |= 1 << UInt64(worker)
-            case .unsubscribe(let name, let worker):
-                guard let index = channels.index(of: name) else { break }
-                channels[index].interested &= ~(1 << UInt64(worker))
+                channel.setEncodings(encodings, ofWorker: worker)
                 channels.removeIfUnused(index)
             case .fence(let name, let connection):
                 if let index = channels.index(of: name) { distribute(channels[index]) }

@@ -62,13 +62,15 @@ extension Worker {
         record.pointee.bytesIn &+= UInt64(bytes.count)
         statistics.bytesIn &+= UInt64(bytes.count)
         let reader = record.pointee.reader ?? idleReader
+        var limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
+        limits.allowsCompression = record.pointee.encoding != .plain
         var input = bytes
         reading: while true {
             switch reader.pointee.next(&input, limits: limits) {
             case .needsMore:
                 break reading
-            case .message(let opcode, let payload, _):
-                received(slot, record, opcode, UnsafeRawBufferPointer(payload))
+            case .message(let opcode, let payload, let isCompressed):
+                received(slot, record, opcode, UnsafeRawBufferPointer(payload), isCompressed: isCompressed)
             case .ping(let payload):
                 if record.pointee.phase == .open { send(.pong, UnsafeRawBufferPointer(payload), slot, record) }
             case .pong:
@@ -116,7 +118,8 @@ extension Worker {
     }
 
     private func received(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer,
+        isCompressed: Bool
     ) {
         guard record.pointee.phase == .open else { return }
         record.pointee.messagesIn &+= 1
@@ -126,8 +129,9 @@ extension Worker {
             beginClose(slot, record, .rateLimited, .policyViolation, reason, then: .finishing)
             return
         }
+        guard let message = isCompressed ? inflate(slot, record, opcode, payload) : payload else { return }
         switch configuration.endpoints[Int(record.pointee.endpoint)].messageProtocol {
-        case .relay: publish(record, opcode, payload)
+        case .relay: publish(record, opcode, message)
         }
     }
 
@@ -161,7 +165,8 @@ extension Worker {
         closeBehindOwnMessages(slot, record)
     }
 
-    private func failed(
+    /// The peer broke a rule: says so and reads no further.
+    func failed(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode, _ reason: StaticString
     ) {
         guard record.pointee.phase == .open else {

@@ -20,8 +20,11 @@ final class Worker: @unchecked Sendable {
     var turn = Turn()
     /// This turn's answers to single connections.
     var direct = SegmentBuilder()
-    /// Channels in which something was published in this turn.
+    /// Channels in which something was published that has not been handed over.
     var published: ContiguousArray<UInt32> = []
+    /// When it is handed over, where it waits for more; nanoseconds of the worker's clock.
+    var flushAt: UInt64?
+    let flushDelay: UInt64
     /// What a connection's last close frame will say, where it isn't an answer to the peer's; by slot, until it is sent.
     var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
@@ -30,7 +33,8 @@ final class Worker: @unchecked Sendable {
     let buffer: UnsafeMutableRawBufferPointer
     /// The reader of every connection that is between messages.
     var idleReader: UnsafeMutablePointer<FrameReader>
-    let limits: FrameReader.Limits
+    var inflater = Inflater()
+    var deflater: Deflater
 
     /// The turn's time, in ticks and in nanoseconds.
     var now: UInt32 = 1
@@ -70,7 +74,8 @@ final class Worker: @unchecked Sendable {
         buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
         idleReader = .allocate(capacity: 1)
         idleReader.initialize(to: FrameReader())
-        limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
+        flushDelay = Worker.nanoseconds(configuration.flushDelay)
+        deflater = Deflater(level: configuration.compressionLevel)
         epoch = clinux_monotonic_nanoseconds()
         nanoseconds = epoch
         reserveDescriptor = clinux_open_null()
@@ -97,9 +102,13 @@ final class Worker: @unchecked Sendable {
 
     /// Ticks in a duration, rounded up; at least one.
     func ticks(_ duration: Duration) -> UInt32 {
-        let (seconds, attoseconds) = duration.components
-        let nanoseconds = UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds)) / 1_000_000_000
+        let nanoseconds = Worker.nanoseconds(duration)
         return UInt32(clamping: max(1, (nanoseconds + Worker.tickNanoseconds - 1) / Worker.tickNanoseconds))
+    }
+
+    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+        let (seconds, attoseconds) = duration.components
+        return UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds)) / 1_000_000_000
     }
 
     /// Turns until told to stop.
@@ -141,6 +150,7 @@ final class Worker: @unchecked Sendable {
         if nextDeadline != Slab.never { wake = epoch + UInt64(nextDeadline - 1) * Worker.tickNanoseconds }
         if let acceptsAgainAt { wake = min(wake, acceptsAgainAt) }
         if let drain { wake = min(wake, drain.nextStep) }
+        if let flushAt { wake = min(wake, flushAt) }
         guard wake != .max else { return -1 }
         let current = clinux_monotonic_nanoseconds()
         return wake <= current ? 0 : Int32(clamping: (wake - current + 999_999) / 1_000_000)

@@ -27,6 +27,9 @@ package struct FrameReader: ~Copyable {
         /// Whether permessage-deflate was negotiated, so that RSV1 may mark a compressed message.
         package var allowsCompression: Bool
 
+        /// The largest payload of a compressed message: deflated badly, a message that is allowed can be this much larger.
+        var maximumCompressedByteCount: Int { maximumMessageByteCount + maximumMessageByteCount / 8 + 64 }
+
         package init(maximumMessageByteCount: Int, allowsCompression: Bool = false) {
             self.maximumMessageByteCount = maximumMessageByteCount
             self.allowsCompression = allowsCompression
@@ -133,7 +136,9 @@ package struct FrameReader: ~Copyable {
                 }
                 message = Message(opcode: opcode, isCompressed: isCompressed)
             }
-            let room = limits.maximumMessageByteCount - messageBytes.count
+            let most =
+                message!.isCompressed ? limits.maximumCompressedByteCount : limits.maximumMessageByteCount
+            let room = most - messageBytes.count
             guard header.payloadByteCount <= UInt64(max(room, 0)) else {
                 return .failure(.messageTooBig, "message larger than the limit")
             }

@@ -59,14 +59,15 @@ package enum Handshake {
     }
 
     /// The answer that opens the WebSocket.
-    package static func response(accept: String) -> [UInt8] {
-        Array(
+    package static func response(accept: String, compression: PermessageDeflate?) -> [UInt8] {
+        let extensions = compression.map { "Sec-WebSocket-Extensions: \($0.answer)\r\n" } ?? ""
+        return Array(
             """
             HTTP/1.1 101 Switching Protocols\r
             Upgrade: websocket\r
             Connection: Upgrade\r
             Sec-WebSocket-Accept: \(accept)\r
-            \r\n
+            \(extensions)\r\n
             """.utf8
         )
     }

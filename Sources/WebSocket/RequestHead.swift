@@ -21,15 +21,8 @@ package struct RequestHead: Sendable {
     /// The elements of a comma-separated list field over all its lines, trimmed, in lower case, empty ones left out.
     package func tokens(_ name: String) -> [String] {
         values(name).flatMap { value in
-            value.split(separator: ",").map { Self.trim($0.utf8).lowercased() }
+            value.split(separator: ",").map { $0.trimmed.lowercased() }
         }.filter { !$0.isEmpty }
-    }
-
-    static func trim(_ text: Substring.UTF8View) -> String {
-        let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 }
-        var rest = text.drop(while: isBlank)
-        while let last = rest.last, isBlank(last) { rest = rest.dropLast() }
-        return String(Substring(rest))
     }
 }
 

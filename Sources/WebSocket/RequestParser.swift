@@ -66,7 +66,8 @@ package enum RequestParser {
 
     private static var notHTTP: Refusal { Refusal(.badRequest, "this is not an HTTP/1.1 request") }
 
-    private static func isToken(_ byte: UInt8) -> Bool {
+    /// RFC 9110, section 5.6.2.
+    static func isToken(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "0")...UInt8(ascii: "9"):
@@ -136,7 +137,7 @@ package enum RequestParser {
         let text = String(decoding: value, as: UTF8.self)
         return (
             String(decoding: line[..<colon], as: UTF8.self).lowercased(),
-            RequestHead.trim(text[...].utf8)
+            String(text.trimmed)
         )
     }
 }

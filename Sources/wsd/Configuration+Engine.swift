@@ -11,11 +11,15 @@ extension Configuration {
         var engine = EngineConfiguration()
         engine.workerCount = min(
             server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
+        engine.flushDelay = server.flushDelay
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
         engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
         engine.handshakeTimeout = server.handshakeTimeout
         engine.maximumHeaderByteCount = server.maxHeaderByteCount
         engine.maximumMessageByteCount = websocket.maxMessageByteCount
+        engine.compression = websocket.compression
+        engine.compressionLevel = websocket.compressionLevel
+        engine.compressionThreshold = websocket.compressionThresholdByteCount
         engine.pingInterval = websocket.pingInterval
         engine.pongTimeout = websocket.pongTimeout
         engine.closeTimeout = websocket.closeTimeout

@@ -8,6 +8,7 @@ struct SchemaTests {
     private let design = """
         server.listen = ["[::]:8080"]
         server.workers = 0
+        server.flush_delay = "0s"
         server.max_connections = 100000
         server.max_connections_per_ip = 0
         server.handshake_timeout = "10s"
@@ -16,6 +17,8 @@ struct SchemaTests {
         server.trusted_proxies = []
         websocket.max_message_size = "1MiB"
         websocket.compression = true
+        websocket.compression_level = 1
+        websocket.compression_threshold = 256
         websocket.ping_interval = "25s"
         websocket.pong_timeout = "10s"
         websocket.close_timeout = "5s"

@@ -1,0 +1,57 @@
+import WebSocket
+
+extension Worker {
+    /// A channel's messages in each of the encodings, deflated once for each window that makes a difference.
+    func publication(_ plain: Segment, for encodings: Encoding.Set) -> Publication {
+        var publication = Publication(plain)
+        guard encodings != .plain, plain.largestFrame >= configuration.compressionThreshold else { return publication }
+        var previous: (windowBits: Int, segment: Segment)?
+        for encoding in encodings.deflating {
+            // Short messages make the same use of most windows.
+            let windowBits = Deflater.windowBits(forMessageOf: plain.largestFrame, agreed: encoding.windowBits!)
+            if previous?.windowBits != windowBits {
+                guard let segment = deflate(plain, windowBits: encoding.windowBits!) else { continue }
+                previous = (windowBits, segment)
+            }
+            if let previous { publication[encoding] = previous.segment }
+        }
+        return publication
+    }
+
+    /// The same messages, deflated where that makes them smaller; nil where it made none so.
+    private func deflate(_ plain: Segment, windowBits: Int) -> Segment? {
+        var builder = SegmentBuilder()
+        var hasGained = false
+        plain.forEachFrame { opcode, payload in
+            guard !opcode.isControl, payload.count >= configuration.compressionThreshold,
+                let deflated = deflater.deflate(
+                    payload, windowBits: Deflater.windowBits(forMessageOf: payload.count, agreed: windowBits))
+            else {
+                builder.append(opcode, payload: payload)
+                return
+            }
+            hasGained = true
+            builder.append(opcode, payload: deflated, isCompressed: true)
+        }
+        return hasGained ? builder.finish() : nil
+    }
+
+    /// Inflates a message and checks what it says; nil where that has failed the connection.
+    func inflate(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer? {
+        switch inflater.inflate(payload, limit: configuration.maximumMessageByteCount) {
+        case .corrupt:
+            failed(slot, record, .invalidData, "compressed message is corrupt")
+        case .tooLarge:
+            failed(slot, record, .messageTooBig, "message larger than the limit")
+        case .message(let message):
+            let message = UnsafeRawBufferPointer(message)
+            guard opcode == .text else { return message }
+            var text = UTF8Validator()
+            if text.accept(message), text.isComplete { return message }
+            failed(slot, record, .invalidData, "text is not valid UTF-8")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,128 @@
+import CZlib
+import Glibc
+
+/// Inflates the messages of permessage-deflate (RFC 7692, section 7.2.2).
+///
+/// One serves any number of connections: the answer to every offer is `client_no_context_takeover`, so that no message
+/// needs another's window. Its 40 KB of zlib's state come with the first message.
+package struct Inflater: ~Copyable {
+    package enum Outcome {
+        /// The message, valid until the next call.
+        case message(UnsafeMutableRawBufferPointer)
+        /// Not a DEFLATE stream, or one that stops in the middle of a block.
+        case corrupt
+        /// The message would have more than the limit's bytes. No more than those were inflated.
+        case tooLarge
+    }
+
+    /// On the heap: zlib's state refers back to it.
+    private var stream: UnsafeMutablePointer<z_stream>?
+    private var output = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
+    /// Output space that is kept from message to message; what a larger one needed is given back.
+    private static let keptByteCount = 64 * 1024
+    /// What the sender has left away from the end of each message (section 7.2.1).
+    private static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
+
+    package init() {}
+
+    deinit {
+        if let stream {
+            inflateEnd(stream)
+            stream.deallocate()
+        }
+        free(output.baseAddress)
+    }
+
+    /// Inflates one message.
+    ///
+    /// - Parameters:
+    ///   - payload: the message's payload, of all its fragments.
+    ///   - limit: the most bytes the message may have.
+    package mutating func inflate(_ payload: UnsafeRawBufferPointer, limit: Int) -> Outcome {
+        // Nothing at all is no DEFLATE stream, but there is no doubt what is meant.
+        guard !payload.isEmpty else { return .message(UnsafeMutableRawBufferPointer(rebasing: output[..<0])) }
+        if output.count > Inflater.keptByteCount { resize(to: Inflater.keptByteCount) }
+        let stream = begin()
+        var produced = 0
+        switch take(payload, into: &produced, limit: limit, stream) {
+        case .corrupt: return .corrupt
+        case .tooLarge: return .tooLarge
+        case .ended: return message(produced)
+        case .more: break
+        }
+        let count = produced
+        switch Inflater.tail.withUnsafeBytes({ take($0, into: &produced, limit: limit, stream) }) {
+        case .corrupt: return .corrupt
+        case .tooLarge: return .tooLarge
+        // 128: between two blocks (zlib.h on `data_type`). Anywhere else the stream is cut off, and also where it took the
+        // tail for part of what is missing.
+        case .ended where produced == count: return message(count)
+        case .more where produced == count && stream.pointee.data_type & 128 != 0: return message(count)
+        case .ended, .more: return .corrupt
+        }
+    }
+
+    private func message(_ count: Int) -> Outcome {
+        .message(UnsafeMutableRawBufferPointer(rebasing: output[..<count]))
+    }
+
+    private enum Step {
+        /// All input is taken, and the stream goes on.
+        case more
+        /// All input is taken, and the stream ended with it (a block with BFINAL set, section 7.2.3.4).
+        case ended
+        case corrupt
+        case tooLarge
+    }
+
+    private mutating func take(
+        _ input: UnsafeRawBufferPointer, into produced: inout Int, limit: Int,
+        _ stream: UnsafeMutablePointer<z_stream>
+    ) -> Step {
+        stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress!.assumingMemoryBound(to: Bytef.self))
+        stream.pointee.avail_in = uInt(input.count)
+        while true {
+            // One byte more than the limit tells a message that fits from one that does not.
+            if produced == output.count { resize(to: min(max(produced * 2, Inflater.keptByteCount), limit + 1)) }
+            let room = output.count - produced
+            stream.pointee.next_out = (output.baseAddress! + produced).assumingMemoryBound(to: Bytef.self)
+            stream.pointee.avail_out = uInt(room)
+            let result = CZlib.inflate(stream, Z_SYNC_FLUSH)
+            produced += room - Int(stream.pointee.avail_out)
+            guard produced <= limit else { return .tooLarge }
+            switch result {
+            case Z_OK where stream.pointee.avail_out == 0:
+                continue
+            case Z_OK, Z_BUF_ERROR:
+                return .more
+            case Z_STREAM_END:
+                guard stream.pointee.avail_in > 0 else { return .ended }
+                // What follows a last block is another stream; an empty stored block, for the tail to complete.
+                inflateReset(stream)
+            default:
+                return .corrupt
+            }
+        }
+    }
+
+    private mutating func resize(to count: Int) {
+        let base = realloc(output.baseAddress, count)
+        precondition(base != nil, "out of memory")
+        output = UnsafeMutableRawBufferPointer(start: base, count: count)
+    }
+
+    private mutating func begin() -> UnsafeMutablePointer<z_stream> {
+        if let stream {
+            inflateReset(stream)
+            return stream
+        }
+        let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+        stream.initialize(to: z_stream())
+        // 15: the largest window takes whatever a client has compressed with a smaller one. Negative: no zlib header.
+        let result = inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+        precondition(result == Z_OK, "inflateInit2: \(result)")
+        self.stream = stream
+        return stream
+    }
+}

@@ -1,0 +1,27 @@
+@testable import Engine
+
+/// A hub on a free loopback port.
+func withHub(
+    _ change: (inout EngineConfiguration) -> Void = { _ in },
+    _ body: (Hub, UInt16) async throws -> Void
+) async throws {
+    var configuration = EngineConfiguration()
+    configuration.workerCount = 3
+    configuration.maximumConnections = 1_000
+    configuration.endpoints = [
+        .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
+        .init(path: "/other", messageProtocol: .relay, channel: "other"),
+    ]
+    change(&configuration)
+    let hub = Hub(configuration)
+    let listener = try ListeningSocket(host: IPAddress("127.0.0.1")!, port: 0)
+    await hub.listen([listener])
+    let port = UInt16(listener.address.split(separator: ":").last!)!
+    do {
+        try await body(hub, port)
+    } catch {
+        await hub.stop()
+        throw error
+    }
+    await hub.stop()
+}
