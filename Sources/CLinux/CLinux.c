@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -73,3 +74,5 @@ uint64_t clinux_raise_descriptor_limit(void) {
     }
     return limit.rlim_cur;
 }
+
+void clinux_trim_heap(void) { malloc_trim(0); }

@@ -20,6 +20,8 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
     package var `protocol`: String
     /// The channels it is subscribed to.
     package var channels: [String]
+    /// Whether permessage-deflate was agreed on.
+    package var compression: Bool
     /// Whom it authenticated as.
     package var user: String?
     /// What the client calls itself. Whatever the client sent: never show it without escaping.
@@ -48,7 +50,8 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
     /// A connection as it is at one moment.
     package init(
         id: String, address: String, port: Int, endpoint: String, protocol: String, channels: [String],
-        user: String? = nil, userAgent: String? = nil, connectedSince: String, idleSeconds: Double,
+        compression: Bool = false, user: String? = nil, userAgent: String? = nil, connectedSince: String,
+        idleSeconds: Double,
         messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int, queuedMessages: Int? = nil,
         droppedMessages: Int, state: State
     ) {
@@ -58,6 +61,7 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
         self.endpoint = endpoint
         self.protocol = `protocol`
         self.channels = channels
+        self.compression = compression
         self.user = user
         self.userAgent = userAgent
         self.connectedSince = connectedSince

@@ -110,6 +110,8 @@ package enum ControlInterface {
             protocol: string,
             # The channels it is subscribed to.
             channels: []string,
+            # Whether permessage-deflate was agreed on.
+            compression: bool,
             # Whom it authenticated as.
             user: ?string,
             # What the client calls itself. Whatever the client sent: never show it without escaping.

@@ -7,6 +7,8 @@ package struct ConnectionSnapshot: Sendable {
     package var endpoint: String
     package var messageProtocol: String
     package var channels: [String]
+    /// Whether permessage-deflate was agreed on.
+    package var isCompressed: Bool
     package var userAgent: String?
     /// Milliseconds since 1970.
     package var connectedAt: Int64

@@ -151,6 +151,7 @@ extension Worker {
             id: id(slot, record), address: connection.address, port: connection.port, endpoint: endpoint.path,
             messageProtocol: endpoint.messageProtocol.rawValue,
             channels: connection.channel == Connection.noChannel ? [] : [channels[connection.channel].name],
+            isCompressed: connection.encoding != .plain,
             userAgent: userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
             idle: .nanoseconds(Int64(idleTicks * Worker.tickNanoseconds)),
             messagesIn: connection.messagesIn, messagesOut: connection.messagesOut,

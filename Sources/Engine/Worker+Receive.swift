@@ -27,6 +27,8 @@ extension Worker {
             guard record.pointee.phase != .dead else { return count }
         }
         record.pointee.lastReceived = now
+        record.pointee.bytesIn &+= UInt64(count)
+        statistics.bytesIn &+= UInt64(count)
         switch record.pointee.phase {
         case .handshake:
             let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(kept + count)])
@@ -59,8 +61,6 @@ extension Worker {
     func readFrames(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer
     ) {
-        record.pointee.bytesIn &+= UInt64(bytes.count)
-        statistics.bytesIn &+= UInt64(bytes.count)
         let reader = record.pointee.reader ?? idleReader
         var limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
         limits.allowsCompression = record.pointee.encoding != .plain

@@ -25,6 +25,10 @@ final class Worker: @unchecked Sendable {
     /// When it is handed over, where it waits for more; nanoseconds of the worker's clock.
     var flushAt: UInt64?
     let flushDelay: UInt64
+    /// When it is looked at whether memory can be given back; nil where nothing has happened that would make it worth it.
+    var trimAt: UInt64?
+    /// The bytes that had come and gone at the last such look.
+    var trafficSeen: UInt64 = 0
     /// What a connection's last close frame will say, where it isn't an answer to the peer's; by slot, until it is sent.
     var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
@@ -134,6 +138,7 @@ final class Worker: @unchecked Sendable {
             if let acceptsAgainAt, nanoseconds >= acceptsAgainAt { resumeAccepting() }
             if drain != nil { continueDrain() }
             endTurn()
+            trimWhenQuiet()
         }
     }
 
@@ -151,6 +156,7 @@ final class Worker: @unchecked Sendable {
         if let acceptsAgainAt { wake = min(wake, acceptsAgainAt) }
         if let drain { wake = min(wake, drain.nextStep) }
         if let flushAt { wake = min(wake, flushAt) }
+        if let trimAt { wake = min(wake, trimAt) }
         guard wake != .max else { return -1 }
         let current = clinux_monotonic_nanoseconds()
         return wake <= current ? 0 : Int32(clamping: (wake - current + 999_999) / 1_000_000)

@@ -50,6 +50,7 @@ enum StatusText {
             ("address", HumanText.address(connection.address, port: connection.port)),
             ("endpoint", "\(connection.endpoint) (\(connection.protocol))"),
             ("channels", list(connection.channels)),
+            ("compression", connection.compression ? "permessage-deflate" : "-"),
             ("user", connection.user ?? "-"),
             ("user agent", connection.userAgent ?? "-"),
             ("connected", connection.connectedSince + age),

@@ -129,6 +129,7 @@ extension ConnectionInfo {
             endpoint: connection.endpoint,
             protocol: connection.messageProtocol,
             channels: connection.channels,
+            compression: connection.isCompressed,
             user: nil,
             userAgent: connection.userAgent,
             connectedSince: RFC3339.string(millisecondsSinceEpoch: connection.connectedAt),

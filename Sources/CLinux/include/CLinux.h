@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "CLinuxRing.h"
+
 /// epoll_ctl(2) with the event's fields as plain arguments.
 static inline int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data) {
     struct epoll_event event = {.events = events, .data.u64 = data};
@@ -81,6 +83,9 @@ int clinux_event_descriptor(void);
 
 /// Private memory that takes no pages until it is touched; null where there is no address space.
 void *clinux_reserve(size_t byte_count);
+
+/// malloc_trim(3): gives the heap's free pages back to the system.
+void clinux_trim_heap(void);
 
 void clinux_set_nonblocking(int fd);
 
