@@ -13,8 +13,10 @@ let package = Package(
     products: [
         .executable(name: "wsd", targets: ["wsd"]),
         .executable(name: "wsctl", targets: ["wsctl"]),
+        .executable(name: "wsbench", targets: ["wsbench"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -78,6 +80,15 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
+        .executableTarget(
+            name: "wsbench",
+            dependencies: [
+                "CLinux", "WebSocket",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: swift
+        ),
 
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
         .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
@@ -98,6 +109,7 @@ let package = Package(
             swiftSettings: swift
         ),
         .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "WebSocket"], swiftSettings: swift),
+        .testTarget(name: "wsbenchTests", dependencies: ["Control", "WebSocket", "wsbench"], swiftSettings: swift),
         .testTarget(name: "wsctlTests", dependencies: ["Control", "Varlink", "wsctl"], swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx17

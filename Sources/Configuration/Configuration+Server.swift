@@ -7,6 +7,8 @@ extension Configuration {
         package var workers = 0
         /// How long a message may wait for others of its channel, to leave in one packet with them; zero is not at all.
         package var flushDelay: Duration = .zero
+        /// Whether messages are handed to the kernel through io_uring(7).
+        package var ioUring = IOUring.auto
         /// Connections at the same time, 1 or more; one more gets 503 with Retry-After.
         package var maxConnections = 100_000
         /// Connections from one address at the same time; one more gets 429. 0 is no limit.
@@ -19,5 +21,13 @@ extension Configuration {
         package var allowedOrigins: [OriginPattern] = []
         /// The proxies whose X-Forwarded-For is believed.
         package var trustedProxies: [CIDR] = []
+    }
+
+    /// Whether messages are handed to the kernel through io_uring(7).
+    package enum IOUring: String, Sendable, CaseIterable {
+        /// Where the kernel allows it.
+        case auto
+        /// Never; send(2) does it.
+        case off
     }
 }

@@ -18,6 +18,9 @@ enum Schema {
             "flush_delay", \.server.flushDelay, .duration(.zero ... .seconds(1)), .live, example: "5ms",
             "how long a message may wait for others of its channel, to leave in one packet with them"),
         SchemaKey(
+            "io_uring", \.server.ioUring, .choice(), .restart,
+            "whether messages are handed to the kernel through io_uring"),
+        SchemaKey(
             "max_connections", \.server.maxConnections, .integer(1...10_000_000), .live,
             "connections at the same time; one more gets 503 with Retry-After"),
         SchemaKey(

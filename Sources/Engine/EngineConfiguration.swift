@@ -25,6 +25,8 @@ package struct EngineConfiguration: Sendable {
     /// How long a message may wait for others of its channel, to leave with them in one send; `.zero`: to the end of the
     /// turn that it came in.
     package var flushDelay: Duration = .zero
+    /// Whether a fan-out goes through io_uring(7) where the kernel has it.
+    package var usesSendRing = true
     package var maximumConnections = 100_000
     /// 0: no limit.
     package var maximumConnectionsPerAddress = 0

@@ -5,6 +5,8 @@ import WebSocket
 extension Worker {
     /// Pieces handed to the kernel in one call.
     private static let vectorCount = 64
+    /// Fewer connections than this to send to are no fan-out: the ring would save nothing.
+    static let smallestRingPass = 8
 
     /// Queues one frame for one connection.
     func send(
@@ -16,7 +18,9 @@ extension Worker {
     }
 
     /// Sends what the turn has for a connection: one call, where the socket takes it all. What it doesn't take waits.
-    func flush(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    ///
+    /// With a ring, an open connection's one piece is only queued there; `submit` sends it.
+    func flush(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, through ring: SendRing?) {
         record.pointee.flags.remove(.dirty)
         let first = record.pointee.firstPiece
         record.pointee.firstPiece = Connection.noPiece
@@ -25,10 +29,36 @@ extension Worker {
         if record.pointee.backlog != nil {
             keep(piecesFrom: first, offset: 0, slot, record)
         } else if first != Connection.noPiece {
+            if let ring, record.pointee.phase == .open, turn.pieces[Int(first)].next == Connection.noPiece {
+                queue(first, slot, record, in: ring)
+                return
+            }
             transmit(first, slot, record)
         }
         guard record.pointee.phase == .finishing, record.pointee.backlog == nil else { return }
         shutDown(slot, record)
+    }
+
+    @inline(__always)
+    private func queue(
+        _ first: UInt32, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, in ring: SendRing
+    ) {
+        if ring.isFull { submit(ring) }
+        let piece = turn.pieces[Int(first)]
+        let bytes = turn.segments[Int(piece.segment)]!.bytes
+        ring.queue(
+            descriptor: record.pointee.descriptor, bytes: bytes.baseAddress! + piece.start,
+            count: piece.end - piece.start, userData: UInt64(slot) << 32 | UInt64(first))
+    }
+
+    /// Sends what the ring holds. A connection in it is still open: only its own send can end it in a flush.
+    func submit(_ ring: SendRing) {
+        ring.submit { userData, result in
+            let slot = Int(userData >> 32)
+            let first = UInt32(truncatingIfNeeded: userData)
+            let piece = turn.pieces[Int(first)]
+            account(Int(result), slot, slab[slot], first: first, wanted: piece.end - piece.start)
+        }
     }
 
     /// Sends the pieces from `first` on; keeps the rest where the socket is full.
@@ -37,7 +67,7 @@ extension Worker {
         if only.next == Connection.noPiece {
             let bytes = turn.segments[Int(only.segment)]!.bytes
             let count = clinux_send(record.pointee.descriptor, bytes.baseAddress! + only.start, only.end - only.start)
-            account(count, slot, record, first: first, wanted: only.end - only.start)
+            account(count < 0 ? -Int(errno) : count, slot, record, first: first, wanted: only.end - only.start)
             return
         }
         var first = first
@@ -57,12 +87,13 @@ extension Worker {
                 }
                 return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
             }
-            guard account(count, slot, record, first: first, wanted: wanted) else { return }
+            let result = count < 0 ? -Int(errno) : count
+            guard account(result, slot, record, first: first, wanted: wanted) else { return }
             first = next
         }
     }
 
-    /// Books the result of a send; true where the socket took everything and more may follow.
+    /// Books the result of a send, a count or a negative errno; true where the socket took everything and more may follow.
     @discardableResult
     private func account(
         _ count: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, first: UInt32, wanted: Int
@@ -72,7 +103,7 @@ extension Worker {
             statistics.bytesOut &+= UInt64(count)
             return true
         }
-        guard count >= 0 || errno == EAGAIN || errno == EINTR || errno == ENOBUFS else {
+        guard count >= 0 || count == -Int(EAGAIN) || count == -Int(EINTR) || count == -Int(ENOBUFS) else {
             end(slot, record, cause: .reset)
             return false
         }

@@ -47,6 +47,9 @@ final class Worker: @unchecked Sendable {
     /// The earliest deadline, in ticks.
     var nextDeadline = Slab.never
 
+    /// How a fan-out is sent; nil where the kernel has no io_uring for us. Made by the worker's thread, which alone may use it.
+    var ring: SendRing?
+
     var listeners: [ListeningSocket] = []
     /// Held so that a connection can still be accepted, and refused, when descriptors run out.
     var reserveDescriptor: Int32 = -1
@@ -120,6 +123,7 @@ final class Worker: @unchecked Sendable {
         let events = UnsafeMutableRawPointer.allocate(
             byteCount: Worker.eventCount * clinux_epoll_event_size(), alignment: 16)
         defer { events.deallocate() }
+        if configuration.usesSendRing { ring = SendRing() }
         while !isStopped {
             let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), waitMilliseconds())
             readClock()
@@ -186,9 +190,16 @@ final class Worker: @unchecked Sendable {
         if !direct.isEmpty { turn.setDirect(direct.finish()) }
         var position = 0
         while position < turn.dirty.count {
-            let slot = Int(turn.dirty[position])
-            flush(slot, slab[slot])
-            position += 1
+            // No connection is in one pass twice, so no send of its own can overtake the one that waits in the ring; what a
+            // flush adds comes after it.
+            let end = turn.dirty.count
+            let pass = end - position >= Worker.smallestRingPass ? ring : nil
+            while position < end {
+                let slot = Int(turn.dirty[position])
+                flush(slot, slab[slot], through: pass)
+                position += 1
+            }
+            if let pass { submit(pass) }
         }
         turn.forgetDirty()
         turn.reset()

@@ -12,6 +12,7 @@ extension Configuration {
         engine.workerCount = min(
             server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
         engine.flushDelay = server.flushDelay
+        engine.usesSendRing = server.ioUring == .auto
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
         engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
         engine.handshakeTimeout = server.handshakeTimeout

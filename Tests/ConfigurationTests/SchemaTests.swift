@@ -9,6 +9,7 @@ struct SchemaTests {
         server.listen = ["[::]:8080"]
         server.workers = 0
         server.flush_delay = "0s"
+        server.io_uring = "auto"
         server.max_connections = 100000
         server.max_connections_per_ip = 0
         server.handshake_timeout = "10s"

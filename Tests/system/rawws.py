@@ -1,6 +1,7 @@
 """A WebSocket client that sends the very bytes it is told to, and takes from the server only what RFC 6455 allows.
 
-Written from the RFC for these tests: nothing in it repairs, hides or retries anything.
+Written from that RFC and RFC 7692 (permessage-deflate) for these tests: nothing in it repairs, hides or retries
+anything.
 """
 
 import base64
@@ -8,11 +9,19 @@ import hashlib
 import os
 import socket
 import struct
+import zlib
 from dataclasses import dataclass, field
 
 from waiting import DEADLINE
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+# What permessage-deflate sets on the first frame of a compressed message (RFC 7692, section 6).
+RSV1 = 0b100
+
+# What a compressed message lacks at its end (section 7.2.1), and an empty last block to show that there was an end.
+TAIL = b"\x00\x00\xff\xff"
+LAST_BLOCK = b"\x01\x00\x00\xff\xff"
 
 # The key and the accept value of RFC 6455, section 1.3.
 SAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -20,7 +29,7 @@ SAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 class ProtocolViolation(AssertionError):
-    """The server sent what RFC 6455 or RFC 9112 does not allow."""
+    """The server sent what RFC 6455, RFC 7692 or RFC 9112 does not allow."""
 
 
 class ConnectionEnded(Exception):
@@ -43,6 +52,7 @@ class Frame:
     opcode: int
     payload: bytes
     fin: bool = True
+    compressed: bool = False
 
 
 @dataclass
@@ -131,6 +141,51 @@ def frame(opcode, payload=b"", *, fin=True, rsv=0, masked=True, key=None, length
         return head + payload
     key = os.urandom(4) if key is None else key
     return head + key + mask(payload, key)
+
+
+def fragments(opcode, payload, size, rsv=0):
+    """A message as frames of `size` bytes, the last one shorter; `rsv` is the first one's."""
+    starts = range(0, len(payload), size) or [0]
+    return [
+        frame(
+            CONTINUATION if start else opcode,
+            payload[start : start + size],
+            fin=start == starts[-1],
+            rsv=0 if start else rsv,
+        )
+        for start in starts
+    ]
+
+
+def deflate(data, level=6, window_bits=15):
+    """A message compressed by itself (RFC 7692, section 7.2.1)."""
+    deflater = zlib.compressobj(level, zlib.DEFLATED, -window_bits)
+    data = data.encode() if isinstance(data, str) else data
+    return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
+
+
+def inflate(payload, window_bits=15):
+    """A message that was compressed by itself, with references no further back than the window (section 7.2.2).
+
+    zlib finds what lies beyond a small window as long as it is in the output of the same call, so each call gets room
+    for one byte. A last block is allowed by section 7.2.3.4, but not here: most clients stop reading there.
+    """
+    inflater = zlib.decompressobj(-window_bits)
+    room = 1 if window_bits < 15 else 0
+    result = bytearray()
+    try:
+        for data in (payload, TAIL + LAST_BLOCK):
+            length = len(result)
+            for start in range(0, len(data), 4096):
+                part = inflater.decompress(data[start : start + 4096], room)
+                while part or inflater.unconsumed_tail:
+                    result += part
+                    part = inflater.decompress(inflater.unconsumed_tail, room)
+    except zlib.error as error:
+        raise ProtocolViolation(f"{error} in {len(payload)} bytes {payload[:60]!r}") from None
+    if not inflater.eof or inflater.unused_data or len(result) > length:
+        raise ProtocolViolation(f"{len(payload)} bytes {payload[:60]!r} do not end where their last block does")
+    return bytes(result)
 
 
 def mask(payload, key):
@@ -244,16 +299,25 @@ class Wire:
 
 
 class RawWebSocket(Wire):
-    """An established connection, after a handshake that was checked."""
+    """An established connection, after a handshake that was checked.
 
-    def __init__(self, port, target="/ws", *, headers=(), replace=None, host="127.0.0.1", pipelined=b"", **options):
+    `offer` is the value of a Sec-WebSocket-Extensions header, and `deflate` the parameters of permessage-deflate that
+    the server agreed to, or None.
+    """
+
+    def __init__(
+        self, port, target="/ws", *, headers=(), replace=None, offer=None, host="127.0.0.1", pipelined=b"", **options
+    ):
         super().__init__(port, host, **options)
         key = new_key()
         fields = changed(handshake_headers(self.host_header, key), **(replace or {})) + list(headers)
+        if offer is not None:
+            fields.append(("Sec-WebSocket-Extensions", offer))
         try:
             self.send(request(fields, target) + pipelined)
             self.response = self.read_response()
             check_upgrade(self.response, key)
+            self.deflate = parse_agreement(self.response, fields)
         except BaseException:
             self.close()
             raise
@@ -267,15 +331,19 @@ class RawWebSocket(Wire):
     def send_binary(self, data):
         self.send_frame(BINARY, data)
 
+    def send_compressed(self, opcode, data, **options):
+        self.send_frame(opcode, deflate(data), rsv=RSV1, **options)
+
     def send_close(self, code=None, reason=""):
         self.send_frame(CLOSE, b"" if code is None else close_payload(code, reason))
 
     def receive_frame(self):
-        """The next frame; any rule of section 5 that it breaks is an error."""
+        """The next frame as it came; any rule of section 5 that it breaks is an error."""
         first, second = self.read(2)
-        if first & 0x70:
-            raise ProtocolViolation(f"reserved bits {first & 0x70:#04x} without an extension")
-        opcode, fin = first & 0x0F, bool(first & 0x80)
+        opcode, fin, rsv = first & 0x0F, bool(first & 0x80), first >> 4 & 0b111
+        compressed = rsv == RSV1 and self.deflate is not None and opcode in (TEXT, BINARY)
+        if rsv and not compressed:
+            raise ProtocolViolation(f"reserved bits {rsv:03b} on opcode {opcode:#x}, with {self.deflate} agreed on")
         if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
             raise ProtocolViolation(f"reserved opcode {opcode:#x}")
         if second & 0x80:
@@ -291,11 +359,15 @@ class RawWebSocket(Wire):
             (length,) = struct.unpack("!Q", self.read(8))
             if length < 65536 or length >> 63:
                 raise ProtocolViolation(f"length {length} in 64 bits")
-        return Frame(opcode, self.read(length), fin)
+        return Frame(opcode, self.read(length), fin, compressed)
+
+    def inflate(self, payload):
+        """A compressed message's data, which kept to the window agreed on."""
+        return inflate(payload, self.deflate.get("server_max_window_bits", 15))
 
     def receive(self):
         """The next message, as (opcode, bytes). Pings on the way are answered, pongs passed over."""
-        opcode, parts = None, []
+        opcode, compressed, parts = None, False, []
         while True:
             got = self.receive_frame()
             if got.opcode == PING:
@@ -305,10 +377,12 @@ class RawWebSocket(Wire):
             elif got.opcode != PONG:
                 if (got.opcode == CONTINUATION) != (opcode is not None):
                     raise ProtocolViolation("a message begins inside another, or a continuation without a message")
-                opcode = got.opcode if opcode is None else opcode
+                if opcode is None:
+                    opcode, compressed = got.opcode, got.compressed
                 parts.append(got.payload)
                 if got.fin:
-                    return opcode, b"".join(parts)
+                    data = b"".join(parts)
+                    return opcode, self.inflate(data) if compressed else data
 
     def receive_text(self):
         opcode, data = self.receive()
@@ -412,6 +486,34 @@ def parse_close(payload):
     if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in (1004, 1005, 1006):
         raise ProtocolViolation(f"close code {code} on the wire")
     return code, payload[2:].decode("utf-8")
+
+
+def parse_agreement(response, request_headers):
+    """The parameters of permessage-deflate that a server agreed to, or None without the extension.
+
+    It may agree to what was offered and to nothing else (RFC 6455, section 9.1; RFC 7692, section 7.1).
+    """
+    values = response.all("Sec-WebSocket-Extensions")
+    if not values:
+        return None
+    offered = "".join(value for name, value in request_headers if name.lower() == "sec-websocket-extensions").lower()
+    name, *parameters = [part.strip() for part in ", ".join(values).split(";")]
+    if name.lower() != "permessage-deflate" or name.lower() not in offered:
+        raise ProtocolViolation(f"extension {values} in answer to {offered!r}")
+    agreed = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if name in agreed:
+            raise ProtocolViolation(f"{name} stands twice in {values}")
+        if name in ("server_no_context_takeover", "client_no_context_takeover") and not equals:
+            agreed[name] = True
+        elif name == "server_max_window_bits" or (name == "client_max_window_bits" and name in offered):
+            if value not in [str(bits) for bits in range(8, 16)]:
+                raise ProtocolViolation(f"parameter {parameter!r}")
+            agreed[name] = int(value)
+        else:
+            raise ProtocolViolation(f"parameter {parameter!r} in answer to {offered!r}")
+    return agreed
 
 
 def check_upgrade(response, key):

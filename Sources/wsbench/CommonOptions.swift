@@ -1,0 +1,149 @@
+import ArgumentParser
+import CLinux
+import Glibc
+import WebSocket
+
+/// The options of every mode.
+struct CommonOptions: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp("Where to connect, such as ws://127.0.0.1:8080/ws; several in turns.", valueName: "url"))
+    var urls: [String]
+
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Connections.", valueName: "count"))
+    var connections = 100
+
+    @Option(help: ArgumentHelp("Bytes of a message, 48 or more.", valueName: "size"))
+    var size = ByteCount(128)
+
+    @Flag(help: "Send binary messages rather than text.")
+    var binary = false
+
+    @Option(help: ArgumentHelp("Connections opened in a second; 0: as many as can be.", valueName: "count"))
+    var connectRate = ConnectRate(0)
+
+    @Option(help: ArgumentHelp("Handshakes at the same time.", valueName: "count"))
+    var handshakes = 256
+
+    @Option(help: ArgumentHelp("Connect from these addresses in turns, separated by commas.", valueName: "address,..."))
+    var source: String?
+
+    @Option(help: ArgumentHelp("Connect from so many addresses of 127.0.0.0/8 in turns.", valueName: "count"))
+    var sources: Int?
+
+    @Option(help: ArgumentHelp("A field of the handshake, 'Name: value'; may be repeated.", valueName: "field"))
+    var header: [HeaderField] = []
+
+    @Option(help: ArgumentHelp("The handshake's Origin.", valueName: "origin"))
+    var origin: String?
+
+    @Flag(help: "Offer permessage-deflate, and count the messages that come compressed.")
+    var compression = false
+
+    @Option(help: ArgumentHelp("Threads of load.", valueName: "count"))
+    var threads = 1
+
+    @Option(help: ArgumentHelp("Tell the CPU time and the memory of this server process.", valueName: "pid"))
+    var pid: Int32?
+
+    @Option(help: ArgumentHelp("How long a handshake, or a message at the end, may take.", valueName: "time"))
+    var timeout = TimeSpan(seconds: 10)
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Flag(name: .shortAndLong, help: "No progress and no warnings on standard error.")
+    var quiet = false
+
+    func validate() throws {
+        guard !urls.isEmpty else { throw ValidationError("which server? Give a URL, such as ws://127.0.0.1:8080/ws") }
+        guard 1...10_000_000 ~= connections else {
+            throw ValidationError("--connections \(connections): 1 to 10000000")
+        }
+        guard Stamp.byteCount...(64 << 20) ~= size.bytes else {
+            throw ValidationError("--size \(size.text): 48 to 64MiB; the first 48 bytes tell the messages apart")
+        }
+        guard 1...64 ~= threads else { throw ValidationError("--threads \(threads): 1 to 64") }
+        guard handshakes >= 1 else { throw ValidationError("--handshakes \(handshakes): 1 or more") }
+        guard timeout.nanoseconds > 0 else { throw ValidationError("--timeout 0: some time it needs") }
+        guard source == nil || sources == nil else { throw ValidationError("--source and --sources: give one of them") }
+        if let sources, !(1...65_000 ~= sources) { throw ValidationError("--sources \(sources): 1 to 65000") }
+        if let pid, pid < 1 { throw ValidationError("--pid \(pid): no process") }
+        if let origin, HeaderField(argument: "Origin: \(origin)") == nil {
+            throw ValidationError("--origin: not one line")
+        }
+        _ = try parsedURLs()
+    }
+
+    private func parsedURLs() throws -> [WebSocketURL] {
+        try urls.map { text in
+            do throws(WebSocketURL.Invalid) { return try WebSocketURL(text) } catch {
+                throw ValidationError([error.message, error.advice].compactMap { $0 }.joined(separator: "\n"))
+            }
+        }
+    }
+
+    /// The plan of a run with so many connections; the modes add what is theirs.
+    func plan(connectionCount: Int) throws -> Plan {
+        var fields = header
+        if let origin { fields.append(HeaderField(name: "Origin", value: origin)) }
+        let key = Base64.encode((0..<16).map { _ in UInt8.random(in: 0...255) })
+        let targets = try parsedURLs().map { url in
+            Plan.Target(
+                address: try SocketAddress.resolve(url.host, port: url.port),
+                request: HandshakeRequest(url: url, key: key, fields: fields, offersCompression: compression))
+        }
+        try checkDescriptors(connectionCount)
+        var plan = Plan(targets: targets, connectionCount: connectionCount)
+        plan.sources = try sourceAddresses(targets, connectionCount)
+        plan.loadThreadCount = min(threads, connectionCount)
+        plan.messageByteCount = size.bytes
+        plan.traffic = binary ? .binary : .text
+        plan.handshakesInFlight = handshakes
+        plan.connectRate = connectRate.perSecond
+        plan.timeout = timeout.nanoseconds
+        return plan
+    }
+
+    private func checkDescriptors(_ connectionCount: Int) throws(Failure) {
+        let limit = clinux_raise_descriptor_limit()
+        let needed = connectionCount + threads + 16
+        guard needed <= limit else {
+            throw Failure(
+                "\(connectionCount) connections need \(needed) file descriptors, and the limit is \(limit)",
+                advice: "Raise it with 'ulimit -n \(needed)' (as root, or in limits.conf(5)), or use several wsbench.")
+        }
+    }
+
+    /// The addresses to connect from. Where nothing is said and the targets are on this machine, as many of 127.0.0.0/8 as
+    /// the connections need: an address has some 28,000 ports for a target.
+    private func sourceAddresses(_ targets: [Plan.Target], _ connectionCount: Int) throws -> [SocketAddress] {
+        if let sources { return try loopback(sources) }
+        if let source {
+            return try source.split(separator: ",").map {
+                try SocketAddress.resolve(String($0), port: 0, isNumeric: true)
+            }
+        }
+        guard targets.allSatisfy({ $0.address.isLoopback && $0.address.family == AF_INET }) else { return [] }
+        let count = LocalPorts.sourceCount(
+            connections: connectionCount, targets: targets.count, portCount: LocalPorts.count)
+        return count > 1 ? try loopback(count) : []
+    }
+
+    private func loopback(_ count: Int) throws -> [SocketAddress] {
+        try (1...count).map {
+            try SocketAddress.resolve("127.0.\($0 / 250).\($0 % 250)", port: 0, isNumeric: true)
+        }
+    }
+
+    /// Runs a plan and reports it.
+    func run(_ mode: Report.Mode, _ plan: Plan, _ script: Script) throws {
+        TimerSlack.minimize()
+        let conductor = Conductor(
+            plan: plan, script: script, serverPID: pid, progress: Progress(isQuiet: quiet))
+        let outcome = try conductor.run()
+        let report = Report(mode: mode, urls: urls, outcome: outcome, serverPID: pid)
+        Output.write(json ? report.json.text + "\n" : report.table, to: STDOUT_FILENO)
+        if !quiet && json { for line in report.warnings { Output.write("wsbench: \(line)\n", to: STDERR_FILENO) } }
+        if !report.isClean { throw ExitCode(1) }
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+
+/// How many connections are opened in a second: `500`, `500/s`; 0 is as many as can be.
+struct ConnectRate: ExpressibleByArgument, Equatable {
+    var perSecond: Double
+
+    init(_ perSecond: Double) { self.perSecond = perSecond }
+
+    init?(argument: String) {
+        guard let (number, unit) = Number.split(argument), unit.isEmpty || unit == "/s" else { return nil }
+        perSecond = number
+    }
+
+    var defaultValueDescription: String { perSecond == 0 ? "0" : "\(Number.fixed(perSecond, 0))/s" }
+}

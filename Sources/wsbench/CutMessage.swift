@@ -1,0 +1,85 @@
+import WebSocket
+
+/// A message or control frame of which a read, or a frame, ended in the middle.
+struct CutMessage: ~Copyable {
+    /// A header that is not complete: its bytes so far.
+    private var header = KeptBytes()
+    /// The frame whose payload is arriving, and how much of it is missing; nil between frames.
+    private var frame: (header: ServerFrameHeader, missing: Int)?
+    /// The message whose frames are arriving: its size so far; nil between messages.
+    private var message: (byteCount: Int, isCompressed: Bool)?
+    private var messageFront = KeptBytes()
+    private var control = KeptBytes()
+
+    /// True when nothing of a next frame or message is held.
+    var isIdle: Bool { frame == nil && message == nil && header.count == 0 }
+
+    /// Goes on with the input; as `ServerFrameReader.next`.
+    mutating func next(_ input: inout UnsafeRawBufferPointer, allowsCompression: Bool) -> ServerFrameReader.Event {
+        // What was handed out is done with; what is still arriving is not.
+        if !(frame?.header.opcode.isControl ?? false) { control.removeAll() }
+        while true {
+            if frame == nil {
+                // Between messages the reader's fast way takes over again.
+                if isIdle && input.isEmpty { return .needsMore }
+                switch takeHeader(&input, allowsCompression: allowsCompression) {
+                case .incomplete: return .needsMore
+                case .wrong(let text): return .failure(text)
+                case .complete(let header):
+                    if let failure = begin(header) { return .failure(failure) }
+                }
+            }
+            if let event = takePayload(&input) { return event }
+            if frame != nil { return .needsMore }
+        }
+    }
+
+    private mutating func takeHeader(
+        _ input: inout UnsafeRawBufferPointer, allowsCompression: Bool
+    ) -> ServerFrameHeader.Result {
+        while true {
+            let result = ServerFrameHeader.parse(header.bytes, allowsCompression: allowsCompression)
+            guard case .incomplete = result else {
+                header.removeAll()
+                return result
+            }
+            guard !input.isEmpty else { return .incomplete }
+            header.append(UnsafeRawBufferPointer(rebasing: input[..<1]))
+            input = UnsafeRawBufferPointer(rebasing: input[1...])
+        }
+    }
+
+    private mutating func begin(_ header: ServerFrameHeader) -> String? {
+        if header.opcode == .continuation {
+            guard message != nil else { return "a continuation of no message" }
+        } else if !header.opcode.isControl {
+            guard message == nil else { return "a new message inside a fragmented one" }
+            message = (0, header.isCompressed)
+            messageFront.removeAll()
+        }
+        frame = (header, header.payloadByteCount)
+        return nil
+    }
+
+    /// Takes what there is of the open frame's payload; an event where that completes something.
+    private mutating func takePayload(_ input: inout UnsafeRawBufferPointer) -> ServerFrameReader.Event? {
+        guard let (header, missing) = frame else { return nil }
+        let count = min(missing, input.count)
+        let piece = UnsafeRawBufferPointer(rebasing: input[..<count])
+        input = UnsafeRawBufferPointer(rebasing: input[count...])
+        let isComplete = missing == count
+        frame = isComplete ? nil : (header, missing - count)
+
+        if header.opcode.isControl {
+            control.append(piece)
+            return isComplete ? ServerFrameReader.control(header.opcode, control.bytes) : nil
+        }
+        let (byteCount, isCompressed) = message!
+        message!.byteCount = byteCount + count
+        let wanted = isCompressed ? Int.max : Stamp.byteCount
+        messageFront.append(UnsafeRawBufferPointer(rebasing: piece.prefix(wanted - messageFront.count)))
+        guard isComplete && header.isFinal else { return nil }
+        message = nil
+        return .message(messageFront.bytes, byteCount: byteCount + count, isCompressed: isCompressed)
+    }
+}

@@ -1,0 +1,50 @@
+/// The server's answer to the opening handshake (RFC 6455, section 4.1).
+enum HandshakeResponse: Equatable {
+    /// The end of the head has not arrived.
+    case incomplete
+    /// The WebSocket is open; the head took so many bytes.
+    case open(byteCount: Int, isCompressed: Bool)
+    /// An HTTP status other than 101.
+    case refused(status: Int)
+    /// What the answer may not be.
+    case wrong(String)
+
+    /// The longest head that is waited for.
+    static let maximumByteCount = 16 << 10
+
+    /// Reads the answer to `request` from what has arrived.
+    static func parse(_ bytes: UnsafeRawBufferPointer, for request: HandshakeRequest) -> HandshakeResponse {
+        guard let end = headEnd(bytes) else {
+            return bytes.count < maximumByteCount ? .incomplete : .wrong("a head of more than 16 KiB")
+        }
+        let head = String(decoding: bytes[..<end], as: UTF8.self)
+        var lines = head.split(separator: "\r\n", omittingEmptySubsequences: true)[...]
+        let words = lines.popFirst()?.split(separator: " ", maxSplits: 2) ?? []
+        guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]), 100...599 ~= status else {
+            return .wrong("no HTTP answer")
+        }
+        guard status == 101 else { return .refused(status: status) }
+        var fields: [String: String] = [:]
+        for line in lines {
+            guard let colon = line.firstIndex(of: ":") else { return .wrong("a header line without a colon") }
+            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+            fields[line[..<colon].lowercased()] = String(value)
+        }
+        guard fields["upgrade"]?.lowercased() == "websocket" else { return .wrong("101 without Upgrade: websocket") }
+        guard fields["sec-websocket-accept"] == request.accept else { return .wrong("a wrong Sec-WebSocket-Accept") }
+        guard let agreed = fields["sec-websocket-extensions"] else { return .open(byteCount: end, isCompressed: false) }
+        guard request.offersCompression, agreed.hasPrefix("permessage-deflate"),
+            agreed.contains("server_no_context_takeover")
+        else { return .wrong("an extension that was not offered: \(agreed)") }
+        return .open(byteCount: end, isCompressed: true)
+    }
+
+    private static func headEnd(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        var index = 3
+        while index < bytes.count {
+            if bytes[index] == 0x0A, bytes[index - 1] == 0x0D, bytes[index - 2] == 0x0A { return index + 1 }
+            index += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,66 @@
+import Glibc
+
+/// What a process and its descendants use of the machine (proc(5)).
+struct ProcessUsage: Equatable, Sendable {
+    /// CPU time so far, user and system.
+    var cpuSeconds: Double
+    /// Resident memory now, VmRSS.
+    var residentBytes: Int
+
+    /// The usage of a process with all its descendants; nil where there is no such process.
+    static func ofTree(_ pid: Int32) -> ProcessUsage? {
+        guard var usage = of(pid) else { return nil }
+        for child in children(of: pid) {
+            guard let more = ofTree(child) else { continue }
+            usage.cpuSeconds += more.cpuSeconds
+            usage.residentBytes += more.residentBytes
+        }
+        return usage
+    }
+
+    private static func of(_ pid: Int32) -> ProcessUsage? {
+        guard let stat = read("/proc/\(pid)/stat") else { return nil }
+        return parse(
+            stat: stat, ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)), pageByteCount: sysconf(Int32(_SC_PAGESIZE)))
+    }
+
+    /// Reads the text of /proc/PID/stat: fields 14 and 15 are the CPU time, 24 the resident pages. The name, field 2,
+    /// is in parentheses and may have blanks and parentheses of its own.
+    static func parse(stat: String, ticksPerSecond: Int, pageByteCount: Int) -> ProcessUsage? {
+        guard let nameEnd = stat.lastIndex(of: ")") else { return nil }
+        let fields = stat[nameEnd...].split(separator: " ")
+        guard fields.count > 22, let user = Int(fields[12]), let system = Int(fields[13]), let pages = Int(fields[22])
+        else { return nil }
+        return ProcessUsage(
+            cpuSeconds: Double(user + system) / Double(ticksPerSecond), residentBytes: pages * pageByteCount)
+    }
+
+    /// The children of all its threads, each of which may have started some.
+    private static func children(of pid: Int32) -> [Int32] {
+        guard let directory = opendir("/proc/\(pid)/task") else { return [] }
+        defer { closedir(directory) }
+        var children: [Int32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard Int32(name) != nil, let text = read("/proc/\(pid)/task/\(name)/children") else { continue }
+            children += text.split(separator: " ").compactMap { Int32($0) }
+        }
+        return children
+    }
+
+    /// A short file's text; nil where it can't be read.
+    static func read(_ path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var text: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = Glibc.read(descriptor, &piece, piece.count)
+            guard count > 0 else { return count == 0 ? String(decoding: text, as: UTF8.self) : nil }
+            text += piece[..<count]
+        }
+    }
+}
