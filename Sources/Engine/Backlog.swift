@@ -27,7 +27,13 @@ final class Backlog {
 
     func append(_ piece: Piece) {
         guard piece.count > 0 else { return }
-        pieces.append(piece)
+        if let last = pieces.indices.last, last >= head, pieces[last].segment === piece.segment,
+            pieces[last].end == piece.start
+        {
+            pieces[last].end = piece.end
+        } else {
+            pieces.append(piece)
+        }
         byteCount += piece.count
     }
 
@@ -66,7 +72,8 @@ final class Backlog {
     /// Whether the first frame is partly sent, so that it has to be finished before anything else.
     private var isTorn: Bool {
         guard let first = waiting.first else { return false }
-        return first.start > 0 && first.segment.frameEnd(containing: first.start - 1) != first.start
+        if first.start == 0 { return first.segment.isTornAtFront }
+        return first.segment.frameEnd(containing: first.start - 1) != first.start
     }
 
     /// Drops whole frames from the front until `limit` holds; not one that is partly sent, and not the last that is left.

@@ -1,32 +1,68 @@
 import Synchronization
 
-/// Collects one answer from each of several workers and hands the list to the task that waits for it.
-final class Gather<Answer: Sendable>: Sendable {
-    private struct State {
-        var answers: [Answer] = []
-        var missing: Int
-        var continuation: CheckedContinuation<[Answer], Never>?
+/// Collects one answer from each of several workers for the task that waits for them.
+///
+/// A worker pushes its answer on a stack and counts itself off; who counts to zero resumes the task, which takes the
+/// stack. So no worker waits here for another. And every step is ordered by these atomics, where ThreadSanitizer sees it:
+/// the runtime, which makes the order of a `Mutex` or of a value that a continuation returns, is not instrumented.
+/// `@unchecked Sendable`: a node is written before it is pushed and read after the task has taken it off the stack.
+final class Gather<Answer: Sendable>: @unchecked Sendable {
+    private struct Node {
+        let answer: Answer
+        var next: UnsafeMutablePointer<Node>?
     }
 
-    private let state: Mutex<State>
+    private let top = Atomic<UnsafeMutablePointer<Node>?>(nil)
+    private let missing: Atomic<Int>
+    private let continuation: CheckedContinuation<Void, Never>
 
-    init(count: Int, _ continuation: CheckedContinuation<[Answer], Never>) {
-        state = Mutex(State(missing: count, continuation: continuation))
+    private init(_ count: Int, _ continuation: CheckedContinuation<Void, Never>) {
+        missing = Atomic(count)
+        self.continuation = continuation
+    }
+
+    deinit { _ = takeAnswers() }
+
+    /// Waits for `count` answers, and those expected since, and returns them in no particular order.
+    ///
+    /// - Parameter ask: hands the gathering to those who are to answer.
+    static func answers(_ count: Int, _ ask: (Gather) -> Void) async -> [Answer] {
+        var gather: Gather?
+        await withCheckedContinuation { continuation in
+            let new = Gather(count, continuation)
+            gather = new
+            ask(new)
+        }
+        return gather?.takeAnswers() ?? []
     }
 
     /// Expects further answers; called before the answer of the one who asks for them.
     func expect(_ more: Int) {
-        state.withLock { $0.missing += more }
+        missing.add(more, ordering: .relaxed)
     }
 
     func answer(_ answer: Answer) {
-        let done = state.withLock { state -> (CheckedContinuation<[Answer], Never>, [Answer])? in
-            state.answers.append(answer)
-            state.missing -= 1
-            guard state.missing == 0, let continuation = state.continuation else { return nil }
-            state.continuation = nil
-            return (continuation, state.answers)
+        let node = UnsafeMutablePointer<Node>.allocate(capacity: 1)
+        node.initialize(to: Node(answer: answer, next: top.load(ordering: .relaxed)))
+        while true {
+            let (exchanged, original) = top.weakCompareExchange(
+                expected: node.pointee.next, desired: node, successOrdering: .releasing, failureOrdering: .relaxed
+            )
+            if exchanged { break }
+            node.pointee.next = original
         }
-        if let (continuation, answers) = done { continuation.resume(returning: answers) }
+        if missing.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { continuation.resume() }
+    }
+
+    private func takeAnswers() -> [Answer] {
+        var answers: [Answer] = []
+        var rest = top.exchange(nil, ordering: .acquiring)
+        while let node = rest {
+            let taken = node.move()
+            node.deallocate()
+            answers.append(taken.answer)
+            rest = taken.next
+        }
+        return answers
     }
 }

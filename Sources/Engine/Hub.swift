@@ -54,8 +54,7 @@ package final class Hub: Sendable {
     }
 
     private func ask<Answer: Sendable>(_ letter: (Gather<Answer>) -> Letter) async -> [Answer] {
-        await withCheckedContinuation { continuation in
-            let gather = Gather<Answer>(count: mailboxes.count, continuation)
+        await Gather.answers(mailboxes.count) { gather in
             for mailbox in mailboxes { mailbox.post(letter(gather)) }
         }
     }
@@ -75,8 +74,7 @@ package final class Hub: Sendable {
         var found: [ConnectionSnapshot] = []
         while position.worker < mailboxes.count, found.count < limit {
             let room = limit - found.count
-            let page = await withCheckedContinuation { continuation in
-                let gather = Gather<ConnectionPage>(count: 1, continuation)
+            let page = await Gather.answers(1) { gather in
                 mailboxes[position.worker].post(.list(selection, from: position.slot, limit: room, gather))
             }[0]
             found += page.connections
@@ -107,8 +105,7 @@ package final class Hub: Sendable {
     package func broadcast(_ opcode: Opcode, _ payload: [UInt8], channel: String?) async -> Int {
         let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
         guard let channel else { return await ask { .broadcast(segment, $0) }.reduce(0, +) }
-        return await withCheckedContinuation { continuation in
-            let gather = Gather<Int>(count: 1, continuation)
+        return await Gather.answers(1) { gather in
             let home = ChannelTable.home(of: channel, workerCount: mailboxes.count)
             mailboxes[home].post(.publish(channel: channel, segment, gather))
         }.reduce(0, +)

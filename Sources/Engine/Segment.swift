@@ -13,8 +13,14 @@ final class Segment: @unchecked Sendable {
     /// How many of the frames are messages (and not control frames or HTTP).
     let messageCount: Int
 
+    /// Whether it begins inside a frame whose front is sent.
+    let isTornAtFront: Bool
+
     /// Takes over `bytes`, which must come from malloc.
-    fileprivate init(bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int) {
+    fileprivate init(
+        bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int, isTornAtFront: Bool = false
+    ) {
+        self.isTornAtFront = isTornAtFront
         self.bytes = bytes
         self.frameEnds = frameEnds
         self.messageCount = messageCount
@@ -62,33 +68,46 @@ final class Segment: @unchecked Sendable {
         }
     }
 
+    /// Copies what one connection has coming out of a segment that holds many connections' frames; `start` may lie
+    /// within a frame whose front is sent.
+    convenience init(copying other: Segment, from start: Int, to end: Int) {
+        let count = end - start
+        let copy = malloc(count)!
+        copy.copyMemory(from: other.bytes.baseAddress! + start, byteCount: count)
+        let first = other.frameIndex(containing: start)
+        let last = other.frameIndex(containing: end - 1)
+        let ends = other.frameEnds[first...last].map { min($0, end) - start }
+        let isTorn = start > 0 && other.frameEnd(containing: start - 1) != start
+        self.init(
+            bytes: UnsafeRawBufferPointer(start: copy, count: count), frameEnds: ends, messageCount: 0,
+            isTornAtFront: isTorn)
+    }
+
     /// The end of the frame that the byte at `position` belongs to.
-    func frameEnd(containing position: Int) -> Int {
+    func frameEnd(containing position: Int) -> Int { frameEnds[frameIndex(containing: position)] }
+
+    private func frameIndex(containing position: Int) -> Int {
         var low = 0
         var high = frameEnds.count - 1
         while low < high {
             let middle = (low + high) / 2
             if frameEnds[middle] > position { high = middle } else { low = middle + 1 }
         }
-        return frameEnds[low]
+        return low
     }
 
     /// The start of the frame that ends at or holds `position - 1`.
     func frameStart(before position: Int) -> Int {
-        let end = frameEnd(containing: position - 1)
-        guard let index = frameEnds.firstIndex(of: end), index > 0 else { return 0 }
-        return frameEnds[index - 1]
+        let index = frameIndex(containing: position - 1)
+        return index > 0 ? frameEnds[index - 1] : 0
     }
 
     /// How many frames begin within `start ..< end`.
     func frameCount(from start: Int, to end: Int) -> Int {
-        var count = 0
-        var begin = 0
-        for frameEnd in frameEnds {
-            if begin >= start && begin < end { count += 1 }
-            begin = frameEnd
-        }
-        return count
+        guard start < end else { return 0 }
+        let first = frameIndex(containing: start)
+        let begin = first > 0 ? frameEnds[first - 1] : 0
+        return frameIndex(containing: end - 1) - first + (begin >= start ? 1 : 0)
     }
 }
 

@@ -34,6 +34,11 @@ struct Turn {
     @inline(__always)
     mutating func push(_ segment: UInt32, start: Int, end: Int, to record: UnsafeMutablePointer<Connection>, slot: Int)
     {
+        let last = Int(record.pointee.lastPiece)
+        if record.pointee.firstPiece != Connection.noPiece, pieces[last].segment == segment, pieces[last].end == start {
+            pieces[last].end = end
+            return
+        }
         let index = UInt32(truncatingIfNeeded: pieces.count)
         pieces.append(Piece(segment: segment, next: Connection.noPiece, start: start, end: end))
         if record.pointee.firstPiece == Connection.noPiece {

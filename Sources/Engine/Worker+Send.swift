@@ -127,7 +127,14 @@ extension Worker {
             let skipped = min(offset, piece.end - piece.start)
             offset -= skipped
             let segment = turn.segments[Int(piece.segment)]!
-            backlog.append(Backlog.Piece(segment: segment, start: piece.start + skipped, end: piece.end))
+            let start = piece.start + skipped
+            if piece.segment == Turn.direct, start < piece.end {
+                // The turn's answers to all connections share this segment: a few bytes that wait must not keep it.
+                let own = Segment(copying: segment, from: start, to: piece.end)
+                backlog.append(Backlog.Piece(segment: own, start: 0, end: own.count))
+            } else {
+                backlog.append(Backlog.Piece(segment: segment, start: start, end: piece.end))
+            }
             next = piece.next
         }
         if record.pointee.phase == .open, backlog.isOver(configuration.queueLimitByteCount) {

@@ -124,14 +124,19 @@ final class Worker: @unchecked Sendable {
             byteCount: Worker.eventCount * clinux_epoll_event_size(), alignment: 16)
         defer { events.deallocate() }
         if configuration.usesSendRing { ring = SendRing() }
+        // Events that a turn had no more room for come first in the next: asked again, the kernel would report the same
+        // connections first, and those behind them would never be heard.
+        var pending = 0..<0
         while !isStopped {
-            let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), waitMilliseconds())
+            if pending.isEmpty {
+                let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), waitMilliseconds())
+                pending = 0..<max(0, Int(count))
+            }
             readClock()
             statistics.turns &+= 1
             var budget = Worker.readBudget
-            for index in 0..<max(0, Int(count)) {
-                // The kernel reports again what is not taken now.
-                guard budget > 0 else { break }
+            while let index = pending.first, budget > 0 {
+                pending.removeFirst()
                 handle(
                     tag: clinux_epoll_data(events, Int32(index)),
                     events: clinux_epoll_events(events, Int32(index)),

@@ -21,9 +21,14 @@ package struct RequestHead: Sendable {
     /// The elements of a comma-separated list field over all its lines, trimmed, in lower case, empty ones left out.
     package func tokens(_ name: String) -> [String] {
         values(name).flatMap { value in
-            value.split(separator: ",").map { $0.trimmed.lowercased() }
+            value.utf8.split(separator: UInt8(ascii: ",")).map { element in
+                String(decoding: Substring(element).trimmed.utf8.map(Self.lowercase), as: UTF8.self)
+            }
         }.filter { !$0.isEmpty }
     }
+
+    /// ASCII's alone: in Unicode the Kelvin sign becomes a k.
+    private static func lowercase(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 }
 
 /// Why a request gets no further: the status to answer with and one line that says what was wrong.

@@ -15,8 +15,8 @@ package enum RequestParser {
     package static func parse(_ bytes: UnsafeRawBufferPointer, scannedCount: Int, limit: Int) -> Result {
         // RFC 9112, section 2.2: an empty line before the request line is ignored.
         let start = bytes.count >= 2 && bytes[0] == cr && bytes[1] == lf ? 2 : 0
-        guard bytes.count > start else { return .incomplete }
-        if scannedCount < 24, let refusal = checkMethod(bytes, from: start) { return .refused(refusal) }
+        guard bytes.count > start, bytes.count > 1 || bytes[0] != cr else { return .incomplete }
+        if scannedCount < start + 24, let refusal = checkMethod(bytes, from: start) { return .refused(refusal) }
 
         var position = max(start, scannedCount - 3)
         while let end = lineFeed(in: bytes, from: position) {
