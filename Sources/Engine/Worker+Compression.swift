@@ -5,15 +5,15 @@ extension Worker {
     func publication(_ plain: Segment, for encodings: Encoding.Set) -> Publication {
         var publication = Publication(plain)
         guard encodings != .plain, plain.largestFrame >= configuration.compressionThreshold else { return publication }
-        var previous: (windowBits: Int, segment: Segment)?
+        var shared: Segment?
         for encoding in encodings.deflating {
-            // Short messages make the same use of most windows.
-            let windowBits = Deflater.windowBits(forMessageOf: plain.largestFrame, agreed: encoding.windowBits!)
-            if previous?.windowBits != windowBits {
-                guard let segment = deflate(plain, windowBits: encoding.windowBits!) else { continue }
-                previous = (windowBits, segment)
-            }
-            if let previous { publication[encoding] = previous.segment }
+            // What fits into a window whole is the same for all windows it fits into.
+            let fits = Deflater.windowBits(forMessageOf: plain.largestFrame, agreed: encoding.windowBits!) == 15
+            let segment =
+                fits ? shared ?? deflate(plain, windowBits: 15) : deflate(plain, windowBits: encoding.windowBits!)
+            guard let segment else { continue }
+            if fits { shared = segment }
+            publication[encoding] = segment
         }
         return publication
     }
