@@ -51,6 +51,7 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(name: "Control", dependencies: ["Varlink"], swiftSettings: swift),
+        .target(name: "Terminal", swiftSettings: swift),
 
         .target(
             name: "ControlServer",
@@ -75,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "wsctl",
             dependencies: [
-                "Control", "Varlink",
+                "Control", "Terminal", "Varlink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift
@@ -83,7 +84,7 @@ let package = Package(
         .executableTarget(
             name: "wsbench",
             dependencies: [
-                "CLinux", "WebSocket",
+                "CLinux", "Terminal", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
@@ -103,6 +104,7 @@ let package = Package(
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swift
         ),
+        .testTarget(name: "TerminalTests", dependencies: ["Terminal"], swiftSettings: swift),
         .testTarget(
             name: "VarlinkTests",
             dependencies: ["Varlink", "VarlinkServer"],

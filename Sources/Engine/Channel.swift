@@ -9,7 +9,7 @@ final class Channel {
     private(set) var subscribers: ContiguousArray<UInt32> = []
 
     /// How many subscribers on this worker use each encoding.
-    private var users = InlineArray<9, UInt32>(repeating: 0)
+    private var users = Encoding.Table<UInt32>(repeating: 0)
     /// The encodings that subscribers on this worker use.
     private(set) var encodings: Encoding.Set = []
 

@@ -9,7 +9,9 @@ struct Encoding: Equatable, Sendable {
 
     static let plain = Encoding(rawValue: 0)
     /// How many there are.
-    static let count = 9
+    static var count: Int { Table<Void>.count }
+    /// Something for each, by `rawValue`.
+    typealias Table<Element> = InlineArray<9, Element>
 
     private init(rawValue: UInt8) { self.rawValue = rawValue }
 

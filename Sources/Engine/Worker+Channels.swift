@@ -129,7 +129,7 @@ extension Worker {
                 turn.push(plain, start: 0, end: count, to: record, slot: Int(slot))
             }
         } else {
-            var choices = InlineArray<9, (number: UInt32, count: Int)>(repeating: (plain, count))
+            var choices = Encoding.Table<(number: UInt32, count: Int)>(repeating: (plain, count))
             for encoding in channel.encodings.deflating {
                 let segment = publication[encoding]
                 choices[Int(encoding.rawValue)] = (turn.add(segment), segment.count)

@@ -4,13 +4,15 @@ extension Worker {
     /// A channel's messages in each of the encodings, deflated once for each window that makes a difference.
     func publication(_ plain: Segment, for encodings: Encoding.Set) -> Publication {
         var publication = Publication(plain)
-        guard encodings != .plain, plain.largestFrame >= configuration.compressionThreshold else { return publication }
+        guard encodings != .plain else { return publication }
+        let largest = plain.largestFrame
+        guard largest >= configuration.compressionThreshold else { return publication }
         var shared: Segment?
         for encoding in encodings.deflating {
             // What fits into a window whole is the same for all windows it fits into.
-            let fits = Deflater.windowBits(forMessageOf: plain.largestFrame, agreed: encoding.windowBits!) == 15
+            let fits = Deflater.windowBits(forMessageOf: largest, agreed: encoding.windowBits!) == 15
             let segment =
-                fits ? shared ?? deflate(plain, windowBits: 15) : deflate(plain, windowBits: encoding.windowBits!)
+                fits ? shared ?? deflate(plain, agreed: 15) : deflate(plain, agreed: encoding.windowBits!)
             guard let segment else { continue }
             if fits { shared = segment }
             publication[encoding] = segment
@@ -19,13 +21,13 @@ extension Worker {
     }
 
     /// The same messages, deflated where that makes them smaller; nil where it made none so.
-    private func deflate(_ plain: Segment, windowBits: Int) -> Segment? {
+    private func deflate(_ plain: Segment, agreed: Int) -> Segment? {
         var builder = SegmentBuilder()
         var hasGained = false
         plain.forEachFrame { opcode, payload in
             guard !opcode.isControl, payload.count >= configuration.compressionThreshold,
                 let deflated = deflater.deflate(
-                    payload, windowBits: Deflater.windowBits(forMessageOf: payload.count, agreed: windowBits))
+                    payload, windowBits: Deflater.windowBits(forMessageOf: payload.count, agreed: agreed))
             else {
                 builder.append(opcode, payload: payload)
                 return

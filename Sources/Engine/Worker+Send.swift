@@ -93,6 +93,11 @@ extension Worker {
         }
     }
 
+    /// Whether a socket that failed a send with this error takes more later.
+    private static func mayTakeMore(after error: Int32) -> Bool {
+        error == EAGAIN || error == EINTR || error == ENOBUFS
+    }
+
     /// Books the result of a send, a count or a negative errno; true where the socket took everything and more may follow.
     @discardableResult
     private func account(
@@ -103,7 +108,7 @@ extension Worker {
             statistics.bytesOut &+= UInt64(count)
             return true
         }
-        guard count >= 0 || count == -Int(EAGAIN) || count == -Int(EINTR) || count == -Int(ENOBUFS) else {
+        guard count >= 0 || Worker.mayTakeMore(after: Int32(-count)) else {
             end(slot, record, cause: .reset)
             return false
         }
@@ -197,7 +202,7 @@ extension Worker {
                 return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
             }
             guard count >= 0 else {
-                if errno != EAGAIN && errno != EINTR && errno != ENOBUFS { end(slot, record, cause: .reset) }
+                if !Worker.mayTakeMore(after: errno) { end(slot, record, cause: .reset) }
                 return
             }
             backlog.consume(count)

@@ -1,3 +1,5 @@
+import Terminal
+
 /// Why a run didn't take place: the message for stderr, and the exit code.
 struct Failure: Error, Hashable {
     /// What went wrong, naming the thing.

@@ -1,3 +1,5 @@
+import Terminal
+
 /// The report for people.
 extension Report {
     /// All its lines.

@@ -1,4 +1,5 @@
 import Control
+import Terminal
 
 /// The list of connections for a person.
 struct ConnectionTable {

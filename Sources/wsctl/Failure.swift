@@ -1,3 +1,5 @@
+import Terminal
+
 /// Why a command didn't do what it was asked: the message for stderr, and the exit code.
 struct Failure: Error, Hashable {
     /// What went wrong, naming the thing; nil when the exit code says it all.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Glibc
+import Terminal
 
 /// The options that every command has.
 struct GlobalOptions: ParsableArguments {

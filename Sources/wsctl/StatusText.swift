@@ -1,4 +1,5 @@
 import Control
+import Terminal
 
 /// The hub's status, and a connection's, as lines of names and values for a person.
 enum StatusText {

@@ -1,3 +1,5 @@
+import Terminal
+
 /// A table that is written while it is read: the first rows decide how wide its columns are, and a later value that is
 /// wider pushes the rest of its line. The last column is cut at the terminal's edge.
 struct Table {

@@ -1,8 +1,8 @@
-/// Text from strangers made fit for a terminal: what a client calls itself must not move the cursor, change colours, or
+/// Text from strangers made fit for a terminal: what a client calls itself, or a server gives as its reason, must not move the cursor, change colours, or
 /// turn the line around.
-enum TerminalText {
+package enum TerminalText {
     /// The text with everything that isn't visible written as an escape, such as `\x1b` or `\u202e`.
-    static func escape(_ text: some StringProtocol) -> String {
+    package static func escape(_ text: some StringProtocol) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
         for scalar in text.unicodeScalars {
@@ -18,12 +18,12 @@ enum TerminalText {
     }
 
     /// How many columns an escaped text takes: East Asian wide characters two, combining marks none.
-    static func width(_ text: String) -> Int {
+    package static func width(_ text: String) -> Int {
         text.unicodeScalars.reduce(0) { $0 + width($1) }
     }
 
     /// As much of an escaped text as fits into some columns, with an ellipsis where something is missing.
-    static func truncate(_ text: String, to columns: Int) -> String {
+    package static func truncate(_ text: String, to columns: Int) -> String {
         guard width(text) > columns else { return text }
         guard columns > 0 else { return "" }
         var result = ""

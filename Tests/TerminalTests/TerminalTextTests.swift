@@ -1,6 +1,5 @@
+import Terminal
 import Testing
-
-@testable import wsctl
 
 @Suite("Text for a terminal")
 struct TerminalTextTests {
@@ -34,11 +33,5 @@ struct TerminalTextTests {
     func truncate(_ text: String, _ columns: Int, _ expected: String) {
         #expect(TerminalText.truncate(text, to: columns) == expected)
         #expect(TerminalText.width(expected) <= columns)
-    }
-
-    @Test("escapes DEL and C1 in JSON too, and means the same")
-    func json() throws {
-        let line = try JSONLine.bytes(["text": "\u{1b}\u{9b}\u{7f}ä¢\u{80}"])
-        #expect(String(decoding: line, as: UTF8.self) == #"{"text":"\u001b\u009b\u007fä¢\u0080"}"#)
     }
 }
