@@ -10,6 +10,9 @@ final class Backlog {
         var count: Int { end - start }
     }
 
+    /// Copies are put together until they have so many bytes.
+    private static let smallByteCount = 1024
+
     private(set) var pieces: [Piece] = []
     private var head = 0
     private(set) var byteCount = 0
@@ -35,6 +38,22 @@ final class Backlog {
             pieces.append(piece)
         }
         byteCount += piece.count
+    }
+
+    /// Appends a copy of what this connection has coming out of a segment that holds many connections' answers, which the
+    /// few bytes that wait here must not keep. Small copies become one: a pong of 2 bytes has no piece of its own.
+    func append(copying segment: Segment, from start: Int, to end: Int) {
+        var builder = SegmentBuilder()
+        var isTorn = segment.isTorn(at: start)
+        if let last = waiting.last, last.segment.messageCount == 0, last.count < Backlog.smallByteCount {
+            isTorn = last.segment.isTorn(at: last.start)
+            builder.append(last.segment, from: last.start, to: last.end)
+            byteCount -= last.count
+            pieces.removeLast()
+        }
+        builder.append(segment, from: start, to: end)
+        let copy = builder.finish(isTornAtFront: isTorn)
+        append(Piece(segment: copy, start: 0, end: copy.count))
     }
 
     /// The socket took `count` bytes from the front.
@@ -72,8 +91,7 @@ final class Backlog {
     /// Whether the first frame is partly sent, so that it has to be finished before anything else.
     private var isTorn: Bool {
         guard let first = waiting.first else { return false }
-        if first.start == 0 { return first.segment.isTornAtFront }
-        return first.segment.frameEnd(containing: first.start - 1) != first.start
+        return first.segment.isTorn(at: first.start)
     }
 
     /// Drops whole frames from the front until `limit` holds; not one that is partly sent, and not the last that is left.

@@ -68,25 +68,15 @@ final class Segment: @unchecked Sendable {
         }
     }
 
-    /// Copies what one connection has coming out of a segment that holds many connections' frames; `start` may lie
-    /// within a frame whose front is sent.
-    convenience init(copying other: Segment, from start: Int, to end: Int) {
-        let count = end - start
-        let copy = malloc(count)!
-        copy.copyMemory(from: other.bytes.baseAddress! + start, byteCount: count)
-        let first = other.frameIndex(containing: start)
-        let last = other.frameIndex(containing: end - 1)
-        let ends = other.frameEnds[first...last].map { min($0, end) - start }
-        let isTorn = start > 0 && other.frameEnd(containing: start - 1) != start
-        self.init(
-            bytes: UnsafeRawBufferPointer(start: copy, count: count), frameEnds: ends, messageCount: 0,
-            isTornAtFront: isTorn)
+    /// Whether `position` lies within a frame, so that what follows it begins with the frame's rest.
+    func isTorn(at position: Int) -> Bool {
+        position == 0 ? isTornAtFront : frameEnd(containing: position - 1) != position
     }
 
     /// The end of the frame that the byte at `position` belongs to.
     func frameEnd(containing position: Int) -> Int { frameEnds[frameIndex(containing: position)] }
 
-    private func frameIndex(containing position: Int) -> Int {
+    fileprivate func frameIndex(containing position: Int) -> Int {
         var low = 0
         var high = frameEnds.count - 1
         while low < high {
@@ -142,11 +132,17 @@ struct SegmentBuilder: ~Copyable {
 
     /// Copies another segment's frames behind these.
     mutating func append(_ segment: Segment) {
-        let target = reserve(segment.count)
-        if let source = segment.bytes.baseAddress { target.copyMemory(from: source, byteCount: segment.count) }
-        for end in segment.frameEnds { frameEnds.append(count + end) }
-        count += segment.count
+        append(segment, from: 0, to: segment.count)
         messageCount += segment.messageCount
+    }
+
+    /// Copies a range of another segment, which may begin and end within frames; its messages are not counted.
+    mutating func append(_ segment: Segment, from start: Int, to end: Int) {
+        guard start < end, let source = segment.bytes.baseAddress else { return }
+        reserve(end - start).copyMemory(from: source + start, byteCount: end - start)
+        let frames = segment.frameIndex(containing: start)...segment.frameIndex(containing: end - 1)
+        for frameEnd in segment.frameEnds[frames] { frameEnds.append(count + min(frameEnd, end) - start) }
+        count += end - start
     }
 
     /// Appends bytes that are already what goes on the wire; they count as one frame.
@@ -160,13 +156,15 @@ struct SegmentBuilder: ~Copyable {
     }
 
     /// Hands the collected frames over and begins anew.
-    mutating func finish() -> Segment {
+    ///
+    /// - Parameter isTornAtFront: whether they begin within a frame whose front is sent.
+    mutating func finish(isTornAtFront: Bool = false) -> Segment {
         let ends = frameEnds
         let messages = messageCount
         let bytes = detach()
         frameEnds = []
         messageCount = 0
-        return Segment(bytes: bytes, frameEnds: ends, messageCount: messages)
+        return Segment(bytes: bytes, frameEnds: ends, messageCount: messages, isTornAtFront: isTornAtFront)
     }
 
     /// Gives the bytes away, shrunk to what they need where that saves much.

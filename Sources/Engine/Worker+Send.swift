@@ -133,10 +133,8 @@ extension Worker {
             offset -= skipped
             let segment = turn.segments[Int(piece.segment)]!
             let start = piece.start + skipped
-            if piece.segment == Turn.direct, start < piece.end {
-                // The turn's answers to all connections share this segment: a few bytes that wait must not keep it.
-                let own = Segment(copying: segment, from: start, to: piece.end)
-                backlog.append(Backlog.Piece(segment: own, start: 0, end: own.count))
+            if piece.segment == Turn.direct {
+                backlog.append(copying: segment, from: start, to: piece.end)
             } else {
                 backlog.append(Backlog.Piece(segment: segment, start: start, end: piece.end))
             }

@@ -23,6 +23,18 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
         return backlog
     }
 
+    @Test func copiesThatAreSmallBecomeOnePiece() {
+        let backlog = Backlog(now: 0)
+        let shared = segment([0, 0, 0])
+        // The front of the first frame is sent.
+        backlog.append(copying: shared, from: 1, to: 2)
+        for _ in 0..<1_000 { backlog.append(copying: shared, from: 2, to: 4) }
+        #expect(backlog.byteCount == 2_001)
+        #expect(backlog.waiting.count == 2)
+        #expect(backlog.dropAll() == 1_000)
+        #expect(bytes(backlog) == [0])
+    }
+
     @Test func whatIsSentIsConsumedAcrossPieces() {
         let all = [segment([3, 4]), segment([5])]
         let whole = all.flatMap { Array($0.bytes) }
@@ -87,7 +99,11 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
                     let sizes = (0..<Int.random(in: 1...4)).map { _ in Int.random(in: 0...20) }
                     let next = segment(sizes)
                     appended += sizes.count
-                    backlog.append(.init(segment: next, start: 0, end: next.count))
+                    if Bool.random() {
+                        backlog.append(.init(segment: next, start: 0, end: next.count))
+                    } else {
+                        backlog.append(copying: next, from: 0, to: next.count)
+                    }
                 case 2:
                     let count = Int.random(in: 0...backlog.byteCount)
                     received += bytes(backlog).prefix(count)
