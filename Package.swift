@@ -31,7 +31,8 @@ let package = Package(
 
         // The data plane: no dependency but the standard library and zlib.
         .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: swift),
-        .target(name: "Engine", dependencies: ["CLinux", "WebSocket"], swiftSettings: swift),
+        .target(name: "Rooms", swiftSettings: swift),
+        .target(name: "Engine", dependencies: ["CLinux", "Rooms", "WebSocket"], swiftSettings: swift),
 
         // The control plane.
         .target(name: "Configuration", dependencies: ["CToml"], swiftSettings: swift),
@@ -62,7 +63,8 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Systemd", "Varlink", "VarlinkServer",
+                "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms", "Systemd", "Varlink",
+                "VarlinkServer",
                 "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -98,7 +100,9 @@ let package = Package(
             dependencies: ["Control", "ControlServer", "Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "WebSocket", "CLinux"], swiftSettings: swift),
+        .testTarget(
+            name: "EngineTests", dependencies: ["CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
+        .testTarget(name: "RoomsTests", dependencies: ["Rooms"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],

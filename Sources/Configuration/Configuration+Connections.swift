@@ -45,6 +45,10 @@ extension Configuration {
         package var burst = 0
         /// The channels that a client may be in at the same time; 0 is no limit.
         package var channels = 128
+        /// The requests of a client that may fail in a minute; 0 is no limit.
+        package var errorsPerMinute = 60
+        /// The most that the history of all channels may take.
+        package var historyByteCount = 64 * 1024 * 1024
 
         /// The messages that a client may send at once: `burst`, or what it may send in a second where that is 0.
         package var effectiveBurst: Int { burst == 0 ? messagesPerSecond : burst }

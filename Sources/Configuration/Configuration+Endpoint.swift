@@ -5,7 +5,7 @@ extension Configuration {
         package var path: String
         /// What the messages of its clients mean.
         package var `protocol` = EndpointProtocol.relay
-        /// The channel that its clients are in from the start, `ChannelName.isValid`.
+        /// The channel that its clients are in from the start, `ChannelName.isValid`; empty for none, where they can join.
         package var channel = "lobby"
 
         /// An endpoint with the defaults of wsd.toml(5) for what is not given.
@@ -20,5 +20,7 @@ extension Configuration {
     package enum EndpointProtocol: String, Sendable, CaseIterable {
         /// Every message goes, as it came, to everyone in the channel, the sender too.
         case relay
+        /// Each message is a request; wsd-protocol(7).
+        case json
     }
 }

@@ -14,7 +14,9 @@ package struct Configuration: Sendable, Equatable {
     /// How the daemon goes away.
     package var drain = Drain()
     /// The paths that clients connect to; never empty, no path twice.
-    package var endpoints = [Endpoint(path: "/ws")]
+    package var endpoints = [Endpoint(path: "/ws"), Endpoint(path: "/chat", protocol: .json)]
+    /// What holds for channels, by pattern: the first that matches. No pattern twice.
+    package var channels: [Channel] = []
     /// Who the clients are.
     package var auth = Auth()
     /// The sockets that wsctl(1) talks to.

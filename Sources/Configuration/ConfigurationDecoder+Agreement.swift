@@ -54,5 +54,11 @@ extension ConfigurationDecoder {
                 "endpoint.path: \(quoted(endpoint.path)) has an endpoint already\(place); take another path",
                 about: ["endpoint[\(index)].path"])
         }
+        for (index, endpoint) in endpoints.enumerated() where endpoint.channel.isEmpty && endpoint.protocol == .relay {
+            report(
+                "endpoint.channel: \"\" leaves clients of the relay protocol without a channel, and they can join none; "
+                    + "name one, or take protocol = \"json\"",
+                about: ["endpoint[\(index)].channel"])
+        }
     }
 }

@@ -27,6 +27,7 @@ struct ConfigurationDecoder {
             switch section {
             case .table(let name, let keys): apply(entry, to: name, keys, from: file)
             case .endpoints(let keys): applyEndpoints(entry, keys, from: file)
+            case .channels(let keys): applyChannels(entry, keys, from: file)
             }
         }
     }
@@ -45,6 +46,12 @@ struct ConfigurationDecoder {
         configuration[keyPath: property] = value
     }
 
+    /// Forgets where values came from that are there no more.
+    mutating func forget(_ isGone: (String) -> Bool) {
+        origins = origins.filter { !isGone($0.key) }
+        unclear = unclear.filter { !isGone($0) }
+    }
+
     /// Notes a file or directory that could not be read.
     mutating func reportUnreadable(_ file: String, _ reason: String) {
         isIncomplete = true
@@ -56,7 +63,7 @@ struct ConfigurationDecoder {
         errors.append(ConfigurationError(file: file, message: message))
     }
 
-    private mutating func report(_ message: String, at position: SourcePosition, in file: String) {
+    mutating func report(_ message: String, at position: SourcePosition, in file: String) {
         errors.append(ConfigurationError(file: file, position: position, message: message))
     }
 
@@ -98,53 +105,7 @@ struct ConfigurationDecoder {
         }
     }
 
-    private mutating func applyEndpoints(
-        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Endpoint>], from file: String
-    ) {
-        guard case .array(let elements) = section.node.value else {
-            let way =
-                if case .table = section.node.value { "there can be several" } else { "each is a table" }
-            report("endpoint: \(way), so write [[endpoint]] above its keys", at: section.keyPosition, in: file)
-            return
-        }
-        guard !elements.isEmpty else {
-            let message = "endpoint: the array is empty; leave it out for the default, or give an [[endpoint]]"
-            report(message, at: section.node.position, in: file)
-            return
-        }
-        // As every array, this one replaces the one before as a whole.
-        for path in origins.keys where path.hasPrefix("endpoint[") { origins[path] = nil }
-        unclear = unclear.filter { !$0.hasPrefix("endpoint[") }
-        configuration.endpoints = []
-        for (index, element) in elements.enumerated() {
-            guard case .table(let entries) = element.value else {
-                let message = "endpoint: got \(element.description); each is a table with a path"
-                report(message, at: element.position, in: file)
-                // Keeps the indexes of the others those of the file.
-                configuration.endpoints.append(Configuration.Endpoint(path: ""))
-                continue
-            }
-            let defaults = Configuration.Endpoint(path: "")
-            var endpoint = defaults
-            for entry in entries {
-                guard let key = keys.first(where: { $0.name == entry.key }) else {
-                    let message = UnknownName.key(entry.key, in: "endpoint")
-                    report(message, at: entry.keyPosition, in: file)
-                    continue
-                }
-                decode(
-                    entry, by: key, in: "endpoint", defaults: defaults, into: &endpoint, from: file,
-                    as: "endpoint[\(index)]")
-            }
-            if !entries.contains(where: { $0.key == "path" }) {
-                let message = "endpoint: it has no path; give one, such as path = \"/ws\""
-                report(message, at: element.position, in: file)
-            }
-            configuration.endpoints.append(endpoint)
-        }
-    }
-
-    private mutating func decode<Root>(
+    mutating func decode<Root>(
         _ entry: TOMLNode.Entry, by key: SchemaKey<Root>, in section: String, defaults: Root, into root: inout Root,
         from file: String, as prefix: String
     ) {

@@ -28,8 +28,13 @@ package struct LoadedConfiguration: Sendable {
                 configuration.endpoints.enumerated().map { index, endpoint in
                     printed("[[endpoint]]", keys, section.keys, of: endpoint, from: "endpoint[\(index)]")
                 }.joined(separator: "\n")
+            case .channels(let keys):
+                configuration.channels.map { channel in
+                    let name = "channels.\(quoted(channel.pattern))"
+                    return printed("[\(name)]", keys, section.keys, of: channel, from: name)
+                }.joined(separator: "\n")
             }
-        }.joined(separator: "\n")
+        }.filter { !$0.isEmpty }.joined(separator: "\n")
     }
 
     private func printed<Root>(

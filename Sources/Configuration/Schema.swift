@@ -3,7 +3,8 @@
 enum Schema {
     static let sections: [SchemaSection] = [
         .table("server", server), .table("websocket", websocket), .table("queue", queue), .table("limits", limits),
-        .table("drain", drain), .endpoints(endpoint), .table("auth", auth), .table("control", control),
+        .table("drain", drain), .endpoints(endpoint), .channels(channel), .table("auth", auth),
+        .table("control", control),
         .table("api", api), .table("broker", broker), .table("log", log),
     ]
 
@@ -89,6 +90,12 @@ enum Schema {
         SchemaKey(
             "channels", \.limits.channels, .integer(0...65_536), .live,
             "channels that a client may be in at the same time; 0 is no limit"),
+        SchemaKey(
+            "errors_per_minute", \.limits.errorsPerMinute, .integer(0...1_000_000), .live,
+            "requests of a client that may fail in a minute; 0 is no limit"),
+        SchemaKey(
+            "history_bytes", \.limits.historyByteCount, .byteCount(1024...1 << 40), .live,
+            "the most that the history of all channels may take"),
     ]
 
     private static let drain: [SchemaKey<Configuration>] = [
@@ -98,39 +105,6 @@ enum Schema {
         SchemaKey(
             "timeout", \.drain.timeout, .duration(.zero ... .seconds(3600)), .live,
             "the time after which the daemon goes, whoever is left"),
-    ]
-
-    private static let endpoint: [SchemaKey<Configuration.Endpoint>] = [
-        SchemaKey(
-            "path", \.path, .endpointPath, .restart, required: true, example: "\"/ws\"",
-            "the path that clients connect to"),
-        SchemaKey(
-            "protocol", \.protocol, .choice(later: ["json"]), .restart,
-            "what the messages of its clients mean"),
-        SchemaKey(
-            "channel", \.channel, .channel, .restart,
-            "the channel that its clients are in"),
-    ]
-
-    private static let auth: [SchemaKey<Configuration>] = [
-        SchemaKey(
-            "mode", \.auth.mode, .choice(later: ["jwt"]), .restart,
-            "how a client shows who it is"),
-        SchemaKey(
-            "hmac_secret_file", \.auth.hmacSecretFile, .empty, .live,
-            "the file with the secret of HS256, HS384 and HS512"),
-        SchemaKey(
-            "public_key_files", \.auth.publicKeyFiles, .empty, .live,
-            "PEM files with the public keys of the other algorithms"),
-        SchemaKey(
-            "jwks", \.auth.jwks, .empty, .live,
-            "a file or an https URL with a JSON Web Key Set"),
-        SchemaKey("issuer", \.auth.issuer, .empty, .live, "the issuer that a token must have"),
-        SchemaKey("audience", \.auth.audience, .empty, .live, "the audience that a token must have"),
-        SchemaKey(
-            "leeway", \.auth.leeway, .duration(.zero ... .seconds(3600)), .live,
-            "how far the clocks may be apart"),
-        SchemaKey("cookie", \.auth.cookie, .empty, .live, "a cookie that may carry the token"),
     ]
 
     private static let control: [SchemaKey<Configuration>] = [

@@ -40,12 +40,15 @@ enum SchemaSection: Sendable {
     case table(String, [SchemaKey<Configuration>])
     /// `[[endpoint]]`, the one array of tables.
     case endpoints([SchemaKey<Configuration.Endpoint>])
+    /// `[channels."PATTERN"]`, the one table of tables.
+    case channels([SchemaKey<Configuration.Channel>])
 
     /// The key of the table in the file.
     var name: String {
         switch self {
         case .table(let name, _): name
         case .endpoints: "endpoint"
+        case .channels: "channels"
         }
     }
 
@@ -54,6 +57,7 @@ enum SchemaSection: Sendable {
         switch self {
         case .table(let name, _): "[\(name)]"
         case .endpoints: "[[\(name)]]"
+        case .channels: "[\(name).\"PATTERN\"]"
         }
     }
 
@@ -62,6 +66,7 @@ enum SchemaSection: Sendable {
         switch self {
         case .table(_, let keys): keys.map { $0.described(name, Configuration()) }
         case .endpoints(let keys): keys.map { $0.described(name, Configuration.Endpoint(path: "/ws")) }
+        case .channels(let keys): keys.map { $0.described(name, Configuration.Channel(pattern: "*")) }
         }
     }
 }

@@ -148,6 +148,12 @@ extension ValueFormat<String> {
         "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters",
         parse: { written throws(InvalidValue) in try ChannelName.parse(written) }, text: { $0 })
 
+    /// The same, or no channel.
+    static let channelOrNone = string(
+        "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters, or empty",
+        parse: { written throws(InvalidValue) in written.isEmpty ? written : try ChannelName.parse(written) },
+        text: { $0 })
+
     /// The path of an endpoint.
     static let endpointPath = string(
         "string", expected: "a path in quotes", range: "begins with \"/\"",

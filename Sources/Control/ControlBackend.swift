@@ -25,11 +25,12 @@ package protocol ControlBackend: Sendable {
         _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
     ) async throws(ControlError) -> Int
 
-    /// Sends a message to everyone in `channel`, or to everyone when it is nil, and says to how many.
+    /// Sends a message to everyone in `channel`, or to everyone when it is nil, of those only to `user`'s connections unless
+    /// it is nil, and says to how many. Without a user, what goes to a channel is published in it.
     ///
     /// - Throws: ``ControlError/messageTooLarge(byteCount:limit:)``.
     func broadcast(
-        _ message: BroadcastMessage, channel: String?, by caller: PeerCredentials
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: PeerCredentials
     ) async throws(ControlError) -> Int
 
     /// Begins to drain, as SIGTERM does: no new connections, the others closed over the configured period, then the

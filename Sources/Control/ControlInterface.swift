@@ -218,7 +218,9 @@ package enum ControlInterface {
             # A binary message, in Base64.
             data: ?string,
             # To everyone in this channel; absent means to everyone.
-            channel: ?string
+            channel: ?string,
+            # To this user's connections only.
+            user: ?string
         ) -> (
             # How many connections it goes to.
             recipients: int

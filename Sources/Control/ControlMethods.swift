@@ -115,7 +115,7 @@ package enum Broadcast {
 
     /// What it takes.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case message, data, channel }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case message, data, channel, user }
 
         /// A text message; either this or ``data`` is given.
         package let message: String?
@@ -123,12 +123,17 @@ package enum Broadcast {
         package let data: String?
         /// The channel whose subscribers get it; nil means everyone.
         package let channel: String?
+        /// Narrows it to this user's connections; nil means everyone.
+        package let user: String?
 
         /// A message and whom it is for.
-        package init(message: String? = nil, data: String? = nil, channel: String? = nil) {
+        package init(
+            message: String? = nil, data: String? = nil, channel: String? = nil, user: String? = nil
+        ) {
             self.message = message
             self.data = data
             self.channel = channel
+            self.user = user
         }
     }
 

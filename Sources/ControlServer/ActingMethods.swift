@@ -45,7 +45,8 @@ struct ActingMethods: Sendable {
         case (nil, nil): throw ControlError.invalidParameter("message")
         case (_?, _?): throw ControlError.invalidParameter("data")
         }
-        let count = try await backend.broadcast(message, channel: parameters.channel, by: request.peer)
+        let count = try await backend.broadcast(
+            message, channel: parameters.channel, user: parameters.user, by: request.peer)
         return Broadcast.Reply(recipients: count)
     }
 

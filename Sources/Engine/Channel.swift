@@ -1,3 +1,5 @@
+import Rooms
+
 /// One worker's view of a channel: who on this worker hears it and, at its home, what has been published.
 ///
 /// Only the owning worker's thread touches it.
@@ -5,43 +7,83 @@ final class Channel {
     let name: String
     /// The worker that puts the channel's messages in order.
     let home: Int
-    /// Slots of the subscribers on this worker, dense; each record knows its place, so leaving swaps with the last.
+    let settings: ChannelSettings
+    /// Slots of the subscribers on this worker, dense; each knows its place, so leaving swaps with the last.
     private(set) var subscribers: ContiguousArray<UInt32> = []
+    /// Connections of this worker that the home has been asked to let in.
+    private(set) var joining = 0
 
-    /// How many subscribers on this worker use each encoding.
+    /// How many on this worker use each encoding, those joining included.
     private var users = Encoding.Table<UInt32>(repeating: 0)
-    /// The encodings that subscribers on this worker use.
+    /// The encodings that these use.
     private(set) var encodings: Encoding.Set = []
 
     /// At the home: a bit for each other worker with subscribers, and the encodings that these use, by worker and in all.
     private(set) var interested: UInt64 = 0
     private var encodingsByWorker: [Int: Encoding.Set] = [:]
-    private(set) var encodingsAbroad: Encoding.Set = []
-    /// What was published on this worker in this turn, encoded once. At the home it goes to the subscribers, elsewhere to
-    /// the home.
-    var batch = SegmentBuilder()
+    private var encodingsAbroad: Encoding.Set = []
 
-    init(name: String, home: Int) {
+    /// What was published on this worker in this turn, encoded once as the `relay` protocol sends it. At the home it goes to
+    /// the subscribers, elsewhere to the home.
+    var batch = SegmentBuilder()
+    /// At the home: the same for the `json` protocol.
+    var jsonBatch = SegmentBuilder()
+    /// At the home: whose messages in `jsonBatch` do not go back to them.
+    var exclusions: [Publication.Exclusion] = []
+    /// Elsewhere: what `json` clients published here, for the home to number.
+    var drafts = Drafts()
+    /// At the home: what the `json` protocol keeps; made when it is first needed.
+    var room: Room?
+
+    init(name: String, home: Int, settings: ChannelSettings) {
         self.name = name
         self.home = home
+        self.settings = settings
     }
 
-    /// Adds a subscriber and returns its place.
-    func add(_ slot: Int, _ encoding: Encoding) -> UInt32 {
-        subscribers.append(UInt32(slot))
+    /// Whether something was published that has not been handed over.
+    var isPublished: Bool { !batch.isEmpty || !jsonBatch.isEmpty || !drafts.isEmpty }
+
+    /// Whether nobody would miss it.
+    var isUnused: Bool {
+        subscribers.isEmpty && joining == 0 && interested == 0 && !isPublished && room?.isForgettable ?? true
+    }
+
+    /// At the home: the encodings in use anywhere.
+    var allEncodings: Encoding.Set { encodings.union(encodingsAbroad) }
+
+    /// Counts a connection that is about to join.
+    func reserve(_ encoding: Encoding) {
+        joining += 1
         users[Int(encoding.rawValue)] += 1
         encodings.insert(Encoding.Set(encoding))
+    }
+
+    /// Uncounts one that did not join after all.
+    func cancel(_ encoding: Encoding) {
+        joining -= 1
+        removeUser(encoding)
+    }
+
+    /// Makes a connection that was counted by `reserve` a subscriber and returns its place.
+    func admit(_ slot: Int) -> UInt32 {
+        joining -= 1
+        subscribers.append(UInt32(slot))
         return UInt32(subscribers.count - 1)
     }
 
     /// Removes the subscriber at a place; returns the slot that has moved there, if one has.
     func remove(at position: UInt32, _ encoding: Encoding) -> UInt32? {
-        users[Int(encoding.rawValue)] -= 1
-        if users[Int(encoding.rawValue)] == 0 { encodings.remove(Encoding.Set(encoding)) }
+        removeUser(encoding)
         let last = subscribers.removeLast()
         guard Int(position) < subscribers.count else { return nil }
         subscribers[Int(position)] = last
         return last
+    }
+
+    private func removeUser(_ encoding: Encoding) {
+        users[Int(encoding.rawValue)] -= 1
+        if users[Int(encoding.rawValue)] == 0 { encodings.remove(Encoding.Set(encoding)) }
     }
 
     /// At the home: another worker's subscribers use these encodings from now on; none: it has no subscribers.

@@ -1,11 +1,17 @@
+import Rooms
+
 /// The channels one worker has to do with, by name and by a dense index that connection records hold.
 struct ChannelTable {
     private var byName: [String: UInt32] = [:]
     private var channels: ContiguousArray<Channel?> = []
     private var free: [UInt32] = []
     private let workerCount: Int
+    private let rules: ChannelRules
 
-    init(workerCount: Int) { self.workerCount = workerCount }
+    init(workerCount: Int, rules: ChannelRules) {
+        self.workerCount = workerCount
+        self.rules = rules
+    }
 
     /// The channel at an index that a subscribed connection's record holds.
     @inline(__always)
@@ -18,10 +24,19 @@ struct ChannelTable {
 
     var count: Int { byName.count }
 
+    /// Every index that may hold a channel.
+    var indices: Range<UInt32> { 0..<UInt32(channels.count) }
+
+    /// The settings of a channel that this worker may not know.
+    func settings(for name: String) -> ChannelSettings {
+        byName[name].map { self[$0].settings } ?? rules.settings(for: name)
+    }
+
     /// The channel of that name, made where this worker doesn't know it yet.
     mutating func intern(_ name: String) -> UInt32 {
         if let known = byName[name] { return known }
-        let channel = Channel(name: name, home: Self.home(of: name, workerCount: workerCount))
+        let channel = Channel(
+            name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name))
         let index: UInt32
         if let reused = free.popLast() {
             index = reused
@@ -36,9 +51,7 @@ struct ChannelTable {
 
     /// Forgets a channel that nobody here subscribes to or asks for.
     mutating func removeIfUnused(_ index: UInt32) {
-        guard let channel = channels[Int(index)], channel.subscribers.isEmpty, channel.interested == 0,
-            channel.batch.isEmpty
-        else { return }
+        guard let channel = channels[Int(index)], channel.isUnused else { return }
         byName[channel.name] = nil
         channels[Int(index)] = nil
         free.append(index)

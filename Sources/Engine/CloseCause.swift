@@ -17,6 +17,8 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
     case rateLimited
     case kicked
     case draining
+    case tokenExpired
+    case notPermitted
     case internalError
 
     /// The label, fixed for good: metrics and scripts know it.
@@ -35,6 +37,8 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
         case .rateLimited: "rate_limited"
         case .kicked: "kicked"
         case .draining: "draining"
+        case .tokenExpired: "token_expired"
+        case .notPermitted: "not_permitted"
         case .internalError: "internal_error"
         }
     }
@@ -42,7 +46,7 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
     /// Whether an operator wants to hear of it in the log at its usual level.
     package var isNoteworthy: Bool {
         switch self {
-        case .none, .peerClosed, .peerGone, .reset, .draining: false
+        case .none, .peerClosed, .peerGone, .reset, .draining, .tokenExpired: false
         default: true
         }
     }

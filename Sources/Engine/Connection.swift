@@ -10,6 +10,8 @@ struct Connection {
         case free
         /// Waiting for the whole request head.
         case handshake
+        /// The request is whole; whether it is let in is being found out elsewhere.
+        case admitting
         /// The WebSocket is open both ways.
         case open
         /// The end has begun, by the peer's close or its mistake, while messages of its own are still on their way through
@@ -26,7 +28,7 @@ struct Connection {
     }
 
     struct Flags: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
         /// In the turn's list of connections to flush.
         static let dirty = Flags(rawValue: 1 << 0)
         /// epoll reports when the socket takes more.
@@ -43,6 +45,12 @@ struct Connection {
         static let resetOnClose = Flags(rawValue: 1 << 6)
         /// Both close frames are exchanged: the peer has nothing more to say.
         static let handshakeClosed = Flags(rawValue: 1 << 7)
+        /// The WebSocket has been opened.
+        static let opened = Flags(rawValue: 1 << 8)
+        /// Input is left in the socket until the connection is let in.
+        static let holdsInput = Flags(rawValue: 1 << 9)
+        /// While a publication is handed out: one of its messages is this connection's own and does not go back to it.
+        static let excluded = Flags(rawValue: 1 << 10)
     }
 
     var descriptor: Int32
@@ -53,7 +61,7 @@ struct Connection {
     var cause: CloseCause
     /// The code of the close frame that began the end; 1006 where there was none.
     var closeCode: UInt16
-    /// What permessage-deflate was agreed on.
+    /// The endpoint's protocol, and what permessage-deflate was agreed on.
     var encoding: Encoding
     var endpoint: UInt16
     var port: UInt16
@@ -70,7 +78,9 @@ struct Connection {
     var firstPiece: UInt32
     var lastPiece: UInt32
 
-    /// The channel and the place in its subscriber list; `noChannel` for none.
+    /// Who it is and which channels a `json` client is in; nil where neither is known.
+    var session: UnsafeMutablePointer<Session>?
+    /// The channel of a `relay` client and the place in its subscriber list; `noChannel` for none.
     var channel: UInt32
     var channelPosition: UInt32
     /// Index into the worker's user agents; 0 for none.

@@ -6,6 +6,8 @@ package struct ConnectionSnapshot: Sendable {
     /// The endpoint's path.
     package var endpoint: String
     package var messageProtocol: String
+    /// Who it is: the user of its token, or a guest's name; nil where neither is known.
+    package var user: String?
     package var channels: [String]
     /// Whether permessage-deflate was agreed on.
     package var isCompressed: Bool
@@ -37,16 +39,19 @@ package struct ConnectionSelection: Sendable {
     package var matchesAddress: (@Sendable (IPAddress) -> Bool)?
     package var endpoint: String?
     package var channel: String?
+    package var user: String?
 
     package init(
         ids: Set<ConnectionID>? = nil,
         matchesAddress: (@Sendable (IPAddress) -> Bool)? = nil,
         endpoint: String? = nil,
-        channel: String? = nil
+        channel: String? = nil,
+        user: String? = nil
     ) {
         self.ids = ids
         self.matchesAddress = matchesAddress
         self.endpoint = endpoint
         self.channel = channel
+        self.user = user
     }
 }

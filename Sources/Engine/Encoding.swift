@@ -1,39 +1,52 @@
 import WebSocket
 
-/// How messages are encoded for a connection: plain, or deflated for the window its client has room for.
+/// What a connection is sent for a channel's message: in the words of its endpoint's protocol, plain or deflated for the
+/// window its client has room for.
 ///
 /// What is published is encoded once for each that anyone in the channel uses, never for each subscriber.
 struct Encoding: Equatable, Sendable {
-    /// 0: plain; 1 to 8: permessage-deflate with a window of 8 to 15 bits.
+    /// 0: plain; 1 to 8: permessage-deflate with a window of 8 to 15 bits; from 9 on the same for the `json` protocol.
     let rawValue: UInt8
 
-    static let plain = Encoding(rawValue: 0)
+    /// Encodings of one protocol.
+    private static let perProtocol: UInt8 = 9
+
+    static let relay = Encoding(rawValue: 0)
+    static let json = Encoding(rawValue: perProtocol)
     /// How many there are.
     static var count: Int { Table<Void>.count }
     /// Something for each, by `rawValue`.
-    typealias Table<Element> = InlineArray<9, Element>
+    typealias Table<Element> = InlineArray<18, Element>
 
     private init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    init(_ agreement: PermessageDeflate?) {
-        rawValue = agreement.map { UInt8(($0.serverMaximumWindowBits ?? 15) - 7) } ?? 0
+    init(_ messageProtocol: EngineConfiguration.Endpoint.MessageProtocol, _ agreement: PermessageDeflate?) {
+        let plain: Encoding = messageProtocol == .json ? .json : .relay
+        rawValue = plain.rawValue + (agreement.map { UInt8(($0.serverMaximumWindowBits ?? 15) - 7) } ?? 0)
     }
 
+    var isJSON: Bool { rawValue >= Encoding.perProtocol }
+    var isPlain: Bool { rawValue % Encoding.perProtocol == 0 }
+    /// The same protocol's, not deflated.
+    var plain: Encoding { isJSON ? .json : .relay }
+
     /// The client's window in bits; nil where it takes no deflated messages.
-    var windowBits: Int? { self == .plain ? nil : Int(rawValue) + 7 }
+    var windowBits: Int? { isPlain ? nil : Int(rawValue % Encoding.perProtocol) + 7 }
 
     /// A set of encodings: a bit for each.
     struct Set: OptionSet, Sendable {
-        let rawValue: UInt16
+        let rawValue: UInt32
 
-        static let plain = Set(.plain)
+        static let anyRelay = Set(rawValue: 0x1FF)
+        static let anyJSON = Set(rawValue: 0x1FF << 9)
 
-        init(rawValue: UInt16) { self.rawValue = rawValue }
-        init(_ encoding: Encoding) { rawValue = 1 << encoding.rawValue }
+        init(rawValue: UInt32) { self.rawValue = rawValue }
+        init(_ encoding: Encoding) { rawValue = 1 << UInt32(encoding.rawValue) }
 
-        /// Those that deflate, the largest window first.
+        /// Those that deflate, the largest window of a protocol first.
         var deflating: some Sequence<Encoding> {
-            (1..<UInt8(Encoding.count)).reversed().lazy.map { Encoding(rawValue: $0) }.filter { contains(Set($0)) }
+            (0..<UInt8(Encoding.count)).reversed().lazy.map { Encoding(rawValue: $0) }
+                .filter { !$0.isPlain && contains(Set($0)) }
         }
     }
 }

@@ -1,3 +1,5 @@
+package import Rooms
+
 /// What the data plane has to know. The composing program makes it from its configuration file.
 package struct EngineConfiguration: Sendable {
     /// What happens to a connection whose queue is over its limit.
@@ -8,10 +10,13 @@ package struct EngineConfiguration: Sendable {
         package enum MessageProtocol: String, Sendable {
             /// Every message goes, as it came, to everyone in the channel, the sender too.
             case relay
+            /// Each message is a request; see wsd-protocol(7).
+            case json
         }
 
         package var path: String
         package var messageProtocol: MessageProtocol
+        /// The channel that its clients are in; empty for none, which only `json` allows.
         package var channel: String
 
         package init(path: String, messageProtocol: MessageProtocol, channel: String) {
@@ -50,6 +55,20 @@ package struct EngineConfiguration: Sendable {
     /// 0: no limit.
     package var messagesPerSecond = 0
     package var messageBurst = 0
+    /// Channels that a `json` client may be in at the same time; 0: no limit.
+    package var maximumChannels = 128
+    /// Requests of a `json` client that may fail in a minute; 0: no limit.
+    package var errorsPerMinute = 60
+    /// What the history of all channels may cost.
+    package var historyByteCount = 64 * 1024 * 1024
+    package var channelRules = ChannelRules([])
+    /// Who a token says its bearer is; nil where nobody needs one.
+    package var verifyToken: (@Sendable (String) async -> Result<Identity, TokenRefusal>)?
+    /// A cookie that may carry the token; empty for none.
+    package var tokenCookie = ""
+    /// How long a client may stay after its token has expired: one that can be asked for a newer one, and one that can't.
+    package var refreshGrace: Duration = .seconds(30)
+    package var tokenLeeway: Duration = .seconds(30)
     package var endpoints: [Endpoint] = []
     /// By path.
     package var pages: [String: Page] = [:]

@@ -101,10 +101,15 @@ package final class Hub: Sendable {
         await ask { .kick(selection, code, reason: reason, $0) }.reduce(0, +)
     }
 
-    /// Sends a message to everyone in a channel, or, without one, to every connection. Returns to how many.
-    package func broadcast(_ opcode: Opcode, _ payload: [UInt8], channel: String?) async -> Int {
+    /// Sends a message to the selected connections, whatever their channels. Returns to how many.
+    package func broadcast(_ opcode: Opcode, _ payload: [UInt8], to selection: ConnectionSelection) async -> Int {
         let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
-        guard let channel else { return await ask { .broadcast(segment, $0) }.reduce(0, +) }
+        return await ask { .broadcast(segment, selection, $0) }.reduce(0, +)
+    }
+
+    /// Publishes a message in a channel. Returns to how many connections it goes.
+    package func publish(_ opcode: Opcode, _ payload: [UInt8], channel: String) async -> Int {
+        let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
         return await Gather.answers(1) { gather in
             let home = ChannelTable.home(of: channel, workerCount: mailboxes.count)
             mailboxes[home].post(.publish(channel: channel, segment, gather))

@@ -1,3 +1,4 @@
+import Rooms
 import WebSocket
 
 /// What workers tell each other and the control plane tells them.
@@ -13,8 +14,19 @@ enum Letter: Sendable {
     /// Asks a channel's home for a `fenceReached` behind everything it has delivered.
     case fence(channel: String, ConnectionID)
     case fenceReached(ConnectionID)
-    /// A message to every connection, whatever its channels.
-    case broadcast(Segment, Gather<Int>)
+    /// Messages of `json` clients for a channel whose home this is.
+    case publishDrafts(channel: String, Drafts)
+    case join(channel: String, JoinRequest, Encoding)
+    case joined(channel: String, JoinReply, Encoding)
+    /// Somebody has left a channel whose home this is.
+    case leave(channel: String, name: String, isLost: Bool)
+    case ask(channel: String, Question)
+    /// Frame i of the segment is for connection i.
+    case answers(Segment, [ConnectionID])
+    case verified(ConnectionID, Result<Identity, TokenRefusal>)
+    case refreshed(ConnectionID, id: [UInt8], Result<Identity, TokenRefusal>)
+    /// A message to every selected connection, whatever its channels.
+    case broadcast(Segment, ConnectionSelection, Gather<Int>)
     case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
     case statistics(Gather<Statistics>)

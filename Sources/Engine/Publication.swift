@@ -1,19 +1,51 @@
+import WebSocket
+
 /// A channel's next messages in every encoding that its subscribers use.
 struct Publication: Sendable {
-    let plain: Segment
-    /// By encoding; an encoding that is missing here takes the plain frames, which every client understands.
-    private var deflated: [Segment?] = []
+    /// What every subscriber gets, where all get the same bytes.
+    private(set) var common: Segment?
+    /// Otherwise by encoding.
+    private var encoded: [Segment?] = []
+    /// Senders who do not want their own messages back, each with the place of one among the frames of `json`.
+    var exclusions: [Exclusion] = []
 
-    init(_ plain: Segment) { self.plain = plain }
+    /// A message that one connection is not to get.
+    struct Exclusion: Sendable {
+        var connection: ConnectionID
+        var frame: Int
+    }
 
-    /// Whether every subscriber gets the same bytes.
-    var isPlain: Bool { deflated.isEmpty }
+    /// - Parameters:
+    ///   - relay: the messages as the `relay` protocol sends them; nil where nobody uses it.
+    ///   - json: as the `json` protocol sends them; nil where nobody uses it, or nothing is for it.
+    init(relay: Segment?, json: Segment?, for encodings: Encoding.Set) {
+        if encodings.isDisjoint(with: .anyJSON) {
+            common = relay
+        } else if encodings.isDisjoint(with: .anyRelay) {
+            common = json
+        } else {
+            encoded = Array(repeating: nil, count: Encoding.count)
+            self[.relay] = relay
+            self[.json] = json
+        }
+    }
 
-    subscript(encoding: Encoding) -> Segment {
-        get { deflated.isEmpty ? plain : deflated[Int(encoding.rawValue)] ?? plain }
+    /// The plain frames of an encoding's protocol.
+    func plain(_ encoding: Encoding) -> Segment? {
+        encoded.isEmpty ? common : encoded[Int(encoding.plain.rawValue)]
+    }
+
+    /// An encoding that is missing takes the plain frames, which every client understands.
+    subscript(encoding: Encoding) -> Segment? {
+        get { encoded.isEmpty ? common : encoded[Int(encoding.rawValue)] ?? plain(encoding) }
         set {
-            if deflated.isEmpty { deflated = Array(repeating: nil, count: Encoding.count) }
-            deflated[Int(encoding.rawValue)] = newValue
+            if encoded.isEmpty {
+                encoded = Array(repeating: nil, count: Encoding.count)
+                encoded[Int(Encoding.relay.rawValue)] = common
+                encoded[Int(Encoding.json.rawValue)] = common
+                common = nil
+            }
+            encoded[Int(encoding.rawValue)] = newValue
         }
     }
 }

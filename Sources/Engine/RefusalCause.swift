@@ -13,6 +13,12 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case connectionLimit
     case descriptorLimit
     case draining
+    /// No token, or a bad one.
+    case unauthorized
+    /// The token does not let the client in here.
+    case forbidden
+    /// The endpoint's channel has its `max_members`.
+    case channelLimit
 
     /// The label, fixed for good: metrics and scripts know it.
     package var label: String {
@@ -28,6 +34,9 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
         case .connectionLimit: "connection_limit"
         case .descriptorLimit: "descriptor_limit"
         case .draining: "draining"
+        case .unauthorized: "unauthorized"
+        case .forbidden: "forbidden"
+        case .channelLimit: "channel_limit"
         }
     }
 

@@ -74,9 +74,9 @@ struct Slab: ~Copyable {
         (records + slot).initialize(
             to: Connection(
                 descriptor: descriptor, generation: generation, phase: .handshake, flags: [], cause: .none,
-                closeCode: 1006, encoding: .plain, endpoint: 0, port: port, address: address,
+                closeCode: 1006, encoding: .relay, endpoint: 0, port: port, address: address,
                 head: nil, reader: nil, backlog: nil,
-                firstPiece: Connection.noPiece, lastPiece: Connection.noPiece,
+                firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
                 lastReceived: 0, connectedAt: 0,
                 messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, tokens: 0, tokensAt: 0
@@ -88,6 +88,7 @@ struct Slab: ~Copyable {
     /// Gives a slot back. Its record owns nothing any more.
     mutating func release(_ slot: Int) {
         assert(records[slot].head == nil && records[slot].reader == nil && records[slot].backlog == nil)
+        assert(records[slot].session == nil)
         records[slot].phase = .free
         records[slot].flags = []
         records[slot].firstPiece = firstFree

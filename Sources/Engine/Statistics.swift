@@ -20,6 +20,8 @@ package struct Statistics: Sendable {
     package var dropped: UInt64 = 0
     package var turns: UInt64 = 0
     package var channels = 0
+    /// What the history of the channels whose home is here costs.
+    package var historyBytes = 0
 
     package init() {}
 
@@ -39,5 +41,6 @@ package struct Statistics: Sendable {
         total.dropped += other.dropped
         total.turns += other.turns
         total.channels += other.channels
+        total.historyBytes += other.historyBytes
     }
 }

@@ -1,49 +1,18 @@
+import Rooms
 import WebSocket
 
 extension Worker {
     /// A batch beyond this size is handed over at once instead of at the turn's end.
-    private static let batchByteCount = 1024 * 1024
+    static let batchByteCount = 1024 * 1024
 
-    func subscribe(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, to name: String) {
-        let index = channels.intern(name)
-        let channel = channels[index]
-        // What was published before the subscription is not for the newcomer.
-        distribute(channel)
-        record.pointee.channel = index
-        changeSubscribers(channel) { record.pointee.channelPosition = channel.add(slot, record.pointee.encoding) }
-    }
-
-    /// Tells the channel's home where the change brings or takes away the last use of an encoding here.
-    private func changeSubscribers(_ channel: Channel, _ change: () -> Void) {
-        let before = channel.encodings
-        change()
-        guard channel.encodings != before, channel.home != index else { return }
-        context.handles[channel.home].mailbox.post(
-            .interest(channel: channel.name, worker: index, channel.encodings))
-    }
-
-    /// Ends a connection's subscriptions; what was published before still reaches it.
-    func leaveChannels(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        let index = record.pointee.channel
-        guard index != Connection.noChannel else { return }
-        let channel = channels[index]
-        distribute(channel)
-        record.pointee.channel = Connection.noChannel
-        changeSubscribers(channel) {
-            if let moved = channel.remove(at: record.pointee.channelPosition, record.pointee.encoding) {
-                slab[Int(moved)].pointee.channelPosition = record.pointee.channelPosition
-            }
-        }
-        channels.removeIfUnused(index)
-    }
-
-    /// Publishes a connection's message to its channel.
+    /// Publishes a `relay` client's message to its channel.
     func publish(_ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
         let index = record.pointee.channel
         let channel = channels[index]
-        if channel.batch.isEmpty { published.append(index) }
-        channel.batch.append(opcode, payload: payload)
         if channel.home != self.index { record.pointee.flags.insert(.publishedAbroad) }
+        markPublished(channel, index)
+        channel.batch.append(opcode, payload: payload)
+        if channel.home == self.index { translate(opcode, payload, from: .client, channel) }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 
@@ -53,26 +22,38 @@ extension Worker {
         let channel = channels[index]
         if let receipt {
             distribute(channel)
-            deliver(segment, of: channel, receipt: receipt)
+            channel.batch.append(segment)
+            segment.forEachFrame { opcode, payload in translate(opcode, payload, from: .operator, channel) }
+            deliver(channel, receipt: receipt)
             channels.removeIfUnused(index)
             return
         }
-        if channel.batch.isEmpty { published.append(index) }
+        markPublished(channel, index)
         channel.batch.append(segment)
+        if needsRoom(channel) {
+            segment.forEachFrame { opcode, payload in translate(opcode, payload, from: .client, channel) }
+        }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
+    }
+
+    /// Has a channel's messages handed over at the turn's end.
+    func markPublished(_ channel: Channel, _ index: UInt32) {
+        if !channel.isPublished { published.append(index) }
     }
 
     /// Hands over what was published: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
     func distributePublished() {
-        guard !published.isEmpty else { return }
-        if flushDelay > 0, nanoseconds < flushAt ?? .max {
-            distributeAbroad()
-            flushAt = published.isEmpty ? nil : flushAt ?? nanoseconds + flushDelay
-            return
+        if !published.isEmpty {
+            if flushDelay > 0, nanoseconds < flushAt ?? .max {
+                distributeAbroad()
+                flushAt = published.isEmpty ? nil : flushAt ?? nanoseconds + flushDelay
+            } else {
+                flushAt = nil
+                for index in published { distribute(publishedIn: index) }
+                published.removeAll(keepingCapacity: true)
+            }
         }
-        flushAt = nil
-        for index in published { distribute(publishedIn: index) }
-        published.removeAll(keepingCapacity: true)
+        postAnswers()
     }
 
     /// Messages wait only once, at the home of their channel.
@@ -93,55 +74,116 @@ extension Worker {
 
     /// Sends a channel's batch on its way: from its home to every subscriber, from elsewhere to its home.
     func distribute(_ channel: Channel) {
-        guard !channel.batch.isEmpty else { return }
-        let segment = channel.batch.finish()
+        guard channel.isPublished else { return }
         if channel.home == index {
-            deliver(segment, of: channel, receipt: nil)
-        } else {
-            context.handles[channel.home].mailbox.post(.publish(channel: channel.name, segment, nil))
+            deliver(channel, receipt: nil)
+            return
+        }
+        let mailbox = context.handles[channel.home].mailbox
+        if !channel.batch.isEmpty { mailbox.post(.publish(channel: channel.name, channel.batch.finish(), nil)) }
+        if !channel.drafts.isEmpty {
+            mailbox.post(.publishDrafts(channel: channel.name, channel.drafts))
+            channel.drafts = Drafts()
         }
     }
 
     /// At the home: one order for the subscribers here and on every other worker.
-    private func deliver(_ segment: Segment, of channel: Channel, receipt: Gather<Int>?) {
+    private func deliver(_ channel: Channel, receipt: Gather<Int>?) {
         receipt?.expect(channel.interested.nonzeroBitCount)
-        let publication = publication(segment, for: channel.encodings.union(channel.encodingsAbroad))
+        let encodings = channel.allEncodings
+        var publication = Publication(
+            relay: channel.batch.isEmpty ? nil : channel.batch.finish(),
+            json: channel.jsonBatch.isEmpty ? nil : channel.jsonBatch.finish(),
+            for: encodings)
+        compress(&publication, for: encodings)
+        if !channel.exclusions.isEmpty {
+            publication.exclusions = channel.exclusions
+            channel.exclusions = []
+        }
+        // Who published is told so before the message comes back.
+        postAnswers()
         var others = channel.interested
         while others != 0 {
             let worker = others.trailingZeroBitCount
             others &= others - 1
             context.handles[worker].mailbox.post(.deliver(channel: channel.name, publication, receipt))
         }
-        receipt?.answer(channel.subscribers.count)
-        deliverHere(publication, of: channel)
+        let count = deliverHere(publication, of: channel)
+        receipt?.answer(count)
     }
 
-    /// Queues a publication for every subscriber on this worker, each in its encoding.
-    func deliverHere(_ publication: Publication, of channel: Channel) {
-        guard !channel.subscribers.isEmpty else { return }
-        let messages = UInt64(publication.plain.messageCount)
-        let plain = turn.add(publication.plain)
-        let count = publication.plain.count
-        if publication.isPlain {
+    /// Queues a publication for every subscriber on this worker, each in its encoding. Returns how many there are for it.
+    func deliverHere(_ publication: Publication, of channel: Channel) -> Int {
+        guard !channel.subscribers.isEmpty else { return 0 }
+        let hasExclusions = mark(publication.exclusions)
+        if let segment = publication.common, !hasExclusions {
+            let number = turn.add(segment)
+            let messages = UInt64(segment.messageCount)
             for slot in channel.subscribers {
                 let record = slab[Int(slot)]
                 record.pointee.messagesOut &+= messages
-                turn.push(plain, start: 0, end: count, to: record, slot: Int(slot))
+                turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
             }
-        } else {
-            var choices = Encoding.Table<(number: UInt32, count: Int)>(repeating: (plain, count))
-            for encoding in channel.encodings.deflating {
-                let segment = publication[encoding]
-                choices[Int(encoding.rawValue)] = (turn.add(segment), segment.count)
-            }
-            for slot in channel.subscribers {
-                let record = slab[Int(slot)]
-                let choice = choices[Int(record.pointee.encoding.rawValue)]
-                record.pointee.messagesOut &+= messages
-                turn.push(choice.number, start: 0, end: choice.count, to: record, slot: Int(slot))
-            }
+            statistics.messagesOut &+= messages &* UInt64(channel.subscribers.count)
+            return channel.subscribers.count
         }
-        statistics.messagesOut &+= messages &* UInt64(channel.subscribers.count)
+        var reached = 0
+        var numbers = Encoding.Table<UInt32?>(repeating: nil)
+        for slot in channel.subscribers {
+            let record = slab[Int(slot)]
+            let encoding = record.pointee.encoding
+            guard let segment = publication[encoding] else { continue }
+            let number = numbers[Int(encoding.rawValue)] ?? turn.add(segment)
+            numbers[Int(encoding.rawValue)] = number
+            reached += 1
+            if record.pointee.flags.contains(.excluded) {
+                deliver(segment, number, without: publication.exclusions, Int(slot), record)
+                continue
+            }
+            record.pointee.messagesOut &+= UInt64(segment.messageCount)
+            statistics.messagesOut &+= UInt64(segment.messageCount)
+            turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
+        }
+        if hasExclusions { unmark(publication.exclusions) }
+        return reached
+    }
+
+    /// Marks the connections here that do not get all of a publication; whether there are any.
+    private func mark(_ exclusions: [Publication.Exclusion]) -> Bool {
+        var isAnyHere = false
+        for exclusion in exclusions where Int(exclusion.connection.worker) == index {
+            let slot = Int(exclusion.connection.slot)
+            guard let record = slab.find(slot: slot, generation: exclusion.connection.generation) else { continue }
+            record.pointee.flags.insert(.excluded)
+            isAnyHere = true
+        }
+        return isAnyHere
+    }
+
+    private func unmark(_ exclusions: [Publication.Exclusion]) {
+        for exclusion in exclusions where Int(exclusion.connection.worker) == index {
+            let slot = Int(exclusion.connection.slot)
+            slab.find(slot: slot, generation: exclusion.connection.generation)?.pointee.flags.remove(.excluded)
+        }
+    }
+
+    /// Queues what lies between a sender's own messages.
+    private func deliver(
+        _ segment: Segment, _ number: UInt32, without exclusions: [Publication.Exclusion], _ slot: Int,
+        _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let own = id(slot, record)
+        var start = 0
+        var count = segment.messageCount
+        for exclusion in exclusions where exclusion.connection == own {
+            let frameStart = exclusion.frame > 0 ? segment.frameEnds[exclusion.frame - 1] : 0
+            if frameStart > start { turn.push(number, start: start, end: frameStart, to: record, slot: slot) }
+            start = segment.frameEnds[exclusion.frame]
+            count -= 1
+        }
+        if segment.count > start { turn.push(number, start: start, end: segment.count, to: record, slot: slot) }
+        record.pointee.messagesOut &+= UInt64(count)
+        statistics.messagesOut &+= UInt64(count)
     }
 
     /// Whether messages of this connection's own are still on their way through their channel's home. Then a fence goes

@@ -85,7 +85,7 @@ extension Worker {
     ///
     /// - Parameter cause: why, unless a close frame has said it before.
     func end(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, cause: CloseCause, reason: String = "") {
-        let wasOpen = record.pointee.flags.contains(.admitted)
+        let wasOpen = record.pointee.flags.contains(.opened)
         if record.pointee.cause == .none, wasOpen {
             record.pointee.cause = cause
             report(slot, record, reason)
@@ -97,13 +97,14 @@ extension Worker {
         dropHead(record)
         dropReader(record)
         dropBacklog(record)
+        dropSession(slot, record)
         record.pointee.phase = .dead
         slab.deadlines[slot] = Slab.never
         turn.markDead(slot)
         handle.load.subtract(1, ordering: .relaxed)
+        if record.pointee.flags.contains(.admitted) { context.admission.leave(record.pointee.address) }
         guard wasOpen else { return }
         userAgents.release(record.pointee.userAgent)
-        context.admission.leave(record.pointee.address)
         statistics.connections -= 1
         statistics.closed[Int(record.pointee.cause.rawValue)] &+= 1
     }
@@ -138,6 +139,7 @@ extension Worker {
 
     private func channelName(_ record: UnsafeMutablePointer<Connection>) -> String? {
         let channel = record.pointee.channel
-        return channel == Connection.noChannel ? nil : channels[channel].name
+        guard channel == Connection.noChannel else { return channels[channel].name }
+        return record.pointee.session?.pointee.memberships.first.map { channels[$0.channel].name }
     }
 }

@@ -1,23 +1,21 @@
 import WebSocket
 
 extension Worker {
-    /// A channel's messages in each of the encodings, deflated once for each window that makes a difference.
-    func publication(_ plain: Segment, for encodings: Encoding.Set) -> Publication {
-        var publication = Publication(plain)
-        guard encodings != .plain else { return publication }
-        let largest = plain.largestFrame
-        guard largest >= configuration.compressionThreshold else { return publication }
-        var shared: Segment?
+    /// Adds to a publication its messages in each of the encodings, deflated once for each window that makes a difference.
+    func compress(_ publication: inout Publication, for encodings: Encoding.Set) {
+        /// What was deflated for the largest window, and from what.
+        var shared: (plain: Segment, deflated: Segment)?
         for encoding in encodings.deflating {
+            guard let plain = publication.plain(encoding) else { continue }
+            let largest = plain.largestFrame
+            guard largest >= configuration.compressionThreshold else { continue }
             // What fits into a window whole is the same for all windows it fits into.
             let fits = Deflater.windowBits(forMessageOf: largest, agreed: encoding.windowBits!) == 15
-            let segment =
-                fits ? shared ?? deflate(plain, agreed: 15) : deflate(plain, agreed: encoding.windowBits!)
-            guard let segment else { continue }
-            if fits { shared = segment }
+            let known = fits && shared?.plain === plain ? shared?.deflated : nil
+            guard let segment = known ?? deflate(plain, agreed: fits ? 15 : encoding.windowBits!) else { continue }
+            if fits { shared = (plain, segment) }
             publication[encoding] = segment
         }
-        return publication
     }
 
     /// The same messages, deflated where that makes them smaller; nil where it made none so.

@@ -40,13 +40,13 @@ extension Worker {
             total: statistics.connections,
             receipts: receipts
         )
-        let refusal = Refusal(.serviceUnavailable, "this server is shutting down", fields: [Worker.retryAfter])
-        for slot in 0..<slab.highWater where slab[slot].pointee.phase == .handshake {
+        for slot in 0..<slab.highWater {
+            let record = slab[slot]
+            switch record.pointee.phase {
             // A browser keeps spare connections. Answered now, the next request on one would get an answer from the past.
-            if slab[slot].pointee.head == nil {
-                end(slot, slab[slot], cause: .draining)
-            } else {
-                refuse(slot, slab[slot], refusal, cause: .draining)
+            case .handshake where record.pointee.head == nil: end(slot, record, cause: .draining)
+            case .handshake, .admitting: refuse(slot, record, Worker.shuttingDown, cause: .draining)
+            default: break
             }
         }
         continueDrain()
@@ -65,7 +65,7 @@ extension Worker {
             current.position += 1
             let record = slab[slot]
             // Whoever was never let in, or is gone, was not counted in `total` either.
-            guard record.pointee.flags.contains(.admitted), record.pointee.phase != .dead else { continue }
+            guard record.pointee.flags.contains(.opened), record.pointee.phase != .dead else { continue }
             current.begun += 1
             guard record.pointee.phase == .open else { continue }
             beginClose(slot, record, .draining, .goingAway, current.reason, then: .closing)

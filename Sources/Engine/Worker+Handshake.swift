@@ -6,6 +6,8 @@ import WebSocket
 extension Worker {
     /// When a refused client may try again.
     static let retryAfter = "Retry-After: 5"
+    static let shuttingDown = Refusal(
+        .serviceUnavailable, "this server is shutting down", fields: [retryAfter])
 
     /// Goes on with a request head: `bytes` are all its bytes so far, of which `scannedCount` were seen before.
     func continueHandshake(
@@ -25,26 +27,23 @@ extension Worker {
                 refuse(slot, record, refusal, cause: cause, includesBody: head.method != "HEAD")
             case .page(let segment):
                 sendPage(slot, record, segment)
-            case .upgrade(let accept, let endpoint, let address):
-                record.pointee.address = address
-                open(slot, record, head, accept: accept, endpoint: endpoint)
-                let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...])
-                if !rest.isEmpty { readFrames(slot, record, rest) }
+            case .upgrade(var pending):
+                pending.rest = Array(bytes[byteCount...])
+                admit(slot, record, head, pending)
             }
         }
     }
 
     private enum Answer {
         case page(Segment)
-        case upgrade(accept: String, endpoint: Int, address: IPAddress)
+        case upgrade(PendingOpen)
         case refuse(Refusal, RefusalCause)
     }
 
     private func answer(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead) -> Answer {
         if let refusal = Handshake.checkCommon(head) { return .refuse(refusal, .badRequest) }
         if drain != nil {
-            return .refuse(
-                Refusal(.serviceUnavailable, "this server is shutting down", fields: [Worker.retryAfter]), .draining)
+            return .refuse(Worker.shuttingDown, .draining)
         }
         if let page = configuration.pages[head.path] { return answer(page, head) }
         guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path }) else {
@@ -63,18 +62,18 @@ extension Worker {
             return .refuse(
                 Refusal(.forbidden, "pages of this origin may not connect; see server.allowed_origins"), .origin)
         }
-        let address = clientAddress(record.pointee.address, head)
-        switch context.admission.admit(address) {
-        case nil:
-            record.pointee.flags.insert(.admitted)
-            return .upgrade(accept: accept, endpoint: endpoint, address: address)
-        case .perAddressLimit?:
-            let reason = "too many connections from this address; see server.max_connections_per_ip"
-            return .refuse(Refusal(.tooManyRequests, reason, fields: [Worker.retryAfter]), .perAddressLimit)
-        case let cause?:
-            let reason = "the server is full; see server.max_connections"
-            return .refuse(Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause)
+        let compression =
+            configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
+        var since: JoinRequest.Position?
+        if let epoch = Query.value("epoch", in: head.query),
+            let seq = Query.value("seq", in: head.query).flatMap({ UInt64($0) })
+        {
+            since = JoinRequest.Position(epoch: epoch, seq: seq)
         }
+        return .upgrade(
+            PendingOpen(
+                accept: accept, endpoint: endpoint, address: clientAddress(record.pointee.address, head),
+                compression: compression, userAgent: head.value("user-agent"), since: since))
     }
 
     private func answer(_ page: Page, _ head: RequestHead) -> Answer {
@@ -99,32 +98,6 @@ extension Worker {
         return client
     }
 
-    private func open(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead, accept: String, endpoint: Int
-    ) {
-        let compression =
-            configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
-        record.pointee.encoding = Encoding(compression)
-        record.pointee.phase = .open
-        record.pointee.endpoint = UInt16(endpoint)
-        record.pointee.connectedAt = clinux_realtime_milliseconds()
-        record.pointee.userAgent = userAgents.retain(head.value("user-agent"))
-        record.pointee.tokens = Float(burst)
-        record.pointee.tokensAt = now
-        statistics.connections += 1
-        statistics.opened &+= 1
-        let start = direct.count
-        direct.append(raw: Handshake.response(accept: accept, compression: compression))
-        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
-        subscribe(slot, record, to: configuration.endpoints[endpoint].channel)
-        armOpen(slot, record)
-        if context.reportsEverything.load(ordering: .relaxed) {
-            let path = configuration.endpoints[endpoint].path
-            context.events.yield(
-                .opened(id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: path))
-        }
-    }
-
     /// Sends an HTTP answer; nothing follows it.
     private func sendPage(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ segment: Segment) {
         turn.push(turn.add(segment), start: 0, end: segment.count, to: record, slot: slot)
@@ -139,6 +112,7 @@ extension Worker {
         // A spare connection of a browser, on which nothing was ever sent, is none of an operator's business.
         let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
         dropHead(record)
+        if record.pointee.phase == .admitting { stopAdmitting(slot, record) }
         let start = direct.count
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)

@@ -1,10 +1,17 @@
 import CLinux
 import Glibc
+import Rooms
 import WebSocket
 
 extension Worker {
     /// Reads once from a connection and acts on what came. Returns how many bytes that were.
     func receive(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Int {
+        if record.pointee.phase == .admitting {
+            // Who isn't let in yet waits with what else it has to say.
+            record.pointee.flags.insert(.holdsInput)
+            setInterest(slot, record)
+            return 0
+        }
         // An incomplete head goes to the front of the buffer, so that the parser sees one run of bytes.
         var kept = 0
         if let head = record.pointee.head {
@@ -39,7 +46,7 @@ extension Worker {
                 if record.pointee.phase == .open { armOpen(slot, record) }
             }
             readFrames(slot, record, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
-        case .fenced, .finishing, .lingering, .free, .dead:
+        case .admitting, .fenced, .finishing, .lingering, .free, .dead:
             break
         }
         return count
@@ -63,7 +70,7 @@ extension Worker {
     ) {
         let reader = record.pointee.reader ?? idleReader
         var limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
-        limits.allowsCompression = record.pointee.encoding != .plain
+        limits.allowsCompression = !record.pointee.encoding.isPlain
         var input = bytes
         reading: while true {
             switch reader.pointee.next(&input, limits: limits) {
@@ -131,8 +138,26 @@ extension Worker {
         }
         guard let message = isCompressed ? inflate(slot, record, opcode, payload) : payload else { return }
         switch configuration.endpoints[Int(record.pointee.endpoint)].messageProtocol {
-        case .relay: publish(record, opcode, message)
+        case .relay: relay(slot, record, opcode, message)
+        case .json: request(slot, record, opcode, message)
         }
+    }
+
+    /// A `relay` client's message goes to everyone in its channel, where it may send at all.
+    private func relay(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ message: UnsafeRawBufferPointer
+    ) {
+        let channel = channels[record.pointee.channel]
+        let access = channel.settings.publish
+        if access != .anyone {
+            let identity = record.pointee.session?.pointee.identity ?? Identity()
+            guard identity.mayPublish(to: channel.name, channel.settings) else {
+                beginClose(
+                    slot, record, .notPermitted, .forbidden, "you may not publish in this channel", then: .closing)
+                return
+            }
+        }
+        publish(record, opcode, message)
     }
 
     /// The messages a connection may send at once.

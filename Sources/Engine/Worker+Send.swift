@@ -229,7 +229,7 @@ extension Worker {
     func setInterest(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         let flags = record.pointee.flags
         let events =
-            (flags.contains(.peerShut) ? 0 : EPOLLIN.rawValue)
+            (flags.isDisjoint(with: [.peerShut, .holdsInput]) ? EPOLLIN.rawValue : 0)
             | (flags.contains(.awaitsWritable) ? EPOLLOUT.rawValue : 0)
         let tag = record.pointee.tag(slot: slot)
         _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, record.pointee.descriptor, events, tag)

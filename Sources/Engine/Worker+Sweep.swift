@@ -25,6 +25,10 @@ extension Worker {
             break
         case .handshake:
             refuse(slot, record, Refusal(.requestTimeout, "the request did not arrive in time"))
+        case .admitting:
+            refuse(
+                slot, record, Refusal(.serviceUnavailable, "this took too long; try again", fields: [Worker.retryAfter])
+            )
         case .open:
             openExpired(slot, record)
         case .fenced:
@@ -41,7 +45,7 @@ extension Worker {
         }
     }
 
-    /// The deadline of an open connection: the earliest of its write, pong and ping deadlines. Reading only notes the time;
+    /// The deadline of an open connection: the earliest of its write, token, pong and ping deadlines. Reading only notes the time;
     /// whether anything is really due is found out here.
     private func openExpired(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if let backlog = record.pointee.backlog?.takeUnretainedValue(),
@@ -54,6 +58,7 @@ extension Worker {
             end(slot, record, cause: .writeTimeout)
             return
         }
+        guard tokenExpired(slot, record) else { return }
         guard configuration.pingInterval > .zero else {
             armOpen(slot, record)
             return
@@ -86,6 +91,7 @@ extension Worker {
             let isPinged = record.pointee.flags.contains(.pinged)
             deadline = max(now &+ 1, isPinged ? pongDeadline(record) : pingDue(record))
         }
+        deadline = min(deadline, max(now &+ 1, tokenDeadline(record)))
         if let backlog = record.pointee.backlog?.takeUnretainedValue() {
             deadline = min(deadline, max(now &+ 1, backlog.progressAt &+ ticks(configuration.writeTimeout)))
         }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Rooms
 import WebSocket
 
 /// One thread of the data plane: an epoll instance and the connections and channels that belong to it alone.
@@ -22,6 +23,17 @@ final class Worker: @unchecked Sendable {
     var direct = SegmentBuilder()
     /// Channels in which something was published that has not been handed over.
     var published: ContiguousArray<UInt32> = []
+    /// Clients that are let in once something elsewhere is known; by slot.
+    var pendingOpens: [Int: PendingOpen] = [:]
+    /// The JSON text that is being written.
+    var text = MessageText()
+    /// Answers to connections of other workers, by worker.
+    let answers: [Answers]
+    var hasAnswers = false
+    /// When something in a room is due, in milliseconds since 1970.
+    var roomsDueAt: Int64?
+    /// What the history of the channels whose home is here may cost.
+    let historyByteLimit: Int
     /// When it is handed over, where it waits for more; nanoseconds of the worker's clock.
     var flushAt: UInt64?
     let flushDelay: UInt64
@@ -76,7 +88,9 @@ final class Worker: @unchecked Sendable {
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
         // Beyond the open WebSockets there is room for those in their handshake and those being refused.
         slab = Slab(capacity: configuration.maximumConnections + max(1_024, configuration.maximumConnections / 16))
-        channels = ChannelTable(workerCount: configuration.workerCount)
+        channels = ChannelTable(workerCount: configuration.workerCount, rules: configuration.channelRules)
+        answers = (0..<configuration.workerCount).map { _ in Answers() }
+        historyByteLimit = configuration.historyByteCount / configuration.workerCount
         let bufferByteCount = max(256 * 1024, configuration.maximumHeaderByteCount * 2)
         buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
         idleReader = .allocate(capacity: 1)
@@ -145,6 +159,7 @@ final class Worker: @unchecked Sendable {
             }
             if now >= nextDeadline { sweep() }
             if let acceptsAgainAt, nanoseconds >= acceptsAgainAt { resumeAccepting() }
+            if roomsDueAt != nil { expireRooms() }
             if drain != nil { continueDrain() }
             endTurn()
             trimWhenQuiet()
@@ -165,6 +180,10 @@ final class Worker: @unchecked Sendable {
         if let acceptsAgainAt { wake = min(wake, acceptsAgainAt) }
         if let drain { wake = min(wake, drain.nextStep) }
         if let flushAt { wake = min(wake, flushAt) }
+        if let roomsDueAt {
+            let wait = UInt64(max(0, roomsDueAt - clinux_realtime_milliseconds())) * 1_000_000
+            wake = min(wake, clinux_monotonic_nanoseconds() + wait)
+        }
         if let trimAt { wake = min(wake, trimAt) }
         guard wake != .max else { return -1 }
         let current = clinux_monotonic_nanoseconds()

@@ -14,6 +14,7 @@ struct BroadcastCommand: ParsableCommand {
             EXAMPLES
               wsctl broadcast "maintenance in five minutes"
               wsctl broadcast --channel lobby '{"type":"reload"}'
+              wsctl broadcast --user alice "your report is ready"
               wsctl broadcast --binary - < update.bin
             """)
 
@@ -22,6 +23,9 @@ struct BroadcastCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("To the subscribers of this channel only.", valueName: "name"))
     var channel: String?
+
+    @Option(help: ArgumentHelp("To this user's connections only.", valueName: "name"))
+    var user: String?
 
     @Flag(help: "Send a binary message rather than text.")
     var binary = false
@@ -41,10 +45,12 @@ struct BroadcastCommand: ParsableCommand {
     }
 
     private func parameters(_ payload: [UInt8]) throws -> Broadcast.Parameters {
-        if binary { return Broadcast.Parameters(data: Data(payload).base64EncodedString(), channel: channel) }
+        if binary {
+            return Broadcast.Parameters(data: Data(payload).base64EncodedString(), channel: channel, user: user)
+        }
         guard let text = String(validating: payload, as: UTF8.self) else {
             throw Failure("the message is not UTF-8", advice: "Send it with --binary.")
         }
-        return Broadcast.Parameters(message: text, channel: channel)
+        return Broadcast.Parameters(message: text, channel: channel, user: user)
     }
 }

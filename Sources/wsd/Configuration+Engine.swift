@@ -1,5 +1,6 @@
 import Configuration
 import Engine
+import Rooms
 import WebSocket
 
 extension Configuration {
@@ -34,10 +35,15 @@ extension Configuration {
         engine.writeTimeout = queue.writeTimeout
         engine.messagesPerSecond = limits.messagesPerSecond
         engine.messageBurst = limits.effectiveBurst
+        engine.maximumChannels = limits.channels
+        engine.errorsPerMinute = limits.errorsPerMinute
+        engine.historyByteCount = limits.historyByteCount
+        engine.channelRules = ChannelRules(channels.map { (ChannelPattern($0.pattern), $0.settings) })
         engine.endpoints = endpoints.map { endpoint in
             let messageProtocol: EngineConfiguration.Endpoint.MessageProtocol =
                 switch endpoint.protocol {
                 case .relay: .relay
+                case .json: .json
                 }
             return .init(path: endpoint.path, messageProtocol: messageProtocol, channel: endpoint.channel)
         }
@@ -61,6 +67,34 @@ extension Configuration {
 
     func maximumConnections(descriptorLimit: Int) -> Int {
         max(1, min(server.maxConnections, descriptorLimit - Configuration.reservedDescriptors))
+    }
+}
+
+extension Configuration.Channel {
+    /// The same for the data plane.
+    fileprivate var settings: ChannelSettings {
+        var settings = ChannelSettings()
+        settings.presence = presence
+        settings.joinLeave = joinLeave
+        settings.leaveDelay = Clock.milliseconds(leaveDelay)
+        settings.history = History.Limits(
+            messageCount: history, age: Clock.milliseconds(historyTTL), byteCount: historyByteCount)
+        settings.publish = publish.access
+        settings.subscribe = subscribe.access
+        settings.maximumMembers = maxMembers
+        settings.echo = echo
+        return settings
+    }
+}
+
+extension Configuration.ChannelAccess {
+    fileprivate var access: Access {
+        switch self {
+        case .anyone: .anyone
+        case .users: .users
+        case .granted: .granted
+        case .nobody: .nobody
+        }
     }
 }
 

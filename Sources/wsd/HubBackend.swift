@@ -87,15 +87,22 @@ struct HubBackend: ControlBackend {
     }
 
     func broadcast(
-        _ message: BroadcastMessage, channel: String?, by caller: PeerCredentials
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: PeerCredentials
     ) async throws(ControlError) -> Int {
         guard message.payload.count <= facts.maximumMessageByteCount else {
             throw .messageTooLarge(byteCount: message.payload.count, limit: facts.maximumMessageByteCount)
         }
         let opcode = message.isBinary ? Opcode.binary : .text
-        let count = await hub.broadcast(opcode, message.payload, channel: channel)
+        let count: Int
+        if let channel, user == nil {
+            count = await hub.publish(opcode, message.payload, channel: channel)
+        } else {
+            let selection = ConnectionSelection(channel: channel, user: user)
+            count = await hub.broadcast(opcode, message.payload, to: selection)
+        }
         var metadata = metadata(caller)
         if let channel { metadata["channel"] = "\(channel)" }
+        if let user { metadata["user"] = "\(user)" }
         logger.notice("broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
         return count
     }
@@ -110,9 +117,7 @@ struct HubBackend: ControlBackend {
     }
 
     private func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {
-        // Without [auth] no connection has a user.
-        if matcher.user != nil { return ConnectionSelection(ids: []) }
-        var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel)
+        var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel, user: matcher.user)
         selection.ids = matcher.selectedIDs.map { Set($0.compactMap { ConnectionID($0) }) }
         if let network = matcher.network { selection.matchesAddress = { network.contains(bytes: $0.bytes) } }
         return selection
@@ -130,7 +135,7 @@ extension ConnectionInfo {
             protocol: connection.messageProtocol,
             channels: connection.channels,
             compression: connection.isCompressed,
-            user: nil,
+            user: connection.user,
             userAgent: connection.userAgent,
             connectedSince: RFC3339.string(millisecondsSinceEpoch: connection.connectedAt),
             idleSeconds: Double(seconds) + Double(attoseconds / 1_000_000_000_000_000) / 1_000,

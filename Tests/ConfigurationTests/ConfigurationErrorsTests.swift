@@ -111,12 +111,8 @@ struct ConfigurationErrorsTests {
             ),
             ("[broker]\ntype = \"redis\"", "2:8: broker.type: \"redis\" is not in this version yet; it has \"local\""),
             (
-                "[[endpoint]]\npath = \"/a\"\nprotocol = \"json\"",
-                "3:12: endpoint.protocol: \"json\" is not in this version yet; it has \"relay\""
-            ),
-            (
                 "[[endpoint]]\npath = \"/a\"\nprotocol = \"raw\"",
-                "3:12: endpoint.protocol: \"raw\" is unknown; give \"relay\""
+                "3:12: endpoint.protocol: \"raw\" is unknown; give \"relay\" or \"json\""
             ),
         ])
     func later(text: String, error: String) {

@@ -40,7 +40,11 @@ struct EndpointTests {
         #expect(channel("räume 🎉").isEmpty)
         #expect(channel(String(repeating: "x", count: 255)).isEmpty)
         #expect(
-            channel("") == ["f:3:11: endpoint.channel: \"\" names no channel; give 1 to 255 bytes, such as \"lobby\""])
+            channel("") == [
+                "f:3:1: endpoint.channel: \"\" leaves clients of the relay protocol without a channel, and they can join "
+                    + "none; name one, or take protocol = \"json\""
+            ])
+        #expect(errors("[[endpoint]]\npath = \"/a\"\nprotocol = \"json\"\nchannel = \"\"").isEmpty)
         #expect(
             channel(String(repeating: "é", count: 128))
                 == ["f:3:11: endpoint.channel: the name has 256 bytes; a channel's name has 255 at most"])
@@ -53,9 +57,12 @@ struct EndpointTests {
         #expect(!ChannelName.isValid("a\nb"))
     }
 
-    @Test("The default is one relay on /ws")
+    @Test("The default is a relay on /ws and json on /chat")
     func builtIn() {
         #expect(
-            Configuration().endpoints == [Configuration.Endpoint(path: "/ws", protocol: .relay, channel: "lobby")])
+            Configuration().endpoints == [
+                Configuration.Endpoint(path: "/ws", protocol: .relay, channel: "lobby"),
+                Configuration.Endpoint(path: "/chat", protocol: .json, channel: "lobby"),
+            ])
     }
 }

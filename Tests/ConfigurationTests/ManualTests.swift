@@ -17,7 +17,7 @@ struct ManualTests {
         var items: [(path: String, lines: [Substring])] = []
         for line in try text(of: "man/wsd.toml.5").split(separator: "\n") {
             if line.hasPrefix(".Ss ") {
-                section = line.dropFirst(4).filter { $0 != "[" && $0 != "]" }
+                section = line.dropFirst(4).filter { $0 != "[" && $0 != "]" }.replacing(".\"PATTERN\"", with: "")
             } else if line.hasPrefix(".It Ic ") {
                 items.append(("\(section).\(line.dropFirst(7))", []))
             } else if !items.isEmpty {

@@ -23,6 +23,10 @@ struct PrintedConfigurationTests {
         [[endpoint]]
         channel = "b"
         path = "/b"
+        [channels."z:*"]
+        history = 10
+        [channels."a \\"b\\""]
+        echo = false
         """
 
     @Test("is read to the same values")
@@ -41,7 +45,7 @@ struct PrintedConfigurationTests {
 
     @Test("holds every key with where it comes from")
     func origins() throws {
-        let printed = try loaded("[server]\nworkers = 2\n[[endpoint]]\npath = \"/a\"").printed
+        let printed = try loaded("[server]\nworkers = 2\n[[endpoint]]\npath = \"/a\"\n[channels.\"PATTERN\"]").printed
         #expect(printed.contains("\nworkers = 2                 # f:2\n"))
         #expect(printed.contains("\nlisten = [\"[::]:8080\"]      # default\n"))
         #expect(printed.contains("[[endpoint]]\npath = \"/a\"         # f:4\nprotocol = \"relay\"  # default\n"))

@@ -29,11 +29,23 @@ struct SchemaTests {
         limits.messages_per_second = 0
         limits.burst = 0
         limits.channels = 128
+        limits.errors_per_minute = 60
+        limits.history_bytes = "64MiB"
         drain.period = "20s"
         drain.timeout = "30s"
         endpoint.path
         endpoint.protocol = "relay"
         endpoint.channel = "lobby"
+        channels.presence = false
+        channels.join_leave = false
+        channels.leave_delay = "2s"
+        channels.history = 0
+        channels.history_ttl = "5m"
+        channels.history_bytes = "1MiB"
+        channels.publish = "anyone"
+        channels.subscribe = "anyone"
+        channels.max_members = 0
+        channels.echo = true
         auth.mode = "none"
         auth.hmac_secret_file = ""
         auth.public_key_files = []
@@ -58,9 +70,13 @@ struct SchemaTests {
 
     @Test("reads each of its defaults as the default, alone and all together")
     func defaults() throws {
-        for key in ConfigurationKey.all where key.section != "endpoint" {
+        for key in ConfigurationKey.all where key.section != "endpoint" && key.section != "channels" {
             let text = "[\(key.section)]\n\(key.name) = \(try #require(key.defaultText))"
             #expect(try loaded(text).configuration == Configuration(), "\(key.path)")
+        }
+        for key in ConfigurationKey.all where key.section == "channels" {
+            let text = "[channels.\"*\"]\n\(key.name) = \(try #require(key.defaultText))"
+            #expect(try loaded(text).configuration.channels == [Configuration.Channel(pattern: "*")], "\(key.path)")
         }
         #expect(errors(try loaded("").printed).isEmpty)
     }

@@ -191,13 +191,14 @@ struct ControlServiceTests {
             }
             let counts = try [
                 Broadcast.Parameters(message: "hü"), Broadcast.Parameters(data: "AP8=", channel: "odd"),
-                Broadcast.Parameters(message: "", channel: "none"),
+                Broadcast.Parameters(message: "", channel: "none", user: "alice"),
             ].map(broadcast)
             #expect(counts == [1500, 750, 0])
             #expect(
                 backend.deeds.withLock { $0 } == [
-                    "broadcast [104, 195, 188] false - by \(getpid())", "broadcast [0, 255] true odd by \(getpid())",
-                    "broadcast [] false none by \(getpid())",
+                    "broadcast [104, 195, 188] false - - by \(getpid())",
+                    "broadcast [0, 255] true odd - by \(getpid())",
+                    "broadcast [] false none alice by \(getpid())",
                 ])
             for (parameters, error) in [
                 (Broadcast.Parameters(), VarlinkError.invalidParameter("message")),

@@ -61,12 +61,12 @@ final class MemoryBackend: ControlBackend {
     }
 
     func broadcast(
-        _ message: BroadcastMessage, channel: String?, by caller: PeerCredentials
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: PeerCredentials
     ) async throws(ControlError) -> Int {
         guard message.payload.count <= 100 else {
             throw .messageTooLarge(byteCount: message.payload.count, limit: 100)
         }
-        note("broadcast \(message.payload) \(message.isBinary) \(channel ?? "-") by \(caller.processID)")
+        note("broadcast \(message.payload) \(message.isBinary) \(channel ?? "-") \(user ?? "-") by \(caller.processID)")
         return connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count }
     }
 

@@ -55,14 +55,15 @@ import WebSocket
         let worker = Worker(
             index: 0,
             context: WorkerContext(configuration: EngineConfiguration(), events: AsyncStream.makeStream().continuation))
-        let encodings = (8...15).reduce(into: Encoding.Set.plain) {
-            $0.insert(.init(Encoding(PermessageDeflate(serverMaximumWindowBits: $1))))
+        let encodings = (8...15).reduce(into: Encoding.Set(.relay)) {
+            $0.insert(.init(Encoding(.relay, PermessageDeflate(serverMaximumWindowBits: $1))))
         }
         func segments(_ size: Int) -> [Segment] {
             let bytes = [UInt8](repeating: 7, count: size)
             let plain = bytes.withUnsafeBytes { Segment(.binary, payload: $0) }
-            let publication = worker.publication(plain, for: encodings)
-            return encodings.deflating.map { publication[$0] }
+            var publication = Publication(relay: plain, json: nil, for: encodings)
+            worker.compress(&publication, for: encodings)
+            return encodings.deflating.map { publication[$0]! }
         }
         // With its header a message of 300 bytes fits into a window of 9 bits, one of 5,000 into one of 13.
         #expect(Set(segments(300).map(ObjectIdentifier.init)).count == 2)

@@ -46,7 +46,7 @@ extension TestClient: @unchecked Sendable {}
                     group.addTask {
                         for number in 0..<announcements {
                             let message = Self.message(Self.members, number)
-                            let reached = await hub.broadcast(.binary, message, channel: String(channel))
+                            let reached = await hub.publish(.binary, message, channel: String(channel))
                             #expect(reached == Self.members)
                         }
                         return nil

@@ -1,0 +1,94 @@
+/// The tables of which there can be several.
+extension ConfigurationDecoder {
+    mutating func applyEndpoints(
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Endpoint>], from file: String
+    ) {
+        guard case .array(let elements) = section.node.value else {
+            let way =
+                if case .table = section.node.value { "there can be several" } else { "each is a table" }
+            report("endpoint: \(way), so write [[endpoint]] above its keys", at: section.keyPosition, in: file)
+            return
+        }
+        guard !elements.isEmpty else {
+            let message = "endpoint: the array is empty; leave it out for the default, or give an [[endpoint]]"
+            report(message, at: section.node.position, in: file)
+            return
+        }
+        // As every array, this one replaces the one before as a whole.
+        forget { $0.hasPrefix("endpoint[") }
+        adjust(\.endpoints, to: [])
+        for (index, element) in elements.enumerated() {
+            guard case .table(let entries) = element.value else {
+                let message = "endpoint: got \(element.description); each is a table with a path"
+                report(message, at: element.position, in: file)
+                // Keeps the indexes of the others those of the file.
+                adjust(\.endpoints, to: configuration.endpoints + [Configuration.Endpoint(path: "")])
+                continue
+            }
+            let defaults = Configuration.Endpoint(path: "")
+            var endpoint = defaults
+            for entry in entries {
+                guard let key = keys.first(where: { $0.name == entry.key }) else {
+                    let message = UnknownName.key(entry.key, in: "endpoint")
+                    report(message, at: entry.keyPosition, in: file)
+                    continue
+                }
+                decode(
+                    entry, by: key, in: "endpoint", defaults: defaults, into: &endpoint, from: file,
+                    as: "endpoint[\(index)]")
+            }
+            if !entries.contains(where: { $0.key == "path" }) {
+                let message = "endpoint: it has no path; give one, such as path = \"/ws\""
+                report(message, at: element.position, in: file)
+            }
+            adjust(\.endpoints, to: configuration.endpoints + [endpoint])
+        }
+    }
+
+    /// Lays the channels' settings over what there is: a pattern that is known keeps its place, a new one comes last.
+    mutating func applyChannels(
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Channel>], from file: String
+    ) {
+        let way = "it holds a table for each pattern, which begins with [channels.\"PATTERN\"]"
+        guard case .table(let patterns) = section.node.value else {
+            report("channels: got \(section.node.description); \(way)", at: section.keyPosition, in: file)
+            return
+        }
+        for pattern in patterns {
+            guard case .table(let entries) = pattern.node.value else {
+                report(
+                    "channels: \(quoted(pattern.key)) is \(pattern.node.description); \(way)", at: pattern.keyPosition,
+                    in: file)
+                continue
+            }
+            do throws(InvalidValue) {
+                _ = try ChannelName.parse(pattern.key)
+            } catch {
+                report("channels: \(error)", at: pattern.keyPosition, in: file)
+                continue
+            }
+            var channels = configuration.channels
+            let defaults = Configuration.Channel(pattern: pattern.key)
+            let place = channels.firstIndex { $0.pattern == pattern.key } ?? channels.count
+            if place == channels.count {
+                if let all = channels.first(where: { $0.pattern == "*" }) {
+                    let message =
+                        "channels: no channel is left for \(quoted(pattern.key)) behind \(quoted(all.pattern)); "
+                        + "the first that matches holds, so move it up"
+                    report(message, at: pattern.keyPosition, in: file)
+                }
+                channels.append(defaults)
+            }
+            for entry in entries {
+                guard let key = keys.first(where: { $0.name == entry.key }) else {
+                    report(UnknownName.key(entry.key, in: "channels"), at: entry.keyPosition, in: file)
+                    continue
+                }
+                decode(
+                    entry, by: key, in: "channels", defaults: defaults, into: &channels[place], from: file,
+                    as: "channels.\(quoted(pattern.key))")
+            }
+            adjust(\.channels, to: channels)
+        }
+    }
+}

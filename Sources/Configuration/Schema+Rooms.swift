@@ -1,0 +1,56 @@
+/// The keys about endpoints, their channels, and who may be there.
+extension Schema {
+    static let endpoint: [SchemaKey<Configuration.Endpoint>] = [
+        SchemaKey(
+            "path", \.path, .endpointPath, .restart, required: true, example: "\"/ws\"",
+            "the path that clients connect to"),
+        SchemaKey(
+            "protocol", \.protocol, .choice(), .restart,
+            "what the messages of its clients mean"),
+        SchemaKey(
+            "channel", \.channel, .channelOrNone, .restart, example: "\"lobby\"",
+            "the channel that its clients are in from the start"),
+    ]
+
+    static let channel: [SchemaKey<Configuration.Channel>] = [
+        SchemaKey("presence", \.presence, .boolean, .live, "whether members may ask who is in the channel"),
+        SchemaKey("join_leave", \.joinLeave, .boolean, .live, "whether members are told who comes and goes"),
+        SchemaKey(
+            "leave_delay", \.leaveDelay, .duration(.zero ... .seconds(600)), .live,
+            "how long a user whose connection broke still counts as here"),
+        SchemaKey("history", \.history, .integer(0...1_000_000), .live, example: "100", "messages that are kept"),
+        SchemaKey(
+            "history_ttl", \.historyTTL, .duration(.seconds(1) ... .seconds(30 * 86_400)), .live,
+            "how long they are kept"),
+        SchemaKey(
+            "history_bytes", \.historyByteCount, .byteCount(1024...1 << 30), .live,
+            "the most that the channel's history may take"),
+        SchemaKey("publish", \.publish, .choice(), .live, "which clients may publish"),
+        SchemaKey("subscribe", \.subscribe, .choice(), .live, "which clients may join"),
+        SchemaKey(
+            "max_members", \.maxMembers, .integer(0...10_000_000), .live, example: "50",
+            "connections that may be in it at the same time; 0 is no limit"),
+        SchemaKey("echo", \.echo, .boolean, .live, "whether senders get their own messages, too"),
+    ]
+
+    static let auth: [SchemaKey<Configuration>] = [
+        SchemaKey(
+            "mode", \.auth.mode, .choice(later: ["jwt"]), .restart,
+            "how a client shows who it is"),
+        SchemaKey(
+            "hmac_secret_file", \.auth.hmacSecretFile, .empty, .live,
+            "the file with the secret of HS256, HS384 and HS512"),
+        SchemaKey(
+            "public_key_files", \.auth.publicKeyFiles, .empty, .live,
+            "PEM files with the public keys of the other algorithms"),
+        SchemaKey(
+            "jwks", \.auth.jwks, .empty, .live,
+            "a file or an https URL with a JSON Web Key Set"),
+        SchemaKey("issuer", \.auth.issuer, .empty, .live, "the issuer that a token must have"),
+        SchemaKey("audience", \.auth.audience, .empty, .live, "the audience that a token must have"),
+        SchemaKey(
+            "leeway", \.auth.leeway, .duration(.zero ... .seconds(3600)), .live,
+            "how far the clocks may be apart"),
+        SchemaKey("cookie", \.auth.cookie, .empty, .live, "a cookie that may carry the token"),
+    ]
+}

@@ -1,0 +1,30 @@
+/// A connection asks a channel's home to let it in, or, where it is in, for what it missed.
+struct JoinRequest: Sendable {
+    /// A message's place in a channel.
+    struct Position: Sendable {
+        var epoch: String
+        var seq: UInt64
+    }
+
+    var connection: ConnectionID
+    /// Who is to be counted as present.
+    var name: String
+    /// Whether it is in the channel already.
+    var isMember: Bool
+    /// The request's id as it came; empty without one.
+    var id: [UInt8]
+    /// What the client saw last.
+    var since: Position?
+}
+
+/// What the home says to it.
+struct JoinReply: Sendable {
+    enum Outcome: Sendable {
+        /// `missed` holds, where `isRecovered`, all messages after `since`; the last of them is number `seq`.
+        case joined(epoch: String, seq: UInt64, isRecovered: Bool, missed: Segment?)
+        case full
+    }
+
+    var request: JoinRequest
+    var outcome: Outcome
+}

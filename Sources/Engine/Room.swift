@@ -1,0 +1,33 @@
+import Rooms
+
+/// What a channel's home keeps for the `json` protocol: the numbers of its messages, the last of them, and who is here.
+final class Room {
+    /// The channel's name as JSON, quotes included.
+    let quotedName: [UInt8]
+    /// Changes when the numbering begins anew.
+    let epoch: String
+    /// The number of the newest message.
+    var seq: UInt64 = 0
+    var history: History
+    var presence: Presence
+    /// Connections that are in the channel, counted where `max_members` limits them.
+    var memberCount = 0
+
+    init(name: String, settings: ChannelSettings) {
+        var text = MessageText()
+        text.append(string: name)
+        quotedName = text.bytes
+        epoch = Epoch.random()
+        history = History(limits: settings.history)
+        presence = Presence(leaveDelay: settings.leaveDelay)
+    }
+
+    /// Whether nothing would be lost with it, once nobody is in the channel.
+    var isForgettable: Bool { memberCount == 0 && history.count == 0 && presence.isEmpty }
+
+    /// When something in it becomes due, in milliseconds since 1970.
+    var nextDeadline: Int64? {
+        guard let leave = presence.nextDeadline else { return history.expiresAt }
+        return history.expiresAt.map { min($0, leave) } ?? leave
+    }
+}

@@ -1,0 +1,55 @@
+import Rooms
+import WebSocket
+
+/// What a connection has beyond its record: who it is, and the channels of a `json` client. Owned by the record.
+struct Session {
+    /// A place in a channel.
+    struct Membership {
+        enum State: UInt8 {
+            /// The channel's home has been asked.
+            case joining
+            /// Likewise, and the client has left again since.
+            case cancelled
+            case joined
+        }
+
+        var channel: UInt32
+        /// The place among the channel's subscribers.
+        var position: UInt32
+        var state: State
+        /// The number of the message after which the live stream began.
+        var startSeq: UInt64
+    }
+
+    var identity: Identity
+    /// What others see as `from`, as JSON.
+    var quotedName: [UInt8]
+    /// Ordered by the time of joining.
+    var memberships: ContiguousArray<Membership> = []
+    /// What is left of `limits.errors_per_minute`, and the tick it was counted at.
+    var errorTokens: Float
+    var errorTokensAt: UInt32
+    /// The tick at which the token expires; a refreshed one moves it.
+    var expiresAt: UInt32
+    /// Whether the client has been asked for a newer token.
+    var isAskedToRefresh = false
+    /// Refreshes that are being verified.
+    var refreshes = 0
+
+    /// The user, or what stands for nobody in particular.
+    var name: String
+}
+
+/// A client that is let in once its token is verified and its channel's home has answered.
+struct PendingOpen {
+    var accept: String
+    var endpoint: Int
+    var address: IPAddress
+    var compression: PermessageDeflate?
+    var userAgent: String?
+    var session: Session?
+    /// What the client saw last of the endpoint's channel.
+    var since: JoinRequest.Position?
+    /// What it sent behind its request.
+    var rest: [UInt8] = []
+}

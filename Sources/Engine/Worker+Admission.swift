@@ -1,0 +1,176 @@
+import CLinux
+import Glibc
+import Rooms
+import Synchronization
+import WebSocket
+
+/// From a whole request to an open WebSocket: who is it, is there room, may it hear the endpoint's channel?
+///
+/// What is found out elsewhere (a token's signature, the home of a channel) comes back as a letter; until then the
+/// connection is `.admitting` and what it will become waits in `pendingOpens`.
+extension Worker {
+    /// Goes on with a request that asks for a WebSocket in the right way.
+    func admit(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead, _ pending: consuming PendingOpen
+    ) {
+        guard let verify = configuration.verifyToken else {
+            admit(slot, record, as: Identity(), pending)
+            return
+        }
+        switch Token.find(in: head, cookie: configuration.tokenCookie) {
+        case .none:
+            refuseToken(slot, record, TokenRefusal(label: "missing", message: Token.howToSend), isMissing: true)
+        case .malformed(let reason):
+            refuseToken(slot, record, TokenRefusal(label: "malformed", message: reason), isMissing: false)
+        case .found(let token):
+            record.pointee.phase = .admitting
+            pendingOpens[slot] = pending
+            let connection = id(slot, record)
+            let mailbox = handle.mailbox
+            Task { mailbox.post(.verified(connection, await verify(token))) }
+        }
+    }
+
+    /// What the token of a waiting connection says.
+    func verified(_ connection: ConnectionID, _ outcome: Result<Identity, TokenRefusal>) {
+        let slot = Int(connection.slot)
+        guard let record = slab.find(slot: slot, generation: connection.generation),
+            record.pointee.phase == .admitting, let pending = pendingOpens.removeValue(forKey: slot)
+        else { return }
+        switch outcome {
+        case .failure(let refusal): refuseToken(slot, record, refusal, isMissing: false)
+        case .success(let identity): admit(slot, record, as: identity, pending)
+        }
+    }
+
+    /// RFC 6750, section 3: a challenge names the error, unless there was no token at all.
+    private func refuseToken(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal, isMissing: Bool
+    ) {
+        let description = String(decoding: refusal.message.utf8.map(Token.quotable), as: UTF8.self)
+        let challenge =
+            isMissing ? "" : ", error=\"invalid_token\", error_description=\"\(description)\""
+        refuse(
+            slot, record,
+            Refusal(.unauthorized, refusal.message, fields: ["WWW-Authenticate: Bearer realm=\"wsd\"" + challenge]),
+            cause: .unauthorized)
+    }
+
+    private func admit(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, as identity: Identity, _ pending: consuming PendingOpen
+    ) {
+        let endpoint = configuration.endpoints[pending.endpoint]
+        record.pointee.address = pending.address
+        let settings = channels.settings(for: endpoint.channel)
+        guard endpoint.channel.isEmpty || identity.maySubscribe(to: endpoint.channel, settings) else {
+            let reason = "this endpoint's channel, \(endpoint.channel), is not open to you"
+            refuse(slot, record, Refusal(.forbidden, reason), cause: .forbidden)
+            return
+        }
+        switch context.admission.admit(pending.address) {
+        case nil:
+            record.pointee.flags.insert(.admitted)
+        case .perAddressLimit?:
+            let reason = "too many connections from this address; see server.max_connections_per_ip"
+            let refusal = Refusal(.tooManyRequests, reason, fields: [Worker.retryAfter])
+            refuse(slot, record, refusal, cause: .perAddressLimit)
+            return
+        case let cause?:
+            let reason = "the server is full; see server.max_connections"
+            refuse(
+                slot, record, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause)
+            return
+        }
+        pending.session = session(slot, record, identity, endpoint.messageProtocol)
+        record.pointee.encoding = Encoding(endpoint.messageProtocol, pending.compression)
+        record.pointee.phase = .admitting
+        let since = pending.since
+        let name = pending.session?.name ?? ""
+        pendingOpens[slot] = pending
+        guard endpoint.messageProtocol == .json, !endpoint.channel.isEmpty else {
+            guard openPending(slot, record) else { return }
+            if endpoint.messageProtocol == .json {
+                sendWelcome(slot, record, channel: nil, nil)
+            } else {
+                subscribe(slot, record, to: endpoint.channel)
+            }
+            readPending(slot, record)
+            return
+        }
+        let request = JoinRequest(
+            connection: id(slot, record), name: name, isMember: false, id: [], since: since)
+        requestJoin(request, record.pointee.encoding, to: channels.intern(endpoint.channel))
+    }
+
+    /// A `relay` client of nobody in particular needs no session.
+    private func session(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ identity: Identity,
+        _ messageProtocol: EngineConfiguration.Endpoint.MessageProtocol
+    ) -> Session? {
+        guard messageProtocol == .json || identity.user != nil else { return nil }
+        let name = identity.user ?? "guest-\(id(slot, record))"
+        text.removeAll(keepingCapacity: true)
+        text.append(string: name)
+        return Session(
+            identity: identity, quotedName: text.bytes, errorTokens: Float(configuration.errorsPerMinute),
+            errorTokensAt: now, expiresAt: tick(at: identity.expiresAt), name: name)
+    }
+
+    /// Completes the handshake of a connection that is let in; false where it isn't, because a drain began meanwhile.
+    func openPending(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
+        guard let pending = pendingOpens[slot] else { return false }
+        guard drain == nil else {
+            refuse(slot, record, Worker.shuttingDown, cause: .draining)
+            return false
+        }
+        if let session = pending.session {
+            let pointer = UnsafeMutablePointer<Session>.allocate(capacity: 1)
+            pointer.initialize(to: session)
+            record.pointee.session = pointer
+        }
+        record.pointee.phase = .open
+        record.pointee.flags.insert(.opened)
+        record.pointee.endpoint = UInt16(pending.endpoint)
+        record.pointee.connectedAt = clinux_realtime_milliseconds()
+        record.pointee.userAgent = userAgents.retain(pending.userAgent)
+        record.pointee.tokens = Float(burst)
+        record.pointee.tokensAt = now
+        statistics.connections += 1
+        statistics.opened &+= 1
+        let start = direct.count
+        direct.append(raw: Handshake.response(accept: pending.accept, compression: pending.compression))
+        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
+        armOpen(slot, record)
+        if context.reportsEverything.load(ordering: .relaxed) {
+            let path = configuration.endpoints[pending.endpoint].path
+            context.events.yield(
+                .opened(id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: path))
+        }
+        return true
+    }
+
+    /// Acts on what came while the connection waited.
+    func readPending(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        guard var pending = stopAdmitting(slot, record), !pending.rest.isEmpty else { return }
+        pending.rest.withUnsafeMutableBytes { readFrames(slot, record, $0) }
+    }
+
+    /// Forgets what a connection was to become, and hears it again.
+    @discardableResult
+    func stopAdmitting(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> PendingOpen? {
+        if record.pointee.flags.contains(.holdsInput) {
+            record.pointee.flags.remove(.holdsInput)
+            setInterest(slot, record)
+        }
+        return pendingOpens.removeValue(forKey: slot)
+    }
+
+    /// Frees what a connection has beyond its record.
+    func dropSession(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        if record.pointee.phase == .admitting { pendingOpens[slot] = nil }
+        guard let session = record.pointee.session else { return }
+        session.deinitialize(count: 1)
+        session.deallocate()
+        record.pointee.session = nil
+    }
+}

@@ -1,0 +1,51 @@
+import Rooms
+import WebSocket
+
+extension Worker {
+    /// Sends `text` to a connection, wherever it is.
+    func answer(_ connection: ConnectionID) {
+        text.withBytes { payload in
+            guard Int(connection.worker) == index else {
+                answers[Int(connection.worker)].append(payload, to: connection)
+                hasAnswers = true
+                return
+            }
+            let slot = Int(connection.slot)
+            guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
+            else { return }
+            sendMessage(payload, slot, record)
+        }
+    }
+
+    /// Queues one text message for one connection.
+    func sendMessage(_ payload: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        record.pointee.messagesOut &+= 1
+        statistics.messagesOut &+= 1
+        send(.text, payload, slot, record)
+    }
+
+    /// Sends other workers what is for their connections.
+    func postAnswers() {
+        guard hasAnswers else { return }
+        hasAnswers = false
+        for (worker, pending) in answers.enumerated() where !pending.isEmpty {
+            let (segment, connections) = pending.take()
+            context.handles[worker].mailbox.post(.answers(segment, connections))
+        }
+    }
+
+    /// Hands out what another worker answered.
+    func take(_ segment: Segment, _ connections: [ConnectionID]) {
+        let number = turn.add(segment)
+        var start = 0
+        for (connection, end) in zip(connections, segment.frameEnds) {
+            defer { start = end }
+            let slot = Int(connection.slot)
+            guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
+            else { continue }
+            record.pointee.messagesOut &+= 1
+            statistics.messagesOut &+= 1
+            turn.push(number, start: start, end: end, to: record, slot: slot)
+        }
+    }
+}

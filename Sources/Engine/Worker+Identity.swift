@@ -1,0 +1,94 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// What becomes of a connection's token after it was let in.
+extension Worker {
+    /// The tick of a time in milliseconds since 1970; `Slab.never` for none.
+    func tick(at time: Int64?) -> UInt32 {
+        guard let time else { return Slab.never }
+        let milliseconds = max(0, time - clinux_realtime_milliseconds())
+        let ticks = (milliseconds * 1_000_000 + Int64(Worker.tickNanoseconds) - 1) / Int64(Worker.tickNanoseconds)
+        return ticks < Int64(Slab.never - now) ? now + UInt32(ticks) : Slab.never
+    }
+
+    /// When something about the connection's token is due.
+    func tokenDeadline(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
+        guard let session = record.pointee.session, session.pointee.expiresAt != Slab.never else { return Slab.never }
+        let grace = isJSON(record) ? configuration.refreshGrace : configuration.tokenLeeway
+        let mayAsk = isJSON(record) && !session.pointee.isAskedToRefresh
+        return mayAsk ? session.pointee.expiresAt : session.pointee.expiresAt &+ ticks(grace)
+    }
+
+    private func isJSON(_ record: UnsafeMutablePointer<Connection>) -> Bool { record.pointee.encoding.isJSON }
+
+    /// Asks for a newer token, or, where none has come in time, closes. False where it has closed.
+    func tokenExpired(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
+        guard now >= tokenDeadline(record), let session = record.pointee.session else { return true }
+        if isJSON(record), !session.pointee.isAskedToRefresh {
+            session.pointee.isAskedToRefresh = true
+            sendRefresh(slot, record)
+            return true
+        }
+        beginClose(slot, record, .tokenExpired, .unauthorized, "token expired", then: .closing)
+        return false
+    }
+
+    /// A client sends a newer token.
+    func refresh(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, token: String, id: [UInt8]) {
+        guard let verify = configuration.verifyToken else {
+            sendError(slot, record, .unsupported, "this server asks nobody for a token", id: id)
+            return
+        }
+        let session = record.pointee.session!
+        guard session.pointee.refreshes < Worker.refreshesAtOnce else {
+            sendError(slot, record, .badToken, "other tokens of this connection are still being checked", id: id)
+            return
+        }
+        session.pointee.refreshes += 1
+        let connection = self.id(slot, record)
+        let mailbox = handle.mailbox
+        Task { mailbox.post(.refreshed(connection, id: id, await verify(token))) }
+    }
+
+    private static let refreshesAtOnce = 4
+
+    /// What the newer token says.
+    func refreshed(_ connection: ConnectionID, _ id: [UInt8], _ outcome: Result<Identity, TokenRefusal>) {
+        let slot = Int(connection.slot)
+        guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open,
+            let session = record.pointee.session
+        else { return }
+        session.pointee.refreshes -= 1
+        switch outcome {
+        case .failure(let refusal):
+            sendError(slot, record, .badToken, refusal.message, id: id)
+        case .success(let identity) where identity.user != session.pointee.identity.user:
+            sendError(slot, record, .badToken, "the token is another user's; its \"sub\" must stay the same", id: id)
+        case .success(let identity):
+            session.pointee.identity = identity
+            session.pointee.expiresAt = tick(at: identity.expiresAt)
+            session.pointee.isAskedToRefresh = false
+            id.withUnsafeBytes { id in
+                sendAck(slot, record, id: id) {
+                    guard let expiresAt = identity.expiresAt else { return }
+                    text.append(",\"expires\":")
+                    text.append(time: expiresAt)
+                }
+            }
+            leaveWhatIsNotGranted(slot, record, session)
+            armOpen(slot, record)
+        }
+    }
+
+    private func leaveWhatIsNotGranted(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+    ) {
+        for place in session.pointee.memberships.indices.reversed() {
+            let channel = channels[session.pointee.memberships[place].channel]
+            guard !session.pointee.identity.maySubscribe(to: channel.name, channel.settings) else { continue }
+            sendLeft(slot, record, channel: channel.name, reason: "the new token does not grant this channel")
+            leave(slot, record, place: place)
+        }
+    }
+}

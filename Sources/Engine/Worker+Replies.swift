@@ -1,0 +1,143 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// What a `json` client is told by the worker it is on.
+extension Worker {
+    /// Confirms a request that has an id.
+    func sendAck(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, id: UnsafeRawBufferPointer, channel: String? = nil,
+        _ append: () -> Void = {}
+    ) {
+        guard !id.isEmpty else { return }
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"ack\",\"id\":")
+        text.append(raw: id)
+        if let channel {
+            text.append(",\"channel\":")
+            text.append(string: channel)
+        }
+        append()
+        text.append("}")
+        text.withBytes { sendMessage($0, slot, record) }
+    }
+
+    /// Says what was wrong with a request. The connection goes on, unless that happens too often.
+    func sendError(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: RequestError.Code, _ message: String,
+        id: [UInt8] = [], channel: String? = nil
+    ) {
+        guard record.pointee.phase == .open else { return }
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"error\"")
+        if !id.isEmpty {
+            text.append(",\"id\":")
+            id.withUnsafeBytes { text.append(raw: $0) }
+        }
+        text.append(",\"code\":\"")
+        text.append(raw: code.rawValue)
+        text.append("\",\"message\":")
+        text.append(string: message)
+        if let channel {
+            text.append(",\"channel\":")
+            text.append(string: channel)
+        }
+        text.append("}")
+        text.withBytes { sendMessage($0, slot, record) }
+        guard !takeErrorToken(record) else { return }
+        let reason = "more than \(configuration.errorsPerMinute) errors in a minute"
+        beginClose(slot, record, .rateLimited, .policyViolation, reason, then: .finishing)
+    }
+
+    /// Whether `limits.errors_per_minute` forgives one more error: a token bucket, as for messages.
+    private func takeErrorToken(_ record: UnsafeMutablePointer<Connection>) -> Bool {
+        guard configuration.errorsPerMinute > 0, let session = record.pointee.session else { return true }
+        let limit = Float(configuration.errorsPerMinute)
+        let minutes = Float(now &- session.pointee.errorTokensAt) * Float(Worker.tickNanoseconds) / 60e9
+        session.pointee.errorTokensAt = now
+        session.pointee.errorTokens = min(limit, session.pointee.errorTokens + minutes * limit)
+        guard session.pointee.errorTokens >= 1 else { return false }
+        session.pointee.errorTokens -= 1
+        return true
+    }
+
+    /// The first message on a connection.
+    func sendWelcome(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String?, _ reply: JoinReply?
+    ) {
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"system\",\"event\":\"welcome\",\"connection\":\"")
+        text.append(raw: id(slot, record).description)
+        text.append("\",\"user\":")
+        record.pointee.session!.pointee.quotedName.withUnsafeBytes { text.append(raw: $0) }
+        appendTime(clinux_realtime_milliseconds())
+        if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
+            text.append(",\"channel\":")
+            text.append(string: channel)
+            appendPlace(epoch: epoch, seq: seq, isRecovered: isRecovered)
+        }
+        text.append("}")
+        text.withBytes { sendMessage($0, slot, record) }
+        if let reply { sendMissed(slot, record, reply, through: .max) }
+    }
+
+    /// Confirms that a connection is in a channel, and sends what it missed.
+    ///
+    /// - Parameter through: the number of the message after which its live stream begins.
+    func sendJoinAck(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, epoch: String,
+        through seq: UInt64
+    ) {
+        guard record.pointee.phase == .open, case .joined(_, _, let isRecovered, _) = reply.outcome else { return }
+        reply.request.id.withUnsafeBytes { id in
+            sendAck(slot, record, id: id, channel: channel.name) {
+                appendPlace(epoch: epoch, seq: seq, isRecovered: isRecovered)
+            }
+        }
+        sendMissed(slot, record, reply, through: seq)
+    }
+
+    private func appendPlace(epoch: String, seq: UInt64, isRecovered: Bool) {
+        text.append(",\"epoch\":\"")
+        text.append(raw: epoch)
+        text.append("\",\"seq\":")
+        text.append(seq)
+        text.append(",\"recovered\":")
+        text.append(isRecovered ? "true" : "false")
+    }
+
+    /// The messages after the one that the client saw last, as far as they are not in its live stream.
+    private func sendMissed(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, through seq: UInt64
+    ) {
+        guard case .joined(_, let newest, _, let missed?) = reply.outcome else { return }
+        let surplus = Int(clamping: newest > seq ? newest - seq : 0)
+        let count = missed.messageCount - surplus
+        guard count > 0 else { return }
+        record.pointee.messagesOut &+= UInt64(count)
+        statistics.messagesOut &+= UInt64(count)
+        turn.push(turn.add(missed), start: 0, end: missed.frameEnds[count - 1], to: record, slot: slot)
+    }
+
+    /// Asks a client whose token has expired for a newer one.
+    func sendRefresh(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"refresh\"")
+        appendTime(clinux_realtime_milliseconds())
+        text.append(",\"grace\":")
+        text.append(UInt64(configuration.refreshGrace.components.seconds))
+        text.append("}")
+        text.withBytes { sendMessage($0, slot, record) }
+    }
+
+    /// Tells a client that it is no longer in a channel.
+    func sendLeft(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String, reason: StaticString) {
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"system\",\"event\":\"left\",\"channel\":")
+        text.append(string: channel)
+        text.append(",\"reason\":\"")
+        text.append(reason)
+        text.append("\"}")
+        text.withBytes { sendMessage($0, slot, record) }
+    }
+}

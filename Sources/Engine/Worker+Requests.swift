@@ -1,0 +1,187 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// What a `json` client asks for: each text message is one request.
+extension Worker {
+    func request(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
+    ) {
+        guard opcode == .text else {
+            sendError(slot, record, .unsupported, "a message is a text frame with one JSON object, not a binary frame")
+            return
+        }
+        switch RequestReader.read(bytes) {
+        case .failure(let error):
+            let id = error.id.map { Array(bytes[$0]) } ?? []
+            sendError(slot, record, error.code, error.message, id: id, channel: error.channel?.text(in: bytes))
+        case .success(let request):
+            answer(request, bytes, slot, record)
+        }
+    }
+
+    private func answer(
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let id =
+            request.id.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+            ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        switch request.kind {
+        case .ping:
+            sendAck(slot, record, id: id)
+            return
+        case .refresh:
+            refresh(slot, record, token: request.token!.text(in: bytes), id: Array(id))
+            return
+        case .chat, .join, .leave, .presence, .history:
+            break
+        }
+        guard request.channel != nil || !configuration.endpoints[Int(record.pointee.endpoint)].channel.isEmpty else {
+            let message = "\"channel\" is missing, and this endpoint has no channel of its own"
+            sendError(slot, record, .badChannel, message, id: Array(id))
+            return
+        }
+        let place = membership(request.channel, bytes, record)
+        switch request.kind {
+        case .chat:
+            chat(request, bytes, id, place, slot, record)
+        case .join:
+            join(request, bytes, id, place, slot, record)
+        case .leave:
+            let name = channelName(request, bytes, record)
+            guard let place else {
+                sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
+                return
+            }
+            sendAck(slot, record, id: id, channel: name)
+            leave(slot, record, place: place)
+        case .presence, .history, .ping, .refresh:
+            ask(request, bytes, id, place, slot, record)
+        }
+    }
+
+    private static let notJoined = "you are not in this channel; send a \"join\" for it first"
+
+    /// The place of a channel among those the client is in or about to be in; nil where it is not.
+    private func membership(
+        _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>
+    ) -> Int? {
+        let own = name == nil ? configuration.endpoints[Int(record.pointee.endpoint)].channel : ""
+        return record.pointee.session!.pointee.memberships.firstIndex { membership in
+            let known = channels[membership.channel].name
+            return membership.state != .cancelled && (name?.equals(known, in: bytes) ?? (known == own))
+        }
+    }
+
+    private func channelName(
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>
+    ) -> String {
+        request.channel?.text(in: bytes) ?? configuration.endpoints[Int(record.pointee.endpoint)].channel
+    }
+
+    private func chat(
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
+        _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let session = record.pointee.session!
+        let index: UInt32
+        if let place {
+            index = session.pointee.memberships[place].channel
+        } else {
+            index = channels.intern(channelName(request, bytes, record))
+        }
+        let channel = channels[index]
+        defer { if place == nil { channels.removeIfUnused(index) } }
+        guard session.pointee.identity.mayPublish(to: channel.name, channel.settings) else {
+            let message = Worker.notPermitted("publish", channel.settings.publish)
+            sendError(slot, record, .notPermitted, message, id: Array(id), channel: channel.name)
+            return
+        }
+        markPublished(channel, index)
+        session.pointee.quotedName.withUnsafeBytes { from in
+            let draft = Drafts.Draft(
+                connection: self.id(slot, record), from: from, id: id,
+                data: UnsafeRawBufferPointer(rebasing: bytes[request.data!]))
+            if channel.home == self.index {
+                accept(draft, channel)
+            } else {
+                channel.drafts.append(draft)
+                if channel.drafts.byteCount > Worker.batchByteCount { distribute(channel) }
+            }
+        }
+    }
+
+    private static func notPermitted(_ action: String, _ access: Access) -> String {
+        switch access {
+        case .anyone: "you may not \(action) in this channel"
+        case .users: "only users with a token may \(action) in this channel"
+        case .granted: "your token does not let you \(action) in this channel; its claim \"channels\" would have to"
+        case .nobody: "clients may not \(action) in this channel"
+        }
+    }
+
+    private func join(
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
+        _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let session = record.pointee.session!
+        var position: JoinRequest.Position?
+        if let since = request.since {
+            position = JoinRequest.Position(epoch: since.epoch.text(in: bytes), seq: since.seq)
+        }
+        let join = JoinRequest(
+            connection: self.id(slot, record), name: session.pointee.name, isMember: place != nil, id: Array(id),
+            since: position)
+        if let place {
+            requestJoin(join, record.pointee.encoding, to: session.pointee.memberships[place].channel)
+            return
+        }
+        let name = channelName(request, bytes, record)
+        let settings = channels.settings(for: name)
+        guard session.pointee.identity.maySubscribe(to: name, settings) else {
+            let message = Worker.notPermitted("subscribe", settings.subscribe)
+            sendError(slot, record, .notPermitted, message, id: Array(id), channel: name)
+            return
+        }
+        let limit = configuration.maximumChannels
+        guard limit == 0 || session.pointee.memberships.count < limit else {
+            let message = "you are in \(limit) channels, as many as limits.channels allows; leave one first"
+            sendError(slot, record, .limit, message, id: Array(id), channel: name)
+            return
+        }
+        let index = channels.intern(name)
+        session.pointee.memberships.append(
+            Session.Membership(channel: index, position: 0, state: .joining, startSeq: 0))
+        requestJoin(join, record.pointee.encoding, to: index)
+    }
+
+    /// Passes a member's question to the channel's home.
+    private func ask(
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
+        _ record: UnsafeMutablePointer<Connection>
+    ) {
+        let isPresence = request.kind == .presence
+        let name = channelName(request, bytes, record)
+        guard let place else {
+            sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
+            return
+        }
+        let channel = channels[record.pointee.session!.pointee.memberships[place].channel]
+        guard isPresence ? channel.settings.presence : channel.settings.keepsHistory else {
+            let message = isPresence ? "this channel does not tell who is in it" : "this channel keeps no history"
+            sendError(slot, record, .unavailable, message, id: Array(id), channel: name)
+            return
+        }
+        let subject: Question.Subject =
+            isPresence ? .presence : .history(before: request.before, limit: request.limit ?? Worker.historyPage)
+        let question = Question(subject: subject, connection: self.id(slot, record), id: Array(id))
+        if channel.home == index {
+            answer(question, channel)
+        } else {
+            context.handles[channel.home].mailbox.post(.ask(channel: channel.name, question))
+        }
+    }
+
+    /// Messages of a history's page, unless the client says how many.
+    private static let historyPage = 50
+}

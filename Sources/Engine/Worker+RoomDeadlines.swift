@@ -1,0 +1,57 @@
+import CLinux
+import Rooms
+
+/// History that grows too old or too large, and users who have not come back.
+extension Worker {
+    /// Deadlines of history are looked at this coarsely: what is too old is not handed out in any case.
+    private static let historyGrain: Int64 = 1_000
+
+    /// Puts a message into a room's history.
+    func keep(_ object: UnsafeRawBufferPointer, _ room: Room, at now: Int64) {
+        let before = room.history.byteCount
+        room.history.append(seq: room.seq, at: now, object)
+        statistics.historyBytes += room.history.byteCount - before
+        if statistics.historyBytes > historyByteLimit { shedHistory() }
+        noteDeadline(room)
+    }
+
+    /// Has `expireRooms` called in time for a room.
+    func noteDeadline(_ room: Room) {
+        guard let deadline = room.nextDeadline else { return }
+        let isLeave = room.presence.nextDeadline == deadline
+        let grain = isLeave ? 1 : Worker.historyGrain
+        roomsDueAt = min(roomsDueAt ?? .max, (deadline / grain + 1) * grain)
+    }
+
+    /// Looks at every room once something in one of them is due.
+    func expireRooms() {
+        guard let due = roomsDueAt else { return }
+        let now = clinux_realtime_milliseconds()
+        guard now >= due else { return }
+        roomsDueAt = nil
+        for index in channels.indices {
+            guard let channel = channels.find(index), let room = channel.room else { continue }
+            let before = room.history.byteCount
+            room.history.expire(now: now)
+            statistics.historyBytes += room.history.byteCount - before
+            for name in room.presence.expire(now: now) { announce("leave", name, channel, room, now) }
+            noteDeadline(room)
+            channels.removeIfUnused(index)
+        }
+    }
+
+    /// Forgets the history of the channels that have been quiet longest, down to seven eighths of the limit.
+    private func shedHistory() {
+        let goal = historyByteLimit / 8 * 7
+        let rooms = channels.indices.compactMap { channels.find($0)?.room }.filter { $0.history.count > 0 }
+            .sorted { $0.history.newestTime < $1.history.newestTime }
+        for room in rooms {
+            while statistics.historyBytes > goal, room.history.count > 0 {
+                let before = room.history.byteCount
+                room.history.dropOldest()
+                statistics.historyBytes += room.history.byteCount - before
+            }
+            if statistics.historyBytes <= goal { return }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// What a channel's home does for the `json` protocol. The members' side is in `+Subscriptions`.
+extension Worker {
+    /// Whose words a message in the `relay` protocol is.
+    enum Origin { case client, `operator` }
+
+    /// Whether messages of the channel are numbered: someone hears them as `json`, has done so, or may ask for them later.
+    func needsRoom(_ channel: Channel) -> Bool {
+        channel.room != nil || channel.settings.keepsHistory || !channel.allEncodings.isDisjoint(with: .anyJSON)
+    }
+
+    private func room(_ channel: Channel) -> Room {
+        if let room = channel.room { return room }
+        let room = Room(name: channel.name, settings: channel.settings)
+        channel.room = room
+        return room
+    }
+
+    /// Says a `relay` message in the words of the `json` protocol: text as a string, what an operator sends as it is where
+    /// it is JSON. Binary messages can't be said in it.
+    func translate(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer, from origin: Origin, _ channel: Channel) {
+        guard opcode == .text, needsRoom(channel) else { return }
+        let room = room(channel)
+        let now = clinux_realtime_milliseconds()
+        room.seq += 1
+        text.removeAll(keepingCapacity: true)
+        text.append(origin == .operator ? "{\"type\":\"system\",\"channel\":" : "{\"type\":\"chat\",\"channel\":")
+        text.append(raw: room.quotedName)
+        appendTime(now)
+        text.append(",\"seq\":")
+        text.append(room.seq)
+        if origin == .operator {
+            appendData(payload)
+        } else {
+            text.append(",\"data\":")
+            text.append(string: payload)
+        }
+        text.append("}")
+        finishMessage(room, channel, now)
+    }
+
+    /// A `json` client's message gets its number and goes to everyone in the channel.
+    func accept(_ draft: Drafts.Draft, _ channel: Channel) {
+        let room = room(channel)
+        let now = clinux_realtime_milliseconds()
+        room.seq += 1
+        if !draft.id.isEmpty {
+            text.removeAll(keepingCapacity: true)
+            text.append("{\"type\":\"ack\",\"id\":")
+            text.append(raw: draft.id)
+            text.append(",\"channel\":")
+            text.append(raw: room.quotedName)
+            appendPosition(room)
+            appendTime(now)
+            text.append("}")
+            answer(draft.connection)
+        }
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"chat\",\"channel\":")
+        text.append(raw: room.quotedName)
+        text.append(",\"from\":")
+        text.append(raw: draft.from)
+        appendTime(now)
+        text.append(",\"seq\":")
+        text.append(room.seq)
+        text.append(",\"data\":")
+        text.append(raw: draft.data)
+        text.append("}")
+        if !channel.settings.echo {
+            channel.exclusions.append(
+                Publication.Exclusion(connection: draft.connection, frame: channel.jsonBatch.frameEnds.count))
+        }
+        text.withBytes { object in
+            // Clients of the relay protocol see the whole object.
+            if !channel.allEncodings.isDisjoint(with: .anyRelay) { channel.batch.append(.text, payload: object) }
+        }
+        finishMessage(room, channel, now)
+        if channel.jsonBatch.count > Worker.batchByteCount { distribute(channel) }
+    }
+
+    /// `text` is a numbered message: it goes to the members and into the history.
+    private func finishMessage(_ room: Room, _ channel: Channel, _ now: Int64) {
+        text.withBytes { object in
+            if !channel.allEncodings.isDisjoint(with: .anyJSON) { channel.jsonBatch.append(.text, payload: object) }
+            guard channel.settings.keepsHistory else { return }
+            keep(object, room, at: now)
+        }
+    }
+
+    /// Another worker's clients' messages.
+    func accept(_ drafts: Drafts, channel name: String) {
+        let index = channels.intern(name)
+        let channel = channels[index]
+        markPublished(channel, index)
+        drafts.forEach { accept($0, channel) }
+        channels.removeIfUnused(index)
+    }
+
+    // MARK: Members
+
+    /// Lets a connection in, or tells a member what it asks for.
+    func join(_ request: JoinRequest, _ index: UInt32) -> JoinReply {
+        let channel = channels[index]
+        let room = room(channel)
+        if !request.isMember {
+            let limit = channel.settings.maximumMembers
+            if limit > 0, room.memberCount >= limit { return JoinReply(request: request, outcome: .full) }
+            if channel.settings.isTracked { room.memberCount += 1 }
+            let now = clinux_realtime_milliseconds()
+            if channel.settings.tracksPresence, room.presence.enter(request.name, at: now) {
+                announce("join", request.name, channel, room, now)
+            }
+            // What was published before is not for the newcomer's live stream.
+            distribute(channel)
+        }
+        postAnswers()
+        return JoinReply(
+            request: request,
+            outcome: .joined(
+                epoch: room.epoch, seq: room.seq, isRecovered: isRecoverable(request.since, room),
+                missed: missed(request.since, room)))
+    }
+
+    private func isRecoverable(_ since: JoinRequest.Position?, _ room: Room) -> Bool {
+        guard let since, since.epoch == room.epoch else { return false }
+        room.history.expire(now: clinux_realtime_milliseconds())
+        return room.history.covers(after: since.seq, newest: room.seq)
+    }
+
+    private func missed(_ since: JoinRequest.Position?, _ room: Room) -> Segment? {
+        guard isRecoverable(since, room), let since, since.seq < room.seq else { return nil }
+        var builder = SegmentBuilder()
+        room.history.forEach(after: since.seq, through: room.seq) { builder.append(.text, payload: $0) }
+        return builder.finish()
+    }
+
+    /// A member is gone.
+    func left(_ name: String, _ channel: Channel, isLost: Bool) {
+        guard let room = channel.room else { return }
+        room.memberCount = max(0, room.memberCount - 1)
+        guard channel.settings.tracksPresence else { return }
+        let now = clinux_realtime_milliseconds()
+        if room.presence.leave(name, at: now, isLost: isLost) { announce("leave", name, channel, room, now) }
+        noteDeadline(room)
+    }
+
+    /// Tells the members who came or went, where they are to know.
+    func announce(_ type: StaticString, _ name: String, _ channel: Channel, _ room: Room, _ now: Int64) {
+        guard channel.settings.joinLeave, !channel.allEncodings.isDisjoint(with: .anyJSON) else { return }
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"")
+        text.append(type)
+        text.append("\",\"channel\":")
+        text.append(raw: room.quotedName)
+        text.append(",\"from\":")
+        text.append(string: name)
+        appendTime(now)
+        text.append("}")
+        if let index = channels.index(of: channel.name) { markPublished(channel, index) }
+        text.withBytes { channel.jsonBatch.append(.text, payload: $0) }
+    }
+
+    // MARK: Questions
+
+    /// Answers a member that wants to know something.
+    func answer(_ question: Question, _ channel: Channel) {
+        let room = room(channel)
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"ack\",\"id\":")
+        text.append(raw: question.id)
+        text.append(",\"channel\":")
+        text.append(raw: room.quotedName)
+        switch question.subject {
+        case .presence: appendUsers(room)
+        case .history(let before, let limit): appendHistory(room, before: before, limit: limit)
+        }
+        text.append("}")
+        answer(question.connection)
+    }
+
+    private func appendUsers(_ room: Room) {
+        text.append(",\"users\":[")
+        var isFirst = true
+        for entry in room.presence.users {
+            text.append(isFirst ? "{\"user\":" : ",{\"user\":")
+            isFirst = false
+            text.append(string: entry.user)
+            text.append(",\"connections\":")
+            text.append(UInt64(entry.connections))
+            text.append(",\"since\":")
+            text.append(time: entry.since)
+            text.append("}")
+        }
+        text.append("]")
+    }
+
+    private func appendHistory(_ room: Room, before: UInt64?, limit: Int) {
+        room.history.expire(now: clinux_realtime_milliseconds())
+        appendPosition(room)
+        text.append(",\"messages\":[")
+        let page = room.history.page(before: before, limit: limit)
+        if !page.isEmpty {
+            room.history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) { object in
+                text.append(raw: object)
+                text.append(",")
+            }
+            text.removeLast()
+        }
+        text.append("],\"more\":")
+        text.append(room.history.hasMore(before: page.lowerBound) && !page.isEmpty ? "true" : "false")
+    }
+
+    // MARK: Pieces of text
+
+    func appendTime(_ now: Int64) {
+        text.append(",\"time\":")
+        text.append(time: now)
+    }
+
+    private func appendPosition(_ room: Room) {
+        text.append(",\"epoch\":\"")
+        text.append(raw: room.epoch)
+        text.append("\",\"seq\":")
+        text.append(room.seq)
+    }
+}

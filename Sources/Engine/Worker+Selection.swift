@@ -1,0 +1,144 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// What an operator asks of a selection of connections.
+extension Worker {
+    /// Queues an operator's message for the selected open connections, whatever their channels; returns how many.
+    func broadcast(_ segment: Segment, to selection: ConnectionSelection) -> Int {
+        let number = turn.add(segment)
+        var objects: (number: UInt32, segment: Segment)?
+        var count = 0
+        forEach(selection, from: 0) { slot, record in
+            guard record.pointee.phase == .open else { return true }
+            var piece = (number: number, segment: segment)
+            if record.pointee.encoding.isJSON {
+                let translated = objects ?? translated(segment)
+                objects = translated
+                guard translated.segment.messageCount > 0 else { return true }
+                piece = translated
+            }
+            record.pointee.messagesOut &+= UInt64(piece.segment.messageCount)
+            statistics.messagesOut &+= UInt64(piece.segment.messageCount)
+            turn.push(piece.number, start: 0, end: piece.segment.count, to: record, slot: slot)
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    /// The same in the words of the `json` protocol; empty where it can't be said in them.
+    private func translated(_ segment: Segment) -> (number: UInt32, segment: Segment) {
+        var builder = SegmentBuilder()
+        segment.forEachFrame { opcode, payload in
+            guard opcode == .text else { return }
+            text.removeAll(keepingCapacity: true)
+            text.append("{\"type\":\"system\"")
+            appendTime(clinux_realtime_milliseconds())
+            appendData(payload)
+            text.append("}")
+            text.withBytes { builder.append(.text, payload: $0) }
+        }
+        let translated = builder.finish()
+        return (turn.add(translated), translated)
+    }
+
+    /// An operator's words as `data`: as they are where they are JSON, as a string otherwise.
+    func appendData(_ payload: UnsafeRawBufferPointer) {
+        text.append(",\"data\":")
+        if RequestReader.isJSONValue(payload) { text.append(raw: payload) } else { text.append(string: payload) }
+    }
+
+    /// Begins to close the selected connections; returns how many.
+    func kick(_ selection: ConnectionSelection, _ code: CloseCode, _ reason: String) -> Int {
+        var count = 0
+        forEach(selection, from: 0) { slot, record in
+            guard record.pointee.phase == .open else { return true }
+            beginClose(slot, record, .kicked, code, reason, then: .closing)
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    func page(of selection: ConnectionSelection, from start: Int, limit: Int) -> ConnectionPage {
+        var page = ConnectionPage(connections: [], next: nil)
+        forEach(selection, from: start) { slot, record in
+            guard page.connections.count < limit else {
+                page.next = UInt32(slot)
+                return false
+            }
+            page.connections.append(snapshot(slot, record))
+            return true
+        }
+        return page
+    }
+
+    /// Visits the WebSockets of a selection in the order of their slots, until the body says false.
+    private func forEach(
+        _ selection: ConnectionSelection, from start: Int,
+        _ body: (Int, UnsafeMutablePointer<Connection>) -> Bool
+    ) {
+        if let ids = selection.ids, start == 0 {
+            for id in ids.sorted(by: { $0.slot < $1.slot }) where Int(id.worker) == index {
+                let slot = Int(id.slot)
+                guard let record = slab.find(slot: slot, generation: id.generation), isSelected(record, selection)
+                else {
+                    continue
+                }
+                guard body(slot, record) else { return }
+            }
+            return
+        }
+        var slot = start
+        while slot < slab.highWater {
+            let record = slab[slot]
+            if isSelected(record, selection), selection.ids?.contains(id(slot, record)) ?? true {
+                guard body(slot, record) else { return }
+            }
+            slot += 1
+        }
+    }
+
+    private func isSelected(_ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection) -> Bool {
+        // Whoever was never let in is no connection to an operator.
+        guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
+        else { return false }
+        if let endpoint = selection.endpoint {
+            guard configuration.endpoints[Int(record.pointee.endpoint)].path == endpoint else { return false }
+        }
+        if let channel = selection.channel, !isIn(channel, record) { return false }
+        if let user = selection.user, record.pointee.session?.pointee.name != user { return false }
+        return selection.matchesAddress?(record.pointee.address) ?? true
+    }
+
+    private func isIn(_ channel: String, _ record: UnsafeMutablePointer<Connection>) -> Bool {
+        guard let index = channels.index(of: channel) else { return false }
+        return record.pointee.channel == index
+            || record.pointee.session?.pointee.memberships.contains { $0.channel == index } ?? false
+    }
+
+    private func channelNames(_ record: UnsafeMutablePointer<Connection>) -> [String] {
+        guard record.pointee.channel == Connection.noChannel else { return [channels[record.pointee.channel].name] }
+        return record.pointee.session?.pointee.memberships.map { channels[$0.channel].name } ?? []
+    }
+
+    private func snapshot(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> ConnectionSnapshot {
+        let connection = record.pointee
+        let endpoint = configuration.endpoints[Int(connection.endpoint)]
+        let backlog = connection.backlog?._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) } ?? (0, 0)
+        let idleTicks = UInt64(now &- connection.lastReceived)
+        return ConnectionSnapshot(
+            id: id(slot, record), address: connection.address, port: connection.port, endpoint: endpoint.path,
+            messageProtocol: endpoint.messageProtocol.rawValue,
+            user: connection.session?.pointee.name, channels: channelNames(record),
+            isCompressed: !connection.encoding.isPlain,
+            userAgent: userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
+            idle: .nanoseconds(Int64(idleTicks * Worker.tickNanoseconds)),
+            messagesIn: connection.messagesIn, messagesOut: connection.messagesOut,
+            bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
+            queuedBytes: backlog.0, queuedMessages: backlog.1, dropped: connection.dropped,
+            isClosing: connection.phase != .open
+        )
+    }
+}

@@ -1,0 +1,191 @@
+import Rooms
+import WebSocket
+
+extension Worker {
+    /// Puts a `relay` client into its endpoint's channel.
+    func subscribe(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, to name: String) {
+        let index = channels.intern(name)
+        let channel = channels[index]
+        // What was published before the subscription is not for the newcomer.
+        distribute(channel)
+        record.pointee.channel = index
+        changeSubscribers(channel) {
+            channel.reserve(record.pointee.encoding)
+            record.pointee.channelPosition = channel.admit(slot)
+        }
+    }
+
+    /// Tells the channel's home where the change brings or takes away the last use of an encoding here.
+    private func changeSubscribers(_ channel: Channel, _ change: () -> Void) {
+        let before = channel.encodings
+        change()
+        guard channel.encodings != before, channel.home != index else { return }
+        context.handles[channel.home].mailbox.post(
+            .interest(channel: channel.name, worker: index, channel.encodings))
+    }
+
+    /// Ends a connection's subscriptions; what was published before still reaches it.
+    func leaveChannels(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        if record.pointee.channel != Connection.noChannel {
+            let index = record.pointee.channel
+            record.pointee.channel = Connection.noChannel
+            unsubscribe(slot, record, from: index, at: record.pointee.channelPosition)
+        }
+        guard let session = record.pointee.session else { return }
+        // Who says goodbye has gone; who is cut off, reloads the page or is told to come back may be here again in a moment.
+        let isLost = record.pointee.closeCode != CloseCode.normal.rawValue && record.pointee.cause != .kicked
+        for membership in session.pointee.memberships where membership.state == .joined {
+            unsubscribe(slot, record, from: membership.channel, at: membership.position)
+            tellHome(thatLeft: session.pointee.name, channels[membership.channel], isLost: isLost)
+            channels.removeIfUnused(membership.channel)
+        }
+        // For those that are still being joined, the home's answer will find nobody.
+        session.pointee.memberships.removeAll()
+    }
+
+    /// Takes a connection off a channel's list.
+    private func unsubscribe(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, from index: UInt32, at position: UInt32
+    ) {
+        let channel = channels[index]
+        distribute(channel)
+        changeSubscribers(channel) {
+            guard let moved = channel.remove(at: position, record.pointee.encoding) else { return }
+            setPosition(position, of: slab[Int(moved)], in: index)
+        }
+        if record.pointee.session == nil { channels.removeIfUnused(index) }
+    }
+
+    private func setPosition(_ position: UInt32, of record: UnsafeMutablePointer<Connection>, in index: UInt32) {
+        guard record.pointee.channel != index else {
+            record.pointee.channelPosition = position
+            return
+        }
+        guard let session = record.pointee.session,
+            let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
+        else { return }
+        session.pointee.memberships[place].position = position
+    }
+
+    // MARK: Joining, for clients of the json protocol
+
+    /// Asks a channel's home to let a connection in. The answer comes as a letter, or at once where the home is here.
+    func requestJoin(_ request: JoinRequest, _ encoding: Encoding, to index: UInt32) {
+        let channel = channels[index]
+        if !request.isMember { changeSubscribers(channel) { channel.reserve(encoding) } }
+        if channel.home == self.index {
+            joined(join(request, index), encoding, index)
+        } else {
+            context.handles[channel.home].mailbox.post(.join(channel: channel.name, request, encoding))
+        }
+    }
+
+    /// A channel's home has answered: from here on, its messages are for the connection.
+    func joined(_ reply: JoinReply, _ encoding: Encoding, _ index: UInt32) {
+        defer { channels.removeIfUnused(index) }
+        let request = reply.request
+        let channel = channels[index]
+        let slot = Int(request.connection.slot)
+        let record = slab.find(slot: slot, generation: request.connection.generation)
+        guard case .joined(let epoch, let seq, _, _) = reply.outcome else {
+            changeSubscribers(channel) { channel.cancel(encoding) }
+            if let record { refuseJoin(slot, record, request, channel, index) }
+            return
+        }
+        if request.isMember {
+            if let record { answerMember(slot, record, reply, channel, index) }
+            return
+        }
+        if let record, record.pointee.phase == .admitting {
+            guard openPending(slot, record) else {
+                abandonJoin(request, encoding, channel)
+                return
+            }
+            record.pointee.session!.pointee.memberships.append(
+                Session.Membership(channel: index, position: 0, state: .joining, startSeq: 0))
+            enter(slot, record, index, channel, after: seq)
+            sendWelcome(slot, record, channel: channel.name, reply)
+            readPending(slot, record)
+            return
+        }
+        guard let record, let session = record.pointee.session,
+            let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state != .joined })
+        else {
+            abandonJoin(request, encoding, channel)
+            return
+        }
+        sendJoinAck(slot, record, reply, channel, epoch: epoch, through: seq)
+        if session.pointee.memberships[place].state == .cancelled {
+            session.pointee.memberships.remove(at: place)
+            abandonJoin(request, encoding, channel)
+        } else {
+            enter(slot, record, index, channel, after: seq)
+        }
+    }
+
+    /// The home counts somebody who is not here any more.
+    private func abandonJoin(_ request: JoinRequest, _ encoding: Encoding, _ channel: Channel) {
+        changeSubscribers(channel) { channel.cancel(encoding) }
+        tellHome(thatLeft: request.name, channel, isLost: false)
+    }
+
+    private func enter(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ index: UInt32, _ channel: Channel, after seq: UInt64
+    ) {
+        let session = record.pointee.session!
+        let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state == .joining }!
+        session.pointee.memberships[place].state = .joined
+        session.pointee.memberships[place].startSeq = seq
+        session.pointee.memberships[place].position = channel.admit(slot)
+    }
+
+    /// A connection that joins again learns where its live stream began and, where it asks, what it missed before that.
+    private func answerMember(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel,
+        _ index: UInt32
+    ) {
+        guard record.pointee.phase == .open, let session = record.pointee.session,
+            case .joined(let epoch, let seq, _, _) = reply.outcome
+        else { return }
+        let membership = session.pointee.memberships.first { $0.channel == index && $0.state == .joined }
+        sendJoinAck(slot, record, reply, channel, epoch: epoch, through: membership?.startSeq ?? seq)
+    }
+
+    private func refuseJoin(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ request: JoinRequest, _ channel: Channel,
+        _ index: UInt32
+    ) {
+        let message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
+        if record.pointee.phase == .admitting {
+            let refusal = Refusal(.serviceUnavailable, message, fields: [Worker.retryAfter])
+            refuse(slot, record, refusal, cause: .channelLimit)
+        } else if let session = record.pointee.session {
+            session.pointee.memberships.removeAll { $0.channel == index && $0.state != .joined }
+            sendError(slot, record, .full, message, id: request.id, channel: channel.name)
+        }
+    }
+
+    /// Ends one membership of a `json` client; false where it has none.
+    func leave(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, place: Int) {
+        let session = record.pointee.session!
+        let membership = session.pointee.memberships[place]
+        let channel = channels[membership.channel]
+        if membership.state == .joined {
+            session.pointee.memberships.remove(at: place)
+            unsubscribe(slot, record, from: membership.channel, at: membership.position)
+            tellHome(thatLeft: session.pointee.name, channel, isLost: false)
+            channels.removeIfUnused(membership.channel)
+        } else {
+            session.pointee.memberships[place].state = .cancelled
+        }
+    }
+
+    private func tellHome(thatLeft name: String, _ channel: Channel, isLost: Bool) {
+        guard channel.settings.isTracked else { return }
+        if channel.home == index {
+            left(name, channel, isLost: isLost)
+        } else {
+            context.handles[channel.home].mailbox.post(.leave(channel: channel.name, name: name, isLost: isLost))
+        }
+    }
+}

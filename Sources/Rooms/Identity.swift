@@ -1,0 +1,44 @@
+/// What a token lets its bearer do in the channels of a pattern.
+package struct Grant: Hashable, Sendable {
+    package var pattern: ChannelPattern
+    package var subscribe: Bool
+    package var publish: Bool
+
+    package init(pattern: ChannelPattern, subscribe: Bool, publish: Bool) {
+        self.pattern = pattern
+        self.subscribe = subscribe
+        self.publish = publish
+    }
+}
+
+/// Who a connection is and what it may do.
+package struct Identity: Sendable {
+    /// The token's subject; nil for nobody in particular.
+    package var user: String?
+    package var grants: [Grant] = []
+    /// When the token expires, in milliseconds since 1970; nil: never.
+    package var expiresAt: Int64?
+
+    package init(user: String? = nil, grants: [Grant] = [], expiresAt: Int64? = nil) {
+        self.user = user
+        self.grants = grants
+        self.expiresAt = expiresAt
+    }
+
+    package func mayPublish(to channel: String, _ settings: ChannelSettings) -> Bool {
+        allows(settings.publish) { $0.publish && $0.pattern.matches(channel) }
+    }
+
+    package func maySubscribe(to channel: String, _ settings: ChannelSettings) -> Bool {
+        allows(settings.subscribe) { $0.subscribe && $0.pattern.matches(channel) }
+    }
+
+    private func allows(_ access: Access, _ isGranted: (Grant) -> Bool) -> Bool {
+        switch access {
+        case .anyone: true
+        case .users: user != nil
+        case .granted: grants.contains(where: isGranted)
+        case .nobody: false
+        }
+    }
+}

@@ -1,0 +1,137 @@
+/// Reads a request in one pass over its frame.
+package enum RequestReader {
+    /// Reads the bytes of one text message.
+    package static func read(_ bytes: UnsafeRawBufferPointer) -> Result<Request, RequestError> {
+        var members = Members()
+        do throws(JSONScanner.Malformed) {
+            try scan(bytes, &members)
+        } catch {
+            let message = "this is not JSON: \(error.reason), at byte \(error.position)"
+            return .failure(RequestError(code: .badJSON, message: message))
+        }
+        do throws(RequestError) {
+            return .success(try interpret(members, bytes))
+        } catch {
+            var error = error
+            // Whatever is wrong, the client finds its request again by a good id.
+            error.id = members[.id].flatMap { isID($0, bytes) ? $0 : nil }
+            return .failure(error)
+        }
+    }
+
+    /// Whether the bytes are one JSON value, perhaps with white space around it.
+    package static func isJSONValue(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var scanner = JSONScanner(bytes)
+        scanner.skipSpace()
+        guard (try? scanner.value()) != nil else { return false }
+        scanner.skipSpace()
+        return scanner.isAtEnd
+    }
+
+    /// The members that mean something here.
+    enum Member: Int, CaseIterable {
+        case type, channel, id, data, since, limit, before, token
+
+        var name: String { "\(self)" }
+
+        init?(_ name: JSONString, _ bytes: UnsafeRawBufferPointer) {
+            guard let member = Self.allCases.first(where: { name.equals($0.text, in: bytes) }) else { return nil }
+            self = member
+        }
+
+        private var text: String {
+            switch self {
+            case .type: "type"
+            case .channel: "channel"
+            case .id: "id"
+            case .data: "data"
+            case .since: "since"
+            case .limit: "limit"
+            case .before: "before"
+            case .token: "token"
+            }
+        }
+    }
+
+    /// Where the values of these members are.
+    struct Members {
+        private var ranges = InlineArray<8, Range<Int>?>(repeating: nil)
+        /// The first one that came twice.
+        var repeated: Member?
+        /// Whether the text is an object at all.
+        var isObject = false
+
+        subscript(member: Member) -> Range<Int>? {
+            get { ranges[member.rawValue] }
+            set {
+                if ranges[member.rawValue] != nil, repeated == nil { repeated = member }
+                ranges[member.rawValue] = newValue
+            }
+        }
+    }
+
+    private static func scan(_ bytes: UnsafeRawBufferPointer, _ members: inout Members) throws(JSONScanner.Malformed) {
+        var scanner = JSONScanner(bytes)
+        scanner.skipSpace()
+        if scanner.next == UInt8(ascii: "{") {
+            members.isObject = true
+            _ = scanner.take(UInt8(ascii: "{"))
+            if !scanner.take(UInt8(ascii: "}")) { try scanMembers(&scanner, &members) }
+        } else {
+            _ = try scanner.value()
+        }
+        scanner.skipSpace()
+        guard scanner.isAtEnd else {
+            throw JSONScanner.Malformed(position: scanner.position, reason: "nothing may follow the object")
+        }
+    }
+
+    private static func scanMembers(
+        _ scanner: inout JSONScanner, _ members: inout Members
+    ) throws(JSONScanner.Malformed) {
+        while true {
+            let name = try scanner.string()
+            try scanner.colon()
+            let value = try scanner.value()
+            if let member = Member(name, scanner.bytes) { members[member] = value }
+            scanner.skipSpace()
+            if scanner.take(UInt8(ascii: ",")) { continue }
+            guard scanner.take(UInt8(ascii: "}")) else {
+                throw JSONScanner.Malformed(position: scanner.position, reason: "a comma or } is expected")
+            }
+            return
+        }
+    }
+
+    /// The string that a value is; nil where it is none.
+    static func string(_ range: Range<Int>?, _ bytes: UnsafeRawBufferPointer) -> JSONString? {
+        guard let range, bytes[range.lowerBound] == UInt8(ascii: "\"") else { return nil }
+        let inner = (range.lowerBound + 1)..<(range.upperBound - 1)
+        return JSONString(range: inner, isEscaped: bytes[inner].contains(UInt8(ascii: "\\")))
+    }
+
+    /// The whole number, 0 to 2^53 - 1, that a value is; nil where it is none.
+    static func wholeNumber(_ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> UInt64? {
+        guard range.count <= 16 else { return nil }
+        var number: UInt64 = 0
+        for byte in bytes[range] {
+            guard (0x30...0x39).contains(byte) else { return nil }
+            number = number * 10 + UInt64(byte - 0x30)
+        }
+        return number < 1 << 53 ? number : nil
+    }
+
+    /// Whether a value can be an id: a string of 1 to 64 bytes without control characters, or a whole number.
+    static func isID(_ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        if let string = string(range, bytes) {
+            let text = string.text(in: bytes)
+            return (1...64).contains(text.utf8.count) && !string.hasLoneSurrogate(in: bytes) && !hasControls(text)
+        }
+        let digits = bytes[range.lowerBound] == UInt8(ascii: "-") ? range.dropFirst() : range
+        return wholeNumber(digits, bytes) != nil
+    }
+
+    static func hasControls(_ text: String) -> Bool {
+        text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+    }
+}

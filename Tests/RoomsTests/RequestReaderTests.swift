@@ -1,0 +1,152 @@
+import Foundation
+import Testing
+
+@testable import Rooms
+
+@Suite("A request")
+struct RequestReaderTests {
+    private func read<Value>(
+        _ text: String, _ body: (Result<Request, RequestError>, UnsafeRawBufferPointer) throws -> Value
+    ) rethrows -> Value {
+        try Array(text.utf8).withUnsafeBytes { try body(RequestReader.read($0), $0) }
+    }
+
+    private func code(_ text: String) -> RequestError.Code? {
+        read(text) { result, _ in if case .failure(let error) = result { error.code } else { nil } }
+    }
+
+    @Test("is read in any order of its members, with any white space")
+    func order() throws {
+        for text in [
+            #"{"type":"chat","channel":"room:1","data":{"a":[1,2]},"id":7}"#,
+            " \t\r\n{ \"data\" : {\"a\":[1,2]} , \"id\" : 7 , \"channel\" : \"room:1\" , \"type\" : \"chat\" } \n",
+            #"{"\u0074ype":"ch\u0061t","from":"x","channel":"room\u003a1","seq":9,"data":{"a":[1,2]},"id":7}"#,
+        ] {
+            try read(text) { result, bytes in
+                let request = try result.get()
+                #expect(request.kind == .chat)
+                #expect(request.channel?.text(in: bytes) == "room:1")
+                #expect(request.channel?.equals("room:1", in: bytes) == true)
+                #expect(String(decoding: bytes[request.data!], as: UTF8.self) == #"{"a":[1,2]}"#)
+                #expect(String(decoding: bytes[request.id!], as: UTF8.self) == "7")
+            }
+        }
+    }
+
+    @Test("to join says what was seen last")
+    func since() throws {
+        try read(#"{"type":"join","channel":"a","since":{ "seq" : 41 , "x":[{}], "epoch":"e1"},"id":"1"}"#) {
+            result, bytes in
+            let request = try result.get()
+            #expect(request.since?.seq == 41)
+            #expect(request.since?.epoch.text(in: bytes) == "e1")
+        }
+        for since in [
+            "1", "{}", #"{"epoch":"e"}"#, #"{"epoch":1,"seq":1}"#, #"{"epoch":"e","seq":-1}"#,
+            #"{"epoch":"e","seq":1.5}"#,
+        ] {
+            #expect(code(#"{"type":"join","channel":"a","since":\#(since)}"#) == .badMessage)
+            // To others it means nothing.
+            #expect(code(#"{"type":"leave","channel":"a","since":\#(since)}"#) == nil)
+        }
+    }
+
+    @Test(
+        "that is not understood is refused by its kind of mistake",
+        arguments: [
+            ("", RequestError.Code.badJSON), ("[]", .badJSON), ("1", .badJSON), ("{", .badJSON), ("{}x", .badJSON),
+            (#"{"type":"ping","id":1,}"#, .badJSON), ("{\"a\":\"\u{1}\"}", .badJSON), ("{}", .badMessage),
+            (#"{"type":1}"#, .badMessage), (#"{"type":"shout","id":1}"#, .unknownType),
+            (#"{"type":"ping"}"#, .badMessage), (#"{"type":"presence"}"#, .badMessage),
+            (#"{"type":"chat"}"#, .badMessage), (#"{"type":"chat","data":1,"data":2}"#, .badMessage),
+            (#"{"type":"chat","data":1,"d\u0061ta":2}"#, .badMessage),
+            (#"{"type":"chat","data":1,"id":""}"#, .badMessage), (#"{"type":"chat","data":1,"id":1.5}"#, .badMessage),
+            (#"{"type":"chat","data":1,"id":null}"#, .badMessage),
+            (#"{"type":"chat","data":1,"id":9007199254740992}"#, .badMessage),
+            (#"{"type":"chat","data":1,"id":"\u0007"}"#, .badMessage),
+            (#"{"type":"join","channel":""}"#, .badChannel), (#"{"type":"join","channel":7}"#, .badChannel),
+            (#"{"type":"join","channel":"a\nb"}"#, .badChannel), (#"{"type":"join","channel":"\u0085"}"#, .badChannel),
+            (#"{"type":"join","channel":"\ud800"}"#, .badChannel),
+            ("{\"type\":\"join\",\"channel\":\"\u{7F}\"}", .badChannel),
+            (#"{"type":"history","id":1,"limit":0}"#, .badMessage),
+            (#"{"type":"history","id":1,"limit":1001}"#, .badMessage),
+            (#"{"type":"history","id":1,"before":-1}"#, .badMessage), (#"{"type":"refresh"}"#, .badMessage),
+        ])
+    func refused(text: String, code: RequestError.Code) {
+        #expect(self.code(text) == code)
+    }
+
+    @Test("that fails is named by its id, wherever that stands")
+    func idOfFailure() {
+        for text in [
+            #"{"type":"nope","id":"x1"}"#, #"{"id":"x1","type":"chat"}"#, #"{"channel":7,"type":"join","id":"x1"}"#,
+        ] {
+            read(text) { result, bytes in
+                guard case .failure(let error) = result, let id = error.id else {
+                    Issue.record("\(text): \(result)")
+                    return
+                }
+                #expect(String(decoding: bytes[id], as: UTF8.self) == "\"x1\"")
+            }
+        }
+    }
+
+    @Test(
+        "may have ids that are strings of 64 bytes or whole numbers",
+        arguments: ["0", "-1", "9007199254740991", "-9007199254740991"])
+    func ids(id: String) {
+        #expect(code("{\"type\":\"ping\",\"id\":\(id)}") == nil)
+        #expect(code("{\"type\":\"ping\",\"id\":\"\(String(repeating: "é", count: 32))\"}") == nil)
+        #expect(code("{\"type\":\"ping\",\"id\":\"\(String(repeating: "é", count: 32))x\"}") == .badMessage)
+    }
+
+    @Test("names a channel of 1 to 255 bytes")
+    func channelLength() {
+        for (name, isGood) in [
+            (String(repeating: "x", count: 255), true), (String(repeating: "x", count: 256), false),
+            (String(repeating: "é", count: 127) + "x", true), (String(repeating: "é", count: 128), false),
+            ("räume 🎉", true),
+        ] {
+            #expect(code("{\"type\":\"join\",\"channel\":\"\(name)\"}") == (isGood ? nil : .badChannel))
+        }
+    }
+
+    @Test("cut off anywhere is no JSON, and no byte of it can do harm")
+    func damage() throws {
+        let text = Array(
+            #"{"type":"join","id":"a\u00e9\n","channel":"räume","since":{"epoch":"e","seq":12},"x":[-1.5e+3,true,null]}"#
+                .utf8)
+        for count in 0..<text.count {
+            text[..<count].withUnsafeBytes { bytes in
+                guard case .failure(let error) = RequestReader.read(bytes) else {
+                    Issue.record("cut at \(count)")
+                    return
+                }
+                #expect(error.code == .badJSON)
+            }
+        }
+        var generator = SplitMix(state: 7)
+        var refused = 0
+        for position in text.indices {
+            for _ in 0..<8 {
+                var damaged = text
+                damaged[position] = UInt8.random(in: 0...255, using: &generator)
+                damaged.withUnsafeBytes { if case .failure = RequestReader.read($0) { refused += 1 } }
+            }
+        }
+        #expect(refused > text.count)
+    }
+}
+
+/// A generator that gives the same numbers each time.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
