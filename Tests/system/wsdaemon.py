@@ -43,9 +43,9 @@ def toml(table, prefix=()):
         if not isinstance(value, dict) and not _is_table_array(value):
             lines.append(f"{key} = {json.dumps(value)}")
     for key, value in table.items():
-        name = ".".join((*prefix, key))
+        name = ".".join((*prefix, key if key.replace("_", "").isalnum() else json.dumps(key)))
         if isinstance(value, dict):
-            lines += ["", f"[{name}]", toml(value, (*prefix, key))]
+            lines += ["", f"[{name}]", toml(value, (name,))]
         elif _is_table_array(value):
             for entry in value:
                 lines += ["", f"[[{name}]]", toml(entry, (*prefix, key))]
