@@ -22,8 +22,6 @@ struct Session {
     }
 
     var identity: Identity
-    /// What others see as `from`, as JSON.
-    var quotedName: [UInt8]
     /// Ordered by the time of joining.
     var memberships: ContiguousArray<Membership> = []
     /// What is left of `limits.errors_per_minute`, and the tick it was counted at.
@@ -35,9 +33,6 @@ struct Session {
     var isAskedToRefresh = false
     /// Refreshes that are being verified.
     var refreshes = 0
-
-    /// The user, or what stands for nobody in particular.
-    var name: String
 }
 
 /// A client that is let in once its token is verified and its channel's home has answered.

@@ -81,11 +81,10 @@ extension Worker {
                 slot, record, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause)
             return
         }
-        pending.session = session(slot, record, identity, endpoint.messageProtocol)
+        pending.session = session(identity, endpoint.messageProtocol)
         record.pointee.encoding = Encoding(endpoint.messageProtocol, pending.compression)
         record.pointee.phase = .admitting
         let since = pending.since
-        let name = pending.session?.name ?? ""
         pendingOpens[slot] = pending
         guard endpoint.messageProtocol == .json, !endpoint.channel.isEmpty else {
             guard openPending(slot, record) else { return }
@@ -98,22 +97,18 @@ extension Worker {
             return
         }
         let request = JoinRequest(
-            connection: id(slot, record), name: name, isMember: false, id: [], since: since)
+            connection: id(slot, record), name: name(of: identity, slot, record), isMember: false, id: [], since: since)
         requestJoin(request, record.pointee.encoding, to: channels.intern(endpoint.channel))
     }
 
     /// A `relay` client of nobody in particular needs no session.
     private func session(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ identity: Identity,
-        _ messageProtocol: EngineConfiguration.Endpoint.MessageProtocol
+        _ identity: Identity, _ messageProtocol: EngineConfiguration.Endpoint.MessageProtocol
     ) -> Session? {
         guard messageProtocol == .json || identity.user != nil else { return nil }
-        let name = identity.user ?? "guest-\(id(slot, record))"
-        text.removeAll(keepingCapacity: true)
-        text.append(string: name)
         return Session(
-            identity: identity, quotedName: text.bytes, errorTokens: Float(configuration.errorsPerMinute),
-            errorTokensAt: now, expiresAt: tick(at: identity.expiresAt), name: name)
+            identity: identity, errorTokens: Float(configuration.errorsPerMinute), errorTokensAt: now,
+            expiresAt: tick(at: identity.expiresAt))
     }
 
     /// Completes the handshake of a connection that is let in; false where it isn't, because a drain began meanwhile.

@@ -4,6 +4,32 @@ import WebSocket
 
 /// What becomes of a connection's token after it was let in.
 extension Worker {
+    /// What others know a connection by; nil for a `relay` client of nobody in particular.
+    func name(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> String? {
+        record.pointee.session.map { name(of: $0.pointee.identity, slot, record) }
+    }
+
+    /// The token's user, or a guest's name.
+    func name(of identity: Identity, _ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> String {
+        identity.user ?? "guest-\(id(slot, record))"
+    }
+
+    /// Writes the name as JSON into `nameText`; it is not kept for each connection.
+    func writeName(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        nameText.removeAll(keepingCapacity: true)
+        if let user = record.pointee.session?.pointee.identity.user {
+            nameText.append(string: user)
+            return
+        }
+        nameText.append("\"guest-")
+        nameText.append(UInt64(index))
+        nameText.append(".")
+        nameText.append(UInt64(slot))
+        nameText.append(".")
+        nameText.append(UInt64(record.pointee.generation))
+        nameText.append("\"")
+    }
+
     /// The tick of a time in milliseconds since 1970; `Slab.never` for none.
     func tick(at time: Int64?) -> UInt32 {
         guard let time else { return Slab.never }

@@ -69,7 +69,8 @@ extension Worker {
         text.append("{\"type\":\"system\",\"event\":\"welcome\",\"connection\":\"")
         text.append(raw: id(slot, record).description)
         text.append("\",\"user\":")
-        record.pointee.session!.pointee.quotedName.withUnsafeBytes { text.append(raw: $0) }
+        writeName(slot, record)
+        text.append(raw: nameText.bytes)
         appendTime(clinux_realtime_milliseconds())
         if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
             text.append(",\"channel\":")

@@ -98,7 +98,8 @@ extension Worker {
             return
         }
         markPublished(channel, index)
-        session.pointee.quotedName.withUnsafeBytes { from in
+        writeName(slot, record)
+        nameText.withBytes { from in
             let draft = Drafts.Draft(
                 connection: self.id(slot, record), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[request.data!]))
@@ -130,7 +131,8 @@ extension Worker {
             position = JoinRequest.Position(epoch: since.epoch.text(in: bytes), seq: since.seq)
         }
         let join = JoinRequest(
-            connection: self.id(slot, record), name: session.pointee.name, isMember: place != nil, id: Array(id),
+            connection: self.id(slot, record), name: name(of: session.pointee.identity, slot, record),
+            isMember: place != nil, id: Array(id),
             since: position)
         if let place {
             requestJoin(join, record.pointee.encoding, to: session.pointee.memberships[place].channel)

@@ -82,7 +82,7 @@ extension Worker {
         if let ids = selection.ids, start == 0 {
             for id in ids.sorted(by: { $0.slot < $1.slot }) where Int(id.worker) == index {
                 let slot = Int(id.slot)
-                guard let record = slab.find(slot: slot, generation: id.generation), isSelected(record, selection)
+                guard let record = slab.find(slot: slot, generation: id.generation), isSelected(slot, record, selection)
                 else {
                     continue
                 }
@@ -93,14 +93,16 @@ extension Worker {
         var slot = start
         while slot < slab.highWater {
             let record = slab[slot]
-            if isSelected(record, selection), selection.ids?.contains(id(slot, record)) ?? true {
+            if isSelected(slot, record, selection), selection.ids?.contains(id(slot, record)) ?? true {
                 guard body(slot, record) else { return }
             }
             slot += 1
         }
     }
 
-    private func isSelected(_ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection) -> Bool {
+    private func isSelected(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection)
+        -> Bool
+    {
         // Whoever was never let in is no connection to an operator.
         guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
         else { return false }
@@ -108,7 +110,7 @@ extension Worker {
             guard configuration.endpoints[Int(record.pointee.endpoint)].path == endpoint else { return false }
         }
         if let channel = selection.channel, !isIn(channel, record) { return false }
-        if let user = selection.user, record.pointee.session?.pointee.name != user { return false }
+        if let user = selection.user, name(slot, record) != user { return false }
         return selection.matchesAddress?(record.pointee.address) ?? true
     }
 
@@ -131,7 +133,7 @@ extension Worker {
         return ConnectionSnapshot(
             id: id(slot, record), address: connection.address, port: connection.port, endpoint: endpoint.path,
             messageProtocol: endpoint.messageProtocol.rawValue,
-            user: connection.session?.pointee.name, channels: channelNames(record),
+            user: name(slot, record), channels: channelNames(record),
             isCompressed: !connection.encoding.isPlain,
             userAgent: userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
             idle: .nanoseconds(Int64(idleTicks * Worker.tickNanoseconds)),

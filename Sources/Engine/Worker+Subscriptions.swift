@@ -36,7 +36,9 @@ extension Worker {
         let isLost = record.pointee.closeCode != CloseCode.normal.rawValue && record.pointee.cause != .kicked
         for membership in session.pointee.memberships where membership.state == .joined {
             unsubscribe(slot, record, from: membership.channel, at: membership.position)
-            tellHome(thatLeft: session.pointee.name, channels[membership.channel], isLost: isLost)
+            tellHome(
+                thatLeft: name(of: session.pointee.identity, slot, record), channels[membership.channel], isLost: isLost
+            )
             channels.removeIfUnused(membership.channel)
         }
         // For those that are still being joined, the home's answer will find nobody.
@@ -173,19 +175,19 @@ extension Worker {
         if membership.state == .joined {
             session.pointee.memberships.remove(at: place)
             unsubscribe(slot, record, from: membership.channel, at: membership.position)
-            tellHome(thatLeft: session.pointee.name, channel, isLost: false)
+            tellHome(thatLeft: name(of: session.pointee.identity, slot, record), channel, isLost: false)
             channels.removeIfUnused(membership.channel)
         } else {
             session.pointee.memberships[place].state = .cancelled
         }
     }
 
-    private func tellHome(thatLeft name: String, _ channel: Channel, isLost: Bool) {
+    private func tellHome(thatLeft name: @autoclosure () -> String, _ channel: Channel, isLost: Bool) {
         guard channel.settings.isTracked else { return }
         if channel.home == index {
-            left(name, channel, isLost: isLost)
+            left(name(), channel, isLost: isLost)
         } else {
-            context.handles[channel.home].mailbox.post(.leave(channel: channel.name, name: name, isLost: isLost))
+            context.handles[channel.home].mailbox.post(.leave(channel: channel.name, name: name(), isLost: isLost))
         }
     }
 }

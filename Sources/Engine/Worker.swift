@@ -27,6 +27,8 @@ final class Worker: @unchecked Sendable {
     var pendingOpens: [Int: PendingOpen] = [:]
     /// The JSON text that is being written.
     var text = MessageText()
+    /// The name of the connection that is heard, as JSON.
+    var nameText = MessageText()
     /// Answers to connections of other workers, by worker.
     let answers: [Answers]
     var hasAnswers = false

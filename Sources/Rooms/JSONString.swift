@@ -4,6 +4,11 @@ package struct JSONString: Equatable, Sendable {
     /// Whether it is written with escapes.
     package var isEscaped: Bool
 
+    package init(range: Range<Int>, isEscaped: Bool) {
+        self.range = range
+        self.isEscaped = isEscaped
+    }
+
     /// Its text. What stands for a lone surrogate becomes U+FFFD.
     package func text(in bytes: UnsafeRawBufferPointer) -> String {
         guard isEscaped else { return String(decoding: bytes[range], as: UTF8.self) }
