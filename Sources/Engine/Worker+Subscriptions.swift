@@ -162,7 +162,9 @@ extension Worker {
             let refusal = Refusal(.serviceUnavailable, message, fields: [Worker.retryAfter])
             refuse(slot, record, refusal, cause: .channelLimit)
         } else if let session = record.pointee.session {
-            session.pointee.memberships.removeAll { $0.channel == index && $0.state != .joined }
+            // A request that was taken back and made again has an answer of its own to come.
+            let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state != .joined }
+            if let place { session.pointee.memberships.remove(at: place) }
             sendError(slot, record, .full, message, id: request.id, channel: channel.name)
         }
     }

@@ -75,12 +75,15 @@ final class TestClient {
     }
 
     /// The answer's status line; what follows the head stays for `frame()`.
-    func status() throws -> String {
+    func status() throws -> String { String(try head().prefix { $0 != "\r\n" }) }
+
+    /// The whole head of the answer.
+    func head() throws -> String {
         while true {
             if let end = buffer.indices.dropLast(3).first(where: { buffer[$0..<($0 + 4)] == [13, 10, 13, 10] }) {
                 let head = String(decoding: buffer[..<end], as: UTF8.self)
                 buffer.removeFirst(end + 4)
-                return String(head.prefix { $0 != "\r\n" })
+                return head + "\r\n"
             }
             try fill()
         }

@@ -1,0 +1,100 @@
+import Rooms
+import Testing
+import WebSocket
+
+@testable import Engine
+
+@Suite("A token", .blocking)
+struct TokenTests {
+    /// Tokens are "USER" or "USER:GRANTED-CHANNEL"; the engine leaves what is in them to who verifies them.
+    private func verified(_ change: @escaping @Sendable (inout Identity) -> Void = { _ in })
+        -> @Sendable (inout EngineConfiguration) -> Void
+    {
+        { configuration in
+            configuration.endpoints.append(.init(path: "/chat", messageProtocol: .json, channel: "lobby"))
+            configuration.tokenCookie = "session"
+            configuration.refreshGrace = .milliseconds(200)
+            configuration.verifyToken = { token in
+                guard token.hasPrefix("alice") else {
+                    return .failure(TokenRefusal(label: "bad_signature", message: "the \"signature\" is wrong"))
+                }
+                var identity = Identity(user: "alice")
+                if token == "alice+room" {
+                    identity.grants = [Grant(pattern: ChannelPattern("room"), subscribe: true, publish: true)]
+                }
+                change(&identity)
+                return .success(identity)
+            }
+        }
+    }
+
+    private func text(_ client: TestClient) throws -> String {
+        String(decoding: try client.frame().payload, as: UTF8.self)
+    }
+
+    @Test func `is asked for before the upgrade, with a challenge that says what was wrong`() async throws {
+        try await withHub(verified()) { _, port in
+            for path in ["/ws", "/chat"] {
+                let missing = try TestClient(port: port, path: path).head()
+                #expect(missing.contains("401 Unauthorized"))
+                #expect(missing.contains("WWW-Authenticate: Bearer realm=\"wsd\"\r\n"))
+                let bad = try TestClient(port: port, path: path, fields: "Authorization: Bearer x\r\n").head()
+                #expect(bad.contains("error=\"invalid_token\", error_description=\"the 'signature' is wrong\""))
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("/chat", "Authorization: Bearer alice\r\n"), ("/chat?token=alice", ""), ("/chat?a=b&token=%61lice", ""),
+        ("/chat", "Cookie: a=b; session=alice; c=d\r\n"), ("/chat?token=bob", "Authorization: bearer alice\r\n"),
+        ("/chat?token=alice", "Cookie: session=bob\r\n"),
+    ])
+    func `comes in a field, the query or a cookie, in this order`(path: String, fields: String) async throws {
+        try await withHub(verified()) { hub, port in
+            let client = try TestClient(port: port, path: path, fields: fields).opened()
+            #expect(try text(client).contains("\"user\":\"alice\""))
+            let found = await hub.connections(ConnectionSelection(user: "alice"), after: nil, limit: 10).connections
+            #expect(found.map(\.user) == ["alice"])
+        }
+    }
+
+    @Test func `opens the channels that it grants`() async throws {
+        try await withHub({
+            verified()(&$0)
+            var settings = ChannelSettings()
+            settings.subscribe = .granted
+            settings.publish = .granted
+            $0.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            $0.endpoints.append(.init(path: "/room", messageProtocol: .relay, channel: "room"))
+        }) { _, port in
+            let refused = try TestClient(port: port, path: "/room?token=alice").status()
+            #expect(refused.contains("403 Forbidden"))
+            let granted = try TestClient(port: port, path: "/room?token=alice%2Broom").opened()
+            granted.send(1, Array("hello".utf8))
+            #expect(try text(granted) == "hello")
+            let client = try TestClient(port: port, path: "/chat?token=alice").opened()
+            _ = try client.frame()
+            client.send(1, Array(#"{"type":"join","channel":"room","id":1}"#.utf8))
+            #expect(try text(client).contains("not_permitted"))
+            client.send(1, Array(#"{"type":"refresh","token":"alice+room","id":2}"#.utf8))
+            #expect(try text(client) == #"{"type":"ack","id":2}"#)
+            client.send(1, Array(#"{"type":"join","channel":"room","id":3}"#.utf8))
+            #expect(try text(client).hasPrefix(#"{"type":"ack","id":3,"channel":"room""#))
+            client.send(1, Array(#"{"type":"refresh","token":"alice","id":4}"#.utf8))
+            #expect(try text(client) == #"{"type":"ack","id":4}"#)
+            #expect(try text(client).contains(#""event":"left","channel":"room""#))
+            client.send(1, Array(#"{"type":"refresh","token":"bob","id":5}"#.utf8))
+            #expect(try text(client).contains("bad_token"))
+        }
+    }
+
+    @Test func `that has expired is to be refreshed, or the connection is closed with 3000`() async throws {
+        try await withHub(verified { $0.expiresAt = 1 }) { _, port in
+            let client = try TestClient(port: port, path: "/chat?token=alice").opened()
+            _ = try client.frame()
+            #expect(try text(client).hasPrefix(#"{"type":"refresh""#))
+            let close = try client.frame()
+            #expect(close.opcode == 8 && close.payload.prefix(2) == [0x0B, 0xB8])
+        }
+    }
+}
