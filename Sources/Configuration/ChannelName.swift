@@ -5,17 +5,28 @@ package enum ChannelName {
         (1...255).contains(text.utf8.count) && !text.unicodeScalars.contains(where: isControl)
     }
 
-    static func parse(_ text: String) throws(InvalidValue) -> String {
+    /// A name, or empty for no channel.
+    static func parseOptional(_ text: String) throws(InvalidValue) -> String {
+        guard !text.isEmpty else { return text }
+        try check(text, ofKind: "name")
+        return text
+    }
+
+    /// Throws where a text is no pattern of names; the rule is the same, with `*` for any run of characters.
+    static func checkPattern(_ text: String) throws(InvalidValue) {
         guard !text.isEmpty else {
-            throw InvalidValue("\"\" names no channel; give 1 to 255 bytes, such as \"lobby\"")
+            throw InvalidValue("\"\" matches no channel; give 1 to 255 bytes, such as \"room:*\", or \"*\" for all")
         }
+        try check(text, ofKind: "pattern")
+    }
+
+    private static func check(_ text: String, ofKind kind: String) throws(InvalidValue) {
         guard !text.unicodeScalars.contains(where: isControl) else {
             throw InvalidValue("\(quoted(text)) holds a control character; leave it out")
         }
         guard isValid(text) else {
-            throw InvalidValue("the name has \(text.utf8.count) bytes; a channel's name has 255 at most")
+            throw InvalidValue("the \(kind) has \(text.utf8.count) bytes; a channel's \(kind) has 255 at most")
         }
-        return text
     }
 
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {

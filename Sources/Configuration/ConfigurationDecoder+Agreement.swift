@@ -58,7 +58,7 @@ extension ConfigurationDecoder {
             report(
                 "endpoint.channel: \"\" leaves clients of the relay protocol without a channel, and they can join none; "
                     + "name one, or take protocol = \"json\"",
-                about: ["endpoint[\(index)].channel"])
+                about: ["endpoint[\(index)].channel", "endpoint[\(index)].protocol"])
         }
     }
 }

@@ -62,33 +62,47 @@ extension ConfigurationDecoder {
                 continue
             }
             do throws(InvalidValue) {
-                _ = try ChannelName.parse(pattern.key)
+                try ChannelName.checkPattern(pattern.key)
             } catch {
                 report("channels: \(error)", at: pattern.keyPosition, in: file)
                 continue
             }
-            var channels = configuration.channels
+            let path = "channels.\(quoted(pattern.key))"
             let defaults = Configuration.Channel(pattern: pattern.key)
-            let place = channels.firstIndex { $0.pattern == pattern.key } ?? channels.count
-            if place == channels.count {
-                if let all = channels.first(where: { $0.pattern == "*" }) {
-                    let message =
-                        "channels: no channel is left for \(quoted(pattern.key)) behind \(quoted(all.pattern)); "
-                        + "the first that matches holds, so move it up"
-                    report(message, at: pattern.keyPosition, in: file)
-                }
+            var channels = configuration.channels
+            // By bytes, as names are matched; == takes letters with their accents apart or together for the same.
+            let known = channels.firstIndex { $0.pattern.utf8.elementsEqual(pattern.key.utf8) }
+            let place = known ?? channels.count
+            if known == nil {
+                checkReach(of: pattern, from: file)
                 channels.append(defaults)
+                note(path, at: pattern.keyPosition, in: file)
             }
             for entry in entries {
-                guard let key = keys.first(where: { $0.name == entry.key }) else {
+                if let key = keys.first(where: { $0.name == entry.key }) {
+                    decode(
+                        entry, by: key, in: "channels", defaults: defaults, into: &channels[place], from: file, as: path
+                    )
+                } else if entry.node.isTable {
+                    let message =
+                        "channels: a pattern with a dot in it stands in quotes, "
+                        + "as in [channels.\(quoted("\(pattern.key).\(entry.key)"))]"
+                    report(message, at: entry.keyPosition, in: file)
+                } else {
                     report(UnknownName.key(entry.key, in: "channels"), at: entry.keyPosition, in: file)
-                    continue
                 }
-                decode(
-                    entry, by: key, in: "channels", defaults: defaults, into: &channels[place], from: file,
-                    as: "channels.\(quoted(pattern.key))")
             }
             adjust(\.channels, to: channels)
         }
+    }
+
+    /// Reports a new pattern that could never match, because "*" stands before it.
+    private mutating func checkReach(of pattern: TOMLNode.Entry, from file: String) {
+        guard configuration.channels.contains(where: { $0.pattern == "*" }) else { return }
+        let place = origins["channels.\"*\""].map { " (\($0))" } ?? ""
+        let message =
+            "channels: no channel is left for \(quoted(pattern.key)) behind \"*\"\(place); "
+            + "the first that matches holds, so put it before that"
+        report(message, at: pattern.keyPosition, in: file)
     }
 }

@@ -1,7 +1,7 @@
 /// Lays texts over the defaults, one after the other, and collects everything that is wrong in them.
 struct ConfigurationDecoder {
     private(set) var configuration = Configuration()
-    /// By path, "server.listen" or "endpoint[0].path"; what is missing is a default.
+    /// By path, "server.listen", "endpoint[0].path" or "channels.\"room:*\".history"; what is missing is a default.
     private(set) var origins: [String: ConfigurationOrigin] = [:]
     private(set) var errors: [ConfigurationError] = []
     /// The keys whose last value was wrong, so that it isn't known what was meant.
@@ -46,6 +46,11 @@ struct ConfigurationDecoder {
         configuration[keyPath: property] = value
     }
 
+    /// Notes where something stands that is known by a path.
+    mutating func note(_ path: String, at position: SourcePosition, in file: String) {
+        origins[path] = .file(path: file, line: position.line, column: position.column)
+    }
+
     /// Forgets where values came from that are there no more.
     mutating func forget(_ isGone: (String) -> Bool) {
         origins = origins.filter { !isGone($0.key) }
@@ -63,6 +68,7 @@ struct ConfigurationDecoder {
         errors.append(ConfigurationError(file: file, message: message))
     }
 
+    /// Adds an error about a place in a file.
     mutating func report(_ message: String, at position: SourcePosition, in file: String) {
         errors.append(ConfigurationError(file: file, position: position, message: message))
     }
@@ -113,9 +119,8 @@ struct ConfigurationDecoder {
         for problem in problems {
             report(problem.message, at: problem.position, in: file)
         }
-        let position = entry.keyPosition
         let path = "\(prefix).\(key.name)"
         if problems.isEmpty { unclear.remove(path) } else { unclear.insert(path) }
-        origins[path] = .file(path: file, line: position.line, column: position.column)
+        note(path, at: entry.keyPosition, in: file)
     }
 }

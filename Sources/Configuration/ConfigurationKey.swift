@@ -1,6 +1,7 @@
 /// What there is to know about a key, for people and for tests: the rows of wsd.toml(5).
 package struct ConfigurationKey: Sendable, Equatable {
-    /// The table that the key stands in, "server"; for `[[endpoint]]` it is "endpoint".
+    /// The table that the key stands in, "server"; for `[[endpoint]]` it is "endpoint", for
+    /// `[channels."PATTERN"]` "channels".
     package let section: String
     /// The key in its table, "listen".
     package let name: String

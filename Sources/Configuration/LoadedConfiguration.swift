@@ -12,7 +12,8 @@ package struct LoadedConfiguration: Sendable {
         self.origins = origins
     }
 
-    /// Where the value of a key comes from; the key is named "server.listen", or "endpoint[0].path" in the array.
+    /// Where the value of a key comes from; the key is named "server.listen", "endpoint[0].path" in the array, and
+    /// "channels.\"room:*\".history" in the table of a pattern; "channels.\"room:*\"" is where that was named first.
     package func origin(of path: String) -> ConfigurationOrigin {
         origins[path] ?? .builtIn
     }

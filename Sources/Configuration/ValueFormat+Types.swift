@@ -143,16 +143,10 @@ extension ValueFormat<CIDR> {
 }
 
 extension ValueFormat<String> {
-    /// The name of a channel.
-    static let channel = string(
-        "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters",
-        parse: { written throws(InvalidValue) in try ChannelName.parse(written) }, text: { $0 })
-
-    /// The same, or no channel.
+    /// The name of a channel, or no channel.
     static let channelOrNone = string(
         "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters, or empty",
-        parse: { written throws(InvalidValue) in written.isEmpty ? written : try ChannelName.parse(written) },
-        text: { $0 })
+        parse: { written throws(InvalidValue) in try ChannelName.parseOptional(written) }, text: { $0 })
 
     /// The path of an endpoint.
     static let endpointPath = string(

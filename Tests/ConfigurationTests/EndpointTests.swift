@@ -45,6 +45,11 @@ struct EndpointTests {
                     + "none; name one, or take protocol = \"json\""
             ])
         #expect(errors("[[endpoint]]\npath = \"/a\"\nprotocol = \"json\"\nchannel = \"\"").isEmpty)
+        // Whether it may be empty depends on what was meant by the other, which has its own error.
+        #expect(
+            errors("[[endpoint]]\npath = \"/a\"\nprotocol = \"jsn\"\nchannel = \"\"").map { $0.prefix(7) } == [
+                "f:3:12:"
+            ])
         #expect(
             channel(String(repeating: "é", count: 128))
                 == ["f:3:11: endpoint.channel: the name has 256 bytes; a channel's name has 255 at most"])

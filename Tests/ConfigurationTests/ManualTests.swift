@@ -44,6 +44,26 @@ struct ManualTests {
         }
     }
 
+    @Test("Each example of wsd.toml(5) can be used as it is")
+    func examples() throws {
+        var examples: [[Substring]] = []
+        var isInside = false
+        for line in try text(of: "man/wsd.toml.5").split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.hasPrefix(".Bd -literal") {
+                isInside = true
+                examples.append([])
+            } else if line.hasPrefix(".Ed") {
+                isInside = false
+            } else if isInside {
+                examples[examples.count - 1].append(line)
+            }
+        }
+        // What is no configuration are the messages in DIAGNOSTICS.
+        let files = examples.map { $0.joined(separator: "\n") }.filter { !$0.hasPrefix("/etc/wsd/wsd.toml:") }
+        #expect(files.count == examples.count - 1 && files.count >= 4)
+        for file in files { #expect(errors(file).isEmpty, "\(file)") }
+    }
+
     @Test("The installed file says nothing but the defaults, and each line of it holds when it is uncommented")
     func installedFile() throws {
         let file = try text(of: "etc/wsd/wsd.toml")
