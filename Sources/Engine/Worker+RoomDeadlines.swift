@@ -8,11 +8,16 @@ extension Worker {
 
     /// Puts a message into a room's history.
     func keep(_ object: UnsafeRawBufferPointer, _ room: Room, at now: Int64) {
-        let before = room.history.byteCount
-        room.history.append(seq: room.seq, at: now, object)
-        statistics.historyBytes += room.history.byteCount - before
+        changeHistory(room) { $0.append(seq: room.seq, at: now, object) }
         if statistics.historyBytes > historyByteLimit { shedHistory() }
         noteDeadline(room)
+    }
+
+    /// Changes a room's history; the only way to, because it counts what all of them cost.
+    func changeHistory(_ room: Room, _ change: (inout History) -> Void) {
+        let before = room.history.byteCount
+        change(&room.history)
+        statistics.historyBytes += room.history.byteCount - before
     }
 
     /// Has `expireRooms` called in time for a room.
@@ -31,9 +36,7 @@ extension Worker {
         roomsDueAt = nil
         for index in channels.indices {
             guard let channel = channels.find(index), let room = channel.room else { continue }
-            let before = room.history.byteCount
-            room.history.expire(now: now)
-            statistics.historyBytes += room.history.byteCount - before
+            changeHistory(room) { $0.expire(now: now) }
             for name in room.presence.expire(now: now) { announce("leave", name, channel, room, now) }
             noteDeadline(room)
             channels.removeIfUnused(index)
@@ -47,9 +50,7 @@ extension Worker {
             .sorted { $0.history.newestTime < $1.history.newestTime }
         for room in rooms {
             while statistics.historyBytes > goal, room.history.count > 0 {
-                let before = room.history.byteCount
-                room.history.dropOldest()
-                statistics.historyBytes += room.history.byteCount - before
+                changeHistory(room) { $0.dropOldest() }
             }
             if statistics.historyBytes <= goal { return }
         }

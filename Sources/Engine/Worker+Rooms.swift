@@ -117,21 +117,23 @@ extension Worker {
             distribute(channel)
         }
         postAnswers()
+        let isRecovered = request.since.map { isRecoverable($0, room) } ?? false
         return JoinReply(
             request: request,
             outcome: .joined(
-                epoch: room.epoch, seq: room.seq, isRecovered: isRecoverable(request.since, room),
-                missed: missed(request.since, room)))
+                epoch: room.epoch, seq: room.seq, isRecovered: isRecovered,
+                missed: isRecovered ? request.since.flatMap { missed($0, room) } : nil))
     }
 
-    private func isRecoverable(_ since: JoinRequest.Position?, _ room: Room) -> Bool {
-        guard let since, since.epoch == room.epoch else { return false }
-        room.history.expire(now: clinux_realtime_milliseconds())
+    private func isRecoverable(_ since: JoinRequest.Position, _ room: Room) -> Bool {
+        guard since.epoch == room.epoch else { return false }
+        changeHistory(room) { $0.expire(now: clinux_realtime_milliseconds()) }
         return room.history.covers(after: since.seq, newest: room.seq)
     }
 
-    private func missed(_ since: JoinRequest.Position?, _ room: Room) -> Segment? {
-        guard isRecoverable(since, room), let since, since.seq < room.seq else { return nil }
+    /// What came after a position that is recoverable; nil where nothing did.
+    private func missed(_ since: JoinRequest.Position, _ room: Room) -> Segment? {
+        guard since.seq < room.seq else { return nil }
         var builder = SegmentBuilder()
         room.history.forEach(after: since.seq, through: room.seq) { builder.append(.text, payload: $0) }
         return builder.finish()
@@ -198,7 +200,7 @@ extension Worker {
     }
 
     private func appendHistory(_ room: Room, before: UInt64?, limit: Int) {
-        room.history.expire(now: clinux_realtime_milliseconds())
+        changeHistory(room) { $0.expire(now: clinux_realtime_milliseconds()) }
         appendPosition(room)
         text.append(",\"messages\":[")
         let page = room.history.page(before: before, limit: limit)

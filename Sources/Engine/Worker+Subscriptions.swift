@@ -30,6 +30,7 @@ extension Worker {
             let index = record.pointee.channel
             record.pointee.channel = Connection.noChannel
             unsubscribe(slot, record, from: index, at: record.pointee.channelPosition)
+            channels.removeIfUnused(index)
         }
         guard let session = record.pointee.session else { return }
         // Who says goodbye has gone; who is cut off, reloads the page or is told to come back may be here again in a moment.
@@ -45,7 +46,7 @@ extension Worker {
         session.pointee.memberships.removeAll()
     }
 
-    /// Takes a connection off a channel's list.
+    /// Takes a connection off a channel's list. The channel may be unused then.
     private func unsubscribe(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, from index: UInt32, at position: UInt32
     ) {
@@ -55,7 +56,6 @@ extension Worker {
             guard let moved = channel.remove(at: position, record.pointee.encoding) else { return }
             setPosition(position, of: slab[Int(moved)], in: index)
         }
-        if record.pointee.session == nil { channels.removeIfUnused(index) }
     }
 
     private func setPosition(_ position: UInt32, of record: UnsafeMutablePointer<Connection>, in index: UInt32) {
@@ -169,7 +169,7 @@ extension Worker {
         }
     }
 
-    /// Ends one membership of a `json` client; false where it has none.
+    /// Ends one membership of a `json` client, or takes back the request for it.
     func leave(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, place: Int) {
         let session = record.pointee.session!
         let membership = session.pointee.memberships[place]
