@@ -1,13 +1,13 @@
-/// What a worker counts, as plain integers, for the whole of its life.
+/// What a worker counts, as plain integers, for the whole of its life. A copy shares nothing with it.
 package struct Statistics: Sendable {
     /// Open WebSockets now.
     package var connections = 0
     package var accepted: UInt64 = 0
     package var opened: UInt64 = 0
     /// By `RefusalCause.rawValue`.
-    package var refused = [UInt64](repeating: 0, count: RefusalCause.allCases.count)
+    package var refused = InlineArray<14, UInt64>(repeating: 0)
     /// By `CloseCause.rawValue`.
-    package var closed = [UInt64](repeating: 0, count: CloseCause.allCases.count)
+    package var closed = InlineArray<16, UInt64>(repeating: 0)
     package var messagesIn: UInt64 = 0
     package var messagesOut: UInt64 = 0
     package var bytesIn: UInt64 = 0
