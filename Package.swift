@@ -8,6 +8,9 @@ let swift: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Nothing loads a program as a library: without this every symbol is exported, so that nothing unused is left out.
+let program: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]
+
 let package = Package(
     name: "wsd",
     products: [
@@ -18,9 +21,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         // What Swift cannot import by itself.
@@ -39,6 +45,20 @@ let package = Package(
         .target(
             name: "Systemd",
             dependencies: ["CLinux", "CSystemd", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swift
+        ),
+        .target(
+            name: "Authentication",
+            dependencies: [
+                "Rooms",
+                .product(name: "JWTKit", package: "jwt-kit"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+            ],
             swiftSettings: swift
         ),
         .target(name: "Varlink", swiftSettings: swift),
@@ -63,17 +83,20 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms", "Systemd", "Varlink",
+                "Authentication", "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms", "Systemd",
+                "Varlink",
                 "VarlinkServer",
                 "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Pages/chat.html")],
-            swiftSettings: swift
+            swiftSettings: swift,
+            linkerSettings: program
         ),
         .executableTarget(
             name: "wsctl",
@@ -81,7 +104,8 @@ let package = Package(
                 "Control", "Terminal", "Varlink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: swift
+            swiftSettings: swift,
+            linkerSettings: program
         ),
         .executableTarget(
             name: "wsbench",
@@ -90,9 +114,20 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
-            swiftSettings: swift
+            swiftSettings: swift,
+            linkerSettings: program
         ),
 
+        .testTarget(
+            name: "AuthenticationTests",
+            dependencies: [
+                "Authentication", "Rooms",
+                .product(name: "JWTKit", package: "jwt-kit"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: swift
+        ),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
         .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
         .testTarget(

@@ -1,30 +1,4 @@
 extension Configuration {
-    /// `[auth]`: who the clients are. All but `mode` and `leeway` are empty as long as `none` is the only mode.
-    package struct Auth: Sendable, Equatable {
-        /// How a client shows who it is.
-        package var mode = AuthMode.none
-        /// The file with the secret of HS256, HS384 and HS512.
-        package var hmacSecretFile = ""
-        /// PEM files with the public keys of the other algorithms.
-        package var publicKeyFiles: [String] = []
-        /// A file or an https URL with a JSON Web Key Set.
-        package var jwks = ""
-        /// The issuer that a token must have; empty is any.
-        package var issuer = ""
-        /// The audience that a token must have; empty is any.
-        package var audience = ""
-        /// How far the clocks may be apart.
-        package var leeway: Duration = .seconds(30)
-        /// The cookie that may carry the token; empty is none.
-        package var cookie = ""
-    }
-
-    /// How a client shows who it is.
-    package enum AuthMode: String, Sendable, CaseIterable {
-        /// Not at all.
-        case none
-    }
-
     /// `[control]`: the sockets that wsctl(1) talks to.
     package struct Control: Sendable, Equatable {
         /// Full control, unless systemd passes a socket named "control"; an absolute path, or empty for no such socket.

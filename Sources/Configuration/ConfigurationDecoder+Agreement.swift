@@ -20,6 +20,7 @@ extension ConfigurationDecoder {
         }
         checkListeners()
         checkEndpoints()
+        checkAuth()
     }
 
     /// Who sets one of the two times of a drain means the other to go along: a default gives way to what was said.
@@ -59,6 +60,33 @@ extension ConfigurationDecoder {
                 "endpoint.channel: \"\" leaves clients of the relay protocol without a channel, and they can join none; "
                     + "name one, or take protocol = \"json\"",
                 about: ["endpoint[\(index)].channel", "endpoint[\(index)].protocol"])
+        }
+    }
+
+    private mutating func checkAuth() {
+        let auth = configuration.auth
+        let keys = ["auth.hmac_secret_file", "auth.public_key_files", "auth.jwks"]
+        let hasKey = auth.hmacSecretFile != nil || !auth.publicKeyFiles.isEmpty || auth.jwks != nil
+        switch auth.mode {
+        case .jwt where !hasKey:
+            // A key that is wrong by itself has its own error.
+            guard unclear.isDisjoint(with: keys) else { return }
+            report(
+                "auth.mode: \"jwt\" needs a key to check tokens with; give one or more of \(keys[0]), \(keys[1]) and "
+                    + "\(keys[2])",
+                about: ["auth.mode"])
+        case .jwt: break
+        case .none:
+            // Who set one of these takes clients for checked that are not.
+            let given = [
+                auth.hmacSecretFile != nil, !auth.publicKeyFiles.isEmpty, auth.jwks != nil, !auth.issuer.isEmpty,
+                !auth.audience.isEmpty, !auth.cookie.isEmpty,
+            ]
+            for (key, isGiven) in zip(keys + ["auth.issuer", "auth.audience", "auth.cookie"], given) where isGiven {
+                report(
+                    "\(key): nobody is asked for a token, so it has no effect; set auth.mode = \"jwt\", or leave it out",
+                    about: [key, "auth.mode"])
+            }
         }
     }
 }

@@ -35,22 +35,32 @@ extension Schema {
 
     static let auth: [SchemaKey<Configuration>] = [
         SchemaKey(
-            "mode", \.auth.mode, .choice(later: ["jwt"]), .restart,
+            "mode", \.auth.mode, .choice(), .restart,
             "how a client shows who it is"),
         SchemaKey(
-            "hmac_secret_file", \.auth.hmacSecretFile, .empty, .live,
+            "hmac_secret_file", \.auth.hmacSecretFile, .keyFileOrNone, .live, example: "\"/etc/wsd/jwt.secret\"",
             "the file with the secret of HS256, HS384 and HS512"),
         SchemaKey(
-            "public_key_files", \.auth.publicKeyFiles, .empty, .live,
+            "public_key_files", \.auth.publicKeyFiles, .array(of: .keyFile, "paths"), .live,
+            example: "[\"/etc/wsd/jwt.pem\"]",
             "PEM files with the public keys of the other algorithms"),
         SchemaKey(
-            "jwks", \.auth.jwks, .empty, .live,
+            "jwks", \.auth.jwks, .keySetOrNone, .live, example: "\"https://login.example.org/jwks.json\"",
             "a file or an https URL with a JSON Web Key Set"),
-        SchemaKey("issuer", \.auth.issuer, .empty, .live, "the issuer that a token must have"),
-        SchemaKey("audience", \.auth.audience, .empty, .live, "the audience that a token must have"),
+        SchemaKey(
+            "issuer", \.auth.issuer, .text, .live, example: "\"https://login.example.org\"",
+            "the issuer that a token must have"),
+        SchemaKey(
+            "audience", \.auth.audience, .text, .live, example: "\"wsd\"",
+            "the audience that a token must have"),
         SchemaKey(
             "leeway", \.auth.leeway, .duration(.zero ... .seconds(3600)), .live,
             "how far the clocks may be apart"),
-        SchemaKey("cookie", \.auth.cookie, .empty, .live, "a cookie that may carry the token"),
+        SchemaKey(
+            "cookie", \.auth.cookie, .cookie, .live, example: "\"token\"",
+            "a cookie that may carry the token"),
+        SchemaKey(
+            "refresh_grace", \.auth.refreshGrace, .duration(.seconds(1) ... .seconds(3600)), .live,
+            "how long a client may stay after its token has expired, unless it sends a newer one"),
     ]
 }

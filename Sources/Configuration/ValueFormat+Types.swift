@@ -148,6 +148,15 @@ extension ValueFormat<String> {
         "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters, or empty",
         parse: { written throws(InvalidValue) in try ChannelName.parseOptional(written) }, text: { $0 })
 
+    /// Any text.
+    static let text = string(
+        "string", expected: "a string", parse: { written throws(InvalidValue) in written }, text: { $0 })
+
+    /// The name of a cookie, or nothing.
+    static let cookie = string(
+        "string", expected: "the name of a cookie in quotes", range: "the name of a cookie, or empty",
+        parse: { written throws(InvalidValue) in try CookieName.parse(written) }, text: { $0 })
+
     /// The path of an endpoint.
     static let endpointPath = string(
         "string", expected: "a path in quotes", range: "begins with \"/\"",
@@ -168,22 +177,4 @@ extension ValueFormat<String> {
             return written
         },
         text: { $0 })
-}
-
-extension ValueFormat<[String]> {
-    /// As `ValueFormat<String>.empty`.
-    static let empty = ValueFormat(
-        type: "array of strings", expected: "[]", range: "empty in this version",
-        decode: { node, decoding in
-            guard case .array(let elements) = node.value else {
-                decoding.reportType(node, expected: "an array")
-                return nil
-            }
-            guard elements.isEmpty else {
-                decoding.report("this version has no use for it yet; leave it out, or empty", at: node)
-                return nil
-            }
-            return []
-        },
-        text: { _ in "[]" })
 }

@@ -36,4 +36,16 @@ package protocol ControlBackend: Sendable {
     /// Begins to drain, as SIGTERM does: no new connections, the others closed over the configured period, then the
     /// daemon ends. Returns at once; a drain that is under way goes on as it was.
     func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress
+
+    /// Reads the configuration and the keys again, as SIGHUP does.
+    ///
+    /// - Throws: ``ControlError/reloadFailed(_:)``.
+    func reload(by caller: PeerCredentials) async throws(ControlError) -> ReloadOutcome
+
+    /// Makes a token that is good for `lifetime` seconds.
+    ///
+    /// - Throws: ``ControlError/noSigningKey``.
+    func makeToken(
+        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: PeerCredentials
+    ) async throws(ControlError) -> String
 }

@@ -14,6 +14,10 @@ package enum ControlError: Error, Sendable, Hashable {
     case reasonTooLong(byteCount: Int, limit: Int)
     /// A message that is longer than the hub lets messages be.
     case messageTooLarge(byteCount: Int, limit: Int)
+    /// A configuration or a key that is wrong; everything that is.
+    case reloadFailed([String])
+    /// A token for a daemon that has no secret to sign it with.
+    case noSigningKey
     /// A parameter that is none of the above and wrong all the same.
     case invalidParameter(String)
 
@@ -36,6 +40,10 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ReasonTooLong", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
         case .messageTooLarge(let byteCount, let limit):
             return error("MessageTooLarge", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
+        case .reloadFailed(let errors):
+            return error("ReloadFailed", ["errors": .array(errors.map { .string($0) })])
+        case .noSigningKey:
+            return error("NoSigningKey")
         case .invalidParameter(let name):
             return .invalidParameter(name)
         }

@@ -230,6 +230,33 @@ package enum ControlInterface {
         # period, then exit. Returns at once. A drain that is under way goes on as it was.
         method Drain() -> (drain: DrainProgress)
 
+        # Read the configuration and the keys again and apply them: all or nothing.
+        method Reload() -> (
+            # The keys of the configuration that changed and are in force now.
+            changed: []string,
+            # The keys that changed and take effect after a restart only.
+            needsRestart: []string
+        )
+
+        # Make a JSON Web Token with the secret that this daemon checks tokens with, for development.
+        method MakeToken(
+            # Its user, the claim sub: 1 to 128 bytes.
+            user: string,
+            # Seconds until it expires, from 1 on; absent means 3600.
+            lifetime: ?int,
+            # The channels that it grants.
+            grants: ?[]Grant
+        ) -> (token: string)
+
+        # What a token lets its bearer do in the channels of a pattern, in which an asterisk is any run of characters.
+        type Grant (pattern: string, subscribe: bool, publish: bool)
+
+        # The configuration or the keys are not as they must be, and everything stays as it was.
+        error ReloadFailed (errors: []string)
+
+        # The daemon has no secret, auth.hmac_secret_file, to sign a token with.
+        error NoSigningKey ()
+
         # A kick that doesn't say which connections.
         error NothingSelected ()
 

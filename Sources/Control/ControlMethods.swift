@@ -161,3 +161,23 @@ package enum Drain {
         package init(drain: DrainProgress) { self.drain = drain }
     }
 }
+
+/// `Reload`: read the configuration and the keys again.
+package enum Reload {
+    /// The method's name in its interface.
+    package static let name = "Reload"
+}
+
+/// What a reload did.
+package struct ReloadOutcome: Codable, Sendable, Hashable {
+    /// The keys of the configuration that changed and are in force now.
+    package let changed: [String]
+    /// The keys that changed and take effect after a restart only.
+    package let needsRestart: [String]
+
+    /// An outcome as it is returned.
+    package init(changed: [String], needsRestart: [String]) {
+        self.changed = changed
+        self.needsRestart = needsRestart
+    }
+}

@@ -16,6 +16,8 @@ struct ActingMethods: Sendable {
             case Kick.name: return try await kick(request)
             case Broadcast.name: return try await broadcast(request)
             case Drain.name: return try await drain(request)
+            case Reload.name: return try await reload(request)
+            case MakeToken.name: return try await makeToken(request)
             default: return nil
             }
         } catch let error as ControlError {
@@ -54,5 +56,26 @@ struct ActingMethods: Sendable {
         _ = try request.parameters(as: NoParameters.self)
         let drain = try await backend.drain(by: request.peer)
         return Drain.Reply(drain: drain)
+    }
+
+    private func reload(_ request: VarlinkRequest) async throws -> ReloadOutcome {
+        _ = try request.parameters(as: NoParameters.self)
+        return try await backend.reload(by: request.peer)
+    }
+
+    private func makeToken(_ request: VarlinkRequest) async throws -> MakeToken.Reply {
+        let parameters = try request.parameters(as: MakeToken.Parameters.self)
+        guard (1...128).contains(parameters.user.utf8.count) else { throw ControlError.invalidParameter("user") }
+        let lifetime = parameters.lifetime ?? MakeToken.defaultLifetime
+        guard (1...MakeToken.longestLifetime).contains(lifetime) else {
+            throw ControlError.invalidParameter("lifetime")
+        }
+        let grants = parameters.grants ?? []
+        guard grants.allSatisfy({ (1...255).contains($0.pattern.utf8.count) }) else {
+            throw ControlError.invalidParameter("grants")
+        }
+        let token = try await backend.makeToken(
+            user: parameters.user, lifetime: lifetime, grants: grants, by: request.peer)
+        return MakeToken.Reply(token: token)
     }
 }

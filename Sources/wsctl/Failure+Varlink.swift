@@ -42,6 +42,16 @@ extension Failure {
             self.init("--\(text("field")) \(text("value")): \(text("reason"))", exitCode: EX_USAGE)
         case (_, "MessageTooLarge"):
             self.init("the message has \(text("bytes")) bytes; the hub takes \(text("limit")) (max_message_size)")
+        case (_, "ReloadFailed"):
+            var lines = ["not reloaded"]
+            if case .array(let errors)? = error.parameters["errors"] { lines = errors.map { "\($0)" } }
+            self.init(
+                lines.joined(separator: "\n"),
+                advice: "Nothing was changed. 'wsd --check-config' says the same.", exitCode: EX_CONFIG)
+        case (_, "NoSigningKey"):
+            self.init(
+                "the daemon has no secret to sign a token with",
+                advice: "Set auth.mode = \"jwt\" and auth.hmac_secret_file; see wsd.toml(5).")
         default:
             self.init("\(error)")
         }

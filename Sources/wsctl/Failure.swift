@@ -19,7 +19,8 @@ struct Failure: Error, Hashable {
     /// The lines for stderr.
     var lines: [String] {
         guard let message else { return [] }
-        return ["wsctl: \(TerminalText.escape(message))"] + (advice.map { [TerminalText.escape($0)] } ?? [])
+        return message.split(separator: "\n").map { "wsctl: \(TerminalText.escape($0))" }
+            + (advice.map { [TerminalText.escape($0)] } ?? [])
     }
 
     /// Says it on stderr.

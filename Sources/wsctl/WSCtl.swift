@@ -31,7 +31,7 @@ struct WSCtl: ParsableCommand {
         version: "wsctl \(WSD.version)",
         subcommands: [
             StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
-            DrainCommand.self,
+            DrainCommand.self, ReloadCommand.self, TokenCommand.self,
         ]
     )
 

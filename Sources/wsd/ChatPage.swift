@@ -1,3 +1,4 @@
+import Crypto
 import Engine
 import WebSocket
 
@@ -20,7 +21,7 @@ enum ChatPage {
         return Page(
             body: body,
             contentType: "text/html; charset=utf-8",
-            entityTag: "\"\(Base64.encode(Array(SHA256.digest(of: body).prefix(12))))\"",
+            entityTag: "\"\(Base64.encode(Array(SHA256.hash(data: body).prefix(12))))\"",
             fields: ["Content-Security-Policy: \(policy)", "Referrer-Policy: no-referrer"]
         )
     }
@@ -30,7 +31,7 @@ enum ChatPage {
         guard let start = page.range(of: "<\(element)>")?.upperBound,
             let end = page[start...].range(of: "</\(element)>")?.lowerBound
         else { preconditionFailure("the chat page has no <\(element)>") }
-        return "'sha256-\(Base64.encode(SHA256.digest(of: page[start..<end].utf8)))'"
+        return "'sha256-\(Base64.encode(Array(SHA256.hash(data: Array(page[start..<end].utf8)))))'"
     }
 }
 

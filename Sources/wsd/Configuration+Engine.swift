@@ -1,3 +1,4 @@
+import Authentication
 import Configuration
 import Engine
 import Rooms
@@ -6,9 +7,11 @@ import WebSocket
 extension Configuration {
     /// What of the configuration concerns the data plane.
     ///
-    /// - Parameter descriptorLimit: how many files the process may have open. Connections beyond what it allows are refused
-    ///   properly instead of failing in accept(2).
-    func engineConfiguration(descriptorLimit: Int) -> EngineConfiguration {
+    /// - Parameters:
+    ///   - descriptorLimit: how many files the process may have open. Connections beyond what it allows are refused
+    ///     properly instead of failing in accept(2).
+    ///   - verifier: what checks tokens; nil where nobody needs one.
+    func engineConfiguration(descriptorLimit: Int, verifier: TokenVerifier?) -> EngineConfiguration {
         var engine = EngineConfiguration()
         engine.workerCount = min(
             server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
@@ -39,6 +42,10 @@ extension Configuration {
         engine.errorsPerMinute = limits.errorsPerMinute
         engine.historyByteCount = limits.historyByteCount
         engine.channelRules = ChannelRules(channels.map { (ChannelPattern($0.pattern), $0.settings) })
+        if let verifier { engine.verifyToken = { await verifier.verify($0) } }
+        engine.tokenCookie = auth.cookie
+        engine.refreshGrace = auth.refreshGrace
+        engine.tokenLeeway = auth.leeway
         engine.endpoints = endpoints.map { endpoint in
             let messageProtocol: EngineConfiguration.Endpoint.MessageProtocol =
                 switch endpoint.protocol {

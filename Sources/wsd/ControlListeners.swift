@@ -27,7 +27,7 @@ struct ControlListeners {
             var failure = StartFailure(message: "\(key): \(error)")
             if case .failed(_, _, let code) = error, code == EACCES || code == EPERM {
                 failure.exitCode = EX_NOPERM
-                failure.message += "; choose a place of your own with --control PATH"
+                failure.messages[0] += "; choose a place of your own with --control PATH"
             }
             throw failure
         }

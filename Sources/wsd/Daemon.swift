@@ -1,3 +1,4 @@
+import Authentication
 import Configuration
 import Control
 import ControlServer
@@ -15,10 +16,13 @@ import VarlinkServer
 struct Daemon {
     private let loaded: LoadedConfiguration
     private let destination: LogDestination
+    private let loader: ConfigurationLoader
     private var configuration: Configuration { loaded.configuration }
 
-    init(_ loaded: LoadedConfiguration, destination: LogDestination) {
+    /// - Parameter loader: reads the same configuration again.
+    init(_ loaded: LoadedConfiguration, destination: LogDestination, loader: ConfigurationLoader) {
         self.loaded = loaded
+        self.loader = loader
         self.destination = destination
     }
 
@@ -34,10 +38,14 @@ struct Daemon {
         let passed = try takePassedSockets(logger)
         let listeners = try listen(passed["wsd"])
         let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
-        let hub = startHub(logger, threshold)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let authenticator = try await authenticator(group, logger)
+        let hub = startHub(logger, threshold, authenticator?.verifier)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
+        let notifier = Notifier()
+        let reloader = Reloader(loaded, authenticator: authenticator, logger: logger, loader: loader)
         let backend = HubBackend(
-            hub: hub, lifecycle: lifecycle,
+            hub: hub, lifecycle: lifecycle, reloader: reloader, notifier: notifier, tokens: authenticator?.maker,
             facts: HubBackend.Facts(
                 startedAt: Clock.milliseconds(),
                 maximumConnections: hub.maximumConnections,
@@ -47,13 +55,11 @@ struct Daemon {
             ),
             logger: logger
         )
-        let notifier = Notifier()
         let events = Task {
             var log = EventLog(logger: logger)
             await log.follow(hub.events)
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
             await hub.listen(listeners)
             for listener in listeners { logger.notice("listening on \(listener.address)") }
@@ -63,7 +69,7 @@ struct Daemon {
             if let watchdog = Watchdog(notifier: notifier) {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }
-            tasks.addTask { await follow(signals, hub, lifecycle, logger) }
+            tasks.addTask { await follow(signals, hub, lifecycle, reloader, notifier, logger) }
             await drainWhenTold(hub, lifecycle, notifier, logger)
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
@@ -100,9 +106,19 @@ struct Daemon {
         }
     }
 
-    private func startHub(_ logger: Logger, _ threshold: LogThreshold) -> Hub {
+    /// What checks tokens; nil where nobody needs one.
+    private func authenticator(_ group: any EventLoopGroup, _ logger: Logger) async throws -> Authenticator? {
+        guard let sources = configuration.auth.keySources else { return nil }
+        do throws(KeyErrors) {
+            return try await Authenticator(sources, configuration.auth.tokenPolicy, group: group, logger: logger)
+        } catch {
+            throw StartFailure(error)
+        }
+    }
+
+    private func startHub(_ logger: Logger, _ threshold: LogThreshold, _ verifier: TokenVerifier?) -> Hub {
         let limit = Hub.raiseDescriptorLimit()
-        let engine = configuration.engineConfiguration(descriptorLimit: limit)
+        let engine = configuration.engineConfiguration(descriptorLimit: limit, verifier: verifier)
         if engine.maximumConnections < configuration.server.maxConnections {
             logger.warning(
                 """
@@ -131,11 +147,13 @@ struct Daemon {
     }
 
     private func follow(
-        _ signals: UnixSignalsSequence, _ hub: Hub, _ lifecycle: Lifecycle, _ logger: Logger
+        _ signals: UnixSignalsSequence, _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader,
+        _ notifier: Notifier, _ logger: Logger
     ) async {
         for await signal in signals {
             if signal == .sighup {
-                logger.warning("SIGHUP: the configuration is read at the start only; use systemctl restart wsd")
+                logger.notice("SIGHUP, reloading")
+                _ = try? await reloader.reload(notifier)  // it has said in the log what is wrong
                 continue
             }
             logger.notice("\(signal), draining")

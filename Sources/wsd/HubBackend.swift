@@ -1,7 +1,10 @@
+import Authentication
 import Control
 import Engine
 import Glibc
 import Logging
+import Rooms
+import Systemd
 import Varlink
 import WebSocket
 
@@ -9,6 +12,9 @@ import WebSocket
 struct HubBackend: ControlBackend {
     let hub: Hub
     let lifecycle: Lifecycle
+    let reloader: Reloader
+    let notifier: Notifier
+    let tokens: TokenMaker?
     let facts: Facts
     let logger: Logger
 
@@ -110,6 +116,24 @@ struct HubBackend: ControlBackend {
     func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress {
         logger.notice("asked to drain", metadata: metadata(caller))
         return await lifecycle.beginDrain(connections: hub.connectionCount)
+    }
+
+    func reload(by caller: PeerCredentials) async throws(ControlError) -> ReloadOutcome {
+        logger.notice("asked to reload", metadata: metadata(caller))
+        return try await reloader.reload(notifier)
+    }
+
+    func makeToken(
+        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: PeerCredentials
+    ) async throws(ControlError) -> String {
+        let grants = grants.map {
+            Grant(pattern: ChannelPattern($0.pattern), subscribe: $0.subscribe, publish: $0.publish)
+        }
+        guard let token = try? await tokens?.token(user: user, lifetime: lifetime, grants: grants) else {
+            throw .noSigningKey
+        }
+        logger.notice("made a token for \(lifetime) s", metadata: metadata(caller).merging(["user": "\(user)"]) { $1 })
+        return token
     }
 
     private func metadata(_ caller: PeerCredentials) -> Logger.Metadata {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Authentication
 import Configuration
 import Control
 import Glibc
@@ -45,9 +46,10 @@ struct WSDCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let destination = LogDestination.detect()
+        let loader = ConfigurationLoader(path: config, listen: listen, controlPath: control)
         let loaded: LoadedConfiguration
         do throws(ConfigurationErrors) {
-            loaded = try ConfigurationLoader(path: config, listen: listen, controlPath: control).load()
+            loaded = try loader.load()
         } catch {
             complain(error.errors.map(\.description), to: destination)
             // What was typed is usage; what a file says is configuration.
@@ -58,6 +60,12 @@ struct WSDCommand: AsyncParsableCommand {
             return
         }
         if checkConfig {
+            do throws(KeyErrors) {
+                if let sources = loaded.configuration.auth.keySources { try await Authenticator.check(sources) }
+            } catch {
+                complain(StartFailure(error).messages, to: destination)
+                throw ExitCode(EX_CONFIG)
+            }
             let files =
                 loaded.files.isEmpty
                 ? "no configuration file; the built-in defaults" : loaded.files.joined(separator: ", ")
@@ -65,9 +73,9 @@ struct WSDCommand: AsyncParsableCommand {
             return
         }
         do {
-            try await Daemon(loaded, destination: destination).run()
+            try await Daemon(loaded, destination: destination, loader: loader).run()
         } catch let failure as StartFailure {
-            complain([failure.message], to: destination)
+            complain(failure.messages, to: destination)
             throw ExitCode(failure.exitCode)
         }
     }
@@ -84,6 +92,16 @@ struct WSDCommand: AsyncParsableCommand {
 
 /// The daemon could not start: why, and with which exit code of sysexits.h it says so.
 struct StartFailure: Error {
-    var message: String
+    var messages: [String]
     var exitCode: Int32 = EXIT_FAILURE
+
+    init(message: String, exitCode: Int32 = EXIT_FAILURE) {
+        messages = [message]
+        self.exitCode = exitCode
+    }
+
+    init(_ errors: KeyErrors) {
+        messages = errors.errors.map(\.description)
+        exitCode = EX_CONFIG
+    }
 }

@@ -103,12 +103,7 @@ struct ConfigurationErrorsTests {
     @Test(
         "What a later version has is told from what there never was",
         arguments: [
-            ("[auth]\nmode = \"jwt\"", "2:8: auth.mode: \"jwt\" is not in this version yet; it has \"none\""),
-            ("[auth]\nissuer = \"x\"", "2:10: auth.issuer: this version has no use for it yet; leave it out, or empty"),
-            (
-                "[auth]\npublic_key_files = [\"x\"]",
-                "2:20: auth.public_key_files: this version has no use for it yet; leave it out, or empty"
-            ),
+            ("[broker]\nurl = \"x\"", "2:7: broker.url: this version has no use for it yet; leave it out, or empty"),
             ("[broker]\ntype = \"redis\"", "2:8: broker.type: \"redis\" is not in this version yet; it has \"local\""),
             (
                 "[[endpoint]]\npath = \"/a\"\nprotocol = \"raw\"",

@@ -30,6 +30,14 @@ struct PrintedConfigurationTests {
         [channels."a.b\u{200D}🎉é"]
         [channels."*"]
         publish = "nobody"
+        [auth]
+        mode = "jwt"
+        hmac_secret_file = "/etc/wsd/a \\"secret\\""
+        public_key_files = ["/a.pem", "/b.pem"]
+        jwks = "https://login.example.org:8443/jwks?a=%20"
+        issuer = "https://login.example.org/ä"
+        cookie = "__Host-token"
+        refresh_grace = "1m30s"
         """
 
     @Test("is read to the same values")

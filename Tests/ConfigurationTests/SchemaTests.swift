@@ -54,6 +54,7 @@ struct SchemaTests {
         auth.audience = ""
         auth.leeway = "30s"
         auth.cookie = ""
+        auth.refresh_grace = "30s"
         control.path = "/run/wsd/io.wsd.Control"
         control.status_path = "/run/wsd/io.wsd.Status"
         api.listen = ["127.0.0.1:8081"]

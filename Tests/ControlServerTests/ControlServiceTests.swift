@@ -224,9 +224,40 @@ struct ControlServiceTests {
         }
     }
 
+    @Test("reloads and makes tokens")
+    func reloadAndToken() async throws {
+        let backend = backend
+        try await withClients { control, _ in
+            let errors = VarlinkValue.array([.string("one"), .string("two")])
+            #expect(
+                throws: VarlinkClientError.failed(
+                    VarlinkError(name: "io.wsd.Control.ReloadFailed", parameters: ["errors": errors]))
+            ) {
+                try control.call("io.wsd.Control.Reload", returning: ReloadOutcome.self)
+            }
+            let grant = MakeToken.Grant(pattern: "a=b*", subscribe: true, publish: false)
+            #expect(MakeToken.Grant(parsing: "a=b*=subscribe") == grant)
+            let parameters = MakeToken.Parameters(user: "alice", grants: [grant])
+            let reply = try control.call("io.wsd.Control.MakeToken", parameters, returning: MakeToken.Reply.self)
+            #expect(reply.token == "a.b.c")
+            for wrong in [
+                MakeToken.Parameters(user: ""), MakeToken.Parameters(user: "a", lifetime: 0),
+                MakeToken.Parameters(user: "a", lifetime: .max),
+            ] {
+                #expect(throws: VarlinkClientError.self) {
+                    try control.call("io.wsd.Control.MakeToken", wrong, returning: MakeToken.Reply.self)
+                }
+            }
+            #expect(
+                backend.deeds.withLock { $0 } == [
+                    "reload by \(getpid())", "token for alice, 3600 s, [\"a=b* true false\"]",
+                ])
+        }
+    }
+
     @Test(
         "lets nobody act on the status socket, and no interface act that only looks",
-        arguments: ["Kick", "Broadcast", "Drain", "GetStatus", "Nope"])
+        arguments: ["Kick", "Broadcast", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"])
     func permissions(_ member: String) async throws {
         let backend = backend
         try await withClients { control, status in

@@ -76,6 +76,18 @@ final class MemoryBackend: ControlBackend {
             startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
     }
 
+    func reload(by caller: PeerCredentials) async throws(ControlError) -> ReloadOutcome {
+        note("reload by \(caller.processID)")
+        throw .reloadFailed(["one", "two"])
+    }
+
+    func makeToken(
+        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: PeerCredentials
+    ) async throws(ControlError) -> String {
+        note("token for \(user), \(lifetime) s, \(grants.map { "\($0.pattern) \($0.subscribe) \($0.publish)" })")
+        return "a.b.c"
+    }
+
     private func note(_ deed: String) {
         deeds.withLock { $0.append(deed) }
     }

@@ -56,7 +56,9 @@ struct ControlInterfaceTests {
             #expect(ControlInterface.statusDescription.contains(text))
         }
         for text in [
-            "method Kick(", "method Broadcast(", "method Drain(", "error NothingSelected ", "error InvalidCloseCode ",
+            "method Kick(", "method Broadcast(", "method Drain(", "method Reload(", "method MakeToken(",
+            "error ReloadFailed ", "error NoSigningKey ", "type Grant ", "error NothingSelected ",
+            "error InvalidCloseCode ",
             "error ReasonTooLong ", "error MessageTooLarge ",
         ] {
             #expect(ControlInterface.controlDescription.contains(text))

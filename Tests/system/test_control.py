@@ -383,7 +383,7 @@ def test_the_status_socket_is_for_looking_only(daemon):
             result = wsctl(*command)
             assert (result.returncode, result.stdout) == (77, "") and "not permitted" in result.stderr
         with RawVarlink(daemon.status_path) as raw:
-            for method in ("Kick", "Broadcast", "Drain", "GetStatus", "Nope"):
+            for method in ("Kick", "Broadcast", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"):
                 assert raw.call(f"io.wsd.Control.{method}") == {
                     "error": "org.varlink.service.PermissionDenied", "parameters": {}
                 }  # fmt: skip
@@ -455,7 +455,7 @@ def test_the_sockets_describe_themselves(daemon, name):
             if interface == "io.wsd.Status":
                 assert methods == {"GetStatus", "List", "Show"}
             if interface == "io.wsd.Control":
-                assert methods == {"GetStatus", "List", "Show", "Kick", "Broadcast", "Drain"}
+                assert methods == {"GetStatus", "List", "Show", "Kick", "Broadcast", "Drain", "Reload", "MakeToken"}
 
 
 def test_any_varlink_client_can_do_what_wsctl_does(daemon):

@@ -1,0 +1,137 @@
+internal import FoundationEssentials
+internal import Rooms
+
+/// The claims of a token (RFC 7519, section 4) as far as they matter here.
+struct Claims: Decodable {
+    private let issuer: String?
+    private let subject: String
+    private let audience: [String]
+    private let expiry: Double?
+    private let notBefore: Double?
+    private let grants: [Grant]
+
+    /// The longest user's name in bytes.
+    static let longestSubject = 128
+    /// The most patterns in `channels`.
+    static let maximumGrants = 256
+
+    private enum CodingKeys: String, CodingKey {
+        case issuer = "iss"
+        case subject = "sub"
+        case audience = "aud"
+        case expiry = "exp"
+        case notBefore = "nbf"
+        case grants = "channels"
+    }
+
+    init(from decoder: any Decoder) throws {
+        let claims = try decoder.container(keyedBy: CodingKeys.self)
+        func read<Value: Decodable>(_ key: CodingKeys, _ type: Value.Type, _ kind: String) throws -> Value? {
+            do { return try claims.decodeIfPresent(type, forKey: key) } catch let refusal as TokenRefusal {
+                throw refusal
+            } catch {
+                throw TokenRefusal.claim("the claim \(key.rawValue) must be \(kind)")
+            }
+        }
+        issuer = try read(.issuer, String.self, "a string")
+        guard let subject = try read(.subject, String.self, "a string") else {
+            throw TokenRefusal.claim("the claim sub is missing: it names the user")
+        }
+        self.subject = subject
+        expiry = try read(.expiry, Double.self, "a number, in seconds since 1970")
+        notBefore = try read(.notBefore, Double.self, "a number, in seconds since 1970")
+        if let single = try? claims.decode(String.self, forKey: .audience) {
+            audience = [single]
+        } else {
+            audience = try read(.audience, [String].self, "a string or an array of strings") ?? []
+        }
+        grants =
+            try read(
+                .grants, GrantList.self,
+                "an array of {\"pattern\": …, \"subscribe\": true, \"publish\": true}, or an object of patterns with "
+                    + "[\"subscribe\", \"publish\"]")?.grants ?? []
+    }
+
+    /// Whom the token names, if it may be used now and here.
+    ///
+    /// - Parameter now: seconds since 1970.
+    func identity(_ policy: TokenPolicy, now: Double) throws(TokenRefusal) -> Identity {
+        guard (1...Self.longestSubject).contains(subject.utf8.count) else {
+            throw .claim("the claim sub must have 1 to \(Self.longestSubject) bytes, not \(subject.utf8.count)")
+        }
+        guard !subject.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }) else {
+            throw .claim("the claim sub holds a control character")
+        }
+        guard !subject.hasPrefix("guest-") else {
+            throw .claim("the claim sub begins with \"guest-\", which is for those without a token")
+        }
+        let leeway = Double(policy.leeway.components.seconds)
+        if let expiry {
+            guard expiry > 0, expiry < 1e11 else { throw .claim("the claim exp is no time in seconds since 1970") }
+            guard now < expiry + leeway else {
+                throw TokenRefusal(label: "expired", message: "the token has expired \(Int(now - expiry)) s ago")
+            }
+        }
+        if let notBefore {
+            guard notBefore < 1e11 else { throw .claim("the claim nbf is no time in seconds since 1970") }
+            guard now >= notBefore - leeway else {
+                throw TokenRefusal(
+                    label: "not_yet_valid", message: "the token is good only in \(Int(notBefore - now)) s")
+            }
+        }
+        if let wanted = policy.issuer, issuer != wanted {
+            throw TokenRefusal(label: "issuer", message: "the token is from another issuer: \(shown(issuer))")
+        }
+        if let wanted = policy.audience, !audience.contains(wanted) {
+            throw TokenRefusal(
+                label: "audience",
+                message: "the token is for another audience: \(audience.isEmpty ? "none" : shown(audience[0]))")
+        }
+        return Identity(user: subject, grants: grants, expiresAt: expiry.map { Int64($0 * 1000) })
+    }
+
+    private func shown(_ text: String?) -> String { text.map { "\"\($0.prefix(64))\"" } ?? "none" }
+}
+
+/// The claim `channels` in either form.
+private struct GrantList: Decodable {
+    let grants: [Grant]
+
+    private struct Entry: Decodable {
+        var pattern: String
+        var subscribe: Bool?
+        var publish: Bool?
+    }
+
+    init(from decoder: any Decoder) throws {
+        let entries: [Entry]
+        if let array = try? decoder.singleValueContainer().decode([Entry].self) {
+            entries = array
+        } else {
+            let object = try decoder.singleValueContainer().decode([String: [String]].self)
+            entries = try object.sorted { $0.key < $1.key }.map { pattern, permissions in
+                if let unknown = permissions.first(where: { !["subscribe", "publish"].contains($0) }) {
+                    throw TokenRefusal.claim(
+                        "the claim channels grants \"\(unknown.prefix(32))\"; write \"subscribe\" or \"publish\"")
+                }
+                return Entry(
+                    pattern: pattern, subscribe: permissions.contains("subscribe"),
+                    publish: permissions.contains("publish"))
+            }
+        }
+        guard entries.count <= Claims.maximumGrants else {
+            throw TokenRefusal.claim("the claim channels has more than \(Claims.maximumGrants) patterns")
+        }
+        guard entries.allSatisfy({ (1...255).contains($0.pattern.utf8.count) }) else {
+            throw TokenRefusal.claim("the claim channels has a pattern that is empty or longer than 255 bytes")
+        }
+        grants = entries.map {
+            Grant(
+                pattern: ChannelPattern($0.pattern), subscribe: $0.subscribe ?? false, publish: $0.publish ?? false)
+        }
+    }
+}
+
+extension TokenRefusal {
+    static func claim(_ message: String) -> TokenRefusal { TokenRefusal(label: "claim", message: message) }
+}

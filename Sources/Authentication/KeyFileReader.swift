@@ -1,0 +1,40 @@
+internal import Glibc
+
+/// Reads files with keys.
+enum KeyFileReader {
+    /// Far more than any key or set of keys has.
+    static let maximumByteCount = 1 << 20
+
+    /// The contents of a regular file.
+    static func contents(of path: String, shownAs origin: String) throws(KeyError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        guard descriptor >= 0 else { throw KeyError("\(origin): \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw KeyError("\(origin): \(String(cString: strerror(errno)))") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("\(origin): not a file") }
+        guard status.st_size <= maximumByteCount else {
+            throw KeyError("\(origin): larger than 1 MiB, so hardly a key")
+        }
+        guard status.st_size > 0 else { throw KeyError("\(origin): empty") }
+        let wanted = Int(status.st_size)
+        var failure: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
+            while count < wanted {
+                let result = read(descriptor, buffer.baseAddress! + count, wanted - count)
+                if result < 0, errno == EINTR { continue }
+                if result < 0 { failure = errno }
+                guard result > 0 else { break }
+                count += result
+            }
+        }
+        guard failure == 0 else { throw KeyError("\(origin): \(String(cString: strerror(failure)))") }
+        return bytes
+    }
+
+    /// Whether everybody may read the file, who then may make tokens.
+    static func isReadableByEverybody(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
+    }
+}

@@ -1,0 +1,53 @@
+internal import FoundationEssentials
+internal import JWTKit
+package import Rooms
+
+/// Makes tokens with the secret that this daemon checks them with: for development and for tests, in place of a login
+/// server.
+package struct TokenMaker: Sendable {
+    private let store: KeyStore
+
+    package init(store: KeyStore) {
+        self.store = store
+    }
+
+    private struct Payload: Encodable {
+        struct Channel: Encodable {
+            var pattern: String
+            var subscribe: Bool
+            var publish: Bool
+        }
+
+        var sub: String
+        var iat: Int
+        var exp: Int
+        var iss: String?
+        var aud: String?
+        var channels: [Channel]?
+
+    }
+
+    /// Makes a token for `user` that is good for `lifetime` seconds, with the issuer and the audience that are asked for
+    /// here; nil where there is no secret to sign it with.
+    package func token(user: String, lifetime: Int, grants: [Grant]) async throws -> String? {
+        guard let signer = await store.signer?.algorithms["HS256"] else { return nil }
+        let policy = await store.policy
+        let now = Int(Date.now.timeIntervalSince1970)
+        let payload = Payload(
+            sub: user, iat: now, exp: now + lifetime, iss: policy.issuer, aud: policy.audience,
+            channels: grants.isEmpty
+                ? nil
+                : grants.map { .init(pattern: $0.pattern.text, subscribe: $0.subscribe, publish: $0.publish) })
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let signed =
+            Self.encode(Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8)) + "."
+            + Self.encode(Array(try encoder.encode(payload)))
+        return signed + "." + Self.encode(try signer.sign(Array(signed.utf8)))
+    }
+
+    private static func encode(_ bytes: [UInt8]) -> String {
+        let text = Data(bytes).base64EncodedString()
+        return String(text.filter { $0 != "=" }.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 })
+    }
+}

@@ -1,0 +1,83 @@
+internal import FoundationEssentials
+internal import JWTKit
+package import Rooms
+
+/// Checks JSON Web Tokens (RFC 7519) as RFC 8725 asks: the algorithm is the key's, "none" is no algorithm, and what isn't
+/// understood is refused.
+package struct TokenVerifier: Sendable {
+    /// Far longer than what a request may carry anyway.
+    static let longestToken = 16 * 1024
+
+    private let store: KeyStore
+    private let now: @Sendable () -> Double
+
+    package init(store: KeyStore) {
+        self.init(store: store) { Date.now.timeIntervalSince1970 }
+    }
+
+    /// - Parameter now: seconds since 1970.
+    init(store: KeyStore, now: @escaping @Sendable () -> Double) {
+        self.store = store
+        self.now = now
+    }
+
+    /// Who a token says its bearer is.
+    package func verify(_ token: String) async -> Result<Identity, TokenRefusal> {
+        do throws(TokenRefusal) { return .success(try await identity(token)) } catch { return .failure(error) }
+    }
+
+    private struct Header: Decodable {
+        var alg: String
+        var kid: String?
+        var crit: [String]?
+    }
+
+    private func identity(_ token: String) async throws(TokenRefusal) -> Identity {
+        let text = Array(token.utf8)
+        guard text.count <= Self.longestToken else { throw .malformed("longer than \(Self.longestToken) bytes") }
+        let parts = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count == 3 else { throw .malformed("it must have three parts with dots between them") }
+        guard let headerBytes = Base64URL.decode(parts[0]), let claimBytes = Base64URL.decode(parts[1]),
+            let signature = Base64URL.decode(parts[2])
+        else { throw .malformed("its parts must be base64url without padding") }
+        guard let header = try? JSONDecoder().decode(Header.self, from: Data(headerBytes)) else {
+            throw .malformed("its header must be an object with a string alg, and perhaps a string kid")
+        }
+        guard VerificationKey.algorithmNames.contains(header.alg) else {
+            throw TokenRefusal(
+                label: "algorithm", message: "the algorithm \"\(header.alg.prefix(16))\" is not accepted")
+        }
+        guard header.crit == nil else { throw .malformed("its header has crit, and no extension is known here") }
+        let signed = text[..<(text.count - parts[2].count - 1)]
+        try await check(signature, of: signed, header)
+
+        let claims: Claims
+        do { claims = try JSONDecoder().decode(Claims.self, from: Data(claimBytes)) } catch let refusal as TokenRefusal
+        {
+            throw refusal
+        } catch {
+            throw .malformed("its claims must be an object in JSON")
+        }
+        return try claims.identity(await store.policy, now: now())
+    }
+
+    private func check(_ signature: [UInt8], of signed: ArraySlice<UInt8>, _ header: Header) async throws(TokenRefusal)
+    {
+        let keys: [any JWTAlgorithm]
+        do throws(KeyError) { keys = try await store.keys(algorithm: header.alg, id: header.kid) } catch {
+            throw TokenRefusal(label: "keys_unavailable", message: error.description)
+        }
+        guard !keys.isEmpty else {
+            let id = header.kid.map { " and the kid \"\($0.prefix(64))\"" } ?? ""
+            throw TokenRefusal(label: "key", message: "there is no key for the algorithm \(header.alg)\(id)")
+        }
+        for key in keys where (try? key.verify(signature, signs: signed)) == true { return }
+        throw TokenRefusal(label: "signature", message: "the token's signature is wrong")
+    }
+}
+
+extension TokenRefusal {
+    fileprivate static func malformed(_ reason: String) -> TokenRefusal {
+        TokenRefusal(label: "malformed", message: "not a JSON Web Token: \(reason)")
+    }
+}

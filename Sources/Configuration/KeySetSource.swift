@@ -1,0 +1,53 @@
+/// Where a JSON Web Key Set (RFC 7517) comes from.
+package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
+    /// A file.
+    case file(KeyFile)
+    /// What an https URL answers with, or an http URL of this machine.
+    case url(String)
+
+    /// Parses what stands in a configuration file.
+    init(parsing text: String) throws(InvalidValue) {
+        guard let separator = text.firstRange(of: "://"), !text.hasPrefix("/") else {
+            self = .file(try KeyFile(parsing: text))
+            return
+        }
+        let authority = text[separator.upperBound...].prefix { !"/?#".contains($0) }
+        // First of all, and without the value: there may be a password in it.
+        guard !authority.contains("@") else {
+            throw InvalidValue("the URL names a user; leave out what is before \"@\", keys that are public need none")
+        }
+        let shown = quoted(text)
+        guard let origin = Origin(text[..<authority.endIndex]) else {
+            throw InvalidValue("\(shown) has no host; write \"https://HOST/PATH\"")
+        }
+        switch text[..<separator.lowerBound] {
+        case "https": break
+        case "http":
+            // Who can change the keys on their way can make tokens.
+            guard ["localhost", "127.0.0.1", "[::1]"].contains(origin.host) else {
+                throw InvalidValue("\(shown) leaves this machine, and not by https; write \"https://\"")
+            }
+        default: throw InvalidValue("\(shown) is no URL of https; write \"https://HOST/PATH\"")
+        }
+        guard text.utf8.allSatisfy(Self.isURLByte) else {
+            throw InvalidValue("\(shown) holds a character that a URL has as \"%\" and two digits; write it so")
+        }
+        guard !text.contains("#") else {
+            throw InvalidValue("\(shown) has a fragment, which is not sent; leave out \"#\" and what follows")
+        }
+        self = .url(text)
+    }
+
+    /// As it was written.
+    package var description: String {
+        switch self {
+        case .file(let file): file.description
+        case .url(let url): url
+        }
+    }
+
+    /// Printable ASCII but for what RFC 3986 leaves out.
+    private static func isURLByte(_ byte: UInt8) -> Bool {
+        (0x21...0x7E).contains(byte) && !"\"<>\\^`{|}".utf8.contains(byte)
+    }
+}

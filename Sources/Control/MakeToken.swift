@@ -1,0 +1,67 @@
+import Varlink
+
+/// `MakeToken`: a JSON Web Token for development.
+package enum MakeToken {
+    /// The method's name in its interface.
+    package static let name = "MakeToken"
+    /// Seconds that a token is good for unless told otherwise.
+    package static let defaultLifetime = 3600
+    /// A hundred years, which is no better than for ever.
+    package static let longestLifetime = 3_155_760_000
+
+    /// What a token lets its bearer do in the channels of a pattern.
+    package struct Grant: Codable, Sendable, Hashable {
+        /// The channels' names, in which `*` is any run of characters.
+        package let pattern: String
+        /// Whether the bearer may join them.
+        package let subscribe: Bool
+        /// Whether the bearer may publish in them.
+        package let publish: Bool
+
+        /// A grant of a pattern.
+        package init(pattern: String, subscribe: Bool, publish: Bool) {
+            self.pattern = pattern
+            self.subscribe = subscribe
+            self.publish = publish
+        }
+
+        /// Parses what stands on a command line, "PATTERN=subscribe,publish"; nil for anything else.
+        package init?(parsing text: String) {
+            guard let separator = text.lastIndex(of: "="), separator > text.startIndex else { return nil }
+            let permissions = Set(
+                text[text.index(after: separator)...].split(separator: ",", omittingEmptySubsequences: false))
+            guard permissions.isSubset(of: ["subscribe", "publish"]) else { return nil }
+            self.init(
+                pattern: String(text[..<separator]), subscribe: permissions.contains("subscribe"),
+                publish: permissions.contains("publish"))
+        }
+    }
+
+    /// What it takes.
+    package struct Parameters: VarlinkParameters, Hashable {
+        package enum CodingKeys: String, CodingKey, CaseIterable { case user, lifetime, grants }
+
+        /// The token's user.
+        package let user: String
+        /// Seconds until it expires; nil means ``MakeToken/defaultLifetime``.
+        package let lifetime: Int?
+        /// The channels that it grants.
+        package let grants: [Grant]?
+
+        /// What token to make.
+        package init(user: String, lifetime: Int? = nil, grants: [Grant]? = nil) {
+            self.user = user
+            self.lifetime = lifetime
+            self.grants = grants
+        }
+    }
+
+    /// What it returns.
+    package struct Reply: Codable, Sendable, Hashable {
+        /// The token.
+        package let token: String
+
+        /// A token as it is returned.
+        package init(token: String) { self.token = token }
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Control
+import Terminal
+
+/// `wsctl reload`: read the configuration and the keys again.
+struct ReloadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload",
+        abstract: "Read the configuration and the keys again.",
+        discussion: """
+            As SIGHUP and 'systemctl reload wsd' do. Everything is checked first and applied whole or not at all. Says what \
+            changed, and what takes effect after a restart only.
+
+            EXAMPLES
+              wsctl reload
+              wsctl reload --json | jq -e '.needsRestart == []'
+            """)
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let outcome = try DaemonClient.forActing(options).call(Reload.name, returning: ReloadOutcome.self)
+        if options.json { return try Output.standard.write(line: JSONLine.bytes(outcome)) }
+        guard !options.quiet else { return }
+        let changed =
+            outcome.changed.isEmpty ? "no key of the configuration changed" : outcome.changed.joined(separator: ", ")
+        try Output.standard.write(line: "reloaded: \(TerminalText.escape(changed))")
+        guard !outcome.needsRestart.isEmpty else { return }
+        let waiting = TerminalText.escape(outcome.needsRestart.joined(separator: ", "))
+        try Output.standard.write(line: "only after a restart: \(waiting)")
+    }
+}

@@ -1,0 +1,62 @@
+import ArgumentParser
+import Control
+import Glibc
+
+/// `wsctl token`: make a token for development.
+struct TokenCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "token",
+        abstract: "Make a JSON Web Token for development.",
+        discussion: """
+            The daemon signs it with the secret that it checks tokens with, auth.hmac_secret_file; where it has only public \
+            keys, whoever has the private ones makes the tokens. The token is good for whoever has it: mind the shell's \
+            history.
+
+            EXAMPLES
+              wsctl token --user alice
+              wsctl token --user alice --expires 10m --grant 'room:*=subscribe,publish'
+            """)
+
+    @Option(help: "The user that it names, its claim sub.")
+    var user: String
+
+    @Option(help: ArgumentHelp("How long it is good, such as 90s, 10m, 12h and 30d.", valueName: "time"))
+    var expires: TokenLifetime = TokenLifetime(seconds: MakeToken.defaultLifetime)
+
+    @Option(
+        help: ArgumentHelp(
+            "Channels that it grants, as PATTERN=subscribe,publish; may be repeated.", valueName: "grant"))
+    var grant: [MakeToken.Grant] = []
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let parameters = MakeToken.Parameters(user: user, lifetime: expires.seconds, grants: grant)
+        let reply = try DaemonClient.forActing(options).call(
+            MakeToken.name, parameters, returning: MakeToken.Reply.self)
+        try Output.standard.write(line: options.json ? JSONLine.bytes(reply) : Array(reply.token.utf8))
+    }
+}
+
+/// A number with "s", "m", "h" or "d".
+struct TokenLifetime: ExpressibleByArgument, Equatable {
+    let seconds: Int
+
+    init(seconds: Int) { self.seconds = seconds }
+
+    init?(argument: String) {
+        let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+        guard let last = argument.last, let unit = units[last], let number = Int(argument.dropLast()), number > 0 else {
+            return nil
+        }
+        let (seconds, overflows) = number.multipliedReportingOverflow(by: unit)
+        guard !overflows, seconds <= MakeToken.longestLifetime else { return nil }
+        self.seconds = seconds
+    }
+
+    var defaultValueDescription: String { "1h" }
+}
+
+extension MakeToken.Grant: ExpressibleByArgument {
+    package init?(argument: String) { self.init(parsing: argument) }
+}
