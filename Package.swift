@@ -94,7 +94,10 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            resources: [.embedInCode("Pages/chat.html")],
+            resources: [
+                .embedInCode("Pages/chat.css"), .embedInCode("Pages/chat.html"), .embedInCode("Pages/chat.js"),
+                .embedInCode("Pages/wsd.d.ts"), .embedInCode("Pages/wsd.js"),
+            ],
             swiftSettings: swift,
             linkerSettings: program
         ),

@@ -1,7 +1,7 @@
 /// The rule for the path of an endpoint. Requests are compared with it byte for byte, so it stands as clients send it.
 enum EndpointPath {
     /// What the daemon answers itself, on this port or on that of the API, so that a probe at the wrong port is told so.
-    static let reserved = ["/", "/favicon.ico", "/healthz", "/metrics", "/readyz"]
+    static let reserved = ["/", "/favicon.ico", "/healthz", "/metrics", "/readyz", "/wsd.d.ts", "/wsd.js"]
 
     static func parse(_ text: String) throws(InvalidValue) -> String {
         let shown = quoted(text)

@@ -54,7 +54,7 @@ class Browser:
         self.console += self.driver.get_log("browser")
         found = [entry for entry in self.console if entry["level"] in ("SEVERE", "WARNING")]
         if self.outage:
-            found = [entry for entry in found if entry["source"] != "network" or "/ws" not in entry["message"]]
+            found = [entry for entry in found if entry["source"] != "network" or "/chat" not in entry["message"]]
         return found
 
     def quit(self):

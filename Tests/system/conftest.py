@@ -3,11 +3,13 @@
 import itertools
 import resource
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from browser import Browser
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
@@ -111,3 +113,41 @@ def finish(daemon):
         return f"port {daemon.port}: {error}"
     finally:
         print(f"--- log of wsd (port {daemon.port}, exit code {daemon.process.returncode})\n{daemon.log()}")
+
+
+@pytest.fixture
+def browser(start_wsd):
+    """A browser in which no page may complain on its console; with `outage` set, but for the connection that failed.
+
+    It needs no daemon, but ends before one does: a page would rightly complain about that.
+    """
+    browser = Browser()
+    try:
+        yield browser
+        assert browser.complaints() == []
+    finally:
+        browser.quit()
+
+
+@pytest.fixture
+def restartable(start_wsd, browser):
+    """A daemon that a test stops and starts again at the same port."""
+    browser.outage = True
+    return Restartable(start_wsd)
+
+
+class Restartable:
+    def __init__(self, start_wsd):
+        self._start = start_wsd
+        self._daemon = start_wsd()
+        self.port = self._daemon.port
+
+    def http(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def stop(self, by=signal.SIGTERM):
+        self._daemon.may_fail = by == signal.SIGKILL
+        self._daemon.stop(by)
+
+    def start(self):
+        self._daemon = self._start(f'[server]\nlisten = ["127.0.0.1:{self.port}"]')

@@ -1,0 +1,260 @@
+"""The chat page's rooms, and the client library, in a real browser."""
+
+import json
+import re
+import signal
+import urllib.request
+
+import pytest
+
+from jsonclient import JSONClient
+from waiting import wait_until
+from wsdaemon import toml
+
+ROOMS = {
+    "channels": {
+        "room:private": {"subscribe": "nobody"},
+        "room:mute": {"publish": "nobody"},
+        "*": {"presence": True, "join_leave": True, "history": 100, "leave_delay": "300ms"},
+    }
+}
+
+
+@pytest.fixture
+def hub(start_wsd):
+    return start_wsd(toml(ROOMS), workers=4)
+
+
+def rooms(page):
+    return page.texts("#rooms button")
+
+
+def enter(page, name):
+    page.find("#room").send_keys(name, "\n")
+    page.until(lambda page: page.texts("#rooms [aria-current=true]") == [name], f"{name} is shown")
+
+
+def people(page):
+    return page.find("#people").text.partition(" here")[0]
+
+
+def until_people(page, count):
+    page.until(lambda page: people(page) == str(count), f"{count} are here")
+
+
+def test_three_pages_in_two_rooms_and_one_of_them_goes_offline_and_comes_back(browser, hub):
+    browser.outage = True
+    ada, grace, joan = (browser.open(hub.http("/")).until_connected() for _ in range(3))
+    for page, name in ((ada, "Ada"), (grace, "Grace"), (joan, "Joan")):
+        page.call_me(name)
+        until_people(page, 3)
+    for page in (ada, grace):
+        enter(page, "engines")
+    for page in (ada, grace):
+        until_people(page, 2)
+    enter(joan, "ships")
+    until_people(joan, 1)
+
+    ada.write("the analytical one")
+    grace.until_shown("the analytical one")
+    joan.write("a steamer")
+    joan.until_shown("a steamer")
+    assert "a steamer" not in ada.messages
+
+    # Grace's connection breaks for good, as a train's in a tunnel; the others talk on, and she writes, too.
+    with grace.offline():
+        [row] = [row for row in hub.connections() if row["id"] == grace_id(hub, grace)]
+        assert hub.wsctl("kick", row["id"], "--code", "1001").returncode == 0
+        grace.until(lambda page: page.status == "Offline", "Grace is offline")
+        grace.write("written in the tunnel")
+        until_people(ada, 1)
+        for number in range(20):
+            ada.write(f"missed {number}")
+        ada.until_shown("missed 19")
+    grace.until_connected()
+    until_people(grace, 2)
+    until_people(ada, 2)
+    expected = ["the analytical one", *[f"missed {number}" for number in range(20)], "written in the tunnel"]
+    for page in (ada, grace):
+        page.until_shown("written in the tunnel", "missed 19")
+        page.until(lambda page: len(page.messages) == len(expected), "everything is shown once")
+        assert page.messages == expected
+        assert page.waiting == []
+    assert not any("missing" in note for note in grace.notes)
+
+    # Who enters sees what was said, and the lobby is where it was.
+    enter(joan, "engines")
+    joan.until_shown("written in the tunnel")
+    assert joan.messages == expected
+    until_people(joan, 3)
+    assert set(joan.texts("#messages .name")) == {"Ada", "Grace"}
+    joan.write("hello")
+    ada.until_shown("hello")
+    assert rooms(joan) == ["lobby", "ships", "engines"]
+
+
+def grace_id(hub, page):
+    """The connection of a page: the only one in its room that isn't told apart otherwise is the second."""
+    names = [row["id"] for row in hub.connections() if "room:engines" in row["channels"]]
+    assert len(names) == 2
+    return max(names, key=lambda name: [row["connectedSince"] for row in hub.connections() if row["id"] == name])
+
+
+def test_a_room_is_in_the_address_and_unread_messages_are_counted(browser, hub):
+    page = browser.open(hub.http("/#caf%C3%A9")).until_connected()
+    page.until(lambda page: page.texts("#rooms [aria-current=true]") == ["café"], "the room is shown")
+    with JSONClient(hub.port) as other:
+        for number in range(3):
+            other.ok("chat", channel="lobby", data=f"lobby {number}")
+        page.until(lambda page: rooms(page) == ["lobby (3)", "café"], "the unread ones are counted")
+        page.find("#rooms button").click()
+        page.until_shown("lobby 2")
+        assert rooms(page) == ["lobby", "café"]
+        # A reload comes back to the same rooms, with what was said.
+        page.driver.refresh()
+        page.until_connected()
+        page.until_shown("lobby 0", "lobby 1", "lobby 2")
+        page.until(lambda page: rooms(page) == ["lobby", "café"], "the rooms are there again")
+
+
+def test_a_room_is_left_with_the_keyboard(browser, hub):
+    page = browser.open(hub.http("/")).until_connected()
+    enter(page, "short")
+    wait_until(lambda: "room:short" in hub.connections()[0]["channels"], "the page is in the room")
+    page.run("document.querySelector('#rooms [aria-current=true]').focus()")
+    page.press("\ue017")  # Delete
+    page.until(lambda page: rooms(page) == ["lobby"], "the room is gone")
+    wait_until(lambda: "room:short" not in hub.connections()[0]["channels"], "the daemon knows")
+
+
+def test_what_is_not_allowed_is_said(browser, hub):
+    page = browser.open(hub.http("/")).until_connected()
+    enter(page, "private")
+    page.until(lambda page: any("can't enter" in note for note in page.notes), "the page says so")
+    enter(page, "mute")
+    page.write("may I?")
+    page.until(lambda page: any("was not sent" in note for note in page.notes), "the page says so")
+    assert page.find("#text").get_property("value") == "may I?"
+    assert page.waiting == []
+
+
+class Script:
+    """The library in a page, driven from here."""
+
+    def __init__(self, page, hub, path="/chat", options="{}"):
+        self.page = page
+        self.run(f"""
+            const {{ Client }} = await import('/wsd.js');
+            window.heard = [];
+            window.client = new Client('ws://127.0.0.1:{hub.port}{path}', {options});
+            for (const name of ['state', 'message', 'join', 'leave', 'gap', 'left', 'lost', 'error'])
+                client.addEventListener(name, event => heard.push([name, event.detail]));
+            client.connect();""")
+
+    def run(self, body):
+        answer = self.page.cdp(
+            "Runtime.evaluate", awaitPromise=True, returnByValue=True, expression=f"(async () => {{ {body} }})()"
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def heard(self, name):
+        return [detail for kind, detail in self.run("return heard") if kind == name]
+
+    def until_heard(self, name, count=1):
+        wait_until(lambda: len(self.heard(name)) >= count, f"{count} of {name}")
+        return self.heard(name)
+
+
+@pytest.fixture
+def library(browser, hub):
+    return Script(browser.open(hub.http("/")).until_connected(), hub)
+
+
+def test_the_library_does_all_requests(library, hub):
+    ack = library.run("return client.join('room:a')")
+    assert ack["recovered"] is False and ack["seq"] == 0
+    done = library.run("return client.publish('room:a', {n: 1.50, text: 'ü'})")
+    assert done["seq"] == 1
+    [message] = library.until_heard("message")
+    assert (message["data"], message["from"]) == ({"n": 1.5, "text": "ü"}, library.run("return client.user"))
+    assert [user["connections"] for user in library.run("return client.presence('room:a')")] == [1]
+    history = library.run("return client.history('room:a', {limit: 1})")
+    assert [each["seq"] for each in history["messages"]] == [1] and history["more"] is False
+    assert library.run("return client.leave('room:a')")["channel"] == "room:a"
+    refused = library.run("return client.presence('room:a').then(() => null, error => [error.name, error.code])")
+    assert refused == ["WSDError", "not_joined"]
+    assert library.run("return client.publish(null, 'to the lobby')")["channel"] == "lobby"
+    ended = library.run(
+        "const late = client.history('lobby').catch(error => error.code); client.close(); return [await late, client.state]"
+    )
+    assert ended == ["closed", "closed"]
+
+
+def test_the_library_recovers_from_two_hundred_cuts_with_every_message_once(library, hub):
+    library.run("return client.join('room:a')")
+    mine = library.run("return client.connection")
+    with JSONClient(hub.port) as other:
+        sent = 0
+        for _ in range(20):
+            for _ in range(10):
+                other.send(type="chat", channel="room:a", data=sent)
+                sent += 1
+            assert hub.wsctl("kick", mine, "--code", "1001").returncode == 0
+            for _ in range(10):
+                other.send(type="chat", channel="room:a", data=sent)
+                sent += 1
+            other.ok("ping")
+            other.heard.clear()
+            library.run("client.connect()")  # does not wait for its turn
+            wait_until(lambda: library.run("return client.connection") != mine, "it is back")
+            mine = library.run("return client.connection")
+        wait_until(lambda: len(library.heard("message")) >= sent, "all have arrived")
+    assert [message["data"] for message in library.heard("message")] == list(range(sent))
+    assert library.heard("gap") == []
+
+
+def test_the_library_tells_of_a_gap_and_sends_again(browser, restartable):
+    library = Script(browser.open(restartable.http("/")).until_connected(), restartable)
+    library.run("return client.join('room:a')")
+    library.run("return client.publish('room:a', 1)")
+    restartable.stop(signal.SIGKILL)
+    library.until_heard("lost")
+    library.run("window.late = client.publish('room:a', 2)")
+    restartable.start()
+    assert library.run("client.connect(); return (await late).seq") == 1
+    assert {gap["channel"] for gap in library.until_heard("gap", 1)} >= {"room:a"}
+    assert [message["data"] for message in library.until_heard("message", 2)] == [1, 2]
+
+
+def test_the_library_refreshes_its_token(browser, start_wsd, wsd_directory):
+    secret = wsd_directory / "secret"
+    secret.write_text("x" * 64)
+    secret.chmod(0o600)
+    hub = start_wsd(toml({"auth": {"mode": "jwt", "hmac_secret_file": str(secret), "leeway": "0s"}}))
+
+    def token(time):
+        return hub.wsctl("token", "--user", "alice", "--expires", time).stdout.strip()
+
+    browser.outage = True  # the page itself is not let in
+    page = browser.open(hub.http("/"))
+    tokens = json.dumps([token("2s"), token("1h")])
+    library = Script(page, hub, options=f"{{ token: () => {tokens}[(window.asked = (window.asked ?? 0) + 1) - 1] }}")
+    wait_until(lambda: library.run("return client.user") == "alice", "it is in")
+    wait_until(lambda: library.run("return window.asked") == 2, "it was asked for another token")
+    library.run("return client.publish('lobby', 1)")
+    assert library.heard("lost") == [] and library.heard("error") == []
+
+
+def test_the_library_is_served_for_everybody(hub):
+    for path, kind in (("/wsd.js", "text/javascript"), ("/wsd.d.ts", "application/typescript")):
+        with urllib.request.urlopen(hub.http(path)) as answer:
+            assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            body = answer.read().decode()
+    # Every method and event of the types is there, and the other way round.
+    script = urllib.request.urlopen(hub.http("/wsd.js")).read().decode()
+    for name in ("connect", "close", "join", "leave", "publish", "presence", "history"):
+        assert re.search(rf"^  (async )?{name}\(", script, re.M) and f"  {name}(" in body
+    for event in ("state", "message", "join", "leave", "gap", "left", "lost", "error"):
+        assert f"  {event}: " in body
