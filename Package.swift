@@ -72,6 +72,19 @@ let package = Package(
             swiftSettings: swift
         ),
         .target(name: "Control", dependencies: ["Varlink"], swiftSettings: swift),
+        .target(name: "Metrics", swiftSettings: swift),
+        .target(
+            name: "API",
+            dependencies: [
+                "Control", "Rooms",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: swift
+        ),
         .target(name: "Terminal", swiftSettings: swift),
 
         .target(
@@ -83,9 +96,10 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "Authentication", "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms", "Systemd",
+                "API", "Authentication", "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms",
+                "Systemd",
                 "Varlink",
-                "VarlinkServer",
+                "Metrics", "VarlinkServer",
                 "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -140,6 +154,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests", dependencies: ["CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
         .testTarget(name: "RoomsTests", dependencies: ["Rooms"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",

@@ -2,10 +2,12 @@
 package struct KeyError: Error, Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }
 
 /// Everything that is wrong with the keys.
 package struct KeyErrors: Error, Sendable {
     package let errors: [KeyError]
+
+    package init(errors: [KeyError]) { self.errors = errors }
 }

@@ -1,12 +1,12 @@
 internal import Glibc
 
-/// Reads files with keys.
-enum KeyFileReader {
+/// Reads files with keys and with other secrets.
+package enum KeyFileReader {
     /// Far more than any key or set of keys has.
     static let maximumByteCount = 1 << 20
 
     /// The contents of a regular file.
-    static func contents(of path: String, shownAs origin: String) throws(KeyError) -> [UInt8] {
+    package static func contents(of path: String, shownAs origin: String) throws(KeyError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else { throw KeyError("\(origin): \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }

@@ -11,6 +11,12 @@ extension Configuration {
     package struct API: Sendable, Equatable {
         /// Where it listens unless systemd passes a socket named "api"; empty is nowhere.
         package var listen = [ListenAddress(address: .v4(0x7F00_0001), port: 8081)]
+        /// The file with the keys of those who may send messages; nil is none.
+        package var publishKeyFile: KeyFile?
+        /// The same for those who may look.
+        package var readKeyFile: KeyFile?
+        /// The same for those who may do everything.
+        package var adminKeyFile: KeyFile?
     }
 
     /// `[broker]`: what carries messages between nodes.

@@ -119,7 +119,16 @@ enum Schema {
     private static let api: [SchemaKey<Configuration>] = [
         SchemaKey(
             "listen", \.api.listen, .array(of: .address, "addresses"), .restart,
-            "where the HTTP API listens, unless systemd passes a socket named \"api\"")
+            "where the HTTP API listens, unless systemd passes a socket named \"api\""),
+        SchemaKey(
+            "publish_key_file", \.api.publishKeyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/publish.key\"",
+            "the file with the keys of those who may send messages"),
+        SchemaKey(
+            "read_key_file", \.api.readKeyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/read.key\"",
+            "the file with the keys of those who may look"),
+        SchemaKey(
+            "admin_key_file", \.api.adminKeyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/admin.key\"",
+            "the file with the keys of those who may do everything"),
     ]
 
     private static let broker: [SchemaKey<Configuration>] = [

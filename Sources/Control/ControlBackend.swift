@@ -1,5 +1,3 @@
-package import Varlink
-
 /// What the control sockets can ask of the hub. The daemon implements it on its engine; what comes in is checked
 /// already, as far as it can be without the hub.
 ///
@@ -22,7 +20,7 @@ package protocol ControlBackend: Sendable {
     /// Closes the connections that `matcher` selects and says how many those were. Doesn't wait for their closing
     /// handshakes; those that are closing already don't count.
     func kick(
-        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
+        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int
 
     /// Sends a message to everyone in `channel`, or to everyone when it is nil, of those only to `user`'s connections unless
@@ -30,22 +28,22 @@ package protocol ControlBackend: Sendable {
     ///
     /// - Throws: ``ControlError/messageTooLarge(byteCount:limit:)``.
     func broadcast(
-        _ message: BroadcastMessage, channel: String?, user: String?, by caller: PeerCredentials
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
     ) async throws(ControlError) -> Int
 
     /// Begins to drain, as SIGTERM does: no new connections, the others closed over the configured period, then the
     /// daemon ends. Returns at once; a drain that is under way goes on as it was.
-    func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress
+    func drain(by caller: Caller) async throws(ControlError) -> DrainProgress
 
     /// Reads the configuration and the keys again, as SIGHUP does.
     ///
     /// - Throws: ``ControlError/reloadFailed(_:)``.
-    func reload(by caller: PeerCredentials) async throws(ControlError) -> ReloadOutcome
+    func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome
 
     /// Makes a token that is good for `lifetime` seconds.
     ///
     /// - Throws: ``ControlError/noSigningKey``.
     func makeToken(
-        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: PeerCredentials
+        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: Caller
     ) async throws(ControlError) -> String
 }

@@ -31,7 +31,7 @@ struct ActingMethods: Sendable {
         let matcher = try ConnectionMatcher(parameters.filter)
         let reason = try CloseReason(
             code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
-        let count = try await backend.kick(matcher, reason: reason, by: request.peer)
+        let count = try await backend.kick(matcher, reason: reason, by: .process(request.peer))
         return Kick.Reply(connections: count)
     }
 
@@ -48,19 +48,19 @@ struct ActingMethods: Sendable {
         case (_?, _?): throw ControlError.invalidParameter("data")
         }
         let count = try await backend.broadcast(
-            message, channel: parameters.channel, user: parameters.user, by: request.peer)
+            message, channel: parameters.channel, user: parameters.user, by: .process(request.peer))
         return Broadcast.Reply(recipients: count)
     }
 
     private func drain(_ request: VarlinkRequest) async throws -> Drain.Reply {
         _ = try request.parameters(as: NoParameters.self)
-        let drain = try await backend.drain(by: request.peer)
+        let drain = try await backend.drain(by: .process(request.peer))
         return Drain.Reply(drain: drain)
     }
 
     private func reload(_ request: VarlinkRequest) async throws -> ReloadOutcome {
         _ = try request.parameters(as: NoParameters.self)
-        return try await backend.reload(by: request.peer)
+        return try await backend.reload(by: .process(request.peer))
     }
 
     private func makeToken(_ request: VarlinkRequest) async throws -> MakeToken.Reply {
@@ -75,7 +75,7 @@ struct ActingMethods: Sendable {
             throw ControlError.invalidParameter("grants")
         }
         let token = try await backend.makeToken(
-            user: parameters.user, lifetime: lifetime, grants: grants, by: request.peer)
+            user: parameters.user, lifetime: lifetime, grants: grants, by: .process(request.peer))
         return MakeToken.Reply(token: token)
     }
 }

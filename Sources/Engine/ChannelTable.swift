@@ -5,10 +5,12 @@ struct ChannelTable {
     private var byName: [String: UInt32] = [:]
     private var channels: ContiguousArray<Channel?> = []
     private var free: [UInt32] = []
+    private let worker: Int
     private let workerCount: Int
     private let rules: ChannelRules
 
-    init(workerCount: Int, rules: ChannelRules) {
+    init(worker: Int, workerCount: Int, rules: ChannelRules) {
+        self.worker = worker
         self.workerCount = workerCount
         self.rules = rules
     }
@@ -22,7 +24,8 @@ struct ChannelTable {
     /// The channel at an index that may be stale.
     func find(_ index: UInt32) -> Channel? { Int(index) < channels.count ? channels[Int(index)] : nil }
 
-    var count: Int { byName.count }
+    /// How many channels have their home here: each channel has one home, so that it is counted once in all.
+    private(set) var homeCount = 0
 
     /// Every index that may hold a channel.
     var indices: Range<UInt32> { 0..<UInt32(channels.count) }
@@ -37,6 +40,7 @@ struct ChannelTable {
         if let known = byName[name] { return known }
         let channel = Channel(
             name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name))
+        if channel.home == worker { homeCount += 1 }
         let index: UInt32
         if let reused = free.popLast() {
             index = reused
@@ -53,6 +57,7 @@ struct ChannelTable {
     mutating func removeIfUnused(_ index: UInt32) {
         guard let channel = channels[Int(index)], channel.isUnused else { return }
         byName[channel.name] = nil
+        if channel.home == worker { homeCount -= 1 }
         channels[Int(index)] = nil
         free.append(index)
     }

@@ -19,6 +19,7 @@ package struct Statistics: Sendable {
     /// Messages that the queue policy dropped.
     package var dropped: UInt64 = 0
     package var turns: UInt64 = 0
+    /// Channels whose home is here.
     package var channels = 0
     /// What the history of the channels whose home is here costs.
     package var historyBytes = 0

@@ -79,7 +79,7 @@ extension Worker {
 
     private func currentStatistics() -> Statistics {
         var current = statistics
-        current.channels = channels.count
+        current.channels = channels.homeCount
         return current
     }
 }

@@ -90,7 +90,8 @@ final class Worker: @unchecked Sendable {
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
         // Beyond the open WebSockets there is room for those in their handshake and those being refused.
         slab = Slab(capacity: configuration.maximumConnections + max(1_024, configuration.maximumConnections / 16))
-        channels = ChannelTable(workerCount: configuration.workerCount, rules: configuration.channelRules)
+        channels = ChannelTable(
+            worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules)
         answers = (0..<configuration.workerCount).map { _ in Answers() }
         historyByteLimit = configuration.historyByteCount / configuration.workerCount
         let bufferByteCount = max(256 * 1024, configuration.maximumHeaderByteCount * 2)

@@ -54,7 +54,7 @@ extension Configuration {
                 }
             return .init(path: endpoint.path, messageProtocol: messageProtocol, channel: endpoint.channel)
         }
-        engine.pages = Pages.make(endpoint: endpoints.first { $0.protocol == .json }?.path ?? "/chat")
+        engine.pages = Pages.make(endpoint: endpoints.first { $0.protocol == .json }?.path)
         let patterns = server.allowedOrigins
         engine.allowsOrigin = { origin, host in
             patterns.isEmpty ? Origin.isSameHost(origin, host: host) : patterns.contains { $0.matches(origin: origin) }

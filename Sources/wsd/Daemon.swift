@@ -1,3 +1,4 @@
+import API
 import Authentication
 import Configuration
 import Control
@@ -38,6 +39,9 @@ struct Daemon {
         let passed = try takePassedSockets(logger)
         let listeners = try listen(passed["wsd"])
         let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
+        let apiListeners = try APIListeners(
+            passed: passed["api"], configuration: configuration.api,
+            isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let authenticator = try await authenticator(group, logger)
         let hub = startHub(logger, threshold, authenticator?.verifier)
@@ -61,6 +65,7 @@ struct Daemon {
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
+            apiListeners.serve(try router(backend, hub, lifecycle), group: group, logger: logger, in: &tasks)
             await hub.listen(listeners)
             for listener in listeners { logger.notice("listening on \(listener.address)") }
             let report = StatusReport(backend: backend, notifier: notifier)
@@ -84,7 +89,9 @@ struct Daemon {
 
     private func takePassedSockets(_ logger: Logger) throws -> PassedSockets {
         do throws(PassedSocketError) {
-            let passed = try PassedSockets.take(expecting: ["wsd": .any, "control": .unix, "status": .unix])
+            let passed = try PassedSockets.take(expecting: [
+                "wsd": .any, "api": .any, "control": .unix, "status": .unix,
+            ])
             for warning in passed.warnings { logger.warning("\(warning)") }
             return passed
         } catch {
@@ -111,6 +118,17 @@ struct Daemon {
         guard let sources = configuration.auth.keySources else { return nil }
         do throws(KeyErrors) {
             return try await Authenticator(sources, configuration.auth.tokenPolicy, group: group, logger: logger)
+        } catch {
+            throw StartFailure(error)
+        }
+    }
+
+    private func router(_ backend: HubBackend, _ hub: Hub, _ lifecycle: Lifecycle) throws -> Router {
+        let observation = Observation(
+            hub: hub, lifecycle: lifecycle, maximumConnections: hub.maximumConnections,
+            startedAt: backend.facts.startedAt)
+        do throws(KeyErrors) {
+            return Router(backend: backend, keys: try configuration.api.keys(), observer: observation)
         } catch {
             throw StartFailure(error)
         }

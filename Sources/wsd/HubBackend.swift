@@ -82,7 +82,7 @@ struct HubBackend: ControlBackend {
     }
 
     func kick(
-        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
+        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int {
         let code = CloseCode(rawValue: reason.code)
         let count = await hub.kick(selection(matcher), code: code, reason: reason.text)
@@ -93,7 +93,7 @@ struct HubBackend: ControlBackend {
     }
 
     func broadcast(
-        _ message: BroadcastMessage, channel: String?, user: String?, by caller: PeerCredentials
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
     ) async throws(ControlError) -> Int {
         guard message.payload.count <= facts.maximumMessageByteCount else {
             throw .messageTooLarge(byteCount: message.payload.count, limit: facts.maximumMessageByteCount)
@@ -109,22 +109,25 @@ struct HubBackend: ControlBackend {
         var metadata = metadata(caller)
         if let channel { metadata["channel"] = "\(channel)" }
         if let user { metadata["user"] = "\(user)" }
-        logger.notice("broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
+        // What a backend sends is its daily business, of which there may be tens of thousands a second.
+        let level: Logger.Level = if case .client = caller { .debug } else { .notice }
+        logger.log(
+            level: level, "broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
         return count
     }
 
-    func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress {
+    func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
         logger.notice("asked to drain", metadata: metadata(caller))
         return await lifecycle.beginDrain(connections: hub.connectionCount)
     }
 
-    func reload(by caller: PeerCredentials) async throws(ControlError) -> ReloadOutcome {
+    func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {
         logger.notice("asked to reload", metadata: metadata(caller))
         return try await reloader.reload(notifier)
     }
 
     func makeToken(
-        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: PeerCredentials
+        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: Caller
     ) async throws(ControlError) -> String {
         let grants = grants.map {
             Grant(pattern: ChannelPattern($0.pattern), subscribe: $0.subscribe, publish: $0.publish)
@@ -136,8 +139,11 @@ struct HubBackend: ControlBackend {
         return token
     }
 
-    private func metadata(_ caller: PeerCredentials) -> Logger.Metadata {
-        ["peer-uid": "\(caller.userID)", "peer-pid": "\(caller.processID)"]
+    private func metadata(_ caller: Caller) -> Logger.Metadata {
+        switch caller {
+        case .process(let peer): ["peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)"]
+        case .client(let address): ["api-client": "\(address)"]
+        }
     }
 
     private func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {

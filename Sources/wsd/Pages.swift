@@ -4,13 +4,14 @@ import WebSocket
 
 /// What is served beside WebSockets: the chat page and the client library, compiled into the program.
 enum Pages {
-    /// - Parameter endpoint: the path of the endpoint that the chat page talks to.
-    static func make(endpoint: String) -> [String: Page] {
-        [
-            "/": chat(endpoint: endpoint),
+    /// - Parameter endpoint: the path of the endpoint that the chat page talks to; without one there is no chat page.
+    static func make(endpoint: String?) -> [String: Page] {
+        var pages = [
             "/wsd.js": library(PackageResources.wsd_js, "text/javascript; charset=utf-8"),
             "/wsd.d.ts": library(PackageResources.wsd_d_ts, "application/typescript; charset=utf-8"),
         ]
+        pages["/"] = endpoint.map(chat)
+        return pages
     }
 
     /// The chat page. Its own style and script and the library are allowed, and nothing else is.

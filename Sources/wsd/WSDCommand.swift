@@ -61,7 +61,7 @@ struct WSDCommand: AsyncParsableCommand {
         }
         if checkConfig {
             do throws(KeyErrors) {
-                if let sources = loaded.configuration.auth.keySources { try await Authenticator.check(sources) }
+                try await checkKeys(loaded.configuration)
             } catch {
                 complain(StartFailure(error).messages, to: destination)
                 throw ExitCode(EX_CONFIG)
@@ -78,6 +78,16 @@ struct WSDCommand: AsyncParsableCommand {
             complain(failure.messages, to: destination)
             throw ExitCode(failure.exitCode)
         }
+    }
+
+    /// Everything that is wrong with the keys of tokens and of the API.
+    private func checkKeys(_ configuration: Configuration) async throws(KeyErrors) {
+        var errors: [KeyError] = []
+        do throws(KeyErrors) {
+            if let sources = configuration.auth.keySources { try await Authenticator.check(sources) }
+        } catch { errors += error.errors }
+        do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
+        guard errors.isEmpty else { throw KeyErrors(errors: errors) }
     }
 
     /// Writes errors for whoever started the program: before there is a log, and without which there will be none.

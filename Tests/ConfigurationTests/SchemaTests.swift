@@ -58,6 +58,9 @@ struct SchemaTests {
         control.path = "/run/wsd/io.wsd.Control"
         control.status_path = "/run/wsd/io.wsd.Status"
         api.listen = ["127.0.0.1:8081"]
+        api.publish_key_file = ""
+        api.read_key_file = ""
+        api.admin_key_file = ""
         broker.type = "local"
         broker.url = ""
         log.level = "info"

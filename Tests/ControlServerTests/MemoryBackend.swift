@@ -49,43 +49,47 @@ final class MemoryBackend: ControlBackend {
     }
 
     func kick(
-        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: PeerCredentials
+        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int {
         let count = connections.withLock { connections in
             let before = connections.count
             connections.removeAll { matcher.matches($0) }
             return before - connections.count
         }
-        note("kick \(count) \(reason.code) \(reason.text) by \(caller.processID)")
+        note("kick \(count) \(reason.code) \(reason.text) by \(process(caller))")
         return count
     }
 
     func broadcast(
-        _ message: BroadcastMessage, channel: String?, user: String?, by caller: PeerCredentials
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
     ) async throws(ControlError) -> Int {
         guard message.payload.count <= 100 else {
             throw .messageTooLarge(byteCount: message.payload.count, limit: 100)
         }
-        note("broadcast \(message.payload) \(message.isBinary) \(channel ?? "-") \(user ?? "-") by \(caller.processID)")
+        note("broadcast \(message.payload) \(message.isBinary) \(channel ?? "-") \(user ?? "-") by \(process(caller))")
         return connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count }
     }
 
-    func drain(by caller: PeerCredentials) async throws(ControlError) -> DrainProgress {
-        note("drain by \(caller.processID)")
+    func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
+        note("drain by \(process(caller))")
         return DrainProgress(
             startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
     }
 
-    func reload(by caller: PeerCredentials) async throws(ControlError) -> ReloadOutcome {
-        note("reload by \(caller.processID)")
+    func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {
+        note("reload by \(process(caller))")
         throw .reloadFailed(["one", "two"])
     }
 
     func makeToken(
-        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: PeerCredentials
+        user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: Caller
     ) async throws(ControlError) -> String {
         note("token for \(user), \(lifetime) s, \(grants.map { "\($0.pattern) \($0.subscribe) \($0.publish)" })")
         return "a.b.c"
+    }
+
+    private func process(_ caller: Caller) -> Int32 {
+        if case .process(let peer) = caller { peer.processID } else { 0 }
     }
 
     private func note(_ deed: String) {

@@ -97,7 +97,10 @@ class Room:
 
 
 def start_shared():
-    endpoints = [{"path": "/ws", "protocol": "relay", "channel": "lobby"}]
+    endpoints = [
+        {"path": "/ws", "protocol": "relay", "channel": "lobby"},
+        {"path": "/chat", "protocol": "json", "channel": "lobby"},
+    ]
     endpoints += [
         {"path": f"/room/{number}", "protocol": "relay", "channel": f"room-{number}"} for number in range(ROOMS)
     ]

@@ -307,8 +307,8 @@ def test_chromium_compresses_and_gets_back_what_it_sent(start_wsd):
     daemon = start_wsd(
         """
         [[endpoint]]
-        path = "/ws"
-        protocol = "relay"
+        path = "/rooms"
+        protocol = "json"
         channel = "lobby"
         [[endpoint]]
         path = "/echo"

@@ -12,7 +12,7 @@ from container.frozen_thread import frozen, thread_named
 
 CONTROL = "/run/wsd/io.wsd.Control"
 STATUS = "/run/wsd/io.wsd.Status"
-UNITS = ("wsd.service", "wsd.socket", "wsd-control.socket", "wsd-status.socket")
+UNITS = ("wsd.service", "wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
 
 
 @pytest.fixture(scope="session", params=SUITES)
@@ -75,7 +75,7 @@ def test_first_call_on_the_control_socket_starts_the_daemon(wsd):
 
 
 def test_active_means_that_it_answers(wsd):
-    wsd.machine.run("systemctl", "stop", "wsd.socket", "wsd-control.socket", "wsd-status.socket")
+    wsd.machine.run("systemctl", "stop", "wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
     wsd.machine.run("systemctl", "start", "wsd.service")
     assert wsd.show("ActiveState") == "active"
     # The service pulled its sockets in, and they were handed over before it said that it is ready.

@@ -11,7 +11,7 @@ from pathlib import Path
 from .machine import Machine, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SOCKETS = ("wsd.socket", "wsd-control.socket", "wsd-status.socket")
+SOCKETS = ("wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
 CLIENT = "/usr/local/lib/wsd-tests/client.py"
 DROP_INS = "/etc/wsd/wsd.toml.d"
 

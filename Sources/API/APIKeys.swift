@@ -1,0 +1,41 @@
+internal import Crypto
+
+/// What a key lets its bearer do.
+package enum Scope: Int, Sendable, Comparable, CaseIterable {
+    /// Look at connections and channels.
+    case read
+    /// Send messages, too, but not look.
+    case publish
+    /// Everything.
+    case admin
+
+    package static func < (one: Scope, other: Scope) -> Bool { one.rawValue < other.rawValue }
+
+    /// Whether this covers what a request needs.
+    func covers(_ needed: Scope) -> Bool { self == needed || self == .admin }
+}
+
+/// The keys of the API, as digests, so that the time a comparison takes says nothing about them.
+package struct APIKeys: Sendable {
+    private var digests: [(scope: Scope, digest: [UInt8])] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { digests.isEmpty }
+
+    package mutating func add(_ key: [UInt8], _ scope: Scope) {
+        digests.append((scope, Array(SHA256.hash(data: key))))
+    }
+
+    /// The scopes of a key; empty where there is no such key. Every key is compared, and each whole.
+    func scopes(of key: [UInt8]) -> Set<Scope> {
+        let digest = Array(SHA256.hash(data: key))
+        var scopes: Set<Scope> = []
+        for known in digests {
+            var difference: UInt8 = 0
+            for (one, other) in zip(known.digest, digest) { difference |= one ^ other }
+            if difference == 0 { scopes.insert(known.scope) }
+        }
+        return scopes
+    }
+}

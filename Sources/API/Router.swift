@@ -1,0 +1,136 @@
+package import Control
+internal import NIOHTTP1
+
+/// Finds out what a request asks for, whether it may, and has it done.
+package struct Router: Sendable {
+    /// The largest body. A batch of a thousand messages fits.
+    package static let maximumBodyByteCount = 8 << 20
+
+    private let backend: any ControlBackend
+    private let keys: APIKeys
+    private let observer: any Observer
+    private let routes: [String: [Route]]
+
+    /// What lies outside of the API proper, and needs no key.
+    package protocol Observer: Sendable {
+        /// The metrics in Prometheus' text format, or in OpenMetrics'.
+        func metrics(openMetrics: Bool) async -> String
+        /// Why the daemon isn't alive; nil where it is.
+        func whyNotAlive() async -> String?
+        /// Why the daemon takes no connections; nil where it does.
+        func whyNotReady() async -> String?
+    }
+
+    struct Route: Sendable {
+        var method: HTTPMethod
+        var scope: Scope?
+        var act: @Sendable (Request) async throws -> Answer
+    }
+
+    package init(backend: any ControlBackend, keys: APIKeys, observer: any Observer) {
+        self.backend = backend
+        self.keys = keys
+        self.observer = observer
+        let methods = Methods(backend: backend)
+        routes = [
+            "/metrics": [Route(method: .GET) { await Self.metrics($0, observer) }],
+            "/healthz": [Route(method: .GET) { _ in Self.health(await observer.whyNotAlive()) }],
+            "/readyz": [Route(method: .GET) { _ in Self.health(await observer.whyNotReady()) }],
+            "/api/status": [Route(method: .GET, scope: .read) { _ in await methods.status() }],
+            "/api/connections": [Route(method: .GET, scope: .read) { try await methods.connections($0) }],
+            "/api/publish": [Route(method: .POST, scope: .publish) { try await methods.publish($0) }],
+            "/api/broadcast": [Route(method: .POST, scope: .publish) { try await methods.broadcast($0) }],
+            "/api/batch": [Route(method: .POST, scope: .publish) { try await methods.batch($0) }],
+            "/api/disconnect": [Route(method: .POST, scope: .admin) { try await methods.disconnect($0) }],
+        ]
+    }
+
+    package func answer(_ request: Request) async -> Answer {
+        do {
+            return try await route(request).act(request)
+        } catch let problem as Problem {
+            return problem.answer
+        } catch let error as ControlError {
+            return Problem(error).answer
+        } catch {
+            return Problem(.internalServerError, "the daemon could not do that: \(error)").answer
+        }
+    }
+
+    private func route(_ request: Request) throws(Problem) -> Route {
+        guard let found = routes[request.path] else {
+            throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/status and /metrics")
+        }
+        let method = request.method == .HEAD ? .GET : request.method
+        guard let route = found.first(where: { $0.method == method }) else {
+            let allowed = found.map(\.method.rawValue).joined(separator: ", ")
+            throw Problem(.methodNotAllowed, "\(request.path) takes \(allowed)", fields: [("Allow", allowed)])
+        }
+        if let scope = route.scope { try check(request, scope) }
+        if method == .POST {
+            let type = request.headers.first(name: "content-type")?.split(separator: ";").first?.lowercased()
+            guard type == nil || type == "application/json" else {
+                throw Problem(.unsupportedMediaType, "the body must be application/json")
+            }
+        }
+        return route
+    }
+
+    private func check(_ request: Request, _ scope: Scope) throws(Problem) {
+        guard !keys.isEmpty else {
+            throw Problem(
+                .forbidden,
+                "the API has no keys; name a file with one in api.publish_key_file, api.read_key_file or "
+                    + "api.admin_key_file, and reload")
+        }
+        guard let key = request.key else {
+            throw Problem(
+                .unauthorized, "a key is required: \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"",
+                fields: [("WWW-Authenticate", "Bearer realm=\"wsd\"")])
+        }
+        let scopes = keys.scopes(of: Array(key.utf8))
+        guard !scopes.isEmpty else {
+            throw Problem(
+                .unauthorized, "no such key",
+                fields: [("WWW-Authenticate", "Bearer realm=\"wsd\", error=\"invalid_token\"")])
+        }
+        guard scopes.contains(where: { $0.covers(scope) }) else {
+            throw Problem(.forbidden, "this key is not for \(request.path), which needs a key of api.\(scope)_key_file")
+        }
+    }
+
+    private static func metrics(_ request: Request, _ observer: any Observer) async -> Answer {
+        let isOpen = request.headers[canonicalForm: "accept"].contains { $0.hasPrefix("application/openmetrics-text") }
+        let type =
+            isOpen
+            ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8"
+        return Answer(.ok, type, Array(await observer.metrics(openMetrics: isOpen).utf8))
+    }
+
+    private static func health(_ reason: String?) -> Answer {
+        .text(reason == nil ? .ok : .serviceUnavailable, reason ?? "ok")
+    }
+}
+
+extension Problem {
+    /// What the hub doesn't do, as HTTP says it.
+    init(_ error: ControlError) {
+        switch error {
+        case .noSuchConnection(let id): self.init(.notFound, "no connection \(id)")
+        case .invalidFilter(let field, let value, let reason):
+            self.init(.badRequest, "\(field) \"\(value)\": \(reason)")
+        case .nothingSelected:
+            self.init(
+                .badRequest, "name connections by ids, user, ip, channel or endpoint; for every one \"all\": true")
+        case .invalidCloseCode(let code):
+            self.init(.badRequest, "\(code) is no close code; take 1000, 1001, 1008, 1011 to 1013, or 3000 to 4999")
+        case .reasonTooLong(let count, let limit):
+            self.init(.badRequest, "the reason has \(count) bytes; it may have \(limit)")
+        case .messageTooLarge(let count, let limit):
+            self.init(.payloadTooLarge, "the message has \(count) bytes; websocket.max_message_size is \(limit)")
+        case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
+        case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
+        case .noSigningKey: self.init(.conflict, "there is no auth.hmac_secret_file to sign a token with")
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/// Metrics as Prometheus' text format 0.0.4, or OpenMetrics 1.0, has them.
+package struct MetricsText: Sendable {
+    /// What a metric is.
+    package enum Kind: String, Sendable {
+        /// Only grows; its name ends in "_total".
+        case counter
+        /// Goes up and down.
+        case gauge
+        /// Something that is told by its labels; the value is 1.
+        case info
+    }
+
+    private let isOpenMetrics: Bool
+    private var text = ""
+
+    package init(openMetrics: Bool) { isOpenMetrics = openMetrics }
+
+    /// Adds a metric with one value.
+    package mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: some MetricValue) {
+        add(name, kind, help, [([], value)])
+    }
+
+    /// Adds a metric with a value for each set of labels.
+    package mutating func add(
+        _ name: String, _ kind: Kind, _ help: String, _ samples: [([(String, String)], some MetricValue)]
+    ) {
+        let type = kind == .info && !isOpenMetrics ? .gauge : kind
+        // OpenMetrics names the family, whose counter's sample alone has the suffix.
+        var family = name
+        if isOpenMetrics, kind == .counter { family.removeLast("_total".count) }
+        if isOpenMetrics, kind == .info { family.removeLast("_info".count) }
+        text += "# HELP \(family) \(Self.escaped(help, quotes: false))\n# TYPE \(family) \(type.rawValue)\n"
+        for (labels, value) in samples {
+            text += name
+            if !labels.isEmpty {
+                text += "{"
+                text += labels.map { "\($0)=\"\(Self.escaped($1, quotes: true))\"" }.joined(separator: ",")
+                text += "}"
+            }
+            text += " \(value.metricText)\n"
+        }
+    }
+
+    /// The whole.
+    package var finished: String { isOpenMetrics ? text + "# EOF\n" : text }
+
+    private static func escaped(_ text: String, quotes: Bool) -> String {
+        var result = ""
+        for character in text.unicodeScalars {
+            switch character {
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\"" where quotes: result += "\\\""
+            default: result.unicodeScalars.append(character)
+            }
+        }
+        return result
+    }
+}
+
+/// A number of a metric.
+package protocol MetricValue {
+    var metricText: String { get }
+}
+
+extension Int: MetricValue {
+    package var metricText: String { String(self) }
+}
+
+extension UInt64: MetricValue {
+    package var metricText: String { String(self) }
+}
+
+extension Double: MetricValue {
+    package var metricText: String { isNaN ? "NaN" : isInfinite ? (self < 0 ? "-Inf" : "+Inf") : "\(self)" }
+}

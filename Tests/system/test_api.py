@@ -1,0 +1,291 @@
+"""The HTTP API, the metrics and the probes."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from jsonclient import JSONClient
+from waiting import DEADLINE, wait_until
+from wsdaemon import free_port, run_wsd, toml
+
+KEYS = {scope: f"{scope}-key-of-this-test" for scope in ("publish", "read", "admin")}
+
+
+class API:
+    """The API of a daemon, as a backend talks to it."""
+
+    def __init__(self, hub, port):
+        self.hub = hub
+        self.port = port
+
+    def raw(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def call(self, method, path, body=None, scope="admin"):
+        headers = {"Authorization": f"Bearer {KEYS[scope]}", "Content-Type": "application/json"}
+        text = body if body is None or isinstance(body, (str, bytes)) else json.dumps(body)
+        status, headers, text = self.raw(method, path, text, headers)
+        kind = "application/json" if status == 200 else "application/problem+json"
+        assert headers["Content-Type"] == kind, text
+        answer = json.loads(text)
+        if status != 200:
+            assert answer["status"] == status and answer["title"] and answer["detail"]
+        return status, answer
+
+    def ok(self, method, path, body=None, scope="admin"):
+        status, answer = self.call(method, path, body, scope)
+        assert status == 200, answer
+        return answer
+
+    def metrics(self):
+        status, headers, text = self.raw("GET", "/metrics")
+        assert status == 200 and headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return {
+            name: float(value)
+            for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        }
+
+
+@pytest.fixture
+def start_api(start_wsd, wsd_directory):
+    def start(keys=True, config=None):
+        port = free_port()
+        api = {"listen": [f"127.0.0.1:{port}"]}
+        for scope, key in KEYS.items() if keys else ():
+            path = wsd_directory / f"{scope}.key"
+            path.write_text(f"another-key-for-{scope}\n{key}\n")
+            api[f"{scope}_key_file"] = str(path)
+        return API(start_wsd(toml({"api": api, **(config or {})})), port)
+
+    return start
+
+
+@pytest.fixture
+def api(start_api):
+    return start_api(config={"channels": {"*": {"history": 10}}})
+
+
+def test_publish_reaches_clients_of_both_protocols_byte_for_byte(api):
+    hub = api.hub
+    with JSONClient(hub.port) as client, hub.connect("/ws") as relay:
+        wait_until(lambda: len(hub.connections()) == 2, "both are in the lobby")
+        data = '{"price": 1.50, "name":"\\u00fc"}'
+        answer = api.ok("POST", "/api/publish", f'{{"channel": "lobby", "data": {data}}}', scope="publish")
+        assert answer == {"recipients": 2}
+        message = client.next("system")
+        assert (message["channel"], message["seq"], message["data"]) == ("lobby", 1, {"price": 1.5, "name": "ü"})
+        assert relay.receive_text() == data
+        assert api.ok("POST", "/api/publish", {"channel": "lobby", "text": "hello"}) == {"recipients": 2}
+        assert client.next("system")["data"] == "hello"
+
+
+def test_broadcast_and_batch(api):
+    with JSONClient(api.hub.port) as client:
+        for room in ("a", "b"):
+            client.ok("join", channel=room)
+        assert api.ok("POST", "/api/broadcast", {"channels": ["a", "b", "c"], "data": 1}) == {"recipients": 2}
+        assert api.ok("POST", "/api/broadcast", {"text": "to all"}) == {"recipients": 1}
+        commands = [{"publish": {"channel": "a", "data": number}} for number in range(100)]
+        commands += [{"publish": {"channel": ""}}, {"nonsense": 1}, {"broadcast": {"channels": ["b"], "data": "last"}}]
+        replies = api.ok("POST", "/api/batch", {"commands": commands})["replies"]
+        assert replies[:100] == [{"recipients": 1}] * 100
+        assert [list(reply) for reply in replies[100:]] == [["error"], ["error"], ["recipients"]]
+        heard = [client.next("system") for _ in range(2 + 1 + 100 + 1)]
+        assert [each["data"] for each in heard] == [1, 1, "to all", *range(100), "last"]
+
+
+def test_connections_and_disconnect(api):
+    with JSONClient(api.hub.port, additional_headers={"User-Agent": "first"}) as first, JSONClient(api.hub.port):
+        listed = api.ok("GET", "/api/connections", scope="read")["connections"]
+        assert {row["id"] for row in listed} == {row["id"] for row in api.hub.connections()}
+        name = first.welcome["connection"]
+        assert [row["userAgent"] for row in api.ok("GET", f"/api/connections?id={name}")["connections"]] == ["first"]
+        assert len(api.ok("GET", "/api/connections?limit=1&channel=lobby")["connections"]) == 1
+        assert api.ok("POST", "/api/disconnect", {"ids": [name], "code": 4001, "reason": "moved"}) == {"connections": 1}
+        with pytest.raises(Exception) as closed:
+            first.receive()
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "moved")
+        assert api.ok("GET", "/api/status")["closed"] == {"kicked": 1}
+
+
+def test_what_is_wrong_is_said(api):
+    cases = [
+        ("GET", "/nowhere", None, 404, "/nowhere"),
+        ("GET", "/api/publish", None, 405, "POST"),
+        ("POST", "/metrics", "", 405, "GET"),
+        ("POST", "/api/publish", "{", 400, "JSON"),
+        ("POST", "/api/publish", "[]", 400, "JSON"),
+        ("POST", "/api/publish", b'{"channel": "\xff"}', 400, "JSON"),
+        ("POST", "/api/publish", '{"channel":"a","channel":"b","data":1}', 400, "once"),
+        ("POST", "/api/publish", {"data": 1}, 400, '"channel" is missing'),
+        ("POST", "/api/publish", {"channel": 7, "data": 1}, 400, '"channel" must be'),
+        ("POST", "/api/publish", {"channel": "", "data": 1}, 400, "1 to 255"),
+        ("POST", "/api/publish", {"channel": "a\n", "data": 1}, 400, "control"),
+        ("POST", "/api/publish", {"channel": "a"}, 400, '"data"'),
+        ("POST", "/api/publish", {"channel": "a", "data": 1, "text": "x"}, 400, "not both"),
+        ("POST", "/api/publish", {"channel": "a", "dta": 1}, 400, '"dta"'),
+        ("POST", "/api/publish", {"channel": "a", "text": "x" * 2_000_000}, 413, "max_message_size"),
+        ("POST", "/api/batch", {"commands": 7}, 400, "commands"),
+        ("POST", "/api/batch", {"commands": [{}] * 1001}, 400, "1000"),
+        ("POST", "/api/disconnect", {}, 400, "all"),
+        ("POST", "/api/disconnect", {"ids": ["1"], "code": 999}, 400, "999"),
+        ("POST", "/api/disconnect", {"ip": "nonsense"}, 400, "nonsense"),
+        ("GET", "/api/connections?limit=0", None, 400, "limit"),
+        ("GET", "/api/connections?nme=a", None, 400, "nme"),
+        ("GET", "/api/connections?after=x", None, 400, "after"),
+    ]
+    for method, path, body, expected, text in cases:
+        status, problem = api.call(method, path, body)
+        assert (status, text in problem["detail"]) == (expected, True), (path, body, status, problem)
+    status, headers, _ = api.raw("PUT", "/api/publish", "{}")
+    assert (status, headers["Allow"]) == (405, "POST")
+    key = {"X-API-Key": KEYS["publish"]}
+    assert api.raw("POST", "/api/publish", "a=b", {**key, "Content-Type": "application/x-www-form-urlencoded"})[0] == 415
+    large = {**key, "Content-Type": "application/json", "Content-Length": str(9 << 20)}
+    assert api.raw("POST", "/api/publish", b"", large)[0] == 413
+
+
+def test_keys_have_scopes(api, start_api):
+    allowed = {
+        ("GET", "/api/status"): {"read", "admin"},
+        ("GET", "/api/connections"): {"read", "admin"},
+        ("POST", "/api/publish"): {"publish", "admin"},
+        ("POST", "/api/batch"): {"publish", "admin"},
+        ("POST", "/api/disconnect"): {"admin"},
+    }
+    for (method, path), scopes in allowed.items():
+        for scope in KEYS:
+            status, answer = api.call(method, path, "{}" if method == "POST" else None, scope=scope)
+            assert (status == 403) == (scope not in scopes), (path, scope, answer)
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-API-Key": "wrong"}, {"Authorization": KEYS["admin"]}):
+            status, headers, text = api.raw(method, path, None, headers)
+            assert (status, headers["WWW-Authenticate"].startswith("Bearer")) == (401, True)
+    assert api.raw("GET", "/api/status", None, {"X-API-Key": "another-key-for-read"})[0] == 200
+    log = api.hub.log()
+    assert not any(key in log for key in KEYS.values())
+
+    keyless = start_api(keys=False)
+    status, _, text = keyless.raw("GET", "/api/status", None, {"X-API-Key": "x"})
+    assert status == 403 and "api.publish_key_file" in text
+    for path in ("/metrics", "/healthz", "/readyz"):
+        assert keyless.raw("GET", path)[0] == 200
+
+
+def test_a_bad_key_file_keeps_the_daemon_from_starting(wsd_directory):
+    key = wsd_directory / "key"
+    key.write_text("short\n")
+    config = wsd_directory / "bad.toml"
+    api = {"listen": [], "admin_key_file": str(key), "read_key_file": "/nonexistent"}
+    control = {"path": "", "status_path": ""}
+    config.write_text(toml({"server": {"listen": ["127.0.0.1:0"]}, "api": api, "control": control}))
+    for arguments in ([], ["--check-config"]):
+        ended = run_wsd("--config", config, *arguments)
+        assert ended.returncode == 78
+        assert "api.admin_key_file" in ended.stderr and "openssl" in ended.stderr and "/nonexistent" in ended.stderr
+
+
+def test_one_connection_carries_many_requests_also_pipelined(api):
+    request = (
+        "POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"X-API-Key: {KEYS['publish']}\r\nContent-Length: %d\r\n\r\n%s"
+    )
+    bodies = [json.dumps({"channel": "c", "data": number}) for number in range(200)]
+    with socket.create_connection(("127.0.0.1", api.port), timeout=DEADLINE) as wire:
+        wire.sendall("".join(request % (len(body), body) for body in bodies).encode())
+        read = b""
+        while read.count(b'{"recipients":0}') < 200:
+            part = wire.recv(65536)
+            assert part, read[-500:]
+            read += part
+        assert read.count(b"HTTP/1.1 200 OK") == 200
+    with JSONClient(api.hub.port) as client:
+        client.ok("join", channel="c")
+        kept = client.ok("history", channel="c", limit=10)["messages"]
+        assert [message["data"] for message in kept] == list(range(190, 200))
+
+
+def test_metrics_count_exactly_what_clients_count(api):
+    hub = api.hub
+    before = api.metrics()
+    clients = [JSONClient(hub.port) for _ in range(5)]
+    for client in clients:
+        client.ok("chat", data="x" * 100)
+    for client in clients:
+        for _ in range(5):
+            client.next("chat")
+    after = api.metrics()
+
+    def grown(name):
+        return after[name] - before.get(name, 0)
+
+    assert after["websocket_active_connections"] == 5
+    assert sum(value for name, value in after.items() if name.startswith("wsd_worker_connections{")) == 5
+    assert grown("websocket_opened_total") == 5
+    assert grown("websocket_messages_received_total") == 5
+    # A welcome and an ack for each, and each message for everybody.
+    assert grown("websocket_messages_sent_total") == 5 + 5 + 25
+    assert after["wsd_channels"] == 1 and after["wsd_history_bytes"] > 500
+    for client in clients:
+        client.socket.close()
+    wait_until(lambda: api.metrics()["websocket_active_connections"] == 0, "all are gone")
+    assert api.metrics()['websocket_closed_total{reason="peer_closed"}'] == 5
+    assert api.raw("GET", "/chat")[0] == 404
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(hub.http("/nowhere"))
+    assert api.metrics()['websocket_refused_total{reason="not_found"}'] == 1
+    assert api.metrics()["process_resident_memory_bytes"] > 1 << 20
+
+
+def test_promtool_finds_no_fault(api):
+    with JSONClient(api.hub.port):
+        _, _, text = api.raw("GET", "/metrics")
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, env={**os.environ}
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_openmetrics_by_accept(api):
+    status, headers, text = api.raw("GET", "/metrics", None, {"Accept": "application/openmetrics-text;version=1.0.0"})
+    assert status == 200 and headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert text.endswith("\n# EOF\n")
+    assert "# TYPE websocket_messages_received counter\nwebsocket_messages_received_total " in text
+    families = re.findall(r"^# TYPE (\S+) ", text, re.M)
+    assert len(families) == len(set(families))
+
+
+def test_the_probes_say_why(api):
+    assert api.raw("GET", "/healthz")[2] == "ok\n"
+    assert api.raw("GET", "/readyz")[2] == "ok\n"
+    assert api.raw("HEAD", "/readyz")[0] == 200
+
+
+def test_a_draining_daemon_is_alive_and_not_ready(start_api):
+    api = start_api(config={"drain": {"period": "20s", "timeout": "30s"}})
+    for _ in range(20):
+        api.hub.connect("/ws")
+    assert api.hub.wsctl("drain").returncode == 0
+    status, _, text = api.raw("GET", "/readyz")
+    assert (status, text) == (503, "draining\n")
+    assert api.raw("GET", "/healthz")[0] == 200
+
+
+def test_a_full_daemon_is_not_ready(start_api):
+    api = start_api(config={"server": {"max_connections": 1}})
+    with JSONClient(api.hub.port):
+        status, _, text = api.raw("GET", "/readyz")
+        assert (status, text) == (503, "full: 1 connections\n")
+    wait_until(lambda: api.raw("GET", "/readyz")[0] == 200, "there is room again")
