@@ -71,12 +71,12 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .target(name: "Control", dependencies: ["Varlink"], swiftSettings: swift),
+        .target(name: "Control", dependencies: ["Rooms", "Varlink"], swiftSettings: swift),
         .target(name: "Metrics", swiftSettings: swift),
         .target(
             name: "API",
             dependencies: [
-                "Control", "Rooms",
+                "Control", "Rooms", "Varlink",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

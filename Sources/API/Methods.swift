@@ -9,7 +9,7 @@ struct Methods: Sendable {
 
     let backend: any ControlBackend
 
-    private static func json(_ value: some Encodable) -> Answer { Answer(.ok, "application/json", JSON.encode(value)) }
+    static func json(_ value: some Encodable) -> Answer { Answer(.ok, "application/json", JSON.encode(value)) }
 
     private struct Recipients: Encodable { var recipients: Int }
     private struct Closing: Encodable { var connections: Int }
@@ -138,7 +138,7 @@ struct Methods: Sendable {
         }
     }
 
-    private static func checked(_ channel: String) throws(Problem) -> String {
+    static func checked(_ channel: String) throws(Problem) -> String {
         guard (1...255).contains(channel.utf8.count),
             !channel.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) })
         else { throw Problem(.badRequest, "a channel's name has 1 to 255 bytes and no control characters") }

@@ -41,6 +41,9 @@ package struct Router: Sendable {
             "/api/publish": [Route(method: .POST, scope: .publish) { try await methods.publish($0) }],
             "/api/broadcast": [Route(method: .POST, scope: .publish) { try await methods.broadcast($0) }],
             "/api/batch": [Route(method: .POST, scope: .publish) { try await methods.batch($0) }],
+            "/api/channels": [Route(method: .GET, scope: .read) { try await methods.channels($0) }],
+            "/api/presence": [Route(method: .POST, scope: .read) { try await methods.presence($0) }],
+            "/api/history": [Route(method: .POST, scope: .read) { try await methods.history($0) }],
             "/api/disconnect": [Route(method: .POST, scope: .admin) { try await methods.disconnect($0) }],
         ]
     }
@@ -117,6 +120,7 @@ extension Problem {
     init(_ error: ControlError) {
         switch error {
         case .noSuchConnection(let id): self.init(.notFound, "no connection \(id)")
+        case .noSuchChannel(let name): self.init(.notFound, "nobody is in \"\(name)\", and nothing is kept of it")
         case .invalidFilter(let field, let value, let reason):
             self.init(.badRequest, "\(field) \"\(value)\": \(reason)")
         case .nothingSelected:

@@ -17,6 +17,13 @@ package protocol ControlBackend: Sendable {
     /// One connection, or nil when it is gone or never was.
     func connection(id: String) async -> ConnectionInfo?
 
+    /// Every channel with how many are in it, by name.
+    func channels() async -> [ChannelInfo]
+
+    /// One channel, with the newest messages below `before`, at most `limit` of them; nil for one that nobody is in and
+    /// nothing is kept of.
+    func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail?
+
     /// Closes the connections that `matcher` selects and says how many those were. Doesn't wait for their closing
     /// handshakes; those that are closing already don't count.
     func kick(

@@ -4,6 +4,8 @@ package import Varlink
 package enum ControlError: Error, Sendable, Hashable {
     /// No connection has this id: it never existed, or is gone.
     case noSuchConnection(id: String)
+    /// Nobody is in the channel, and nothing is kept of it.
+    case noSuchChannel(name: String)
     /// Part of a filter can't be understood; `field` is its name in ``ConnectionFilter``.
     case invalidFilter(field: String, value: String, reason: String)
     /// A kick that names no connection.
@@ -29,6 +31,8 @@ package enum ControlError: Error, Sendable, Hashable {
         switch self {
         case .noSuchConnection(let id):
             return error("NoSuchConnection", ["id": .string(id)])
+        case .noSuchChannel(let name):
+            return error("NoSuchChannel", ["channel": .string(name)])
         case .invalidFilter(let field, let value, let reason):
             return error(
                 "InvalidFilter", ["field": .string(field), "value": .string(value), "reason": .string(reason)])

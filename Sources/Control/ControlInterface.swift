@@ -182,6 +182,59 @@ package enum ControlInterface {
             id: string
         ) -> (connection: Connection)
 
+        # A channel with how many connections are in it.
+        type Channel (name: string, connections: int)
+
+        # One who is in a channel.
+        type ChannelUser (
+            user: string,
+            # How many connections of theirs are in the channel.
+            connections: int,
+            # Since when: RFC 3339, UTC, milliseconds.
+            since: string
+        )
+
+        # One channel at one moment.
+        type ChannelDetail (
+            name: string,
+            # Which numbering the numbers are of; absent where nothing has been numbered.
+            epoch: ?string,
+            # The number of the newest message.
+            seq: int,
+            # Who is there; absent where the channel has no presence.
+            users: ?[]ChannelUser,
+            # What was said, the oldest first, as clients of json got it; absent where nothing is kept.
+            messages: ?[]object,
+            # Whether there are older messages.
+            more: bool
+        )
+
+        # The channels that somebody is in or of which something is kept, by name.
+        method ListChannels(
+            # Only those of this pattern, in which an asterisk is any run of characters.
+            pattern: ?string,
+            # Only those behind this name: what next said.
+            after: ?string,
+            # At most so many: 1 to 1000, and 1000 if absent.
+            limit: ?int
+        ) -> (
+            channels: []Channel,
+            # Where the list goes on; absent at its end.
+            next: ?string
+        )
+
+        # Who is in a channel, and what was said there.
+        method ShowChannel(
+            channel: string,
+            # Only messages with a smaller number; absent means the newest.
+            before: ?int,
+            # At most so many messages, up to 1000; absent means none. io.wsd.Status shows none.
+            limit: ?int
+        ) -> (channel: ChannelDetail)
+
+        # Nobody is in the channel, and nothing is kept of it.
+        error NoSuchChannel (channel: string)
+
         # No connection has this id: it never existed, or is gone.
         error NoSuchConnection (id: string)
 

@@ -23,12 +23,35 @@ struct LookingMethods: Sendable {
                     throw ControlError.noSuchConnection(id: id)
                 }
                 return Show.Reply(connection: connection)
+            case ListChannels.name: return try await listChannels(request)
+            case ShowChannel.name:
+                let parameters = try request.parameters(as: ShowChannel.Parameters.self)
+                let limit = parameters.limit ?? 0
+                guard (0...ShowChannel.messageLimit).contains(limit) else {
+                    throw ControlError.invalidParameter("limit")
+                }
+                // Everybody may open the socket for looking, and not everybody may read what others write.
+                guard limit == 0 || interface == ControlInterface.control else { throw VarlinkError.permissionDenied }
+                if let before = parameters.before, before < 0 { throw ControlError.invalidParameter("before") }
+                guard
+                    let channel = await backend.channel(
+                        parameters.channel, before: parameters.before, limit: limit)
+                else { throw ControlError.noSuchChannel(name: parameters.channel) }
+                return ShowChannel.Reply(channel: channel)
             default:
                 return nil
             }
         } catch let error as ControlError {
             throw error.varlinkError(interface: interface)
         }
+    }
+
+    private func listChannels(_ request: VarlinkRequest) async throws -> ListChannels.Reply {
+        let parameters = try request.parameters(as: ListChannels.Parameters.self)
+        let limit = parameters.limit ?? ListChannels.replyLimit
+        guard (1...ListChannels.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
+        return ListChannels.Reply(
+            await backend.channels(), pattern: parameters.pattern, after: parameters.after, limit: limit)
     }
 
     /// One page, or with `more` one after the other: the next is asked for when the peer has room for it.

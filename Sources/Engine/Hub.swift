@@ -116,6 +116,27 @@ package final class Hub: Sendable {
         }.reduce(0, +)
     }
 
+    /// What is known of a channel; nil for one that nobody is in and nothing is kept of.
+    ///
+    /// - Parameters:
+    ///   - before: only messages with a smaller number; nil: the newest.
+    ///   - limit: at most so many messages.
+    package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
+        await Gather.answers(1) { gather in
+            let home = ChannelTable.home(of: name, workerCount: mailboxes.count)
+            mailboxes[home].post(.inspect(channel: name, before: before, limit: limit, gather))
+        }.first ?? nil
+    }
+
+    /// Every channel with how many are in it, by name.
+    package func channelCounts() async -> [ChannelCount] {
+        var counts: [String: Int] = [:]
+        for part in await ask({ .countChannels($0) }) as [[ChannelCount]] {
+            for channel in part { counts[channel.name, default: 0] += channel.connections }
+        }
+        return counts.map { ChannelCount(name: $0, connections: $1) }.sorted { $0.name < $1.name }
+    }
+
     /// Stops accepting, closes every connection with 1001 spread over `period`, and returns when none is left, which is
     /// after `timeout` at the latest. Called again, the newer call's times hold, and both return at the end.
     package func drain(period: Duration, timeout: Duration, reason: String) async {

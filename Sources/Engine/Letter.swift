@@ -27,6 +27,9 @@ enum Letter: Sendable {
     case refreshed(ConnectionID, id: [UInt8], Result<Identity, TokenRefusal>)
     /// A message to every selected connection, whatever its channels.
     case broadcast(Segment, ConnectionSelection, Gather<Int>)
+    /// What the home knows of a channel; with the messages below a number, at most so many.
+    case inspect(channel: String, before: UInt64?, limit: Int, Gather<ChannelSnapshot?>)
+    case countChannels(Gather<[ChannelCount]>)
     case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
     case statistics(Gather<Statistics>)

@@ -47,6 +47,10 @@ extension Worker {
                 channels.removeIfUnused(index)
             case .answers(let segment, let connections):
                 take(segment, connections)
+            case .inspect(let name, let before, let limit, let gather):
+                gather.answer(snapshot(of: name, before: before, limit: limit))
+            case .countChannels(let gather):
+                gather.answer(channelCounts())
             case .verified(let connection, let outcome):
                 verified(connection, outcome)
             case .refreshed(let connection, let id, let outcome):

@@ -38,6 +38,8 @@ extension Failure {
             self.init("the daemon doesn't know this command", advice: "Is it older than wsctl, \(WSD.version)?")
         case (_, "NoSuchConnection"):
             self.init("no connection \(text("id"))", advice: "See 'wsctl list'.")
+        case (_, "NoSuchChannel"):
+            self.init("nobody is in '\(text("channel"))', and nothing is kept of it", advice: "See 'wsctl channels'.")
         case (_, "InvalidFilter"):
             self.init("--\(text("field")) \(text("value")): \(text("reason"))", exitCode: EX_USAGE)
         case (_, "MessageTooLarge"):

@@ -31,7 +31,8 @@ struct WSCtl: ParsableCommand {
         version: "wsctl \(WSD.version)",
         subcommands: [
             StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
-            DrainCommand.self, ReloadCommand.self, TokenCommand.self,
+            ChannelsCommand.self, PresenceCommand.self, HistoryCommand.self, DrainCommand.self, ReloadCommand.self,
+            TokenCommand.self,
         ]
     )
 

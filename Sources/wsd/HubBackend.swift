@@ -81,6 +81,25 @@ struct HubBackend: ControlBackend {
         return found.first.map(ConnectionInfo.init)
     }
 
+    func channels() async -> [ChannelInfo] {
+        await hub.channelCounts().map { ChannelInfo(name: $0.name, connections: $0.connections) }
+    }
+
+    func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {
+        guard let channel = await hub.channel(name, before: before.map { UInt64($0) }, limit: limit) else { return nil }
+        return ChannelDetail(
+            name: name, epoch: channel.epoch.isEmpty ? nil : channel.epoch, seq: Int(clamping: channel.seq),
+            users: channel.hasPresence
+                ? channel.users.map {
+                    .init(
+                        user: $0.name, connections: $0.connections,
+                        since: RFC3339.string(millisecondsSinceEpoch: $0.since))
+                } : nil,
+            messages: channel.hasHistory
+                ? channel.messages.map { (try? VarlinkJSON.decode(VarlinkValue.self, from: $0)) ?? .null } : nil,
+            more: channel.hasMore)
+    }
+
     func kick(
         _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int {

@@ -76,6 +76,15 @@ final class MemoryBackend: ControlBackend {
             startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
     }
 
+    func channels() async -> [ChannelInfo] {
+        ["a", "b:1", "b:2", "c"].map { ChannelInfo(name: $0, connections: 1) }
+    }
+
+    func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {
+        guard name == "a" else { return nil }
+        return ChannelDetail(name: name, epoch: "e", seq: 7, users: nil, messages: [], more: before == 1 && limit == 2)
+    }
+
     func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {
         note("reload by \(process(caller))")
         throw .reloadFailed(["one", "two"])

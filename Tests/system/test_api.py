@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import varlink
 
 from jsonclient import JSONClient
 from waiting import DEADLINE, wait_until
@@ -289,3 +290,59 @@ def test_a_full_daemon_is_not_ready(start_api):
         status, _, text = api.raw("GET", "/readyz")
         assert (status, text) == (503, "full: 1 connections\n")
     wait_until(lambda: api.raw("GET", "/readyz")[0] == 200, "there is room again")
+
+
+def test_channels_presence_and_history(start_api):
+    rooms = {"room:*": {"presence": True, "history": 5}}
+    api = start_api(config={"channels": rooms})
+    hub = api.hub
+    with JSONClient(hub.port) as first, JSONClient(hub.port) as second:
+        for client in (first, second):
+            client.ok("join", channel="room:é")
+        first.ok("join", channel="plain")
+        for number in range(8):
+            first.ok("chat", channel="room:é", data={"n": number, "price": 1.25})
+
+        channels = {"lobby": 2, "plain": 1, "room:é": 2}
+        listed = api.ok("GET", "/api/channels", scope="read")["channels"]
+        assert {row["name"]: row["connections"] for row in listed} == channels
+        assert [row["name"] for row in listed] == sorted(channels)
+        assert [row["name"] for row in api.ok("GET", "/api/channels?pattern=room:*")["channels"]] == ["room:é"]
+        page = api.ok("GET", "/api/channels?limit=2")
+        assert len(page["channels"]) == 2 and page["next"] == "plain"
+        assert api.ok("GET", f"/api/channels?after={page['next']}")["channels"] == [{"connections": 2, "name": "room:é"}]
+        lines = hub.wsctl("channels", "--json").stdout.splitlines()
+        assert {row["name"]: row["connections"] for row in map(json.loads, lines)} == channels
+        assert hub.wsctl("channels", "room:*").stdout == "2\troom:é\n"
+
+        users = api.ok("POST", "/api/presence", {"channel": "room:é"}, scope="read")["users"]
+        assert sorted(user["user"] for user in users) == sorted([first.user, second.user])
+        assert users == first.ok("presence", channel="room:é")["users"]
+        assert [json.loads(line) for line in hub.wsctl("presence", "room:é", "--json").stdout.splitlines()] == users
+
+        kept = first.ok("history", channel="room:é", limit=10)
+        told = api.ok("POST", "/api/history", {"channel": "room:é"}, scope="read")
+        assert (told["messages"], told["seq"], told["epoch"]) == (kept["messages"], 8, kept["epoch"])
+        assert told["more"] is False and [message["seq"] for message in told["messages"]] == [4, 5, 6, 7, 8]
+        page = api.ok("POST", "/api/history", {"channel": "room:é", "limit": 2, "before": 7})
+        assert [message["seq"] for message in page["messages"]] == [5, 6] and page["more"] is True
+        shown = [json.loads(line) for line in hub.wsctl("history", "room:é").stdout.splitlines()]
+        assert shown == kept["messages"]
+
+        for path in ("/api/presence", "/api/history"):
+            assert api.call("POST", path, {"channel": "nowhere"})[0] == 404
+            assert api.call("POST", path, {"channel": "plain"})[0] == 409
+            assert api.call("POST", path, {})[0] == 400
+        assert api.call("POST", "/api/history", {"channel": "lobby", "limit": 0})[0] == 400
+        for command, words in (("presence", "no presence"), ("history", "no history")):
+            refused = hub.wsctl(command, "plain")
+            assert refused.returncode == 1 and words in refused.stderr
+            assert "nobody is in" in hub.wsctl(command, "nowhere").stderr
+        # Whoever may only look doesn't read what others write.
+        assert hub.wsctl("presence", "room:é", "--socket", hub.status_path).returncode == 0
+        assert hub.wsctl("history", "room:é", "--socket", hub.status_path).returncode == 77
+        status = varlink.Client(f"unix:{hub.status_path}").open("io.wsd.Status")
+        with pytest.raises(varlink.VarlinkError):
+            status.ShowChannel(channel="room:é", limit=1)
+    wait_until(lambda: {row["name"] for row in api.ok("GET", "/api/channels")["channels"]} >= {"room:é"}, "it is kept")
+    assert "plain" not in {row["name"] for row in api.ok("GET", "/api/channels")["channels"]}

@@ -1,0 +1,70 @@
+internal import Control
+internal import NIOHTTP1
+internal import Varlink
+
+/// What the API tells of channels.
+extension Methods {
+    private struct Presence: Encodable {
+        var channel: String
+        var users: [ChannelDetail.User]
+    }
+
+    private struct History: Encodable {
+        var channel: String
+        var epoch: String?
+        var seq: Int
+        var messages: [VarlinkValue]
+        var more: Bool
+    }
+
+    func channels(_ request: Request) async throws -> Answer {
+        var pattern: String?
+        var after: String?
+        var limit = ListChannels.replyLimit
+        for (name, value) in request.query {
+            switch name {
+            case "pattern": pattern = value
+            case "after": after = value
+            case "limit":
+                guard let number = Int(value), (1...ListChannels.replyLimit).contains(number) else {
+                    throw Problem(.badRequest, "limit must be 1 to \(ListChannels.replyLimit)")
+                }
+                limit = number
+            default:
+                throw Problem(
+                    .badRequest, "unknown parameter \"\(name.prefix(64))\"; there are pattern, after, limit")
+            }
+        }
+        return Self.json(ListChannels.Reply(await backend.channels(), pattern: pattern, after: after, limit: limit))
+    }
+
+    func presence(_ request: Request) async throws -> Answer {
+        let members = try JSONMembers(request.body, known: ["channel"])
+        let name = try Self.checked(try members.required("channel", String.self, "the name of a channel"))
+        guard let channel = await backend.channel(name, before: nil, limit: 0) else {
+            throw ControlError.noSuchChannel(name: name)
+        }
+        guard let users = channel.users else {
+            throw Problem(.conflict, "\"\(name)\" has no presence; set it in [channels.\"PATTERN\"]")
+        }
+        return Self.json(Presence(channel: name, users: users))
+    }
+
+    func history(_ request: Request) async throws -> Answer {
+        let members = try JSONMembers(request.body, known: ["channel", "before", "limit"])
+        let name = try Self.checked(try members.required("channel", String.self, "the name of a channel"))
+        let limit = try members.optional("limit", Int.self, "a number") ?? 50
+        let before = try members.optional("before", Int.self, "a number")
+        guard (1...ShowChannel.messageLimit).contains(limit), before ?? 0 >= 0 else {
+            throw Problem(.badRequest, "\"limit\" must be 1 to \(ShowChannel.messageLimit), and \"before\" not below 0")
+        }
+        guard let channel = await backend.channel(name, before: before, limit: limit) else {
+            throw ControlError.noSuchChannel(name: name)
+        }
+        guard let messages = channel.messages else {
+            throw Problem(.conflict, "\"\(name)\" has no history; set it in [channels.\"PATTERN\"]")
+        }
+        return Self.json(
+            History(channel: name, epoch: channel.epoch, seq: channel.seq, messages: messages, more: channel.more))
+    }
+}

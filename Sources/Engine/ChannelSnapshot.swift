@@ -1,0 +1,29 @@
+/// What a channel's home knows of it at one moment.
+package struct ChannelSnapshot: Sendable {
+    /// One who is there.
+    package struct User: Sendable {
+        package var name: String
+        package var connections: Int
+        /// Milliseconds since 1970.
+        package var since: Int64
+    }
+
+    /// Whether users are counted, and messages kept.
+    package var hasPresence: Bool
+    package var hasHistory: Bool
+    package var epoch: String
+    /// The number of the newest message.
+    package var seq: UInt64
+    /// In the order in which they came.
+    package var users: [User]
+    /// JSON objects, the oldest first.
+    package var messages: [[UInt8]]
+    /// Whether there are older messages than these.
+    package var hasMore: Bool
+}
+
+/// A channel with how many are in it.
+package struct ChannelCount: Sendable, Hashable {
+    package var name: String
+    package var connections: Int
+}

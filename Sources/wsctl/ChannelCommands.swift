@@ -1,0 +1,107 @@
+import ArgumentParser
+import Control
+import Terminal
+import Varlink
+
+/// `wsctl channels`: the channels there are.
+struct ChannelsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "channels",
+        abstract: "List channels, and how many are in each.",
+        discussion: """
+            EXAMPLES
+              wsctl channels
+              wsctl channels 'room:*' --json | jq -s 'map(.connections) | add'
+            """)
+
+    @Argument(help: "Only those of this pattern, in which * is any run of characters.")
+    var pattern: String?
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let client = try DaemonClient.forLooking(options)
+        var after: String?
+        repeat {
+            let reply = try client.call(
+                ListChannels.name, ListChannels.Parameters(pattern: pattern, after: after),
+                returning: ListChannels.Reply.self)
+            for channel in reply.channels {
+                try Output.standard.write(
+                    line: options.json
+                        ? JSONLine.bytes(channel)
+                        : Array("\(channel.connections)\t\(TerminalText.escape(channel.name))".utf8))
+            }
+            after = reply.next
+        } while after != nil
+    }
+}
+
+/// `wsctl presence`: who is in a channel.
+struct PresenceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "presence",
+        abstract: "Show who is in a channel.",
+        discussion: """
+            For channels whose settings have presence; elsewhere 'wsctl list --channel' shows the connections.
+
+            EXAMPLES
+              wsctl presence room:1
+            """)
+
+    @Argument(help: "The channel.")
+    var channel: String
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let detail = try DaemonClient.forLooking(options).call(
+            ShowChannel.name, ShowChannel.Parameters(channel: channel), returning: ShowChannel.Reply.self
+        ).channel
+        guard let users = detail.users else {
+            throw Failure("'\(channel)' has no presence", advice: "Set it in [channels.\"PATTERN\"]; see wsd.toml(5).")
+        }
+        for user in users {
+            try Output.standard.write(
+                line: options.json
+                    ? JSONLine.bytes(user)
+                    : Array("\(user.since)\t\(user.connections)\t\(TerminalText.escape(user.user))".utf8))
+        }
+    }
+}
+
+/// `wsctl history`: what was said in a channel.
+struct HistoryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "history",
+        abstract: "Show what was said in a channel, one message a line, as JSON.",
+        discussion: """
+            For channels whose settings have a history.
+
+            EXAMPLES
+              wsctl history room:1
+              wsctl history room:1 --limit 1000 | jq -r '.from + ": " + (.data | tostring)'
+            """)
+
+    @Argument(help: "The channel.")
+    var channel: String
+
+    @Option(help: "The most messages, up to 1000.")
+    var limit = 50
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        guard (1...ShowChannel.messageLimit).contains(limit) else {
+            throw ValidationError("--limit \(limit): take 1 to \(ShowChannel.messageLimit)")
+        }
+        let detail = try DaemonClient.forActing(options).call(
+            ShowChannel.name, ShowChannel.Parameters(channel: channel, limit: limit),
+            returning: ShowChannel.Reply.self
+        ).channel
+        guard let messages = detail.messages else {
+            throw Failure("'\(channel)' has no history", advice: "Set it in [channels.\"PATTERN\"]; see wsd.toml(5).")
+        }
+        for message in messages { try Output.standard.write(line: JSONLine.bytes(message)) }
+    }
+}
