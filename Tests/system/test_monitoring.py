@@ -1,0 +1,110 @@
+"""What lies in packaging/monitoring, with a real Prometheus."""
+
+import json
+import re
+import subprocess
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from jsonclient import JSONClient
+from test_api import API
+from waiting import wait_until
+from wsdaemon import REPOSITORY, free_port, toml
+
+MONITORING = REPOSITORY / "packaging" / "monitoring"
+
+
+@pytest.fixture
+def api(start_wsd):
+    port = free_port()
+    return API(start_wsd(toml({"api": {"listen": [f"127.0.0.1:{port}"]}})), port)
+
+
+class Prometheus:
+    """A Prometheus that scrapes one daemon five times a second."""
+
+    def __init__(self, directory, target):
+        self.port = free_port()
+        text = (MONITORING / "prometheus.yml").read_text()
+        text = text.replace("127.0.0.1:8081", f"127.0.0.1:{target}").replace("15s", "200ms")
+        text = text.replace("wsd.rules.yml", str(MONITORING / "wsd.rules.yml"))
+        (directory / "prometheus.yml").write_text(text)
+        self.process = subprocess.Popen(
+            [
+                "prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data",
+                f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=error",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, path, **parameters):
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return json.load(answer)["data"]
+        except OSError:
+            return {}
+
+    def values(self, query):
+        """The values of an expression by their labels, those of the target left out."""
+        found = {}
+        for row in self.ask("query", query=query).get("result", []):
+            labels = {name: value for name, value in row["metric"].items() if name not in ("__name__", "job", "instance")}
+            found[tuple(sorted(labels.items()))] = float(row["value"][1])
+        return found
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture
+def prometheus(api, tmp_path):
+    prometheus = Prometheus(tmp_path, api.port)
+    yield prometheus
+    prometheus.stop()
+
+
+def test_a_real_prometheus_counts_what_clients_count(api, prometheus):
+    wait_until(lambda: prometheus.values("up{job='wsd'}") == {(): 1}, "the daemon is scraped")
+    clients = [JSONClient(api.hub.port) for _ in range(7)]
+    for client in clients:
+        client.ok("chat", data=1)
+    for client in clients:
+        for _ in clients:
+            client.next("chat")
+    wait_until(lambda: prometheus.values("websocket_active_connections") == {(): 7}, "all connections are seen")
+    assert prometheus.values("websocket_messages_received_total") == {(): 7}
+    wait_until(
+        lambda: prometheus.values("websocket_messages_sent_total") == {(): 7 + 7 + 49}, "all messages are seen")
+    assert sum(prometheus.values("wsd_worker_connections").values()) == 7
+    [target] = prometheus.ask("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    for client in clients:
+        client.socket.close()
+    closed = "websocket_closed_total{reason='peer_closed'}"
+    wait_until(lambda: prometheus.values(closed) == {(("reason", "peer_closed"),): 7}, "all are gone")
+    rules = prometheus.ask("rules")["groups"][0]["rules"]
+    assert len(rules) >= 8 and all(rule["health"] in ("ok", "unknown") for rule in rules)
+
+
+def test_every_alert_fires_in_its_incident_and_none_without():
+    for arguments in (["check", "rules", "wsd.rules.yml"], ["test", "rules", "wsd.rules.test.yml"]):
+        done = subprocess.run(["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    tested = (MONITORING / "wsd.rules.test.yml").read_text()
+    for name in re.findall(r"alert: (\w+)", (MONITORING / "wsd.rules.yml").read_text()):
+        assert f"alertname: {name}}}" in tested and f'alertname="{name}"' in tested
+
+
+def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(api):
+    names = set(re.findall(r"^# TYPE (\S+) ", api.raw("GET", "/metrics")[2], re.M))
+    dashboard = json.loads((MONITORING / "grafana.json").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    expressions += re.findall(r"expr: (.*)", (MONITORING / "wsd.rules.yml").read_text())
+    used = {name for text in expressions for name in re.findall(r"\b(?:websocket|wsd|process)_\w+", text)}
+    assert used - names == set()
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) > 10
