@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import JWTKit
 package import Rooms
+internal import Synchronization
 
 /// Checks JSON Web Tokens (RFC 7519) as RFC 8725 asks: the algorithm is the key's, "none" is no algorithm, and what isn't
 /// understood is refused.
@@ -10,6 +11,12 @@ package struct TokenVerifier: Sendable {
 
     private let store: KeyStore
     private let now: @Sendable () -> Double
+    /// Tokens that were refused, by label.
+    private let refused = Refusals()
+
+    private final class Refusals: Sendable {
+        let counts = Mutex<[String: UInt64]>([:])
+    }
 
     package init(store: KeyStore) {
         self.init(store: store) { Date.now.timeIntervalSince1970 }
@@ -23,7 +30,15 @@ package struct TokenVerifier: Sendable {
 
     /// Who a token says its bearer is.
     package func verify(_ token: String) async -> Result<Identity, TokenRefusal> {
-        do throws(TokenRefusal) { return .success(try await identity(token)) } catch { return .failure(error) }
+        do throws(TokenRefusal) { return .success(try await identity(token)) } catch {
+            refused.counts.withLock { $0[error.label, default: 0] += 1 }
+            return .failure(error)
+        }
+    }
+
+    /// How many tokens were refused, for each label that there is.
+    package var refusalCounts: [(label: String, count: UInt64)] {
+        refused.counts.withLock { counts in TokenRefusal.labels.map { ($0, counts[$0] ?? 0) } }
     }
 
     private struct Header: Decodable {

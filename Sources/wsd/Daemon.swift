@@ -65,7 +65,7 @@ struct Daemon {
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
-            apiListeners.serve(try router(backend, hub, lifecycle), group: group, logger: logger, in: &tasks)
+            apiListeners.serve(try router(backend, authenticator?.verifier), group: group, logger: logger, in: &tasks)
             await hub.listen(listeners)
             for listener in listeners { logger.notice("listening on \(listener.address)") }
             let report = StatusReport(backend: backend, notifier: notifier)
@@ -123,10 +123,10 @@ struct Daemon {
         }
     }
 
-    private func router(_ backend: HubBackend, _ hub: Hub, _ lifecycle: Lifecycle) throws -> Router {
+    private func router(_ backend: HubBackend, _ verifier: TokenVerifier?) throws -> Router {
         let observation = Observation(
-            hub: hub, lifecycle: lifecycle, maximumConnections: hub.maximumConnections,
-            startedAt: backend.facts.startedAt)
+            hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, verifier: verifier,
+            maximumConnections: backend.hub.maximumConnections, startedAt: backend.facts.startedAt)
         do throws(KeyErrors) {
             return Router(backend: backend, keys: try configuration.api.keys(), observer: observation)
         } catch {

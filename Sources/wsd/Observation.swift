@@ -1,4 +1,5 @@
 import API
+import Authentication
 import Control
 import Engine
 import Glibc
@@ -8,6 +9,8 @@ import Metrics
 struct Observation: Router.Observer {
     let hub: Hub
     let lifecycle: Lifecycle
+    let reloader: Reloader
+    let verifier: TokenVerifier?
     let maximumConnections: Int
     let startedAt: Int64
 
@@ -18,6 +21,7 @@ struct Observation: Router.Observer {
         var text = MetricsText(openMetrics: openMetrics)
         addConnections(total, workers, to: &text)
         addMessages(total, to: &text)
+        await addEvents(to: &text)
         addProcess(to: &text)
         return text.finished
     }
@@ -58,6 +62,18 @@ struct Observation: Router.Observer {
             total.dropped)
         text.add("wsd_channels", .gauge, "Channels that somebody is in, or that have a history.", total.channels)
         text.add("wsd_history_bytes", .gauge, "What the history of all channels costs.", total.historyBytes)
+    }
+
+    private func addEvents(to text: inout MetricsText) async {
+        if let verifier {
+            text.add(
+                "wsd_refused_tokens_total", .counter, "Tokens that were refused, by reason.",
+                verifier.refusalCounts.map { ([("reason", $0.label)], $0.count) })
+        }
+        let reloads = await reloader.counts
+        text.add(
+            "wsd_reloads_total", .counter, "Times that the configuration was read again, by result.",
+            [([("result", "ok")], reloads.succeeded), ([("result", "error")], reloads.failed)])
     }
 
     /// The names that Prometheus' own client libraries have.

@@ -10,6 +10,8 @@ actor Reloader {
     private let authenticator: Authenticator?
     private let logger: Logger
     private var loaded: LoadedConfiguration
+    /// How many reloads were done, and how many changed nothing because of errors.
+    private(set) var counts = (succeeded: UInt64(0), failed: UInt64(0))
 
     /// The keys that apply at a reload.
     private static let live: Set<String> = [
@@ -33,6 +35,7 @@ actor Reloader {
         defer { notifier.ready() }
         do throws(ControlError) {
             let outcome = try await apply()
+            counts.succeeded += 1
             var text = outcome.changed.isEmpty ? "no changes" : "changed: \(outcome.changed.joined(separator: ", "))"
             if !outcome.needsRestart.isEmpty {
                 text += "; only after a restart: \(outcome.needsRestart.joined(separator: ", "))"
@@ -40,6 +43,7 @@ actor Reloader {
             logger.notice("reloaded, \(text)")
             return outcome
         } catch {
+            counts.failed += 1
             if case .reloadFailed(let errors) = error {
                 for error in errors { logger.error("\(error)") }
                 logger.error("not reloaded; everything stays as it was")

@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 
 from jsonclient import JSONClient
 from waiting import DEADLINE, wait_until
-from wsdaemon import run_wsd, toml
+from wsdaemon import free_port, run_wsd, toml
 
 SECRET = b"0123456789abcdef" * 4
 KEYS = {
@@ -76,10 +76,11 @@ def key_files(wsd_directory):
 
 @pytest.fixture
 def start_jwt(start_wsd, key_files):
-    def start(**auth):
+    def start(api=None, **auth):
         keys = {"hmac_secret_file": key_files["secret"], "public_key_files": [key_files[name] for name in KEYS]}
         auth = {"mode": "jwt", "leeway": "0s", **(keys if not auth.pop("alone", False) else {}), **auth}
-        return start_wsd(toml({"auth": auth, "channels": ROOMS, "websocket": {"close_timeout": "2s"}}))
+        config = {"auth": auth, "channels": ROOMS, "websocket": {"close_timeout": "2s"}, **({"api": api} if api else {})}
+        return start_wsd(toml(config))
 
     return start
 
@@ -180,6 +181,24 @@ def test_refusals_help_and_hide_the_token(hub):
     for text in (good, *cases.values()):
         assert text not in log
     assert json.loads(hub.wsctl("status", "--json").stdout)["refused"]["unauthorized"] == len(cases) + 3
+
+
+def test_refusals_and_reloads_are_counted(start_jwt):
+    port = free_port()
+    hub = start_jwt(api={"listen": [f"127.0.0.1:{port}"]})
+    for text in ("x", token(exp=1), token(exp=1), token("RS256", key=KEYS["rsa"]).rsplit(".", 1)[0] + ".AAAA"):
+        assert request(hub, token=text)[0] == 401
+    assert hub.wsctl("reload").returncode == 0
+    text = http_get(port, "/metrics")
+    for line in ('tokens_total{reason="malformed"} 1', 'tokens_total{reason="expired"} 2', 'reloads_total{result="ok"} 1',
+                 'tokens_total{reason="signature"} 1', 'tokens_total{reason="issuer"} 0'):
+        assert line in text
+
+
+def http_get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    connection.request("GET", path)
+    return connection.getresponse().read().decode()
 
 
 def test_issuer_and_audience(start_jwt):
