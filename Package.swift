@@ -76,7 +76,7 @@ let package = Package(
         .target(
             name: "API",
             dependencies: [
-                "Control", "Rooms", "Varlink",
+                "Control", "Rooms", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

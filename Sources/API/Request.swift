@@ -1,4 +1,5 @@
 package import NIOHTTP1
+internal import WebSocket
 
 /// A whole request.
 package struct Request: Sendable {
@@ -14,13 +15,7 @@ package struct Request: Sendable {
         let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         method = head.method
         path = String(parts[0])
-        query =
-            parts.count < 2
-            ? []
-            : parts[1].split(separator: "&").map { pair in
-                let both = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                return (Self.decoded(both[0]), both.count == 2 ? Self.decoded(both[1]) : "")
-            }
+        query = parts.count < 2 ? [] : FormQuery.parameters(in: parts[1])
         headers = head.headers
         self.body = body
         self.address = address
@@ -33,22 +28,5 @@ package struct Request: Sendable {
             return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
         }
         return headers.first(name: "x-api-key")
-    }
-
-    /// Text as `application/x-www-form-urlencoded` has it.
-    private static func decoded(_ text: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2,
-                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte == UInt8(ascii: "+") ? 0x20 : byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -24,7 +24,7 @@ enum Token {
             }
             return .found(String(parts[1].trimmed))
         }
-        if let token = Query.value("token", in: head.query) {
+        if let token = FormQuery.value("token", in: head.query) {
             return token.isEmpty ? .malformed("the query parameter \"token\" is empty") : .found(token)
         }
         guard !cookie.isEmpty else { return .none }
@@ -45,35 +45,5 @@ enum Token {
         case 0x20...0x7E: byte
         default: UInt8(ascii: "?")
         }
-    }
-}
-
-/// The query of a request target, read as `application/x-www-form-urlencoded`.
-enum Query {
-    /// The first value of a parameter, decoded; nil where it is absent.
-    static func value(_ name: String, in query: String?) -> String? {
-        guard let query else { return nil }
-        for pair in query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts[0] == name else { continue }
-            return parts.count == 2 ? decoded(parts[1]) : ""
-        }
-        return nil
-    }
-
-    private static func decoded(_ text: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16),
-                rest.count >= 2
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte == UInt8(ascii: "+") ? 0x20 : byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

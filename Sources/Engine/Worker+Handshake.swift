@@ -65,8 +65,8 @@ extension Worker {
         let compression =
             configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
         var since: JoinRequest.Position?
-        if let epoch = Query.value("epoch", in: head.query),
-            let seq = Query.value("seq", in: head.query).flatMap({ UInt64($0) })
+        if let epoch = FormQuery.value("epoch", in: head.query),
+            let seq = FormQuery.value("seq", in: head.query).flatMap({ UInt64($0) })
         {
             since = JoinRequest.Position(epoch: epoch, seq: seq)
         }
