@@ -78,7 +78,6 @@ let package = Package(
             dependencies: [
                 "Control", "Rooms", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -1,15 +1,13 @@
 internal import Crypto
 
 /// What a key lets its bearer do.
-package enum Scope: Int, Sendable, Comparable, CaseIterable {
+package enum Scope: Sendable {
     /// Look at connections and channels.
     case read
     /// Send messages, too, but not look.
     case publish
     /// Everything.
     case admin
-
-    package static func < (one: Scope, other: Scope) -> Bool { one.rawValue < other.rawValue }
 
     /// Whether this covers what a request needs.
     func covers(_ needed: Scope) -> Bool { self == needed || self == .admin }

@@ -1,4 +1,3 @@
-internal import Logging
 package import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix

@@ -6,9 +6,7 @@ package struct Router: Sendable {
     /// The largest body. A batch of a thousand messages fits.
     package static let maximumBodyByteCount = 8 << 20
 
-    private let backend: any ControlBackend
     private let keys: APIKeys
-    private let observer: any Observer
     private let routes: [String: [Route]]
 
     /// What lies outside of the API proper, and needs no key.
@@ -28,9 +26,7 @@ package struct Router: Sendable {
     }
 
     package init(backend: any ControlBackend, keys: APIKeys, observer: any Observer) {
-        self.backend = backend
         self.keys = keys
-        self.observer = observer
         let methods = Methods(backend: backend)
         routes = [
             "/metrics": [Route(method: .GET) { await Self.metrics($0, observer) }],
