@@ -25,11 +25,7 @@ extension Methods {
             switch name {
             case "pattern": pattern = value
             case "after": after = value
-            case "limit":
-                guard let number = Int(value), (1...ListChannels.replyLimit).contains(number) else {
-                    throw Problem(.badRequest, "limit must be 1 to \(ListChannels.replyLimit)")
-                }
-                limit = number
+            case "limit": limit = try Self.limit(value, atMost: ListChannels.replyLimit)
             default:
                 throw Problem(
                     .badRequest, "unknown parameter \"\(name.prefix(64))\"; there are pattern, after, limit")

@@ -35,11 +35,7 @@ struct Methods: Sendable {
             case "channel": filter.channel = value
             case "endpoint": filter.endpoint = value
             case "after": after = value
-            case "limit":
-                guard let number = Int(value), (1...List.replyLimit).contains(number) else {
-                    throw Problem(.badRequest, "limit must be 1 to \(List.replyLimit)")
-                }
-                limit = number
+            case "limit": limit = try Self.limit(value, atMost: List.replyLimit)
             default:
                 throw Problem(
                     .badRequest,
@@ -136,6 +132,14 @@ struct Methods: Sendable {
         case (nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, or \"text\" is missing")
         case (_?, _?): throw Problem(.badRequest, "either \"data\" or \"text\", not both")
         }
+    }
+
+    /// How many of a list are asked for.
+    static func limit(_ text: String, atMost most: Int) throws(Problem) -> Int {
+        guard let number = Int(text), (1...most).contains(number) else {
+            throw Problem(.badRequest, "limit must be 1 to \(most)")
+        }
+        return number
     }
 
     static func checked(_ channel: String) throws(Problem) -> String {

@@ -7,7 +7,7 @@ package struct Router: Sendable {
     package static let maximumBodyByteCount = 8 << 20
 
     private let keys: APIKeys
-    private let routes: [String: [Route]]
+    private let routes: [String: Route]
 
     /// What lies outside of the API proper, and needs no key.
     package protocol Observer: Sendable {
@@ -29,18 +29,18 @@ package struct Router: Sendable {
         self.keys = keys
         let methods = Methods(backend: backend)
         routes = [
-            "/metrics": [Route(method: .GET) { await Self.metrics($0, observer) }],
-            "/healthz": [Route(method: .GET) { _ in Self.health(await observer.whyNotAlive()) }],
-            "/readyz": [Route(method: .GET) { _ in Self.health(await observer.whyNotReady()) }],
-            "/api/status": [Route(method: .GET, scope: .read) { _ in await methods.status() }],
-            "/api/connections": [Route(method: .GET, scope: .read) { try await methods.connections($0) }],
-            "/api/publish": [Route(method: .POST, scope: .publish) { try await methods.publish($0) }],
-            "/api/broadcast": [Route(method: .POST, scope: .publish) { try await methods.broadcast($0) }],
-            "/api/batch": [Route(method: .POST, scope: .publish) { try await methods.batch($0) }],
-            "/api/channels": [Route(method: .GET, scope: .read) { try await methods.channels($0) }],
-            "/api/presence": [Route(method: .POST, scope: .read) { try await methods.presence($0) }],
-            "/api/history": [Route(method: .POST, scope: .read) { try await methods.history($0) }],
-            "/api/disconnect": [Route(method: .POST, scope: .admin) { try await methods.disconnect($0) }],
+            "/metrics": Route(method: .GET) { await Self.metrics($0, observer) },
+            "/healthz": Route(method: .GET) { _ in Self.health(await observer.whyNotAlive()) },
+            "/readyz": Route(method: .GET) { _ in Self.health(await observer.whyNotReady()) },
+            "/api/status": Route(method: .GET, scope: .read) { _ in await methods.status() },
+            "/api/connections": Route(method: .GET, scope: .read) { try await methods.connections($0) },
+            "/api/publish": Route(method: .POST, scope: .publish) { try await methods.publish($0) },
+            "/api/broadcast": Route(method: .POST, scope: .publish) { try await methods.broadcast($0) },
+            "/api/batch": Route(method: .POST, scope: .publish) { try await methods.batch($0) },
+            "/api/channels": Route(method: .GET, scope: .read) { try await methods.channels($0) },
+            "/api/presence": Route(method: .POST, scope: .read) { try await methods.presence($0) },
+            "/api/history": Route(method: .POST, scope: .read) { try await methods.history($0) },
+            "/api/disconnect": Route(method: .POST, scope: .admin) { try await methods.disconnect($0) },
         ]
     }
 
@@ -57,12 +57,12 @@ package struct Router: Sendable {
     }
 
     private func route(_ request: Request) throws(Problem) -> Route {
-        guard let found = routes[request.path] else {
+        guard let route = routes[request.path] else {
             throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/status and /metrics")
         }
         let method = request.method == .HEAD ? .GET : request.method
-        guard let route = found.first(where: { $0.method == method }) else {
-            let allowed = found.map(\.method.rawValue).joined(separator: ", ")
+        guard route.method == method else {
+            let allowed = route.method.rawValue
             throw Problem(.methodNotAllowed, "\(request.path) takes \(allowed)", fields: [("Allow", allowed)])
         }
         if let scope = route.scope { try check(request, scope) }
@@ -80,7 +80,7 @@ package struct Router: Sendable {
             throw Problem(
                 .forbidden,
                 "the API has no keys; name a file with one in api.publish_key_file, api.read_key_file or "
-                    + "api.admin_key_file, and reload")
+                    + "api.admin_key_file, and restart")
         }
         guard let key = request.key else {
             throw Problem(

@@ -1,6 +1,13 @@
+internal import FoundationEssentials
+
 /// Base64 for URLs, without padding (RFC 4648, section 5; RFC 7515, section 2), read strictly: no two texts mean the same
 /// bytes.
 enum Base64URL {
+    static func encode(_ bytes: [UInt8]) -> String {
+        let text = Data(bytes).base64EncodedString()
+        return String(text.filter { $0 != "=" }.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 })
+    }
+
     static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count * 3 / 4)

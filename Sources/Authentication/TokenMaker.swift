@@ -41,13 +41,8 @@ package struct TokenMaker: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let signed =
-            Self.encode(Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8)) + "."
-            + Self.encode(Array(try encoder.encode(payload)))
-        return signed + "." + Self.encode(try signer.sign(Array(signed.utf8)))
-    }
-
-    private static func encode(_ bytes: [UInt8]) -> String {
-        let text = Data(bytes).base64EncodedString()
-        return String(text.filter { $0 != "=" }.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 })
+            Base64URL.encode(Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8)) + "."
+            + Base64URL.encode(Array(try encoder.encode(payload)))
+        return signed + "." + Base64URL.encode(try signer.sign(Array(signed.utf8)))
     }
 }

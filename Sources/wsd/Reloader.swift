@@ -9,6 +9,8 @@ actor Reloader {
     private let loader: ConfigurationLoader
     private let authenticator: Authenticator?
     private let logger: Logger
+    /// What the daemon began with, and what the last reload found.
+    private let started: LoadedConfiguration
     private var loaded: LoadedConfiguration
     /// How many reloads were done, and how many changed nothing because of errors.
     private(set) var counts = (succeeded: UInt64(0), failed: UInt64(0))
@@ -21,6 +23,7 @@ actor Reloader {
     init(
         _ loaded: LoadedConfiguration, authenticator: Authenticator?, logger: Logger, loader: ConfigurationLoader
     ) {
+        started = loaded
         self.loaded = loaded
         self.authenticator = authenticator
         self.logger = logger
@@ -65,9 +68,9 @@ actor Reloader {
             }
         }
         // What waits for a restart stays different from what is in force, and is named each time.
-        let changes = new.changes(from: loaded)
-        return ReloadOutcome(
-            changed: changes.filter { Self.live.contains($0.key) }.map(\.key),
-            needsRestart: changes.filter { !Self.live.contains($0.key) }.map(\.key))
+        let waiting = new.changes(from: started).map(\.key).filter { !Self.live.contains($0) }
+        let changed = new.changes(from: loaded).map(\.key).filter { Self.live.contains($0) }
+        loaded = new
+        return ReloadOutcome(changed: changed, needsRestart: waiting)
     }
 }

@@ -310,6 +310,8 @@ def test_what_a_reload_changes(hub):
     outcome = json.loads(hub.wsctl("reload", "--json").stdout)
     assert outcome == {"changed": ["auth.issuer"], "needsRestart": ["limits.channels"]}
     assert "issuer" in request(hub, token=token())[2]
+    outcome = json.loads(hub.wsctl("reload", "--json").stdout)
+    assert outcome == {"changed": [], "needsRestart": ["limits.channels"]}
     hub.config_path.write_text(changed + "chanels = 8\n")
     refused = hub.wsctl("reload")
     assert refused.returncode == 78 and "chanels" in refused.stderr and str(hub.config_path) in refused.stderr

@@ -1,0 +1,85 @@
+extension ControlInterface {
+    /// What `io.wsd.Control` has besides.
+    static let acting = """
+        # Close connections. Says how many, and doesn't wait for their closing handshakes.
+        method Kick(
+            # Which connections. Something must be given; for every connection that is all.
+            filter: ConnectionFilter,
+            # The close code: 1000, 1001, 1008, 1011, 1012, 1013 or 3000 to 4999; absent means 1008.
+            code: ?int,
+            # Why, for a person: at most 123 bytes; absent means a general text.
+            reason: ?string
+        ) -> (
+            # How many connections are being closed.
+            connections: int
+        )
+
+        # Send a message to many. Says to how many connections it goes, and doesn't wait for them to read.
+        method Broadcast(
+            # A text message. Either this or data is given.
+            message: ?string,
+            # A binary message, in Base64.
+            data: ?string,
+            # To everyone in this channel; absent means to everyone.
+            channel: ?string,
+            # To this user's connections only.
+            user: ?string
+        ) -> (
+            # How many connections it goes to.
+            recipients: int
+        )
+
+        # End the daemon gracefully, as SIGTERM does: take no new connections, close the others over the configured
+        # period, then exit. Returns at once. A drain that is under way goes on as it was.
+        method Drain() -> (drain: DrainProgress)
+
+        # Read the configuration and the keys again and apply them: all or nothing.
+        method Reload() -> (
+            # The keys of the configuration that changed and are in force now.
+            changed: []string,
+            # The keys that changed and take effect after a restart only.
+            needsRestart: []string
+        )
+
+        # Make a JSON Web Token with the secret that this daemon checks tokens with, for development.
+        method MakeToken(
+            # Its user, the claim sub: 1 to 128 bytes.
+            user: string,
+            # Seconds until it expires, from 1 on; absent means 3600.
+            lifetime: ?int,
+            # The channels that it grants.
+            grants: ?[]Grant
+        ) -> (token: string)
+
+        # What a token lets its bearer do in the channels of a pattern, in which an asterisk is any run of characters.
+        type Grant (pattern: string, subscribe: bool, publish: bool)
+
+        # The configuration or the keys are not as they must be, and everything stays as it was.
+        error ReloadFailed (errors: []string)
+
+        # The daemon has no secret, auth.hmac_secret_file, to sign a token with.
+        error NoSigningKey ()
+
+        # A kick that doesn't say which connections.
+        error NothingSelected ()
+
+        # A close code that may not be sent.
+        error InvalidCloseCode (code: int)
+
+        # A close reason that doesn't fit into a close frame.
+        error ReasonTooLong (
+            # Bytes that it has.
+            bytes: int,
+            # Bytes that it may have.
+            limit: int
+        )
+
+        # A message that is longer than the hub lets messages be.
+        error MessageTooLarge (
+            # Bytes that it has.
+            bytes: int,
+            # Bytes that it may have.
+            limit: int
+        )
+        """
+}
