@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Synchronization
 
 /// What a key lets its bearer do.
 package enum Scope: Sendable {
@@ -36,4 +37,16 @@ package struct APIKeys: Sendable {
         }
         return scopes
     }
+}
+
+/// The keys in force.
+package final class KeyRing: Sendable {
+    private let keys: Mutex<APIKeys>
+
+    package init(_ keys: APIKeys) { self.keys = Mutex(keys) }
+
+    /// Others are in force from the next request on.
+    package func replace(_ new: APIKeys) { keys.withLock { $0 = new } }
+
+    var current: APIKeys { keys.withLock { $0 } }
 }

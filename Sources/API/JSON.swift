@@ -47,9 +47,11 @@ struct JSONMembers {
         return value
     }
 
-    func required<Value: Decodable>(_ name: String, _ type: Value.Type, _ kind: String) throws(Problem) -> Value {
-        guard let value = try optional(name, type, kind) else {
-            throw Problem(.badRequest, "\"\(name)\" is missing; it must be \(kind)")
+    /// A string that may be left out, or null.
+    func string(_ name: String, _ kind: String) throws(Problem) -> String? {
+        guard let text = members[name], text != Array("null".utf8) else { return nil }
+        guard let value = MemberReader.string(of: text) else {
+            throw Problem(.badRequest, "\"\(name)\" must be \(kind)")
         }
         return value
     }

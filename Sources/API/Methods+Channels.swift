@@ -36,7 +36,7 @@ extension Methods {
 
     func presence(_ request: Request) async throws -> Answer {
         let members = try JSONMembers(request.body, known: ["channel"])
-        let name = try Self.checked(try members.required("channel", String.self, "the name of a channel"))
+        let name = try Self.channel(members)
         guard let channel = await backend.channel(name, before: nil, limit: 0) else {
             throw ControlError.noSuchChannel(name: name)
         }
@@ -48,7 +48,7 @@ extension Methods {
 
     func history(_ request: Request) async throws -> Answer {
         let members = try JSONMembers(request.body, known: ["channel", "before", "limit"])
-        let name = try Self.checked(try members.required("channel", String.self, "the name of a channel"))
+        let name = try Self.channel(members)
         let limit = try members.optional("limit", Int.self, "a number") ?? 50
         let before = try members.optional("before", Int.self, "a number")
         guard (1...ShowChannel.messageLimit).contains(limit), before ?? 0 >= 0 else {

@@ -1,6 +1,5 @@
 internal import Control
 internal import NIOHTTP1
-internal import Rooms
 
 /// What stands behind the paths of the API.
 struct Methods: Sendable {
@@ -11,15 +10,7 @@ struct Methods: Sendable {
 
     static func json(_ value: some Encodable) -> Answer { Answer(.ok, "application/json", JSON.encode(value)) }
 
-    private struct Recipients: Encodable { var recipients: Int }
-    private struct Closing: Encodable { var connections: Int }
-    private struct Replies: Encodable { var replies: [Reply] }
-
-    /// What became of one command of a batch.
-    private struct Reply: Encodable {
-        var recipients: Int?
-        var error: String?
-    }
+    private struct Selected: Encodable { var connections: Int }
 
     func status() async -> Answer { Self.json(await backend.status()) }
 
@@ -45,93 +36,48 @@ struct Methods: Sendable {
         return Self.json(try await backend.connections(matching: ConnectionMatcher(filter), after: after, limit: limit))
     }
 
-    func publish(_ request: Request) async throws -> Answer {
-        Self.json(Recipients(recipients: try await publish(request.body, by: request)))
-    }
-
-    private func publish(_ body: [UInt8], by request: Request) async throws -> Int {
-        let members = try JSONMembers(body, known: ["channel", "data", "text", "user"])
-        let channel = try members.required("channel", String.self, "the name of a channel")
-        let user = try members.optional("user", String.self, "the name of a user")
-        return try await backend.broadcast(
-            try message(members), channel: try Self.checked(channel), user: user, by: .client(address: request.address))
-    }
-
-    func broadcast(_ request: Request) async throws -> Answer {
-        Self.json(Recipients(recipients: try await broadcast(request.body, by: request)))
-    }
-
-    private func broadcast(_ body: [UInt8], by request: Request) async throws -> Int {
-        let members = try JSONMembers(body, known: ["channels", "data", "text"])
-        let message = try message(members)
-        let caller = Caller.client(address: request.address)
-        guard let channels = try members.optional("channels", [String].self, "an array of names of channels") else {
-            return try await backend.broadcast(message, channel: nil, user: nil, by: caller)
-        }
-        guard channels.count <= Self.maximumCount else {
-            throw Problem(.badRequest, "\(channels.count) channels; there may be \(Self.maximumCount)")
-        }
-        for channel in channels { _ = try Self.checked(channel) }
-        var count = 0
-        for channel in channels {
-            count += try await backend.broadcast(message, channel: channel, user: nil, by: caller)
-        }
-        return count
-    }
-
-    func batch(_ request: Request) async throws -> Answer {
-        let members = try JSONMembers(request.body, known: ["commands"])
-        guard let text = members.text("commands"), let commands = MemberReader.elements(of: text) else {
-            throw Problem(.badRequest, "\"commands\" must be an array of {\"publish\": …} and {\"broadcast\": …}")
-        }
-        guard commands.count <= Self.maximumCount else {
-            throw Problem(.badRequest, "\(commands.count) commands; there may be \(Self.maximumCount)")
-        }
-        var replies: [Reply] = []
-        for command in commands {
-            do {
-                let command = try JSONMembers(command, known: ["publish", "broadcast"])
-                switch (command.text("publish"), command.text("broadcast")) {
-                case (let body?, nil): replies.append(Reply(recipients: try await publish(body, by: request)))
-                case (nil, let body?): replies.append(Reply(recipients: try await broadcast(body, by: request)))
-                default: throw Problem(.badRequest, "a command is either \"publish\" or \"broadcast\"")
-                }
-            } catch let problem as Problem {
-                replies.append(Reply(error: problem.detail))
-            } catch let error as ControlError {
-                replies.append(Reply(error: Problem(error).detail))
-            }
-        }
-        return Self.json(Replies(replies: replies))
-    }
-
     func disconnect(_ request: Request) async throws -> Answer {
-        let members = try JSONMembers(
-            request.body, known: ["ids", "user", "ip", "channel", "endpoint", "all", "code", "reason"])
-        let filter = ConnectionFilter(
-            ids: try members.optional("ids", [String].self, "an array of ids"),
-            ip: try members.optional("ip", String.self, "an address or a network"),
-            endpoint: try members.optional("endpoint", String.self, "the path of an endpoint"),
-            channel: try members.optional("channel", String.self, "the name of a channel"),
-            user: try members.optional("user", String.self, "the name of a user"),
-            all: try members.optional("all", Bool.self, "true or false") ?? false)
-        guard filter.all || filter.hasCriteria else { throw ControlError.nothingSelected }
+        let members = try JSONMembers(request.body, known: Self.filterMembers.union(["channel", "code", "reason"]))
         let reason = try CloseReason(
             code: try members.optional("code", Int.self, "a close code") ?? Kick.defaultCode,
-            text: try members.optional("reason", String.self, "a string") ?? Kick.defaultReason)
+            text: try members.string("reason", "a string") ?? Kick.defaultReason)
         let count = try await backend.kick(
-            ConnectionMatcher(filter), reason: reason, by: .client(address: request.address))
-        return Self.json(Closing(connections: count))
+            try matcher(members, channel: try members.string("channel", "the name of a channel")), reason: reason,
+            by: .client(address: request.address))
+        return Self.json(Selected(connections: count))
     }
 
-    private func message(_ members: JSONMembers) throws(Problem) -> BroadcastMessage {
-        let text = try members.optional("text", String.self, "a string")
-        switch (text, members.text("data")) {
-        case (let text?, nil): return BroadcastMessage(text: text)
-        case (nil, let data?): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
-        case (nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, or \"text\" is missing")
-        case (_?, _?): throw Problem(.badRequest, "either \"data\" or \"text\", not both")
+    func unsubscribe(_ request: Request) async throws -> Answer {
+        let members = try JSONMembers(request.body, known: Self.filterMembers.union(["channel", "reason"]))
+        let channel = try Self.channel(members)
+        let count = try await backend.unsubscribe(
+            try matcher(members, channel: nil), channel: channel,
+            reason: try members.string("reason", "a string") ?? "taken out of the channel by the server",
+            by: .client(address: request.address))
+        return Self.json(Selected(connections: count))
+    }
+
+    private static let filterMembers: Set = ["ids", "user", "ip", "endpoint", "all"]
+
+    /// Which connections a body means.
+    private func matcher(_ members: JSONMembers, channel: String?) throws -> ConnectionMatcher {
+        let filter = ConnectionFilter(
+            ids: try members.optional("ids", [String].self, "an array of ids"),
+            ip: try members.string("ip", "an address or a network"),
+            endpoint: try members.string("endpoint", "the path of an endpoint"),
+            channel: channel,
+            user: try members.string("user", "the name of a user"),
+            all: try members.optional("all", Bool.self, "true or false") ?? false)
+        guard filter.all || filter.hasCriteria else { throw ControlError.nothingSelected }
+        return try ConnectionMatcher(filter)
+    }
+
+    /// The member "channel".
+    static func channel(_ members: JSONMembers) throws(Problem) -> String {
+        guard let name = try members.string("channel", "the name of a channel") else {
+            throw Problem(.badRequest, "\"channel\" is missing; it must be the name of a channel")
         }
+        return try checked(name)
     }
 
     /// How many of a list are asked for.

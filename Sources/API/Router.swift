@@ -6,8 +6,10 @@ package struct Router: Sendable {
     /// The largest body. A batch of a thousand messages fits.
     package static let maximumBodyByteCount = 8 << 20
 
-    private let keys: APIKeys
+    private let ring: KeyRing
     private let routes: [String: Route]
+    private let idempotency = Idempotency()
+    private let wrongKeys = WrongKeys()
 
     /// What lies outside of the API proper, and needs no key.
     package protocol Observer: Sendable {
@@ -22,11 +24,18 @@ package struct Router: Sendable {
     struct Route: Sendable {
         var method: HTTPMethod
         var scope: Scope?
+        /// Whether it changes something, so that a repetition must be recognised.
+        var isAct: Bool { method == .POST && scope != .read }
         var act: @Sendable (Request) async throws -> Answer
     }
 
-    package init(backend: any ControlBackend, keys: APIKeys, observer: any Observer) {
-        self.keys = keys
+    /// Every path with its method and what a key must be for; nil where none is needed.
+    package var paths: [(path: String, method: String, scope: Scope?)] {
+        routes.map { ($0.key, $0.value.method.rawValue, $0.value.scope) }.sorted { $0.path < $1.path }
+    }
+
+    package init(backend: any ControlBackend, keys: KeyRing, observer: any Observer) {
+        ring = keys
         let methods = Methods(backend: backend)
         routes = [
             "/metrics": Route(method: .GET) { await Self.metrics($0, observer) },
@@ -40,20 +49,21 @@ package struct Router: Sendable {
             "/api/channels": Route(method: .GET, scope: .read) { try await methods.channels($0) },
             "/api/presence": Route(method: .POST, scope: .read) { try await methods.presence($0) },
             "/api/history": Route(method: .POST, scope: .read) { try await methods.history($0) },
+            "/api/openapi.json": Route(method: .GET) { _ in OpenAPI.answer },
+            "/api/unsubscribe": Route(method: .POST, scope: .admin) { try await methods.unsubscribe($0) },
             "/api/disconnect": Route(method: .POST, scope: .admin) { try await methods.disconnect($0) },
         ]
     }
 
     package func answer(_ request: Request) async -> Answer {
-        do {
-            return try await route(request).act(request)
-        } catch let problem as Problem {
-            return problem.answer
-        } catch let error as ControlError {
-            return Problem(error).answer
-        } catch {
-            return Problem(.internalServerError, "the daemon could not do that: \(error)").answer
-        }
+        let route: Route
+        do throws(Problem) { route = try self.route(request) } catch { return error.answer }
+        guard route.isAct else { return await carryOut(route, request) }
+        return await idempotency.perform(request) { await carryOut(route, request) }
+    }
+
+    private func carryOut(_ route: Route, _ request: Request) async -> Answer {
+        do { return try await route.act(request) } catch { return Problem(error).answer }
     }
 
     private func route(_ request: Request) throws(Problem) -> Route {
@@ -76,11 +86,17 @@ package struct Router: Sendable {
     }
 
     private func check(_ request: Request, _ scope: Scope) throws(Problem) {
+        let keys = ring.current
         guard !keys.isEmpty else {
             throw Problem(
                 .forbidden,
                 "the API has no keys; name a file with one in api.publish_key_file, api.read_key_file or "
-                    + "api.admin_key_file, and restart")
+                    + "api.admin_key_file, and reload")
+        }
+        guard !wrongKeys.isTooMany(request.address) else {
+            throw Problem(
+                .tooManyRequests, "\(WrongKeys.limit) wrong keys in a minute; wait for the next",
+                fields: [("Retry-After", "60")])
         }
         guard let key = request.key else {
             throw Problem(
@@ -89,6 +105,7 @@ package struct Router: Sendable {
         }
         let scopes = keys.scopes(of: Array(key.utf8))
         guard !scopes.isEmpty else {
+            wrongKeys.note(request.address)
             throw Problem(
                 .unauthorized, "no such key",
                 fields: [("WWW-Authenticate", "Bearer realm=\"wsd\", error=\"invalid_token\"")])
@@ -112,8 +129,17 @@ package struct Router: Sendable {
 }
 
 extension Problem {
+    /// What went wrong, as HTTP says it.
+    init(_ error: any Error) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let error as ControlError: self.init(error)
+        default: self.init(.internalServerError, "the daemon could not do that: \(error)")
+        }
+    }
+
     /// What the hub doesn't do, as HTTP says it.
-    init(_ error: ControlError) {
+    private init(_ error: ControlError) {
         switch error {
         case .noSuchConnection(let id): self.init(.notFound, "no connection \(id)")
         case .noSuchChannel(let name): self.init(.notFound, "nobody is in \"\(name)\", and nothing is kept of it")

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int clinux_usable_cpu_count(void) {
@@ -73,6 +74,11 @@ uint64_t clinux_raise_descriptor_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return raised.rlim_cur;
     }
     return limit.rlim_cur;
+}
+
+int64_t clinux_open_descriptor_count(void) {
+    struct stat status;
+    return stat("/proc/self/fd", &status) == 0 ? status.st_size : 0;
 }
 
 void clinux_trim_heap(void) { malloc_trim(0); }

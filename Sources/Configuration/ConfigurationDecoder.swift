@@ -9,6 +9,14 @@ struct ConfigurationDecoder {
     /// Whether a file could not be read at all.
     private(set) var isIncomplete = false
 
+    init() {}
+
+    /// Begins with what is effective.
+    init(_ loaded: LoadedConfiguration) {
+        configuration = loaded.configuration
+        origins = loaded.origins
+    }
+
     /// Lays one file over what there is.
     mutating func apply(_ bytes: [UInt8], from file: String) {
         let entries: [TOMLNode.Entry]
@@ -40,6 +48,9 @@ struct ConfigurationDecoder {
         origins[path] = .commandLine
         unclear.remove(path)
     }
+
+    /// Notes that an administrator has set a key.
+    mutating func noteSet(_ path: String) { origins[path] = .administrator }
 
     /// Gives a value that nobody has set; it still counts as a default.
     mutating func adjust<Value>(_ property: WritableKeyPath<Configuration, Value>, to value: Value) {
@@ -82,8 +93,8 @@ struct ConfigurationDecoder {
             case .file(let file, let line, let column)?:
                 report(message, at: SourcePosition(line: line, column: column), in: file)
                 return
-            case .commandLine?:
-                report(message, in: "command line")
+            case .commandLine?, .administrator?:
+                report(message, in: origins[path]!.description)
                 return
             case .builtIn?, nil: continue
             }

@@ -16,6 +16,9 @@ package struct ConfigurationError: Error, Sendable, Hashable, CustomStringConver
         self.message = message
     }
 
+    /// The same about a text that has no lines to look at.
+    var withoutPosition: ConfigurationError { ConfigurationError(file: file, message: message) }
+
     /// "file:line:column: message", as compilers write it and editors jump to it.
     package var description: String {
         guard let line, let column else { return "\(file): \(message)" }

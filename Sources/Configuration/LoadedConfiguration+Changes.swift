@@ -15,7 +15,7 @@ extension LoadedConfiguration {
                 Self.changes(keys, section.keys, configuration, other.configuration, named: name)
             case .endpoints(let keys):
                 Self.changes(
-                    keys, section.keys, configuration.endpoints, other.configuration.endpoints, change: .restart
+                    keys, section.keys, configuration.endpoints, other.configuration.endpoints, change: .live
                 ) { index, _ in "endpoint[\(index)]" }
             case .channels(let keys):
                 Self.changes(

@@ -4,7 +4,7 @@ package struct LoadedConfiguration: Sendable {
     package let configuration: Configuration
     /// The files that were read, in the order in which they were laid over each other.
     package let files: [String]
-    private let origins: [String: ConfigurationOrigin]
+    let origins: [String: ConfigurationOrigin]
 
     init(configuration: Configuration, files: [String], origins: [String: ConfigurationOrigin]) {
         self.configuration = configuration

@@ -2,13 +2,13 @@
 extension Schema {
     static let endpoint: [SchemaKey<Configuration.Endpoint>] = [
         SchemaKey(
-            "path", \.path, .endpointPath, .restart, required: true, example: "\"/ws\"",
+            "path", \.path, .endpointPath, .live, required: true, example: "\"/ws\"",
             "the path that clients connect to"),
         SchemaKey(
-            "protocol", \.protocol, .choice(), .restart,
+            "protocol", \.protocol, .choice(), .live,
             "what the messages of its clients mean"),
         SchemaKey(
-            "channel", \.channel, .channelOrNone, .restart, example: "\"lobby\"",
+            "channel", \.channel, .channelOrNone, .live, example: "\"lobby\"",
             "the channel that its clients are in from the start"),
     ]
 

@@ -121,13 +121,13 @@ enum Schema {
             "listen", \.api.listen, .array(of: .address, "addresses"), .restart,
             "where the HTTP API listens, unless systemd passes a socket named \"api\""),
         SchemaKey(
-            "publish_key_file", \.api.publishKeyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/publish.key\"",
+            "publish_key_file", \.api.publishKeyFile, .keyFileOrNone, .live, example: "\"/etc/wsd/publish.key\"",
             "the file with the keys of those who may send messages"),
         SchemaKey(
-            "read_key_file", \.api.readKeyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/read.key\"",
+            "read_key_file", \.api.readKeyFile, .keyFileOrNone, .live, example: "\"/etc/wsd/read.key\"",
             "the file with the keys of those who may look"),
         SchemaKey(
-            "admin_key_file", \.api.adminKeyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/admin.key\"",
+            "admin_key_file", \.api.adminKeyFile, .keyFileOrNone, .live, example: "\"/etc/wsd/admin.key\"",
             "the file with the keys of those who may do everything"),
     ]
 

@@ -17,3 +17,17 @@ package struct BroadcastMessage: Sendable, Hashable {
         isBinary = true
     }
 }
+
+/// A message for a channel.
+package struct ChannelMessage: Sendable, Hashable {
+    /// The channel's name.
+    package let channel: String
+    /// What it says.
+    package let message: BroadcastMessage
+
+    /// A message for a channel.
+    package init(channel: String, message: BroadcastMessage) {
+        self.channel = channel
+        self.message = message
+    }
+}

@@ -38,6 +38,28 @@ package protocol ControlBackend: Sendable {
         _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
     ) async throws(ControlError) -> Int
 
+    /// Publishes messages, those of a channel in their order, and says of each to how many connections it goes, or what
+    /// keeps it from going.
+    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<Int, ControlError>]
+
+    /// Takes the connections that `matcher` selects out of a channel and says how many those were.
+    func unsubscribe(
+        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+    ) async throws(ControlError) -> Int
+
+    /// How the last connections ended that `matcher` selects, or all where it is nil: the newest first, at most `limit`.
+    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event]
+
+    /// Hands over what happens until `body` throws or the task is cancelled, at first nothing; with it, how many events were
+    /// lost so far.
+    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws
+
+    /// Hands over what is said in a channel until `body` throws or the task is cancelled, at first nil; with it, how many
+    /// messages were lost so far.
+    func follow(
+        _ channel: String, _ body: @escaping @Sendable (BroadcastMessage?, _ lost: Int) async throws -> Void
+    ) async throws
+
     /// Begins to drain, as SIGTERM does: no new connections, the others closed over the configured period, then the
     /// daemon ends. Returns at once; a drain that is under way goes on as it was.
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress
@@ -46,6 +68,14 @@ package protocol ControlBackend: Sendable {
     ///
     /// - Throws: ``ControlError/reloadFailed(_:)``.
     func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome
+
+    /// Sets keys of the configuration until it is read again.
+    ///
+    /// - Throws: ``ControlError/reloadFailed(_:)``.
+    func set(_ values: [String: String], by caller: Caller) async throws(ControlError) -> ReloadOutcome
+
+    /// What is in force, and what is otherwise on disk.
+    func configuration() async -> GetConfiguration.Reply
 
     /// Makes a token that is good for `lifetime` seconds.
     ///

@@ -41,6 +41,54 @@ extension ControlInterface {
             needsRestart: []string
         )
 
+        # What is said in a channel, as it is said, in the words of the relay protocol. Needs more, and ends when the caller
+        # goes away. The first reply has no message: nothing is missed after it.
+        method FollowChannel(channel: string) -> (
+            # A text message.
+            message: ?string,
+            # A binary message, in Base64.
+            data: ?string,
+            # How many messages so far came too fast and are left out.
+            lost: int
+        )
+
+        # A key of the configuration.
+        type Setting (
+            # Such as limits.channels.
+            key: string,
+            # As TOML.
+            value: string,
+            # Where it comes from: default, a file and line, command line, or wsctl.
+            origin: string,
+            # Whether a change applies without a restart.
+            live: bool
+        )
+
+        # A key that is otherwise on disk.
+        type Difference (
+            key: string,
+            # Absent where the key isn't there.
+            running: ?string,
+            # What a reload or a restart would bring; absent where the key isn't there.
+            disk: ?string,
+            # Whether a reload is enough.
+            live: bool
+        )
+
+        # The configuration that is in force, and how it differs from what is on disk.
+        method GetConfiguration() -> (
+            settings: []Setting,
+            differences: []Difference,
+            # What is wrong with what is on disk.
+            errors: []string
+        )
+
+        # Set keys of the configuration until it is read again; all or nothing.
+        method SetConfiguration(
+            # By key, such as limits.channels: TOML, or text that needs no quotes.
+            values: [string]string
+        ) -> (changed: []string, needsRestart: []string)
+
         # Make a JSON Web Token with the secret that this daemon checks tokens with, for development.
         method MakeToken(
             # Its user, the claim sub: 1 to 128 bytes.

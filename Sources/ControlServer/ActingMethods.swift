@@ -3,7 +3,7 @@ import FoundationEssentials
 import Varlink
 import VarlinkServer
 
-/// The methods of `io.wsd.Control` that change something.
+/// The methods of `io.wsd.Control` that change something, or show what not everybody may see.
 struct ActingMethods: Sendable {
     let backend: any ControlBackend
 
@@ -16,6 +16,14 @@ struct ActingMethods: Sendable {
             case Kick.name: return try await kick(request)
             case Broadcast.name: return try await broadcast(request)
             case Drain.name: return try await drain(request)
+            case FollowChannel.name: return try await follow(request)
+            case GetConfiguration.name:
+                _ = try request.parameters(as: NoParameters.self)
+                return await backend.configuration()
+            case SetConfiguration.name:
+                let values = try request.parameters(as: SetConfiguration.Parameters.self).values
+                guard !values.isEmpty else { throw ControlError.invalidParameter("values") }
+                return try await backend.set(values, by: .process(request.peer))
             case Reload.name: return try await reload(request)
             case MakeToken.name: return try await makeToken(request)
             default: return nil
@@ -61,6 +69,16 @@ struct ActingMethods: Sendable {
     private func reload(_ request: VarlinkRequest) async throws -> ReloadOutcome {
         _ = try request.parameters(as: NoParameters.self)
         return try await backend.reload(by: .process(request.peer))
+    }
+
+    private func follow(_ request: VarlinkRequest) async throws -> FollowChannel.Reply {
+        let channel = try request.parameters(as: FollowChannel.Parameters.self).channel
+        guard (1...255).contains(channel.utf8.count) else { throw ControlError.invalidParameter("channel") }
+        guard request.wantsMore else { throw VarlinkError.expectedMore }
+        try await backend.follow(channel) { message, lost in
+            try await request.yield(message.map { FollowChannel.Reply($0, lost: lost) } ?? FollowChannel.Reply())
+        }
+        return FollowChannel.Reply()
     }
 
     private func makeToken(_ request: VarlinkRequest) async throws -> MakeToken.Reply {

@@ -1,4 +1,5 @@
 import Control
+import Synchronization
 import Varlink
 import VarlinkServer
 
@@ -23,6 +24,8 @@ struct LookingMethods: Sendable {
                     throw ControlError.noSuchConnection(id: id)
                 }
                 return Show.Reply(connection: connection)
+            case Why.name: return try await why(request)
+            case Monitor.name: return try await monitor(request)
             case ListChannels.name: return try await listChannels(request)
             case ShowChannel.name:
                 let parameters = try request.parameters(as: ShowChannel.Parameters.self)
@@ -44,6 +47,40 @@ struct LookingMethods: Sendable {
         } catch let error as ControlError {
             throw error.varlinkError(interface: interface)
         }
+    }
+
+    private func why(_ request: VarlinkRequest) async throws -> Why.Reply {
+        let parameters = try request.parameters(as: Why.Parameters.self)
+        let limit = parameters.limit ?? Why.replyLimit
+        guard (1...Why.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
+        return Why.Reply(events: await backend.endings(matching: try matcher(parameters.filter), limit: limit))
+    }
+
+    /// Nil where a filter leaves nothing out.
+    private func matcher(_ filter: ConnectionFilter?) throws -> ConnectionMatcher? {
+        guard let filter, filter.hasCriteria else { return nil }
+        return try ConnectionMatcher(filter)
+    }
+
+    private func monitor(_ request: VarlinkRequest) async throws -> Monitor.Reply {
+        let parameters = try request.parameters(as: Monitor.Parameters.self)
+        let matcher = try matcher(parameters.filter)
+        let kinds = try parameters.kinds?.map { name in
+            guard let kind = Event.Kind(rawValue: name) else { throw ControlError.invalidParameter("kinds") }
+            return kind
+        }
+        guard request.wantsMore else { throw VarlinkError.expectedMore }
+        let told = Atomic(0)
+        try await backend.monitor { events, lost in
+            let meant = events.filter { event in
+                (kinds?.contains(event.kind) ?? true) && (matcher?.matches(event) ?? true)
+            }
+            // Even where nothing is meant: at first, and where the caller has to know that something is missing.
+            guard !meant.isEmpty || events.isEmpty || lost > told.load(ordering: .relaxed) else { return }
+            told.store(lost, ordering: .relaxed)
+            try await request.yield(Monitor.Reply(events: meant, lost: lost))
+        }
+        return Monitor.Reply(events: [], lost: told.load(ordering: .relaxed))
     }
 
     private func listChannels(_ request: VarlinkRequest) async throws -> ListChannels.Reply {

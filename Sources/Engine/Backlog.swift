@@ -8,6 +8,8 @@ final class Backlog {
         var end: Int
 
         var count: Int { end - start }
+        /// Frames that begin in it.
+        var frameCount: Int { segment.frameCount(from: start, to: end) }
     }
 
     /// Copies are put together until they have so many bytes.
@@ -25,8 +27,8 @@ final class Backlog {
 
     var isEmpty: Bool { head == pieces.count }
     var waiting: ArraySlice<Piece> { pieces[head...] }
-    /// Frames not yet sent to their end.
-    var frameCount: Int { waiting.reduce(0) { $0 + $1.segment.frameCount(from: $1.start, to: $1.end) } }
+    /// Frames of which nothing is sent yet.
+    private(set) var frameCount = 0
 
     func append(_ piece: Piece) {
         guard piece.count > 0 else { return }
@@ -38,6 +40,7 @@ final class Backlog {
             pieces.append(piece)
         }
         byteCount += piece.count
+        frameCount += piece.frameCount
     }
 
     /// Appends a copy of what this connection has coming out of a segment that holds many connections' answers, which the
@@ -49,6 +52,7 @@ final class Backlog {
             isTorn = last.segment.isTorn(at: last.start)
             builder.append(last.segment, from: last.start, to: last.end)
             byteCount -= last.count
+            frameCount -= last.frameCount
             pieces.removeLast()
         }
         builder.append(segment, from: start, to: end)
@@ -63,10 +67,13 @@ final class Backlog {
         while rest > 0 {
             let size = pieces[head].count
             if size > rest {
+                frameCount -= pieces[head].frameCount
                 pieces[head].start += rest
+                frameCount += pieces[head].frameCount
                 break
             }
             rest -= size
+            frameCount -= pieces[head].frameCount
             dropFirstPiece()
         }
     }
@@ -125,6 +132,7 @@ final class Backlog {
         pieces.removeAll { $0.count == 0 }
         if let torn { pieces.insert(torn, at: 0) }
         byteCount = pieces.reduce(0) { $0 + $1.count }
+        frameCount = pieces.reduce(0) { $0 + $1.frameCount }
         return dropped
     }
 
@@ -141,6 +149,7 @@ final class Backlog {
             let isFirst = head == pieces.count - 1 && start == last.start
             if isFirst && !mayDropFirst(isTorn) { break }
             byteCount -= last.end - start
+            frameCount -= last.segment.frameCount(from: start, to: last.end)
             dropped += 1
             pieces[pieces.count - 1].end = start
             if start == last.start { pieces.removeLast() }

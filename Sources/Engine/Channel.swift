@@ -7,7 +7,9 @@ final class Channel {
     let name: String
     /// The worker that puts the channel's messages in order.
     let home: Int
-    let settings: ChannelSettings
+    private(set) var settings: ChannelSettings
+    /// The configuration since which those in the channel are counted as they are now.
+    private(set) var countedSince: UInt32 = 0
     /// Slots of the subscribers on this worker, dense; each knows its place, so leaving swaps with the last.
     private(set) var subscribers: ContiguousArray<UInt32> = []
     /// Connections of this worker that the home has been asked to let in.
@@ -32,6 +34,12 @@ final class Channel {
     var exclusions: [Publication.Exclusion] = []
     /// Elsewhere: what `json` clients published here, for the home to number.
     var drafts = Drafts()
+    /// At the home: who wants to know how many the messages in `batch` go to.
+    var receipts: [Receipt] = []
+    /// When the first of what was published came, in nanoseconds of the monotonic clock.
+    var publishedAt: UInt64 = 0
+    /// At the home: who follows the channel without being in it.
+    var followers: [Follower] = []
     /// At the home: what the `json` protocol keeps; made when it is first needed.
     var room: Room?
 
@@ -41,16 +49,30 @@ final class Channel {
         self.settings = settings
     }
 
+    /// Other settings hold from now on. Where they count differently who is here, the home begins anew.
+    func apply(_ new: ChannelSettings, generation: UInt32) {
+        if new.tracksPresence != settings.tracksPresence || new.isTracked != settings.isTracked {
+            countedSince = generation
+            room?.forgetMembers()
+        }
+        settings = new
+        room?.presence.leaveDelay = new.leaveDelay
+    }
+
     /// Whether something was published that has not been handed over.
     var isPublished: Bool { !batch.isEmpty || !jsonBatch.isEmpty || !drafts.isEmpty }
 
     /// Whether nobody would miss it.
     var isUnused: Bool {
-        subscribers.isEmpty && joining == 0 && interested == 0 && !isPublished && room?.isForgettable ?? true
+        subscribers.isEmpty && joining == 0 && interested == 0 && !isPublished && followers.isEmpty
+            && room?.isForgettable ?? true
     }
 
     /// At the home: the encodings in use anywhere.
-    var allEncodings: Encoding.Set { encodings.union(encodingsAbroad) }
+    var allEncodings: Encoding.Set {
+        let inUse = encodings.union(encodingsAbroad)
+        return followers.isEmpty ? inUse : inUse.union(Encoding.Set(.relay))
+    }
 
     /// Counts a connection that is about to join.
     func reserve(_ encoding: Encoding) {

@@ -7,7 +7,7 @@ struct ChannelTable {
     private var free: [UInt32] = []
     private let worker: Int
     private let workerCount: Int
-    private let rules: ChannelRules
+    var rules: ChannelRules
 
     init(worker: Int, workerCount: Int, rules: ChannelRules) {
         self.worker = worker

@@ -51,6 +51,8 @@ struct Connection {
         static let holdsInput = Flags(rawValue: 1 << 9)
         /// While a publication is handed out: one of its messages is this connection's own and does not go back to it.
         static let excluded = Flags(rawValue: 1 << 10)
+        /// Counted among those of its address (admission).
+        static let addressCounted = Flags(rawValue: 1 << 11)
     }
 
     var descriptor: Int32
@@ -88,7 +90,8 @@ struct Connection {
 
     /// Ticks of the worker's clock.
     var lastReceived: UInt32
-    /// Milliseconds since 1970.
+    /// When the WebSocket opened, in milliseconds since 1970; before, when the connection was accepted, in nanoseconds of the
+    /// worker's clock.
     var connectedAt: Int64
 
     var messagesIn: UInt64

@@ -18,6 +18,8 @@ package struct EngineConfiguration: Sendable {
         package var messageProtocol: MessageProtocol
         /// The channel that its clients are in; empty for none, which only `json` allows.
         package var channel: String
+        /// Whether new clients don't find it any more; those on it stay.
+        var isRetired = false
 
         package init(path: String, messageProtocol: MessageProtocol, channel: String) {
             self.path = path
@@ -33,6 +35,8 @@ package struct EngineConfiguration: Sendable {
     /// Whether a fan-out goes through io_uring(7) where the kernel has it.
     package var usesSendRing = true
     package var maximumConnections = 100_000
+    /// As far as `maximumConnections` can ever be raised while the workers run; at least that much.
+    package var connectionCapacity = 0
     /// 0: no limit.
     package var maximumConnectionsPerAddress = 0
     package var handshakeTimeout: Duration = .seconds(10)
@@ -77,5 +81,42 @@ package struct EngineConfiguration: Sendable {
     /// Whether what this peer says in X-Forwarded-For is believed.
     package var isTrustedProxy: @Sendable (IPAddress) -> Bool = { _ in false }
 
+    /// Counts the configurations that the workers have had, from 1 on.
+    private(set) var generation: UInt32 = 1
+
     package init() {}
+
+    /// The configuration that takes the place of a running one: what can't change while the workers run stays as it is, and
+    /// an endpoint keeps its place in the list, which connections know.
+    func succeeding(_ running: EngineConfiguration) -> EngineConfiguration {
+        var next = self
+        next.generation = running.generation + 1
+        next.workerCount = running.workerCount
+        next.usesSendRing = running.usesSendRing
+        next.verifyToken = running.verifyToken
+        next.connectionCapacity = running.capacity
+        next.maximumConnections = min(maximumConnections, running.capacity)
+        next.endpoints = running.endpoints.map {
+            var known = $0
+            known.isRetired = true
+            return known
+        }
+        for endpoint in endpoints {
+            if let known = next.endpoints.firstIndex(where: { $0.isSame(as: endpoint) }) {
+                next.endpoints[known].isRetired = false
+            } else {
+                next.endpoints.append(endpoint)
+            }
+        }
+        return next
+    }
+
+    /// Connections that there is room for.
+    var capacity: Int { max(connectionCapacity, maximumConnections) }
+}
+
+extension EngineConfiguration.Endpoint {
+    fileprivate func isSame(as other: Self) -> Bool {
+        path == other.path && messageProtocol == other.messageProtocol && channel == other.channel
+    }
 }

@@ -1,17 +1,12 @@
-package import WebSocket
-
 /// Something that happened on a worker and that an operator may want to read about.
 package enum EngineEvent: Sendable {
     /// A WebSocket opened; only reported while `Hub.reportsEverything`.
-    case opened(ConnectionID, IPAddress, port: UInt16, endpoint: String)
-    /// A WebSocket began to end. Unremarkable ones only while `Hub.reportsEverything`.
-    case closed(
-        ConnectionID, IPAddress, endpoint: String, channel: String?, CloseCause, code: CloseCode, reason: String,
-        queuedBytes: Int
-    )
+    case opened(ConnectionID, IPAddress, port: UInt16, endpoint: String, user: String?)
+    /// A WebSocket began to end, or a client was refused. Unremarkable ends only while `Hub.reportsEverything`.
+    case ended(Ending)
     /// A slow consumer begins to lose messages; said once until its queue is empty again.
-    case dropping(ConnectionID, IPAddress, endpoint: String, channel: String?, queuedBytes: Int)
-    case refused(RefusalCause, IPAddress, reason: String)
+    case dropping(
+        ConnectionID, IPAddress, endpoint: String, user: String?, channel: String?, queuedBytes: Int)
     /// accept(2) fails; the worker tries again shortly.
     case acceptFailed(errno: Int32)
 }

@@ -8,6 +8,8 @@ package final class Hub: Sendable {
     private let context: WorkerContext
     private let threads: [WorkerThread]
     private let listeners = Mutex<[ListeningSocket]>([])
+    /// What the workers go by, or are about to.
+    private let current: Mutex<EngineConfiguration>
     /// Refusals, closes and trouble, as they happen. Events beyond 4,096 unread ones are dropped: the counters are exact,
     /// the log need not be.
     package let events: AsyncStream<EngineEvent>
@@ -21,6 +23,7 @@ package final class Hub: Sendable {
         self.events = events
         let context = WorkerContext(configuration: configuration, events: continuation)
         self.context = context
+        current = Mutex(configuration)
         threads = (0..<configuration.workerCount).map { WorkerThread(Worker(index: $0, context: context)) }
     }
 
@@ -42,7 +45,16 @@ package final class Hub: Sendable {
     }
 
     /// The most open WebSockets there may be.
-    package var maximumConnections: Int { context.configuration.maximumConnections }
+    package var maximumConnections: Int { context.admission.maximum }
+
+    /// Events that were dropped.
+    package var lostEvents: UInt64 { context.lostEvents.load(ordering: .relaxed) }
+
+    /// The largest message there may be, in bytes.
+    package var maximumMessageByteCount: Int { current.withLock { $0.maximumMessageByteCount } }
+
+    /// The paths of the endpoints by their places, those included that only clients of before are on.
+    package var endpointPaths: [String] { current.withLock { $0.endpoints.map(\.path) } }
 
     /// Open WebSockets now.
     package var connectionCount: Int { context.admission.count }
@@ -107,13 +119,40 @@ package final class Hub: Sendable {
         return await ask { .broadcast(segment, selection, $0) }.reduce(0, +)
     }
 
-    /// Publishes a message in a channel. Returns to how many connections it goes.
-    package func publish(_ opcode: Opcode, _ payload: [UInt8], channel: String) async -> Int {
-        let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
-        return await Gather.answers(1) { gather in
-            let home = ChannelTable.home(of: channel, workerCount: mailboxes.count)
-            mailboxes[home].post(.publish(channel: channel, segment, gather))
-        }.reduce(0, +)
+    /// Takes the selected clients of the `json` protocol out of a channel; returns how many.
+    package func unsubscribe(_ selection: ConnectionSelection, channel: String, reason: String) async -> Int {
+        await ask { .unsubscribe(selection, channel: channel, reason: reason, $0) }.reduce(0, +)
+    }
+
+    /// A message for a channel.
+    package struct Message: Sendable {
+        package var channel: String
+        package var opcode: Opcode
+        package var payload: [UInt8]
+
+        package init(channel: String, opcode: Opcode, payload: [UInt8]) {
+            self.channel = channel
+            self.opcode = opcode
+            self.payload = payload
+        }
+    }
+
+    /// Publishes messages, those of a channel in their order. Returns to how many connections each goes.
+    package func publish(_ messages: [Message]) async -> [Int] {
+        var counts = Array(repeating: 0, count: messages.count)
+        guard !messages.isEmpty else { return counts }
+        let now = clinux_monotonic_nanoseconds()
+        let answers = await Gather.answers(messages.count) { gather in
+            for (index, message) in messages.enumerated() {
+                let segment = message.payload.withUnsafeBytes { Segment(message.opcode, payload: $0) }
+                let home = ChannelTable.home(of: message.channel, workerCount: mailboxes.count)
+                mailboxes[home].post(
+                    .publish(
+                        channel: message.channel, segment, at: now, Receipt(gather: gather, index: index)))
+            }
+        }
+        for answer in answers { counts[answer.index] += answer.connections }
+        return counts
     }
 
     /// What is known of a channel; nil for one that nobody is in and nothing is kept of.
@@ -128,6 +167,14 @@ package final class Hub: Sendable {
         }.first ?? nil
     }
 
+    /// How the last connections ended that are meant, the newest first.
+    package func endings(
+        _ limit: Int, where isMeant: @escaping @Sendable (Ending) -> Bool
+    ) async -> [Ending] {
+        let found = await ask { .endings(isMeant, limit: limit, $0) }.joined()
+        return Array(found.sorted { $0.time > $1.time }.prefix(limit))
+    }
+
     /// Every channel with how many are in it, by name.
     package func channelCounts() async -> [ChannelCount] {
         var counts: [String: Int] = [:]
@@ -135,6 +182,32 @@ package final class Hub: Sendable {
             for channel in part { counts[channel.name, default: 0] += channel.connections }
         }
         return counts.map { ChannelCount(name: $0, connections: $1) }.sorted { $0.name < $1.name }
+    }
+
+    /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;
+    /// with each, how many before it came too fast and are lost. The first is nil: from then on nothing is missed.
+    package func follow(
+        _ channel: String, _ body: (FollowedMessage?, _ lost: UInt64) async throws -> Void
+    ) async throws {
+        let follower = Follower()
+        let home = mailboxes[ChannelTable.home(of: channel, workerCount: mailboxes.count)]
+        _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
+        defer { home.post(.unfollow(channel: channel, follower)) }
+        try await body(nil, 0)
+        for await message in follower.messages { try await body(message, follower.lost) }
+    }
+
+    /// Has other settings hold from now on, for connections and channels that are there, too. What can't change while the
+    /// workers run stays as it is: their number, the send ring, and that tokens are checked. One call at a time.
+    package func reconfigure(_ configuration: EngineConfiguration) async {
+        let next = current.withLock { running in
+            running = configuration.succeeding(running)
+            return running
+        }
+        context.admission.setLimits(
+            maximum: next.maximumConnections, maximumPerAddress: next.maximumConnectionsPerAddress)
+        _ = await ask { .reconfigure(next, $0) } as [Void]
+        _ = await ask { .recount($0) } as [Void]
     }
 
     /// Stops accepting, closes every connection with 1001 spread over `period`, and returns when none is left, which is

@@ -26,5 +26,7 @@ struct JoinReply: Sendable {
     }
 
     var request: JoinRequest
+    /// The home's configuration where the connection is counted; else 0.
+    var generation: UInt32 = 0
     var outcome: Outcome
 }

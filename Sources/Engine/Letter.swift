@@ -6,20 +6,24 @@ enum Letter: Sendable {
     /// A connection that another worker accepted for this one.
     case adopt(descriptor: Int32, address: IPAddress, port: UInt16)
     /// A message for a channel whose home this is.
-    case publish(channel: String, Segment, Gather<Int>?)
+    ///
+    /// - Parameter at: when the first of it came, in nanoseconds of the monotonic clock; the same below.
+    case publish(channel: String, Segment, at: UInt64, Receipt?)
     /// A channel's next messages, from its home, for this worker's subscribers.
-    case deliver(channel: String, Publication, Gather<Int>?)
+    case deliver(channel: String, Publication, [Receipt])
     /// The encodings that another worker's subscribers to a channel of this home use by now; none: it has no subscribers.
     case interest(channel: String, worker: Int, Encoding.Set)
     /// Asks a channel's home for a `fenceReached` behind everything it has delivered.
     case fence(channel: String, ConnectionID)
     case fenceReached(ConnectionID)
     /// Messages of `json` clients for a channel whose home this is.
-    case publishDrafts(channel: String, Drafts)
+    case publishDrafts(channel: String, Drafts, at: UInt64)
     case join(channel: String, JoinRequest, Encoding)
     case joined(channel: String, JoinReply, Encoding)
-    /// Somebody has left a channel whose home this is.
-    case leave(channel: String, name: String, isLost: Bool)
+    /// Somebody has left a channel whose home this is, who was counted under this configuration.
+    case leave(channel: String, name: String, isLost: Bool, generation: UInt32)
+    /// Somebody is in a channel whose home this is, and not counted yet.
+    case count(channel: String, name: String)
     case ask(channel: String, Question)
     /// Frame i of the segment is for connection i.
     case answers(Segment, [ConnectionID])
@@ -31,8 +35,18 @@ enum Letter: Sendable {
     case inspect(channel: String, before: UInt64?, limit: Int, Gather<ChannelSnapshot?>)
     case countChannels(Gather<[ChannelCount]>)
     case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
+    /// Takes the selected `json` connections out of a channel.
+    case unsubscribe(ConnectionSelection, channel: String, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
     case statistics(Gather<Statistics>)
+    /// The last endings that are meant, the newest first.
+    case endings(@Sendable (Ending) -> Bool, limit: Int, Gather<[Ending]>)
+    case follow(channel: String, Follower, Gather<Void>)
+    case unfollow(channel: String, Follower)
+    /// Another configuration holds from the end of the turn on.
+    indirect case reconfigure(EngineConfiguration, Gather<Void>)
+    /// Every worker goes by it.
+    case recount(Gather<Void>)
     /// The control plane asks whether this worker still turns.
     case probe(UInt64)
     case listen([ListeningSocket], Gather<Void>)

@@ -8,6 +8,8 @@ struct Publication: Sendable {
     private var encoded: [Segment?] = []
     /// Senders who do not want their own messages back, each with the place of one among the frames of `json`.
     var exclusions: [Exclusion] = []
+    /// When the first of the messages came, in nanoseconds of the monotonic clock.
+    var publishedAt: UInt64 = 0
 
     /// A message that one connection is not to get.
     struct Exclusion: Sendable {

@@ -22,6 +22,12 @@ final class Room {
         presence = Presence(leaveDelay: settings.leaveDelay)
     }
 
+    /// Those who are here will be counted again.
+    func forgetMembers() {
+        memberCount = 0
+        presence = Presence(leaveDelay: presence.leaveDelay)
+    }
+
     /// Whether nothing would be lost with it, once nobody is in the channel.
     var isForgettable: Bool { memberCount == 0 && history.count == 0 && presence.isEmpty }
 

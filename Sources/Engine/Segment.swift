@@ -12,32 +12,38 @@ final class Segment: @unchecked Sendable {
     let frameEnds: [Int]
     /// How many of the frames are messages (and not control frames or HTTP).
     let messageCount: Int
+    /// How many of these are binary.
+    let binaryCount: Int
 
     /// Whether it begins inside a frame whose front is sent.
     let isTornAtFront: Bool
 
     /// Takes over `bytes`, which must come from malloc.
     fileprivate init(
-        bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int, isTornAtFront: Bool = false
+        bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int, binaryCount: Int,
+        isTornAtFront: Bool = false
     ) {
         self.isTornAtFront = isTornAtFront
         self.bytes = bytes
         self.frameEnds = frameEnds
         self.messageCount = messageCount
+        self.binaryCount = binaryCount
     }
 
     /// Copies bytes that are not frames (an HTTP answer), never to be cut by a queue policy.
     convenience init(copying bytes: [UInt8]) {
         var builder = SegmentBuilder()
         builder.append(raw: bytes)
-        self.init(bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 0)
+        self.init(bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 0, binaryCount: 0)
     }
 
     /// One message as a server's frame.
     convenience init(_ opcode: Opcode, payload: UnsafeRawBufferPointer) {
         var builder = SegmentBuilder()
         builder.append(opcode, payload: payload)
-        self.init(bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 1)
+        self.init(
+            bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 1,
+            binaryCount: builder.binaryCount)
     }
 
     deinit { free(UnsafeMutableRawPointer(mutating: bytes.baseAddress)) }
@@ -110,6 +116,7 @@ struct SegmentBuilder: ~Copyable {
     private(set) var count = 0
     private(set) var frameEnds: [Int] = []
     private(set) var messageCount = 0
+    private(set) var binaryCount = 0
 
     init() {}
 
@@ -128,12 +135,14 @@ struct SegmentBuilder: ~Copyable {
         count += headerCount + payload.count
         frameEnds.append(count)
         if !opcode.isControl { messageCount += 1 }
+        if opcode == .binary { binaryCount += 1 }
     }
 
     /// Copies another segment's frames behind these.
     mutating func append(_ segment: Segment) {
         append(segment, from: 0, to: segment.count)
         messageCount += segment.messageCount
+        binaryCount += segment.binaryCount
     }
 
     /// Copies a range of another segment, which may begin and end within frames; its messages are not counted.
@@ -161,10 +170,14 @@ struct SegmentBuilder: ~Copyable {
     mutating func finish(isTornAtFront: Bool = false) -> Segment {
         let ends = frameEnds
         let messages = messageCount
+        let binaries = binaryCount
         let bytes = detach()
         frameEnds = []
         messageCount = 0
-        return Segment(bytes: bytes, frameEnds: ends, messageCount: messages, isTornAtFront: isTornAtFront)
+        binaryCount = 0
+        return Segment(
+            bytes: bytes, frameEnds: ends, messageCount: messages, binaryCount: binaries,
+            isTornAtFront: isTornAtFront)
     }
 
     /// Gives the bytes away, shrunk to what they need where that saves much.

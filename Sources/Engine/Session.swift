@@ -17,6 +17,8 @@ struct Session {
         /// The place among the channel's subscribers.
         var position: UInt32
         var state: State
+        /// The configuration under which the home counted the connection; 0 where it didn't.
+        var generation: UInt32 = 0
         /// The number of the message after which the live stream began.
         var startSeq: UInt64
     }

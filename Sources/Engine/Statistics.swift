@@ -18,7 +18,31 @@ package struct Statistics: Sendable {
     package var slowConsumers = 0
     /// Messages that the queue policy dropped.
     package var dropped: UInt64 = 0
+    /// Binary messages among `messagesOut`; the others are text.
+    package var binaryOut: UInt64 = 0
+    /// Frames that came, by opcode (RFC 6455, section 5.2): a fragment that isn't the first is a continuation.
+    package var framesIn = InlineArray<16, UInt64>(repeating: 0)
+    /// Control frames that were sent, by opcode.
+    package var controlFramesOut = InlineArray<16, UInt64>(repeating: 0)
+    /// What permessage-deflate was given to compress, and what it made of it.
+    package var deflatedFrom: UInt64 = 0
+    package var deflatedTo: UInt64 = 0
+    /// The same for what came compressed.
+    package var inflatedFrom: UInt64 = 0
+    package var inflatedTo: UInt64 = 0
+    /// Messages that wait for slow connections now.
+    package var queuedMessages = 0
     package var turns: UInt64 = 0
+    /// From waking up to having sent what there was.
+    package var turnTimes = Histogram()
+    /// Connections that a turn sent to.
+    package var batches = Histogram()
+    /// From a message's arrival to its having been handed to the kernel for the subscribers of a worker.
+    package var latencies = Histogram()
+    /// From accept to the WebSocket's opening.
+    package var handshakes = Histogram()
+    /// Open WebSockets by the endpoint's place in the configuration.
+    package var connectionsByEndpoint: [Int: Int] = [:]
     /// Channels whose home is here.
     package var channels = 0
     /// What the history of the channels whose home is here costs.
@@ -40,7 +64,22 @@ package struct Statistics: Sendable {
         total.queuedBytes += other.queuedBytes
         total.slowConsumers += other.slowConsumers
         total.dropped += other.dropped
+        total.binaryOut += other.binaryOut
+        for opcode in total.framesIn.indices { total.framesIn[opcode] += other.framesIn[opcode] }
+        for opcode in total.controlFramesOut.indices {
+            total.controlFramesOut[opcode] += other.controlFramesOut[opcode]
+        }
+        total.deflatedFrom += other.deflatedFrom
+        total.deflatedTo += other.deflatedTo
+        total.inflatedFrom += other.inflatedFrom
+        total.inflatedTo += other.inflatedTo
+        total.queuedMessages += other.queuedMessages
         total.turns += other.turns
+        total.turnTimes += other.turnTimes
+        total.batches += other.batches
+        total.latencies += other.latencies
+        total.handshakes += other.handshakes
+        total.connectionsByEndpoint.merge(other.connectionsByEndpoint, uniquingKeysWith: +)
         total.channels += other.channels
         total.historyBytes += other.historyBytes
     }

@@ -104,7 +104,7 @@ extension Worker {
     }
 
     private func pauseAccepting(_ error: Int32) {
-        context.events.yield(.acceptFailed(errno: error))
+        context.report(.acceptFailed(errno: error))
         unwatchListeners()
         acceptsAgainAt = nanoseconds + 200_000_000
         if reserveDescriptor < 0 { reserveDescriptor = clinux_open_null() }
@@ -136,6 +136,7 @@ extension Worker {
             return
         }
         record.pointee.lastReceived = now
+        record.pointee.connectedAt = Int64(nanoseconds)
         setDeadline(slot, now &+ ticks(configuration.handshakeTimeout))
     }
 }

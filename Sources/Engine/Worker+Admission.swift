@@ -68,14 +68,14 @@ extension Worker {
             return
         }
         switch context.admission.admit(pending.address) {
-        case nil:
-            record.pointee.flags.insert(.admitted)
-        case .perAddressLimit?:
+        case .admitted(let isCounted):
+            record.pointee.flags.insert(isCounted ? [.admitted, .addressCounted] : .admitted)
+        case .refused(.perAddressLimit):
             let reason = "too many connections from this address; see server.max_connections_per_ip"
             let refusal = Refusal(.tooManyRequests, reason, fields: [Worker.retryAfter])
             refuse(slot, record, refusal, cause: .perAddressLimit)
             return
-        case let cause?:
+        case .refused(let cause):
             let reason = "the server is full; see server.max_connections"
             refuse(
                 slot, record, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause)
@@ -126,11 +126,13 @@ extension Worker {
         record.pointee.phase = .open
         record.pointee.flags.insert(.opened)
         record.pointee.endpoint = UInt16(pending.endpoint)
+        statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(record.pointee.connectedAt))
         record.pointee.connectedAt = clinux_realtime_milliseconds()
         record.pointee.userAgent = userAgents.retain(pending.userAgent)
         record.pointee.tokens = Float(burst)
         record.pointee.tokensAt = now
         statistics.connections += 1
+        connectionsByEndpoint[pending.endpoint, default: 0] += 1
         statistics.opened &+= 1
         let start = direct.count
         direct.append(raw: Handshake.response(accept: pending.accept, compression: pending.compression))
@@ -138,8 +140,10 @@ extension Worker {
         armOpen(slot, record)
         if context.reportsEverything.load(ordering: .relaxed) {
             let path = configuration.endpoints[pending.endpoint].path
-            context.events.yield(
-                .opened(id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: path))
+            context.report(
+                .opened(
+                    id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: path,
+                    user: name(slot, record)))
         }
         return true
     }

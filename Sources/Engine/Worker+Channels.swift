@@ -10,42 +10,42 @@ extension Worker {
         let index = record.pointee.channel
         let channel = channels[index]
         if channel.home != self.index { record.pointee.flags.insert(.publishedAbroad) }
-        markPublished(channel, index)
+        markPublished(channel, index, at: nanoseconds)
         channel.batch.append(opcode, payload: payload)
         if channel.home == self.index { translate(opcode, payload, from: .client, channel) }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 
     /// Another worker's messages for a channel whose home this is: here they get their place in its order.
-    func publish(_ segment: Segment, channel name: String, receipt: Gather<Int>?) {
+    ///
+    /// - Parameter receipt: whom to tell where it goes, for an operator's message.
+    func publish(_ segment: Segment, channel name: String, at time: UInt64, receipt: Receipt?) {
         let index = channels.intern(name)
         let channel = channels[index]
-        if let receipt {
-            distribute(channel)
-            channel.batch.append(segment)
-            segment.forEachFrame { opcode, payload in translate(opcode, payload, from: .operator, channel) }
-            deliver(channel, receipt: receipt)
-            channels.removeIfUnused(index)
-            return
-        }
-        markPublished(channel, index)
+        markPublished(channel, index, at: time)
         channel.batch.append(segment)
+        if let receipt { channel.receipts.append(receipt) }
         if needsRoom(channel) {
-            segment.forEachFrame { opcode, payload in translate(opcode, payload, from: .client, channel) }
+            let origin = receipt == nil ? Origin.client : .operator
+            segment.forEachFrame { opcode, payload in translate(opcode, payload, from: origin, channel) }
         }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 
     /// Has a channel's messages handed over at the turn's end.
-    func markPublished(_ channel: Channel, _ index: UInt32) {
-        if !channel.isPublished { published.append(index) }
+    ///
+    /// - Parameter time: when the first of it came, in nanoseconds of the monotonic clock.
+    func markPublished(_ channel: Channel, _ index: UInt32, at time: UInt64) {
+        if channel.isPublished { return }
+        published.append(index)
+        channel.publishedAt = time
     }
 
     /// Hands over what was published: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
     func distributePublished() {
         if !published.isEmpty {
             if flushDelay > 0, nanoseconds < flushAt ?? .max {
-                distributeAbroad()
+                distributeHurried()
                 flushAt = published.isEmpty ? nil : flushAt ?? nanoseconds + flushDelay
             } else {
                 flushAt = nil
@@ -56,10 +56,10 @@ extension Worker {
         postAnswers()
     }
 
-    /// Messages wait only once, at the home of their channel.
-    private func distributeAbroad() {
+    /// Messages wait only once, at the home of their channel, and not where somebody waits for an answer.
+    private func distributeHurried() {
         published.removeAll { index in
-            if channels.find(index)?.home == self.index { return false }
+            if let channel = channels.find(index), channel.home == self.index, channel.receipts.isEmpty { return false }
             distribute(publishedIn: index)
             return true
         }
@@ -76,25 +76,30 @@ extension Worker {
     func distribute(_ channel: Channel) {
         guard channel.isPublished else { return }
         if channel.home == index {
-            deliver(channel, receipt: nil)
+            deliver(channel)
             return
         }
         let mailbox = context.handles[channel.home].mailbox
-        if !channel.batch.isEmpty { mailbox.post(.publish(channel: channel.name, channel.batch.finish(), nil)) }
+        if !channel.batch.isEmpty {
+            mailbox.post(.publish(channel: channel.name, channel.batch.finish(), at: channel.publishedAt, nil))
+        }
         if !channel.drafts.isEmpty {
-            mailbox.post(.publishDrafts(channel: channel.name, channel.drafts))
+            mailbox.post(.publishDrafts(channel: channel.name, channel.drafts, at: channel.publishedAt))
             channel.drafts = Drafts()
         }
     }
 
     /// At the home: one order for the subscribers here and on every other worker.
-    private func deliver(_ channel: Channel, receipt: Gather<Int>?) {
-        receipt?.expect(channel.interested.nonzeroBitCount)
+    private func deliver(_ channel: Channel) {
+        let receipts = channel.receipts
+        channel.receipts = []
+        for receipt in receipts { receipt.gather.expect(channel.interested.nonzeroBitCount) }
         let encodings = channel.allEncodings
         var publication = Publication(
             relay: channel.batch.isEmpty ? nil : channel.batch.finish(),
             json: channel.jsonBatch.isEmpty ? nil : channel.jsonBatch.finish(),
             for: encodings)
+        publication.publishedAt = channel.publishedAt
         compress(&publication, for: encodings)
         if !channel.exclusions.isEmpty {
             publication.exclusions = channel.exclusions
@@ -106,15 +111,17 @@ extension Worker {
         while others != 0 {
             let worker = others.trailingZeroBitCount
             others &= others - 1
-            context.handles[worker].mailbox.post(.deliver(channel: channel.name, publication, receipt))
+            context.handles[worker].mailbox.post(.deliver(channel: channel.name, publication, receipts))
         }
+        if let segment = publication[.relay] { for follower in channel.followers { follower.take(segment) } }
         let count = deliverHere(publication, of: channel)
-        receipt?.answer(count)
+        for receipt in receipts { receipt.answer(count) }
     }
 
     /// Queues a publication for every subscriber on this worker, each in its encoding. Returns how many there are for it.
     func deliverHere(_ publication: Publication, of channel: Channel) -> Int {
         guard !channel.subscribers.isEmpty else { return 0 }
+        sentOn.append(publication.publishedAt)
         let hasExclusions = mark(publication.exclusions)
         if let segment = publication.common, !hasExclusions {
             let number = turn.add(segment)
@@ -124,7 +131,7 @@ extension Worker {
                 record.pointee.messagesOut &+= messages
                 turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
             }
-            statistics.messagesOut &+= messages &* UInt64(channel.subscribers.count)
+            countSent(segment, times: channel.subscribers.count)
             return channel.subscribers.count
         }
         var reached = 0
@@ -141,11 +148,18 @@ extension Worker {
                 continue
             }
             record.pointee.messagesOut &+= UInt64(segment.messageCount)
-            statistics.messagesOut &+= UInt64(segment.messageCount)
+            countSent(segment)
             turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
         }
         if hasExclusions { unmark(publication.exclusions) }
         return reached
+    }
+
+    /// Counts a segment's messages as sent to so many connections.
+    @inline(__always)
+    func countSent(_ segment: Segment, times: Int = 1) {
+        statistics.messagesOut &+= UInt64(segment.messageCount &* times)
+        statistics.binaryOut &+= UInt64(segment.binaryCount &* times)
     }
 
     /// Marks the connections here that do not get all of a publication; whether there are any.

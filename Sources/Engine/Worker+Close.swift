@@ -102,35 +102,37 @@ extension Worker {
         slab.deadlines[slot] = Slab.never
         turn.markDead(slot)
         handle.load.subtract(1, ordering: .relaxed)
-        if record.pointee.flags.contains(.admitted) { context.admission.leave(record.pointee.address) }
+        if record.pointee.flags.contains(.admitted) {
+            context.admission.leave(
+                record.pointee.address, isCounted: record.pointee.flags.contains(.addressCounted))
+        }
         guard wasOpen else { return }
         userAgents.release(record.pointee.userAgent)
         statistics.connections -= 1
+        connectionsByEndpoint[Int(record.pointee.endpoint)]? -= 1
         statistics.closed[Int(record.pointee.cause.rawValue)] &+= 1
     }
 
     /// Tells the control plane why a connection ends.
     func report(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String, queuedBytes: Int? = nil) {
-        let cause = record.pointee.cause
-        guard cause.isNoteworthy || context.reportsEverything.load(ordering: .relaxed) else { return }
-        context.events.yield(
-            .closed(
-                id(slot, record), record.pointee.address, endpoint: endpointPath(record),
-                channel: channelName(record), cause, code: CloseCode(rawValue: record.pointee.closeCode),
-                reason: reason,
-                queuedBytes: queuedBytes ?? record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
-            )
-        )
+        let queued = record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
+        let ending = Ending(
+            time: clinux_realtime_milliseconds(),
+            reason: .closed(record.pointee.cause, CloseCode(rawValue: record.pointee.closeCode)), text: reason,
+            address: record.pointee.address, id: id(slot, record), user: name(slot, record),
+            endpoint: endpointPath(record), channel: channelName(record), connectedAt: record.pointee.connectedAt,
+            queuedBytes: queuedBytes ?? queued, dropped: record.pointee.dropped)
+        endings.append(ending)
+        guard ending.isNoteworthy || context.reportsEverything.load(ordering: .relaxed) else { return }
+        context.report(.ended(ending))
     }
 
     /// Tells the control plane that a slow consumer loses messages.
     func reportDropping(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, queuedBytes: Int) {
-        context.events.yield(
+        context.report(
             .dropping(
-                id(slot, record), record.pointee.address, endpoint: endpointPath(record), channel: channelName(record),
-                queuedBytes: queuedBytes
-            )
-        )
+                id(slot, record), record.pointee.address, endpoint: endpointPath(record), user: name(slot, record),
+                channel: channelName(record), queuedBytes: queuedBytes))
     }
 
     private func endpointPath(_ record: UnsafeMutablePointer<Connection>) -> String {

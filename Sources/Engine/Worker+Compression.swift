@@ -31,6 +31,8 @@ extension Worker {
                 return
             }
             hasGained = true
+            statistics.deflatedFrom &+= UInt64(payload.count)
+            statistics.deflatedTo &+= UInt64(deflated.count)
             builder.append(opcode, payload: deflated, isCompressed: true)
         }
         return hasGained ? builder.finish() : nil
@@ -47,6 +49,8 @@ extension Worker {
             failed(slot, record, .messageTooBig, "message larger than the limit")
         case .message(let message):
             let message = UnsafeRawBufferPointer(message)
+            statistics.inflatedFrom &+= UInt64(payload.count)
+            statistics.inflatedTo &+= UInt64(message.count)
             guard opcode == .text else { return message }
             var text = UTF8Validator()
             if text.accept(message), text.isComplete { return message }

@@ -46,7 +46,7 @@ extension Worker {
             return .refuse(Worker.shuttingDown, .draining)
         }
         if let page = configuration.pages[head.path] { return answer(page, head) }
-        guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path }) else {
+        guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path && !$0.isRetired }) else {
             return .refuse(Refusal(.notFound, "nothing is served at this path"), .notFound)
         }
         let accept: String
@@ -124,7 +124,10 @@ extension Worker {
     func count(refusal cause: RefusalCause, _ address: IPAddress, _ reason: String, silently: Bool = false) {
         statistics.refused[Int(cause.rawValue)] &+= 1
         guard !silently else { return }
-        context.events.yield(.refused(cause, address, reason: reason))
+        let ending = Ending(
+            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address)
+        endings.append(ending)
+        context.report(.ended(ending))
     }
 
     private func keepHead(_ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeRawBufferPointer) {

@@ -102,18 +102,20 @@ extension Worker {
                     text.append(time: expiresAt)
                 }
             }
-            leaveWhatIsNotGranted(slot, record, session)
+            leaveWhatIsNotGranted(slot, record, session, reason: "the new token does not grant this channel")
             armOpen(slot, record)
         }
     }
 
-    private func leaveWhatIsNotGranted(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+    /// Takes a client out of the channels that it may not be in any more, and tells it so.
+    func leaveWhatIsNotGranted(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
+        reason: String
     ) {
         for place in session.pointee.memberships.indices.reversed() {
             let channel = channels[session.pointee.memberships[place].channel]
             guard !session.pointee.identity.maySubscribe(to: channel.name, channel.settings) else { continue }
-            sendLeft(slot, record, channel: channel.name, reason: "the new token does not grant this channel")
+            sendLeft(slot, record, channel: channel.name, reason: reason)
             leave(slot, record, place: place)
         }
     }

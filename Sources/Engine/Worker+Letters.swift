@@ -8,11 +8,11 @@ extension Worker {
             switch letter {
             case .adopt(let descriptor, let address, let port):
                 adopt(descriptor, address: address, port: port)
-            case .publish(let channel, let segment, let receipt):
-                publish(segment, channel: channel, receipt: receipt)
-            case .deliver(let name, let publication, let receipt):
+            case .publish(let channel, let segment, let time, let receipt):
+                publish(segment, channel: channel, at: time, receipt: receipt)
+            case .deliver(let name, let publication, let receipts):
                 let count = channels.index(of: name).map { deliverHere(publication, of: channels[$0]) } ?? 0
-                receipt?.answer(count)
+                for receipt in receipts { receipt.answer(count) }
             case .interest(let name, let worker, let encodings):
                 let index = channels.intern(name)
                 let channel = channels[index]
@@ -29,18 +29,21 @@ extension Worker {
                     record.pointee.phase == .fenced
                 else { break }
                 passFence(slot, record)
-            case .publishDrafts(let channel, let drafts):
-                accept(drafts, channel: channel)
+            case .publishDrafts(let channel, let drafts, let time):
+                accept(drafts, channel: channel, at: time)
             case .join(let name, let request, let encoding):
                 let reply = join(request, channels.intern(name))
                 let mailbox = context.handles[Int(request.connection.worker)].mailbox
                 mailbox.post(.joined(channel: name, reply, encoding))
             case .joined(let name, let reply, let encoding):
                 if let index = channels.index(of: name) { joined(reply, encoding, index) }
-            case .leave(let name, let user, let isLost):
+            case .leave(let name, let user, let isLost, let generation):
                 guard let index = channels.index(of: name) else { break }
-                left(user, channels[index], isLost: isLost)
+                left(user, channels[index], isLost: isLost, countedUnder: generation)
                 channels.removeIfUnused(index)
+            case .count(let name, let user):
+                let index = channels.intern(name)
+                countMember(user, channels[index])
             case .ask(let name, let question):
                 let index = channels.intern(name)
                 answer(question, channels[index])
@@ -59,10 +62,27 @@ extension Worker {
                 receipt.answer(broadcast(segment, to: selection))
             case .kick(let selection, let code, let reason, let receipt):
                 receipt.answer(kick(selection, code, reason))
+            case .unsubscribe(let selection, let channel, let reason, let receipt):
+                receipt.answer(unsubscribe(selection, from: channel, reason))
             case .list(let selection, let start, let limit, let receipt):
                 receipt.answer(page(of: selection, from: Int(start), limit: limit))
             case .statistics(let receipt):
                 receipt.answer(currentStatistics())
+            case .endings(let isMeant, let limit, let gather):
+                gather.answer(endings.last(limit, where: isMeant))
+            case .follow(let channel, let follower, let receipt):
+                let index = channels.intern(channel)
+                channels[index].followers.append(follower)
+                receipt.answer(())
+            case .unfollow(let name, let follower):
+                guard let index = channels.index(of: name) else { break }
+                channels[index].followers.removeAll { $0 === follower }
+                channels.removeIfUnused(index)
+            case .reconfigure(let configuration, let receipt):
+                nextConfigurations.append((configuration, receipt))
+            case .recount(let receipt):
+                recount()
+                receipt.answer(())
             case .probe(let number):
                 handle.answered.store(number, ordering: .releasing)
             case .listen(let sockets, let receipt):
@@ -84,6 +104,7 @@ extension Worker {
     private func currentStatistics() -> Statistics {
         var current = statistics
         current.channels = channels.homeCount
+        current.connectionsByEndpoint = connectionsByEndpoint.filter { $0.value > 0 }
         return current
     }
 }

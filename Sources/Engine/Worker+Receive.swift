@@ -77,12 +77,15 @@ extension Worker {
             case .needsMore:
                 break reading
             case .message(let opcode, let payload, let isCompressed):
+                statistics.framesIn[Int(opcode.rawValue)] &+= 1
                 received(slot, record, opcode, UnsafeRawBufferPointer(payload), isCompressed: isCompressed)
             case .ping(let payload):
+                statistics.framesIn[Int(Opcode.ping.rawValue)] &+= 1
                 if record.pointee.phase == .open { send(.pong, UnsafeRawBufferPointer(payload), slot, record) }
             case .pong:
-                break
+                statistics.framesIn[Int(Opcode.pong.rawValue)] &+= 1
             case .close(let code, let reason):
+                statistics.framesIn[Int(Opcode.close.rawValue)] &+= 1
                 receivedClose(slot, record, code, UnsafeRawBufferPointer(reason))
             case .failure(let code, let reason):
                 failed(slot, record, code, reason)
@@ -93,6 +96,7 @@ extension Worker {
                 return
             }
         }
+        statistics.framesIn[Int(Opcode.continuation.rawValue)] &+= reader.pointee.takeContinuationCount()
         keep(reader, record)
     }
 

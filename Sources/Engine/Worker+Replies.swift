@@ -132,13 +132,13 @@ extension Worker {
     }
 
     /// Tells a client that it is no longer in a channel.
-    func sendLeft(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String, reason: StaticString) {
+    func sendLeft(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String, reason: String) {
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"system\",\"event\":\"left\",\"channel\":")
         text.append(string: channel)
-        text.append(",\"reason\":\"")
-        text.append(reason)
-        text.append("\"}")
+        text.append(",\"reason\":")
+        text.append(string: reason)
+        text.append("}")
         text.withBytes { sendMessage($0, slot, record) }
     }
 }

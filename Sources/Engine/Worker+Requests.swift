@@ -97,7 +97,7 @@ extension Worker {
             sendError(slot, record, .notPermitted, message, id: Array(id), channel: channel.name)
             return
         }
-        markPublished(channel, index)
+        markPublished(channel, index, at: nanoseconds)
         writeName(slot, record)
         nameText.withBytes { from in
             let draft = Drafts.Draft(

@@ -6,10 +6,13 @@ extension Worker {
     /// Deadlines of history are looked at this coarsely: what is too old is not handed out in any case.
     private static let historyGrain: Int64 = 1_000
 
+    /// What the history of the channels whose home is here may cost.
+    private var historyByteLimit: Int { configuration.historyByteCount / configuration.workerCount }
+
     /// Puts a message into a room's history.
     func keep(_ object: UnsafeRawBufferPointer, _ room: Room, at now: Int64) {
         changeHistory(room) { $0.append(seq: room.seq, at: now, object) }
-        if statistics.historyBytes > historyByteLimit { shedHistory() }
+        shedHistory()
         noteDeadline(room)
     }
 
@@ -43,8 +46,10 @@ extension Worker {
         }
     }
 
-    /// Forgets the history of the channels that have been quiet longest, down to seven eighths of the limit.
-    private func shedHistory() {
+    /// Where the limit is passed, forgets the history of the channels that have been quiet longest, down to seven eighths
+    /// of it.
+    func shedHistory() {
+        guard statistics.historyBytes > historyByteLimit else { return }
         let goal = historyByteLimit / 8 * 7
         let rooms = channels.indices.compactMap { channels.find($0)?.room }.filter { $0.history.count > 0 }
             .sorted { $0.history.newestTime < $1.history.newestTime }

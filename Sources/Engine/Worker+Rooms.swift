@@ -12,7 +12,7 @@ extension Worker {
         channel.room != nil || channel.settings.keepsHistory || !channel.allEncodings.isDisjoint(with: .anyJSON)
     }
 
-    private func room(_ channel: Channel) -> Room {
+    func room(_ channel: Channel) -> Room {
         if let room = channel.room { return room }
         let room = Room(name: channel.name, settings: channel.settings)
         channel.room = room
@@ -91,10 +91,10 @@ extension Worker {
     }
 
     /// Another worker's clients' messages.
-    func accept(_ drafts: Drafts, channel name: String) {
+    func accept(_ drafts: Drafts, channel name: String, at time: UInt64) {
         let index = channels.intern(name)
         let channel = channels[index]
-        markPublished(channel, index)
+        markPublished(channel, index, at: time)
         drafts.forEach { accept($0, channel) }
         channels.removeIfUnused(index)
     }
@@ -117,9 +117,11 @@ extension Worker {
             distribute(channel)
         }
         postAnswers()
+        let isCounted = !request.isMember && channel.settings.isTracked
         let isRecovered = request.since.map { isRecoverable($0, room) } ?? false
         return JoinReply(
             request: request,
+            generation: isCounted ? configuration.generation : 0,
             outcome: .joined(
                 epoch: room.epoch, seq: room.seq, isRecovered: isRecovered,
                 missed: isRecovered ? request.since.flatMap { missed($0, room) } : nil))
@@ -140,8 +142,10 @@ extension Worker {
     }
 
     /// A member is gone.
-    func left(_ name: String, _ channel: Channel, isLost: Bool) {
-        guard let room = channel.room else { return }
+    ///
+    /// - Parameter generation: the configuration under which it was counted.
+    func left(_ name: String, _ channel: Channel, isLost: Bool, countedUnder generation: UInt32) {
+        guard let room = channel.room, generation >= channel.countedSince else { return }
         room.memberCount = max(0, room.memberCount - 1)
         guard channel.settings.tracksPresence else { return }
         let now = clinux_realtime_milliseconds()
@@ -161,7 +165,7 @@ extension Worker {
         text.append(string: name)
         appendTime(now)
         text.append("}")
-        if let index = channels.index(of: channel.name) { markPublished(channel, index) }
+        if let index = channels.index(of: channel.name) { markPublished(channel, index, at: nanoseconds) }
         text.withBytes { channel.jsonBatch.append(.text, payload: $0) }
     }
 

@@ -19,7 +19,7 @@ extension Worker {
                 piece = translated
             }
             record.pointee.messagesOut &+= UInt64(piece.segment.messageCount)
-            statistics.messagesOut &+= UInt64(piece.segment.messageCount)
+            countSent(piece.segment)
             turn.push(piece.number, start: 0, end: piece.segment.count, to: record, slot: slot)
             count += 1
             return true
@@ -55,6 +55,23 @@ extension Worker {
         forEach(selection, from: 0) { slot, record in
             guard record.pointee.phase == .open else { return true }
             beginClose(slot, record, .kicked, code, reason, then: .closing)
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    /// Takes the selected connections out of a channel and tells them so; returns how many. One of the `relay` protocol is
+    /// in its endpoint's channel or nowhere.
+    func unsubscribe(_ selection: ConnectionSelection, from channel: String, _ reason: String) -> Int {
+        guard let index = channels.index(of: channel) else { return 0 }
+        var count = 0
+        forEach(selection, from: 0) { slot, record in
+            guard record.pointee.phase == .open, let session = record.pointee.session,
+                let place = session.pointee.memberships.firstIndex(where: { $0.channel == index })
+            else { return true }
+            sendLeft(slot, record, channel: channel, reason: reason)
+            leave(slot, record, place: place)
             count += 1
             return true
         }

@@ -14,6 +14,7 @@ extension Worker {
     ) {
         let start = direct.count
         direct.append(opcode, payload: payload)
+        if opcode.isControl { statistics.controlFramesOut[Int(opcode.rawValue)] &+= 1 }
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
     }
 
@@ -125,6 +126,7 @@ extension Worker {
     ) {
         let backlog = record.pointee.backlog?.takeUnretainedValue() ?? beginBacklog(slot, record)
         let before = backlog.byteCount
+        let messagesBefore = backlog.frameCount
         var offset = offset
         var next = first
         while next != Connection.noPiece {
@@ -144,6 +146,7 @@ extension Worker {
             applyPolicy(slot, record, backlog)
         }
         statistics.queuedBytes += backlog.byteCount - before
+        statistics.queuedMessages += backlog.frameCount - messagesBefore
     }
 
     private func beginBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Backlog {
@@ -168,6 +171,7 @@ extension Worker {
             let reason = "slow consumer: more than \(configuration.queueLimitByteCount) bytes queued"
             let payload = Worker.closePayload(.policyViolation, reason)
             let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
+            statistics.controlFramesOut[Int(Opcode.close.rawValue)] &+= 1
             backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count))
             record.pointee.cause = .slowConsumer
             record.pointee.closeCode = CloseCode.policyViolation.rawValue
@@ -203,7 +207,9 @@ extension Worker {
                 if !Worker.mayTakeMore(after: errno) { end(slot, record, cause: .reset) }
                 return
             }
+            let messagesBefore = backlog.frameCount
             backlog.consume(count)
+            statistics.queuedMessages += backlog.frameCount - messagesBefore
             backlog.progressAt = now
             record.pointee.bytesOut &+= UInt64(count)
             statistics.bytesOut &+= UInt64(count)
@@ -221,7 +227,9 @@ extension Worker {
         guard let backlog = record.pointee.backlog else { return }
         record.pointee.backlog = nil
         statistics.slowConsumers -= 1
-        statistics.queuedBytes -= backlog._withUnsafeGuaranteedRef { $0.byteCount }
+        let (bytes, messages) = backlog._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) }
+        statistics.queuedBytes -= bytes
+        statistics.queuedMessages -= messages
         backlog.release()
     }
 

@@ -38,8 +38,9 @@ extension Worker {
         for membership in session.pointee.memberships where membership.state == .joined {
             unsubscribe(slot, record, from: membership.channel, at: membership.position)
             tellHome(
-                thatLeft: name(of: session.pointee.identity, slot, record), channels[membership.channel], isLost: isLost
-            )
+                thatLeft: name(of: session.pointee.identity, slot, record), channels[membership.channel],
+                isLost: isLost,
+                countedUnder: membership.generation)
             channels.removeIfUnused(membership.channel)
         }
         // For those that are still being joined, the home's answer will find nobody.
@@ -100,12 +101,12 @@ extension Worker {
         }
         if let record, record.pointee.phase == .admitting {
             guard openPending(slot, record) else {
-                abandonJoin(request, encoding, channel)
+                abandonJoin(reply, encoding, channel)
                 return
             }
             record.pointee.session!.pointee.memberships.append(
                 Session.Membership(channel: index, position: 0, state: .joining, startSeq: 0))
-            enter(slot, record, index, channel, after: seq)
+            enter(slot, record, index, channel, after: seq, countedUnder: reply.generation)
             sendWelcome(slot, record, channel: channel.name, reply)
             readPending(slot, record)
             return
@@ -113,31 +114,33 @@ extension Worker {
         guard let record, let session = record.pointee.session,
             let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state != .joined })
         else {
-            abandonJoin(request, encoding, channel)
+            abandonJoin(reply, encoding, channel)
             return
         }
         sendJoinAck(slot, record, reply, channel, epoch: epoch, through: seq)
         if session.pointee.memberships[place].state == .cancelled {
             session.pointee.memberships.remove(at: place)
-            abandonJoin(request, encoding, channel)
+            abandonJoin(reply, encoding, channel)
         } else {
-            enter(slot, record, index, channel, after: seq)
+            enter(slot, record, index, channel, after: seq, countedUnder: reply.generation)
         }
     }
 
     /// The home counts somebody who is not here any more.
-    private func abandonJoin(_ request: JoinRequest, _ encoding: Encoding, _ channel: Channel) {
+    private func abandonJoin(_ reply: JoinReply, _ encoding: Encoding, _ channel: Channel) {
         changeSubscribers(channel) { channel.cancel(encoding) }
-        tellHome(thatLeft: request.name, channel, isLost: false)
+        tellHome(thatLeft: reply.request.name, channel, isLost: false, countedUnder: reply.generation)
     }
 
     private func enter(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ index: UInt32, _ channel: Channel, after seq: UInt64
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ index: UInt32, _ channel: Channel, after seq: UInt64,
+        countedUnder generation: UInt32
     ) {
         let session = record.pointee.session!
         let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state == .joining }!
         session.pointee.memberships[place].state = .joined
         session.pointee.memberships[place].startSeq = seq
+        session.pointee.memberships[place].generation = generation
         session.pointee.memberships[place].position = channel.admit(slot)
     }
 
@@ -177,19 +180,24 @@ extension Worker {
         if membership.state == .joined {
             session.pointee.memberships.remove(at: place)
             unsubscribe(slot, record, from: membership.channel, at: membership.position)
-            tellHome(thatLeft: name(of: session.pointee.identity, slot, record), channel, isLost: false)
+            tellHome(
+                thatLeft: name(of: session.pointee.identity, slot, record), channel, isLost: false,
+                countedUnder: membership.generation)
             channels.removeIfUnused(membership.channel)
         } else {
             session.pointee.memberships[place].state = .cancelled
         }
     }
 
-    private func tellHome(thatLeft name: @autoclosure () -> String, _ channel: Channel, isLost: Bool) {
-        guard channel.settings.isTracked else { return }
+    private func tellHome(
+        thatLeft name: @autoclosure () -> String, _ channel: Channel, isLost: Bool, countedUnder generation: UInt32
+    ) {
+        guard generation > 0 else { return }
         if channel.home == index {
-            left(name(), channel, isLost: isLost)
+            left(name(), channel, isLost: isLost, countedUnder: generation)
         } else {
-            context.handles[channel.home].mailbox.post(.leave(channel: channel.name, name: name(), isLost: isLost))
+            context.handles[channel.home].mailbox.post(
+                .leave(channel: channel.name, name: name(), isLost: isLost, generation: generation))
         }
     }
 }

@@ -11,7 +11,10 @@ import WebSocket
 final class Worker: @unchecked Sendable {
     let index: Int
     let context: WorkerContext
-    let configuration: EngineConfiguration
+    /// What holds now; changed between turns only.
+    var configuration: EngineConfiguration
+    /// What is to hold after this turn, and who waits for it.
+    var nextConfigurations: [(EngineConfiguration, Gather<Void>)] = []
     let handle: WorkerHandle
     let epoll: Int32
 
@@ -34,11 +37,9 @@ final class Worker: @unchecked Sendable {
     var hasAnswers = false
     /// When something in a room is due, in milliseconds since 1970.
     var roomsDueAt: Int64?
-    /// What the history of the channels whose home is here may cost.
-    let historyByteLimit: Int
     /// When it is handed over, where it waits for more; nanoseconds of the worker's clock.
     var flushAt: UInt64?
-    let flushDelay: UInt64
+    var flushDelay: UInt64
     /// When it is looked at whether memory can be given back; nil where nothing has happened that would make it worth it.
     var trimAt: UInt64?
     /// The bytes that had come and gone at the last such look.
@@ -46,9 +47,17 @@ final class Worker: @unchecked Sendable {
     /// What a connection's last close frame will say, where it isn't an answer to the peer's; by slot, until it is sent.
     var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
+    /// Connections that the turn sent to.
+    private var flushedCount = 0
+    /// When the messages came that the turn sent on; nanoseconds of the monotonic clock.
+    var sentOn: ContiguousArray<UInt64> = []
+    /// How the last connections ended.
+    var endings: Endings
+    /// Open WebSockets by the endpoint's place in the configuration.
+    var connectionsByEndpoint: [Int: Int] = [:]
 
     /// Where every read lands.
-    let buffer: UnsafeMutableRawBufferPointer
+    var buffer: UnsafeMutableRawBufferPointer
     /// The reader of every connection that is between messages.
     var idleReader: UnsafeMutablePointer<FrameReader>
     var inflater = Inflater()
@@ -89,16 +98,15 @@ final class Worker: @unchecked Sendable {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
         // Beyond the open WebSockets there is room for those in their handshake and those being refused.
-        slab = Slab(capacity: configuration.maximumConnections + max(1_024, configuration.maximumConnections / 16))
+        slab = Slab(capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
             worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules)
         answers = (0..<configuration.workerCount).map { _ in Answers() }
-        historyByteLimit = configuration.historyByteCount / configuration.workerCount
-        let bufferByteCount = max(256 * 1024, configuration.maximumHeaderByteCount * 2)
-        buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
+        buffer = .allocate(byteCount: Worker.bufferByteCount(configuration), alignment: 64)
         idleReader = .allocate(capacity: 1)
         idleReader.initialize(to: FrameReader())
         flushDelay = Worker.nanoseconds(configuration.flushDelay)
+        endings = Endings(capacity: max(512, 8_192 / configuration.workerCount))
         deflater = Deflater(level: configuration.compressionLevel)
         epoch = clinux_monotonic_nanoseconds()
         nanoseconds = epoch
@@ -130,7 +138,12 @@ final class Worker: @unchecked Sendable {
         return UInt32(clamping: max(1, (nanoseconds + Worker.tickNanoseconds - 1) / Worker.tickNanoseconds))
     }
 
-    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+    /// A whole request head and some more have to fit.
+    static func bufferByteCount(_ configuration: EngineConfiguration) -> Int {
+        max(256 * 1024, configuration.maximumHeaderByteCount * 2)
+    }
+
+    static func nanoseconds(_ duration: Duration) -> UInt64 {
         let (seconds, attoseconds) = duration.components
         return UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds)) / 1_000_000_000
     }
@@ -165,11 +178,23 @@ final class Worker: @unchecked Sendable {
             if roomsDueAt != nil { expireRooms() }
             if drain != nil { continueDrain() }
             endTurn()
+            recordTurn()
+            reconfigure()
             trimWhenQuiet()
         }
     }
 
     func stop() { isStopped = true }
+
+    /// Counts what the turn took and how much it did.
+    private func recordTurn() {
+        let end = clinux_monotonic_nanoseconds()
+        statistics.turnTimes.record(nanoseconds: end &- nanoseconds)
+        if flushedCount > 0 { statistics.batches.record(count: flushedCount) }
+        guard !sentOn.isEmpty else { return }
+        for time in sentOn { statistics.latencies.record(nanoseconds: end > time ? end - time : 0) }
+        sentOn.removeAll(keepingCapacity: true)
+    }
 
     private func readClock() {
         nanoseconds = clinux_monotonic_nanoseconds()
@@ -228,6 +253,7 @@ final class Worker: @unchecked Sendable {
             }
             if let pass { submit(pass) }
         }
+        flushedCount = turn.dirty.count
         turn.forgetDirty()
         turn.reset()
         for slot in turn.dead { slab.release(Int(slot)) }

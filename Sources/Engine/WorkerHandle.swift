@@ -12,12 +12,20 @@ final class WorkerHandle: Sendable {
 
 /// What all workers of a hub share.
 final class WorkerContext: Sendable {
+    /// What the workers begin with.
     let configuration: EngineConfiguration
     let handles: [WorkerHandle]
     let admission: Admission
     let events: AsyncStream<EngineEvent>.Continuation
+    /// Events that came faster than they were read.
+    let lostEvents = Atomic<UInt64>(0)
     /// Whether unremarkable events are reported too.
     let reportsEverything = Atomic<Bool>(false)
+
+    /// Tells the control plane.
+    func report(_ event: EngineEvent) {
+        if case .dropped = events.yield(event) { lostEvents.add(1, ordering: .relaxed) }
+    }
 
     init(configuration: EngineConfiguration, events: AsyncStream<EngineEvent>.Continuation) {
         self.configuration = configuration

@@ -6,6 +6,8 @@ package struct MetricsText: Sendable {
         case counter
         /// Goes up and down.
         case gauge
+        /// Observations by size.
+        case histogram
         /// Something that is told by its labels; the value is 1.
         case info
     }
@@ -24,21 +26,48 @@ package struct MetricsText: Sendable {
     package mutating func add(
         _ name: String, _ kind: Kind, _ help: String, _ samples: [([(String, String)], some MetricValue)]
     ) {
+        begin(name, kind, help)
+        for (labels, value) in samples { addSample(name, labels, value) }
+    }
+
+    /// Adds a histogram for each set of labels.
+    ///
+    /// - Parameters:
+    ///   - bounds: the upper bounds of the buckets but the last, which has none.
+    ///   - samples: the observations in each bucket, and the sum of what was observed.
+    package mutating func addHistogram(
+        _ name: String, _ help: String, bounds: [Double],
+        _ samples: [(labels: [(String, String)], counts: [UInt64], sum: Double)]
+    ) {
+        begin(name, .histogram, help)
+        for (labels, counts, sum) in samples {
+            var total: UInt64 = 0
+            for (bound, count) in zip(bounds.map(\.metricText) + ["+Inf"], counts) {
+                total += count
+                addSample("\(name)_bucket", labels + [("le", bound)], total)
+            }
+            addSample("\(name)_sum", labels, sum)
+            addSample("\(name)_count", labels, total)
+        }
+    }
+
+    private mutating func begin(_ name: String, _ kind: Kind, _ help: String) {
         let type = kind == .info && !isOpenMetrics ? .gauge : kind
         // OpenMetrics names the family, whose counter's sample alone has the suffix.
         var family = name
         if isOpenMetrics, kind == .counter { family.removeLast("_total".count) }
         if isOpenMetrics, kind == .info { family.removeLast("_info".count) }
         text += "# HELP \(family) \(Self.escaped(help, quotes: false))\n# TYPE \(family) \(type.rawValue)\n"
-        for (labels, value) in samples {
-            text += name
-            if !labels.isEmpty {
-                text += "{"
-                text += labels.map { "\($0)=\"\(Self.escaped($1, quotes: true))\"" }.joined(separator: ",")
-                text += "}"
-            }
-            text += " \(value.metricText)\n"
+    }
+
+    private mutating func addSample(_ name: String, _ labels: [(String, String)], _ value: some MetricValue) {
+        text += name
+        if !labels.isEmpty {
+            text += "{"
+            text += labels.map { "\($0)=\"\(Self.escaped($1, quotes: true))\"" }.joined(separator: ",")
+            text += "}"
         }
+        text += " \(value.metricText)\n"
     }
 
     /// The whole.

@@ -25,7 +25,7 @@ package struct History: Sendable {
         var time: Int64
     }
 
-    private let limits: Limits
+    private var limits: Limits
     private var bytes: [UInt8] = []
     private var entries: [Entry] = []
     /// Entries in front that are dropped.
@@ -60,9 +60,19 @@ package struct History: Sendable {
         newestSeq = seq
         bytes.append(contentsOf: object)
         entries.append(Entry(end: base + bytes.count, time: now))
-        while count > limits.messageCount || (count > 0 && byteCount > limits.byteCount) { dropFirst() }
+        shrink()
         expire(now: now)
-        compact()
+    }
+
+    /// Other limits hold from now on.
+    package mutating func setLimits(_ new: Limits, now: Int64) {
+        limits = new
+        shrink()
+        expire(now: now)
+    }
+
+    private mutating func shrink() {
+        while count > limits.messageCount || (count > 0 && byteCount > limits.byteCount) { dropFirst() }
     }
 
     /// Drops what is older than the limit.

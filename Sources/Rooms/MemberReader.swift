@@ -25,6 +25,17 @@ package enum MemberReader {
         return scanner.isAtEnd ? members : nil
     }
 
+    /// What a JSON string says; nil for anything else.
+    package static func string(of text: [UInt8]) -> String? {
+        text.withUnsafeBytes { bytes in
+            var scanner = JSONScanner(bytes)
+            scanner.skipSpace()
+            guard let string = try? scanner.string() else { return nil }
+            scanner.skipSpace()
+            return scanner.isAtEnd ? string.text(in: bytes) : nil
+        }
+    }
+
     /// The elements of a JSON array, each as it came; nil for anything else.
     package static func elements(of text: [UInt8]) -> [[UInt8]]? {
         text.withUnsafeBytes { try? elements(of: $0) }

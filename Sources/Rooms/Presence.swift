@@ -13,7 +13,8 @@ package struct Presence: Sendable {
     private var entries: [String: Entry] = [:]
     /// Those that may come back, in the order in which they are given up. An entry may be out of date.
     private var returning: [(user: String, leavesAt: Int64)] = []
-    private let leaveDelay: Int64
+    /// Milliseconds; another one holds for those who leave from then on.
+    package var leaveDelay: Int64
     /// Connections of all users.
     package private(set) var connectionCount = 0
 
@@ -60,7 +61,7 @@ package struct Presence: Sendable {
 
     /// Gives up those who have not come back in time, and returns them in the order in which they went.
     package mutating func expire(now: Int64) -> [String] {
-        // The delay is the same for all, so the list is in order as long as the clock goes forward.
+        // The list is in order as long as the clock goes forward and the delay isn't made shorter; then some stay longer.
         let due = returning.prefix { $0.leavesAt <= now }
         guard !due.isEmpty else { return [] }
         var gone: [String] = []

@@ -44,6 +44,12 @@ struct ClientSocket: ~Copyable {
         close(descriptor)
     }
 
+    /// Lets the peer be silent for any time from now on.
+    func waitForever() {
+        var timeout = timeval()
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    }
+
     /// Sends all of it. A peer that is gone is an error, not a SIGPIPE.
     func send(_ bytes: [UInt8]) throws(VarlinkClientError) {
         var rest = bytes[...]

@@ -33,12 +33,15 @@ package final class VarlinkClient {
 
     /// Calls a method that replies more than once, and hands over each reply as it comes.
     ///
+    /// - Parameter isEndless: whether the service may be silent for any time.
+    ///
     /// What `body` throws ends the call; the connection is of no further use then.
     package func callMore<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self,
-        forEach body: (Reply) throws -> Void
+        isEndless: Bool = false, forEach body: (Reply) throws -> Void
     ) throws {
         try send(method, parameters, more: true)
+        if isEndless { socket.waitForever() }
         while true {
             let reply = try receive(type)
             try body(try reply.get())

@@ -44,6 +44,7 @@ package struct FrameReader: ~Copyable {
     private var frame: Frame?
     /// The message whose fragments are arriving; nil between messages.
     private var message: Message?
+    private var continuationCount: UInt64 = 0
     private var messageBytes = MessageBuffer()
     /// Payload of a control frame that is cut by the end of a read (at most 125 bytes).
     private var controlBytes = MessageBuffer()
@@ -62,6 +63,12 @@ package struct FrameReader: ~Copyable {
     }
 
     package init() {}
+
+    /// Continuation frames since the last call.
+    package mutating func takeContinuationCount() -> UInt64 {
+        defer { continuationCount = 0 }
+        return continuationCount
+    }
 
     /// True between messages, with no byte of a next frame seen: the reader holds nothing worth keeping.
     package var isIdle: Bool { frame == nil && message == nil && headerCount == 0 }
@@ -130,6 +137,7 @@ package struct FrameReader: ~Copyable {
         } else {
             if opcode == .continuation {
                 guard message != nil else { return .failure(.protocolError, "continuation of no message") }
+                continuationCount &+= 1
             } else {
                 guard message == nil else {
                     return .failure(.protocolError, "new message inside a fragmented one")

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Control
-import FoundationEssentials
 
 /// `wsctl broadcast MESSAGE|-`: a message to many.
 struct BroadcastCommand: ParsableCommand {
@@ -21,10 +20,12 @@ struct BroadcastCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The message, or - for standard input.", valueName: "message"))
     var message: String
 
-    @Option(help: ArgumentHelp("To the subscribers of this channel only.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("To the subscribers of this channel only.", valueName: "name"),
+        completion: Completion.channels)
     var channel: String?
 
-    @Option(help: ArgumentHelp("To this user's connections only.", valueName: "name"))
+    @Option(help: ArgumentHelp("To this user's connections only.", valueName: "name"), completion: Completion.users)
     var user: String?
 
     @Flag(help: "Send a binary message rather than text.")
@@ -33,24 +34,14 @@ struct BroadcastCommand: ParsableCommand {
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
-        let payload = message == "-" ? try StandardInput.readAll() : Array(message.utf8)
+        let parameters = try Broadcast.Parameters(message, isBinary: binary, channel: channel, user: user)
         let reply = try DaemonClient.forActing(options)
-            .call(Broadcast.name, try parameters(payload), returning: Broadcast.Reply.self)
+            .call(Broadcast.name, parameters, returning: Broadcast.Reply.self)
         if options.json {
             try Output.standard.write(line: JSONLine.bytes(reply))
         } else if !options.quiet && reply.recipients > 0 {
             try Output.standard.write(line: "sent to \(HumanText.plural(reply.recipients, "connection"))")
         }
         if reply.recipients == 0 { throw Failure(options.quiet ? nil : "nobody is there to get it") }
-    }
-
-    private func parameters(_ payload: [UInt8]) throws -> Broadcast.Parameters {
-        if binary {
-            return Broadcast.Parameters(data: Data(payload).base64EncodedString(), channel: channel, user: user)
-        }
-        guard let text = String(validating: payload, as: UTF8.self) else {
-            throw Failure("the message is not UTF-8", advice: "Send it with --binary.")
-        }
-        return Broadcast.Parameters(message: text, channel: channel, user: user)
     }
 }

@@ -49,7 +49,7 @@ struct PresenceCommand: ParsableCommand {
               wsctl presence room:1
             """)
 
-    @Argument(help: "The channel.")
+    @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
 
     @OptionGroup var options: GlobalOptions
@@ -83,7 +83,7 @@ struct HistoryCommand: ParsableCommand {
               wsctl history room:1 --limit 1000 | jq -r '.from + ": " + (.data | tostring)'
             """)
 
-    @Argument(help: "The channel.")
+    @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
 
     @Option(help: "The most messages, up to 1000.")

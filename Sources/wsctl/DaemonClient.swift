@@ -53,12 +53,15 @@ struct DaemonClient {
     }
 
     /// Calls a method that replies more than once, and hands over each reply as it comes.
+    ///
+    /// - Parameter isEndless: whether the daemon may be silent for any time.
     func callMore<Reply: Decodable>(
         _ member: String, _ parameters: some Encodable, returning type: Reply.Type = Reply.self,
-        forEach body: (Reply) throws -> Void
+        isEndless: Bool = false, forEach body: (Reply) throws -> Void
     ) throws {
         do {
-            try client.callMore("\(interface).\(member)", parameters, returning: type, forEach: body)
+            try client.callMore(
+                "\(interface).\(member)", parameters, returning: type, isEndless: isEndless, forEach: body)
         } catch let error as VarlinkClientError {
             throw Failure(error)
         }

@@ -49,7 +49,7 @@ extension Failure {
             if case .array(let errors)? = error.parameters["errors"] { lines = errors.map { "\($0)" } }
             self.init(
                 lines.joined(separator: "\n"),
-                advice: "Nothing was changed. 'wsd --check-config' says the same.", exitCode: EX_CONFIG)
+                advice: "Nothing was changed.", exitCode: EX_CONFIG)
         case (_, "NoSigningKey"):
             self.init(
                 "the daemon has no secret to sign a token with",

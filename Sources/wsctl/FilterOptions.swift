@@ -6,13 +6,13 @@ struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("From this address or network, such as 10.0.0.0/8.", valueName: "address"))
     var ip: String?
 
-    @Option(help: ArgumentHelp("Subscribed to this channel.", valueName: "name"))
+    @Option(help: ArgumentHelp("Subscribed to this channel.", valueName: "name"), completion: Completion.channels)
     var channel: String?
 
     @Option(help: ArgumentHelp("On the endpoint of this path.", valueName: "path"))
     var endpoint: String?
 
-    @Option(help: ArgumentHelp("Authenticated as this user.", valueName: "name"))
+    @Option(help: ArgumentHelp("Authenticated as this user.", valueName: "name"), completion: Completion.users)
     var user: String?
 
     func validate() throws {

@@ -19,7 +19,9 @@ struct KickCommand: ParsableCommand {
               wsctl kick --all --code 1012 --reason "back in a minute"
             """)
 
-    @Argument(help: ArgumentHelp("Connections, as 'wsctl list' names them.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("Connections, as 'wsctl list' names them.", valueName: "id"),
+        completion: Completion.connections)
     var ids: [String] = []
 
     @OptionGroup(title: "Selection") var selection: FilterOptions

@@ -12,7 +12,9 @@ struct ShowCommand: ParsableCommand {
               wsctl show --json 0.17.52311 | jq -r .userAgent
             """)
 
-    @Argument(help: ArgumentHelp("The connection, as 'wsctl list' names it.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("The connection, as 'wsctl list' names it.", valueName: "id"),
+        completion: Completion.connections)
     var id: String
 
     @OptionGroup var options: GlobalOptions

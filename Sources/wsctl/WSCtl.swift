@@ -31,8 +31,9 @@ struct WSCtl: ParsableCommand {
         version: "wsctl \(WSD.version)",
         subcommands: [
             StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
-            ChannelsCommand.self, PresenceCommand.self, HistoryCommand.self, DrainCommand.self, ReloadCommand.self,
-            TokenCommand.self,
+            PublishCommand.self, SubscribeCommand.self, ChannelsCommand.self, PresenceCommand.self, HistoryCommand.self,
+            MonitorCommand.self, WhyCommand.self, ConfigCommand.self, LimitsCommand.self, LogLevelCommand.self,
+            ReloadCommand.self, DrainCommand.self, TokenCommand.self,
         ]
     )
 

@@ -1,6 +1,7 @@
 import Authentication
 import Configuration
 import Engine
+import Logging
 import Rooms
 import WebSocket
 
@@ -18,6 +19,9 @@ extension Configuration {
         engine.flushDelay = server.flushDelay
         engine.usesSendRing = server.ioUring == .auto
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
+        // Room to raise the limit in while the daemon runs: address space only, until connections come.
+        engine.connectionCapacity = max(
+            engine.maximumConnections, min(1_000_000, descriptorLimit - Configuration.reservedDescriptors))
         engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
         engine.handshakeTimeout = server.handshakeTimeout
         engine.maximumHeaderByteCount = server.maxHeaderByteCount
@@ -72,7 +76,17 @@ extension Configuration {
     /// Beside connections a process needs descriptors for itself: listeners, control clients, epoll, the log.
     private static let reservedDescriptors = 32
 
-    func maximumConnections(descriptorLimit: Int) -> Int {
+    /// Says so where there are to be more connections than there can be.
+    func warnOfLimit(_ limit: Int, _ logger: Logger) {
+        guard limit < server.maxConnections else { return }
+        logger.warning(
+            """
+            the limit of open files allows \(limit) connections, not server.max_connections = \
+            \(server.maxConnections); raise LimitNOFILE= in the unit, and restart
+            """)
+    }
+
+    private func maximumConnections(descriptorLimit: Int) -> Int {
         max(1, min(server.maxConnections, descriptorLimit - Configuration.reservedDescriptors))
     }
 }

@@ -44,16 +44,24 @@ struct Daemon {
             isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let authenticator = try await authenticator(group, logger)
-        let hub = startHub(logger, threshold, authenticator?.verifier)
+        let apiKeys = KeyRing(try apiKeys())
+        let descriptorLimit = Hub.raiseDescriptorLimit()
+        let hub = startHub(descriptorLimit, logger, authenticator?.verifier)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
         let notifier = Notifier()
-        let reloader = Reloader(loaded, authenticator: authenticator, logger: logger, loader: loader)
+        let feed = EventFeed(hub: hub)
+        feed.setLogsEverything(threshold.level <= .debug)
+        let reloader = Reloader(
+            loaded,
+            Reloader.Parts(
+                hub: hub, authenticator: authenticator, apiKeys: apiKeys, threshold: threshold, feed: feed,
+                lifecycle: lifecycle, descriptorLimit: descriptorLimit),
+            logger: logger, loader: loader)
         let backend = HubBackend(
-            hub: hub, lifecycle: lifecycle, reloader: reloader, notifier: notifier, tokens: authenticator?.maker,
+            hub: hub, lifecycle: lifecycle, reloader: reloader, feed: feed, notifier: notifier,
+            tokens: authenticator?.maker,
             facts: HubBackend.Facts(
                 startedAt: Clock.milliseconds(),
-                maximumConnections: hub.maximumConnections,
-                maximumMessageByteCount: configuration.websocket.maxMessageByteCount,
                 listeners: listeners.map(\.address),
                 configurationFiles: loaded.files
             ),
@@ -61,11 +69,12 @@ struct Daemon {
         )
         let events = Task {
             var log = EventLog(logger: logger)
-            await log.follow(hub.events)
+            await log.follow(hub.events, feed: feed)
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
-            apiListeners.serve(try router(backend, authenticator?.verifier), group: group, logger: logger, in: &tasks)
+            let router = router(backend, apiKeys, authenticator?.verifier)
+            apiListeners.serve(router, group: group, logger: logger, in: &tasks)
             await hub.listen(listeners)
             for listener in listeners { logger.notice("listening on \(listener.address)") }
             let report = StatusReport(backend: backend, notifier: notifier)
@@ -75,7 +84,7 @@ struct Daemon {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }
             tasks.addTask { await follow(signals, hub, lifecycle, reloader, notifier, logger) }
-            await drainWhenTold(hub, lifecycle, notifier, logger)
+            await drainWhenTold(hub, lifecycle, reloader, notifier, logger)
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
@@ -123,30 +132,21 @@ struct Daemon {
         }
     }
 
-    private func router(_ backend: HubBackend, _ verifier: TokenVerifier?) throws -> Router {
-        let observation = Observation(
-            hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, verifier: verifier,
-            maximumConnections: backend.hub.maximumConnections, startedAt: backend.facts.startedAt)
-        do throws(KeyErrors) {
-            return Router(backend: backend, keys: try configuration.api.keys(), observer: observation)
-        } catch {
-            throw StartFailure(error)
-        }
+    private func apiKeys() throws -> APIKeys {
+        do throws(KeyErrors) { return try configuration.api.keys() } catch { throw StartFailure(error) }
     }
 
-    private func startHub(_ logger: Logger, _ threshold: LogThreshold, _ verifier: TokenVerifier?) -> Hub {
-        let limit = Hub.raiseDescriptorLimit()
-        let engine = configuration.engineConfiguration(descriptorLimit: limit, verifier: verifier)
-        if engine.maximumConnections < configuration.server.maxConnections {
-            logger.warning(
-                """
-                the limit of \(limit) open files allows \(engine.maximumConnections) connections, not \
-                server.max_connections = \(configuration.server.maxConnections); raise LimitNOFILE= in the unit
-                """)
-        }
-        let hub = Hub(engine)
-        hub.reportsEverything = threshold.level <= .debug
-        return hub
+    private func router(_ backend: HubBackend, _ keys: KeyRing, _ verifier: TokenVerifier?) -> Router {
+        let observation = Observation(
+            hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, verifier: verifier,
+            startedAt: backend.facts.startedAt)
+        return Router(backend: backend, keys: keys, observer: observation)
+    }
+
+    private func startHub(_ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?) -> Hub {
+        let engine = configuration.engineConfiguration(descriptorLimit: descriptorLimit, verifier: verifier)
+        configuration.warnOfLimit(engine.maximumConnections, logger)
+        return Hub(engine)
     }
 
     private func serveControl(
@@ -180,7 +180,9 @@ struct Daemon {
     }
 
     /// Waits for the order to end and carries it out.
-    private func drainWhenTold(_ hub: Hub, _ lifecycle: Lifecycle, _ notifier: Notifier, _ logger: Logger) async {
+    private func drainWhenTold(
+        _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader, _ notifier: Notifier, _ logger: Logger
+    ) async {
         let (done, finished) = AsyncStream.makeStream(of: Void.self)
         await withDiscardingTaskGroup { tasks in
             tasks.addTask {
@@ -189,8 +191,8 @@ struct Daemon {
                     case .drain(let reason):
                         let count = hub.connectionCount
                         notifier.stopping(status: "draining \(count) connections")
-                        logger.notice("draining \(count) connections over \(configuration.drain.period)")
-                        let drain = configuration.drain
+                        let drain = await reloader.drain
+                        logger.notice("draining \(count) connections over \(drain.period)")
                         Task {
                             await hub.drain(period: drain.period, timeout: drain.timeout, reason: reason)
                             finished.finish()
@@ -213,7 +215,7 @@ struct Daemon {
 }
 
 extension Logger.Level {
-    fileprivate init(_ level: Configuration.LogLevel) {
+    init(_ level: Configuration.LogLevel) {
         self = Logger.Level(rawValue: level.rawValue) ?? .info
     }
 }

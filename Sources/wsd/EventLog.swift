@@ -1,3 +1,4 @@
+import Control
 import Engine
 import Logging
 import WebSocket
@@ -15,38 +16,30 @@ struct EventLog {
 
     init(logger: Logger) { self.logger = logger }
 
-    /// Logs until the hub has stopped.
-    mutating func follow(_ events: AsyncStream<EngineEvent>) async {
-        for await event in events { log(event) }
+    /// Logs until the hub has stopped, and tells everyone who watches.
+    mutating func follow(_ events: AsyncStream<EngineEvent>, feed: EventFeed) async {
+        for await event in events {
+            log(event)
+            feed.send(Event(event))
+        }
         for (kind, state) in kinds where state.left > 0 { summarise(kind, state.left) }
     }
 
     private mutating func log(_ event: EngineEvent) {
         switch event {
-        case .opened(let id, let address, let port, let endpoint):
+        case .opened(let id, let address, let port, let endpoint, _):
             logger.debug(
                 "connection opened",
                 metadata: ["connection": "\(id)", "address": "\(address):\(port)", "endpoint": "\(endpoint)"])
-        case .closed(let id, let address, let endpoint, let channel, let cause, let code, let reason, let queued):
-            guard !cause.isNoteworthy || mayLog("closed: \(cause.label)") else { return }
-            var metadata: Logger.Metadata = [
-                "connection": "\(id)", "address": "\(address)", "endpoint": "\(endpoint)", "cause": "\(cause.label)",
-                "code": "\(code)",
-            ]
-            if let channel { metadata["channel"] = "\(channel)" }
-            if queued > 0 { metadata["queued-bytes"] = "\(queued)" }
-            let text = reason.isEmpty ? cause.label : reason
-            logger.log(level: cause.isNoteworthy ? .info : .debug, "connection closed: \(text)", metadata: metadata)
-        case .dropping(let id, let address, let endpoint, let channel, let queued):
+        case .ended(let ending):
+            log(ending)
+        case .dropping(let id, let address, let endpoint, _, let channel, let queued):
             guard mayLog("dropping") else { return }
             var metadata: Logger.Metadata = [
                 "connection": "\(id)", "address": "\(address)", "endpoint": "\(endpoint)", "queued-bytes": "\(queued)",
             ]
             if let channel { metadata["channel"] = "\(channel)" }
             logger.info("slow consumer: messages to it are being dropped", metadata: metadata)
-        case .refused(let cause, let address, let reason):
-            guard mayLog("refused: \(cause.label)") else { return }
-            logger.info("refused: \(reason)", metadata: ["address": "\(address)", "cause": "\(cause.label)"])
         case .acceptFailed(let error):
             guard mayLog("accept failed") else { return }
             let hint = "raise LimitNOFILE= in the unit, or lower server.max_connections"
@@ -54,6 +47,22 @@ struct EventLog {
                 "accepting connections fails, trying again: \(errorText(error)); \(hint)",
                 metadata: ["errno": "\(error)"])
         }
+    }
+
+    private mutating func log(_ ending: Ending) {
+        var metadata: Logger.Metadata = ["address": "\(ending.address)", "cause": "\(ending.label)"]
+        guard case .closed(_, let code) = ending.reason else {
+            if mayLog("refused: \(ending.label)") { logger.info("refused: \(ending.text)", metadata: metadata) }
+            return
+        }
+        guard !ending.isNoteworthy || mayLog("closed: \(ending.label)") else { return }
+        metadata["code"] = "\(code)"
+        if let id = ending.id { metadata["connection"] = "\(id)" }
+        if let endpoint = ending.endpoint { metadata["endpoint"] = "\(endpoint)" }
+        if let channel = ending.channel { metadata["channel"] = "\(channel)" }
+        if ending.queuedBytes > 0 { metadata["queued-bytes"] = "\(ending.queuedBytes)" }
+        let text = ending.text.isEmpty ? ending.label : ending.text
+        logger.log(level: ending.isNoteworthy ? .info : .debug, "connection closed: \(text)", metadata: metadata)
     }
 
     /// Whether one more line of a kind may be written now.

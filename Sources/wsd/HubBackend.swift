@@ -13,6 +13,7 @@ struct HubBackend: ControlBackend {
     let hub: Hub
     let lifecycle: Lifecycle
     let reloader: Reloader
+    let feed: EventFeed
     let notifier: Notifier
     let tokens: TokenMaker?
     let facts: Facts
@@ -21,8 +22,6 @@ struct HubBackend: ControlBackend {
     /// What never changes while the daemon runs.
     struct Facts: Sendable {
         var startedAt: Int64
-        var maximumConnections: Int
-        var maximumMessageByteCount: Int
         var listeners: [String]
         var configurationFiles: [String]
     }
@@ -38,7 +37,7 @@ struct HubBackend: ControlBackend {
             startedAt: RFC3339.string(millisecondsSinceEpoch: facts.startedAt),
             uptimeSeconds: Double(Clock.milliseconds() - facts.startedAt) / 1_000,
             connections: total.connections,
-            maxConnections: facts.maximumConnections,
+            maxConnections: hub.maximumConnections,
             connectionsPerWorker: workers.map(\.connections),
             accepted: Int(clamping: total.opened),
             refused: Dictionary(
@@ -111,30 +110,6 @@ struct HubBackend: ControlBackend {
         return count
     }
 
-    func broadcast(
-        _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
-    ) async throws(ControlError) -> Int {
-        guard message.payload.count <= facts.maximumMessageByteCount else {
-            throw .messageTooLarge(byteCount: message.payload.count, limit: facts.maximumMessageByteCount)
-        }
-        let opcode = message.isBinary ? Opcode.binary : .text
-        let count: Int
-        if let channel, user == nil {
-            count = await hub.publish(opcode, message.payload, channel: channel)
-        } else {
-            let selection = ConnectionSelection(channel: channel, user: user)
-            count = await hub.broadcast(opcode, message.payload, to: selection)
-        }
-        var metadata = metadata(caller)
-        if let channel { metadata["channel"] = "\(channel)" }
-        if let user { metadata["user"] = "\(user)" }
-        // What a backend sends is its daily business, of which there may be tens of thousands a second.
-        let level: Logger.Level = if case .client = caller { .debug } else { .notice }
-        logger.log(
-            level: level, "broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata)
-        return count
-    }
-
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
         logger.notice("asked to drain", metadata: metadata(caller))
         return await lifecycle.beginDrain(connections: hub.connectionCount)
@@ -144,6 +119,14 @@ struct HubBackend: ControlBackend {
         logger.notice("asked to reload", metadata: metadata(caller))
         return try await reloader.reload(notifier)
     }
+
+    func set(_ values: [String: String], by caller: Caller) async throws(ControlError) -> ReloadOutcome {
+        let text = values.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")
+        logger.notice("asked to set \(text)", metadata: metadata(caller))
+        return try await reloader.set(values)
+    }
+
+    func configuration() async -> GetConfiguration.Reply { await reloader.configuration() }
 
     func makeToken(
         user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: Caller
@@ -158,14 +141,14 @@ struct HubBackend: ControlBackend {
         return token
     }
 
-    private func metadata(_ caller: Caller) -> Logger.Metadata {
+    func metadata(_ caller: Caller) -> Logger.Metadata {
         switch caller {
         case .process(let peer): ["peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)"]
         case .client(let address): ["api-client": "\(address)"]
         }
     }
 
-    private func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {
+    func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {
         var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel, user: matcher.user)
         selection.ids = matcher.selectedIDs.map { Set($0.compactMap { ConnectionID($0) }) }
         if let network = matcher.network { selection.matchesAddress = { network.contains(bytes: $0.bytes) } }

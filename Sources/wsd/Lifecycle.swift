@@ -2,7 +2,7 @@ import Control
 
 /// Whether the daemon runs or is on its way out, and what makes it go.
 actor Lifecycle {
-    private let timeout: Duration
+    private var timeout: Duration
     private var drain: (startedAt: Int64, connections: Int)?
     private var hurries = 0
     private let orders: AsyncStream<Order>.Continuation
@@ -23,6 +23,9 @@ actor Lifecycle {
         self.timeout = timeout
         (stream, orders) = AsyncStream.makeStream()
     }
+
+    /// Another time holds for a drain that begins from now on.
+    func setTimeout(_ new: Duration) { if drain == nil { timeout = new } }
 
     /// Asks for a drain; a second one goes on as the first was.
     func beginDrain(connections: Int, reason: String = "the server is shutting down") -> DrainProgress {

@@ -1,76 +1,172 @@
+import API
 import Authentication
 import Configuration
 import Control
+import Engine
 import Logging
 import Systemd
 
-/// Reads the configuration and the keys again, and applies what can be applied without a restart: all of it or nothing.
+/// The configuration that is in force, and the ways to another one: all of it or nothing.
 actor Reloader {
+    /// What goes by the configuration while the daemon runs.
+    struct Parts: Sendable {
+        var hub: Hub
+        var authenticator: Authenticator?
+        var apiKeys: KeyRing
+        var threshold: LogThreshold
+        var feed: EventFeed
+        var lifecycle: Lifecycle
+        /// How many files the process may have open.
+        var descriptorLimit: Int
+    }
+
     private let loader: ConfigurationLoader
-    private let authenticator: Authenticator?
+    private let parts: Parts
     private let logger: Logger
-    /// What the daemon began with, and what the last reload found.
+    /// What the daemon began with, and what is in force now.
     private let started: LoadedConfiguration
     private var loaded: LoadedConfiguration
     /// How many reloads were done, and how many changed nothing because of errors.
     private(set) var counts = (succeeded: UInt64(0), failed: UInt64(0))
 
-    /// The keys that apply at a reload.
-    private static let live: Set<String> = [
-        "auth.hmac_secret_file", "auth.public_key_files", "auth.jwks", "auth.issuer", "auth.audience",
-    ]
+    private var isBusy = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    init(
-        _ loaded: LoadedConfiguration, authenticator: Authenticator?, logger: Logger, loader: ConfigurationLoader
-    ) {
+    init(_ loaded: LoadedConfiguration, _ parts: Parts, logger: Logger, loader: ConfigurationLoader) {
         started = loaded
         self.loaded = loaded
-        self.authenticator = authenticator
+        self.parts = parts
         self.logger = logger
         self.loader = loader
     }
+
+    /// How the daemon ends.
+    var drain: Configuration.Drain { loaded.configuration.drain }
 
     /// Applies what stands on disk now.
     ///
     /// - Throws: ``ControlError/reloadFailed(_:)`` with everything that is wrong; then all is as it was.
     func reload(_ notifier: Notifier) async throws(ControlError) -> ReloadOutcome {
+        await begin()
+        defer { end() }
         notifier.reloading()
         defer { notifier.ready() }
         do throws(ControlError) {
-            let outcome = try await apply()
+            let outcome = try await apply(read(), readsKeys: true)
             counts.succeeded += 1
-            var text = outcome.changed.isEmpty ? "no changes" : "changed: \(outcome.changed.joined(separator: ", "))"
-            if !outcome.needsRestart.isEmpty {
-                text += "; only after a restart: \(outcome.needsRestart.joined(separator: ", "))"
-            }
-            logger.notice("reloaded, \(text)")
+            report("reloaded", outcome)
             return outcome
         } catch {
             counts.failed += 1
             if case .reloadFailed(let errors) = error {
                 for error in errors { logger.error("\(error)") }
                 logger.error("not reloaded; everything stays as it was")
+                parts.feed.send(Self.event("not reloaded: \(errors.joined(separator: "; "))"))
             }
             throw error
         }
     }
 
-    private func apply() async throws(ControlError) -> ReloadOutcome {
+    /// Sets keys until the next reload.
+    ///
+    /// - Throws: ``ControlError/reloadFailed(_:)`` with everything that is wrong; then all is as it was.
+    func set(_ values: [String: String]) async throws(ControlError) -> ReloadOutcome {
+        await begin()
+        defer { end() }
         let new: LoadedConfiguration
-        do throws(ConfigurationErrors) { new = try loader.load() } catch {
+        do throws(ConfigurationErrors) { new = try loaded.setting(values) } catch {
             throw .reloadFailed(error.errors.map(\.description))
         }
-        if let authenticator, let sources = new.configuration.auth.keySources {
-            do throws(KeyErrors) {
-                try await authenticator.store.reload(sources, new.configuration.auth.tokenPolicy)
-            } catch {
-                throw .reloadFailed(error.errors.map(\.description))
-            }
+        let outcome = try await apply(new, readsKeys: false)
+        report("set", outcome)
+        return outcome
+    }
+
+    /// What is in force, and what is otherwise on disk.
+    func configuration() -> GetConfiguration.Reply {
+        let running = loaded.settings
+        let settings = running.map {
+            GetConfiguration.Setting(
+                key: $0.key, value: $0.value, origin: $0.origin.description, live: $0.change == .live)
         }
+        let disk: [EffectiveSetting]
+        do throws(ControlError) { disk = try read().settings } catch {
+            guard case .reloadFailed(let errors) = error else {
+                return .init(settings: [], differences: [], errors: [])
+            }
+            return GetConfiguration.Reply(settings: settings, differences: [], errors: errors)
+        }
+        let onDisk = Dictionary(disk.map { ($0.key, $0) }) { first, _ in first }
+        let inForce = Set(running.map(\.key))
+        let changed = running.filter { onDisk[$0.key]?.value != $0.value }.map {
+            GetConfiguration.Difference(
+                key: $0.key, running: $0.value, disk: onDisk[$0.key]?.value, live: $0.change == .live)
+        }
+        let added = disk.filter { !inForce.contains($0.key) }.map {
+            GetConfiguration.Difference(key: $0.key, running: nil, disk: $0.value, live: $0.change == .live)
+        }
+        return GetConfiguration.Reply(settings: settings, differences: changed + added, errors: [])
+    }
+
+    private func read() throws(ControlError) -> LoadedConfiguration {
+        do throws(ConfigurationErrors) { return try loader.load() } catch {
+            throw .reloadFailed(error.errors.map(\.description))
+        }
+    }
+
+    /// Everything that can go wrong comes before the first change.
+    private func apply(_ new: LoadedConfiguration, readsKeys: Bool) async throws(ControlError) -> ReloadOutcome {
+        let configuration = new.configuration
+        do throws(KeyErrors) {
+            let keys = readsKeys ? try configuration.api.keys() : nil
+            if readsKeys, let authenticator = parts.authenticator, let sources = configuration.auth.keySources {
+                try await authenticator.store.reload(sources, configuration.auth.tokenPolicy)
+            }
+            if let keys { parts.apiKeys.replace(keys) }
+        } catch {
+            throw .reloadFailed(error.errors.map(\.description))
+        }
+        await parts.hub.reconfigure(
+            configuration.engineConfiguration(
+                descriptorLimit: parts.descriptorLimit, verifier: parts.authenticator?.verifier))
+        parts.threshold.level = Logger.Level(configuration.log.level)
+        parts.feed.setLogsEverything(parts.threshold.level <= .debug)
+        await parts.lifecycle.setTimeout(configuration.drain.timeout)
         // What waits for a restart stays different from what is in force, and is named each time.
-        let waiting = new.changes(from: started).map(\.key).filter { !Self.live.contains($0) }
-        let changed = new.changes(from: loaded).map(\.key).filter { Self.live.contains($0) }
+        let waiting = new.changes(from: started).filter { $0.change == .restart }.map(\.key)
+        let changed = new.changes(from: loaded).filter { $0.change == .live }.map(\.key)
         loaded = new
+        if changed.contains("server.max_connections") {
+            configuration.warnOfLimit(parts.hub.maximumConnections, logger)
+        }
         return ReloadOutcome(changed: changed, needsRestart: waiting)
+    }
+
+    private func report(_ action: String, _ outcome: ReloadOutcome) {
+        var text = outcome.changed.isEmpty ? "no changes" : "changed: \(outcome.changed.joined(separator: ", "))"
+        if !outcome.needsRestart.isEmpty {
+            text += "; only after a restart: \(outcome.needsRestart.joined(separator: ", "))"
+        }
+        logger.notice("\(action), \(text)")
+        parts.feed.send(Self.event("\(action), \(text)"))
+    }
+
+    private static func event(_ text: String) -> Event {
+        var event = Event(.reload, millisecondsSinceEpoch: Clock.milliseconds())
+        event.text = text
+        return event
+    }
+
+    /// One change after the other: what is awaited in one lets another begin.
+    private func begin() async {
+        guard isBusy else {
+            isBusy = true
+            return
+        }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    private func end() {
+        if waiting.isEmpty { isBusy = false } else { waiting.removeFirst().resume() }
     }
 }

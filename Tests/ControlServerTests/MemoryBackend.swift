@@ -70,6 +70,51 @@ final class MemoryBackend: ControlBackend {
         return connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count }
     }
 
+    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<Int, ControlError>] {
+        messages.map { _ in .success(0) }
+    }
+
+    func unsubscribe(
+        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+    ) async throws(ControlError) -> Int {
+        note("unsubscribe \(channel) \(reason) by \(process(caller))")
+        return 1
+    }
+
+    /// What `Why` and `Monitor` tell.
+    static let events = ["192.0.2.1", "192.0.2.2"].map { address in
+        var event = Event(.refuse, millisecondsSinceEpoch: 0)
+        event.address = address
+        return event
+    }
+
+    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
+        Array(Self.events.filter { matcher?.matches($0) ?? true }.prefix(limit))
+    }
+
+    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {
+        try await body([], 0)
+        try await body(Self.events, 0)
+        try await body([Event(.reload, millisecondsSinceEpoch: 1)], 7)
+    }
+
+    func follow(
+        _ channel: String, _ body: @escaping @Sendable (BroadcastMessage?, _ lost: Int) async throws -> Void
+    ) async throws {
+        try await body(nil, 0)
+        try await body(BroadcastMessage(text: channel), 0)
+        try await body(BroadcastMessage(data: [1, 2]), 3)
+    }
+
+    func set(_ values: [String: String], by caller: Caller) async throws(ControlError) -> ReloadOutcome {
+        note("set \(values) by \(process(caller))")
+        return ReloadOutcome(changed: Array(values.keys), needsRestart: [])
+    }
+
+    func configuration() async -> GetConfiguration.Reply {
+        GetConfiguration.Reply(settings: [], differences: [], errors: ["one"])
+    }
+
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
         note("drain by \(process(caller))")
         return DrainProgress(

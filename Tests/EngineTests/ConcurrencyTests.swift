@@ -46,8 +46,10 @@ extension TestClient: @unchecked Sendable {}
                     group.addTask {
                         for number in 0..<announcements {
                             let message = Self.message(Self.members, number)
-                            let reached = await hub.publish(.binary, message, channel: String(channel))
-                            #expect(reached == Self.members)
+                            let reached = await hub.publish([
+                                Hub.Message(channel: String(channel), opcode: .binary, payload: message)
+                            ])
+                            #expect(reached == [Self.members])
                         }
                         return nil
                     }

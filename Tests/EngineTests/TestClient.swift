@@ -109,6 +109,23 @@ final class TestClient {
         }
     }
 
+    /// Sends a text message.
+    func say(_ text: String) { send(1, Array(text.utf8)) }
+
+    /// The next frame's payload as text.
+    func text() throws -> String { String(decoding: try frame().payload, as: UTF8.self) }
+
+    /// The next frame that is meant.
+    func frame(where isMeant: (Frame) -> Bool) throws -> Frame {
+        while true {
+            let next = try frame()
+            if isMeant(next) { return next }
+        }
+    }
+
+    /// Says goodbye with 1000.
+    func leave() { send(8, [0x03, 0xE8]) }
+
     func shutDown() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Whether the server has closed its side.

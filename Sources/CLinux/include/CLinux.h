@@ -97,6 +97,9 @@ void clinux_name_this_thread(const char *name);
 /// Blocks every signal in the calling thread, so that only the control plane sees them.
 void clinux_block_signals(void);
 
+/// How many files the process has open, as Linux 6.2 and later says; 0 where it doesn't.
+int64_t clinux_open_descriptor_count(void);
+
 /// The soft limit of open files, raised to the hard one where that is allowed.
 uint64_t clinux_raise_descriptor_limit(void);
 

@@ -1,0 +1,125 @@
+internal import Control
+internal import NIOHTTP1
+internal import Rooms
+
+/// What the API sends to clients.
+extension Methods {
+    /// What a request, or a command of a batch, wants sent.
+    private enum Sending {
+        /// Published in channels.
+        case messages([ChannelMessage])
+        /// Sent to connections, whatever their channels.
+        case direct(BroadcastMessage, channel: String?, user: String?)
+    }
+
+    private struct Recipients: Encodable { var recipients: Int }
+    private struct Replies: Encodable { var replies: [Reply] }
+
+    /// What became of one command of a batch.
+    private struct Reply: Encodable {
+        var recipients: Int?
+        var error: String?
+    }
+
+    func publish(_ request: Request) async throws -> Answer {
+        Self.json(Recipients(recipients: try await send([publishing(request.body)], by: request)[0].get()))
+    }
+
+    func broadcast(_ request: Request) async throws -> Answer {
+        Self.json(Recipients(recipients: try await send([broadcasting(request.body)], by: request)[0].get()))
+    }
+
+    func batch(_ request: Request) async throws -> Answer {
+        let members = try JSONMembers(request.body, known: ["commands"])
+        guard let text = members.text("commands"), let commands = MemberReader.elements(of: text) else {
+            throw Problem(.badRequest, "\"commands\" must be an array of {\"publish\": …} and {\"broadcast\": …}")
+        }
+        guard commands.count <= Self.maximumCount else {
+            throw Problem(.badRequest, "\(commands.count) commands; there may be \(Self.maximumCount)")
+        }
+        let sendings = commands.map { command in Result { try sending(command) } }
+        var results = await send(sendings.compactMap { try? $0.get() }, by: request)[...]
+        let replies = sendings.map { sending -> Reply in
+            do {
+                _ = try sending.get()
+                return Reply(recipients: try results.removeFirst().get())
+            } catch {
+                return Reply(error: Problem(error).detail)
+            }
+        }
+        return Self.json(Replies(replies: replies))
+    }
+
+    private func sending(_ command: [UInt8]) throws -> Sending {
+        let command = try JSONMembers(command, known: ["publish", "broadcast"])
+        switch (command.text("publish"), command.text("broadcast")) {
+        case (let body?, nil): return try publishing(body)
+        case (nil, let body?): return try broadcasting(body)
+        default: throw Problem(.badRequest, "a command is either \"publish\" or \"broadcast\"")
+        }
+    }
+
+    private func publishing(_ body: [UInt8]) throws -> Sending {
+        let members = try JSONMembers(body, known: ["channel", "data", "text", "user"])
+        let channel = try Self.channel(members)
+        let message = try message(members)
+        if let user = try members.string("user", "the name of a user") {
+            return .direct(message, channel: channel, user: user)
+        }
+        return .messages([ChannelMessage(channel: channel, message: message)])
+    }
+
+    private func broadcasting(_ body: [UInt8]) throws -> Sending {
+        let members = try JSONMembers(body, known: ["channels", "data", "text"])
+        let message = try message(members)
+        guard let channels = try members.optional("channels", [String].self, "an array of names of channels") else {
+            return .direct(message, channel: nil, user: nil)
+        }
+        guard channels.count <= Self.maximumCount else {
+            throw Problem(.badRequest, "\(channels.count) channels; there may be \(Self.maximumCount)")
+        }
+        return .messages(
+            try channels.map { ChannelMessage(channel: try Self.checked($0), message: message) })
+    }
+
+    private func message(_ members: JSONMembers) throws(Problem) -> BroadcastMessage {
+        let text = try members.string("text", "a string")
+        switch (text, members.text("data")) {
+        case (let text?, nil): return BroadcastMessage(text: text)
+        case (nil, let data?): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
+        case (nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, or \"text\" is missing")
+        case (_?, _?): throw Problem(.badRequest, "either \"data\" or \"text\", not both")
+        }
+    }
+
+    /// Sends in order. What is for channels is published together, up to the next that is not.
+    private func send(_ sendings: [Sending], by request: Request) async -> [Result<Int, any Error>] {
+        let caller = Caller.client(address: request.address)
+        var results: [Result<Int, any Error>] = []
+        var pending: [[ChannelMessage]] = []
+        func publishPending() async {
+            guard !pending.isEmpty else { return }
+            var counts = await backend.publish(Array(pending.joined()), by: caller)[...]
+            for messages in pending {
+                let own = counts.prefix(messages.count)
+                counts = counts.dropFirst(messages.count)
+                results.append(Result { try own.reduce(0) { $0 + (try $1.get()) } })
+            }
+            pending = []
+        }
+        for sending in sendings {
+            switch sending {
+            case .messages(let messages): pending.append(messages)
+            case .direct(let message, let channel, let user):
+                await publishPending()
+                do {
+                    results.append(
+                        .success(
+                            try await backend.broadcast(message, channel: channel, user: user, by: caller)))
+                } catch { results.append(.failure(error)) }
+            }
+        }
+        await publishPending()
+        return results
+    }
+}

@@ -1,0 +1,73 @@
+package import WebSocket
+
+/// A WebSocket that began to end, or a client that was refused: what an operator who asks why needs to know.
+package struct Ending: Sendable {
+    package enum Reason: Sendable {
+        case closed(CloseCause, CloseCode)
+        case refused(RefusalCause)
+    }
+
+    /// Milliseconds since 1970.
+    package var time: Int64
+    package var reason: Reason
+    /// What was said to the client, or what it said.
+    package var text: String
+    package var address: IPAddress
+    /// Nil for who was refused, as everything below.
+    package var id: ConnectionID?
+    package var user: String?
+    package var endpoint: String?
+    package var channel: String?
+    /// When the WebSocket opened, in milliseconds since 1970.
+    package var connectedAt: Int64?
+    package var queuedBytes = 0
+    package var dropped: UInt32 = 0
+
+    /// The label of the cause.
+    package var label: String {
+        switch reason {
+        case .closed(let cause, _): cause.label
+        case .refused(let cause): cause.label
+        }
+    }
+
+    /// Whether an operator wants to read of it in the log at its usual level.
+    package var isNoteworthy: Bool {
+        switch reason {
+        case .closed(let cause, _): cause.isNoteworthy
+        case .refused: true
+        }
+    }
+}
+
+/// The last endings of a worker.
+struct Endings {
+    /// How many are kept.
+    private let capacity: Int
+    private var entries: ContiguousArray<Ending> = []
+    /// The place of the oldest, once all places are taken.
+    private var next = 0
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    mutating func append(_ ending: Ending) {
+        if entries.count < capacity {
+            entries.append(ending)
+        } else {
+            entries[next] = ending
+            next = (next + 1) % capacity
+        }
+    }
+
+    /// The newest that are meant, the newest first.
+    func last(_ limit: Int, where isMeant: (Ending) -> Bool) -> [Ending] {
+        var found: [Ending] = []
+        for offset in entries.indices {
+            let place = (next + entries.count - 1 - offset) % entries.count
+            guard isMeant(entries[place]) else { continue }
+            found.append(entries[place])
+            if found.count == limit { break }
+        }
+        return found
+    }
+}

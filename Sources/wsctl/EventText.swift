@@ -1,0 +1,28 @@
+import Control
+import Terminal
+
+/// An event as a line for a person.
+enum EventText {
+    static func line(_ event: Event) -> String {
+        var words = [event.time, event.kind.rawValue.padded(to: 7)]
+        if let id = event.id { words.append(id) }
+        if let address = event.address { words.append(address) }
+        if let user = event.user { words.append("user=\(user)") }
+        if let endpoint = event.endpoint { words.append(endpoint) }
+        if let channel = event.channel { words.append("channel=\(channel)") }
+        if let cause = event.cause { words.append(event.code.map { "\(cause) (\($0))" } ?? cause) }
+        if let bytes = event.queuedBytes, bytes > 0 { words.append("\(HumanText.bytes(bytes)) queued") }
+        if let dropped = event.droppedMessages, dropped > 0 { words.append("\(dropped) dropped") }
+        if let since = event.connectedSince.flatMap(RFC3339.millisecondsSinceEpoch),
+            let time = RFC3339.millisecondsSinceEpoch(event.time)
+        {
+            words.append("after \(HumanText.duration(seconds: Double(time - since) / 1000))")
+        }
+        if let text = event.text { words.append("\"\(text)\"") }
+        return TerminalText.escape(words.joined(separator: " "))
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Control
+
+extension Event.Kind: ExpressibleByArgument {}
+
+/// `wsctl monitor`: what happens, as it happens.
+struct MonitorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "monitor",
+        abstract: "Show what happens as it happens: who connects, who leaves and why, who is refused or too slow.",
+        discussion: """
+            One event a line. Says on standard error where events came too fast to be shown. Ends with Control-C.
+
+            EXAMPLES
+              wsctl monitor
+              wsctl monitor --kind close --kind refuse --ip 203.0.113.0/24
+              wsctl monitor --json | jq 'select(.cause == "slow_consumer")'
+            """)
+
+    @Option(help: "Only events of this kind; may be repeated.")
+    var kind: [Event.Kind] = []
+
+    @OptionGroup(title: "Selection") var selection: FilterOptions
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let output = Output.standard
+        let filter = selection.filter()
+        var lost = 0
+        var hasBegun = false
+        try DaemonClient.forLooking(options).callMore(
+            Monitor.name,
+            Monitor.Parameters(
+                filter: filter.hasCriteria ? filter : nil, kinds: kind.isEmpty ? nil : kind.map(\.rawValue)),
+            returning: Monitor.Reply.self, isEndless: true
+        ) { reply in
+            if !hasBegun { options.note("watching") }
+            hasBegun = true
+            if reply.lost > lost { options.note("\(reply.lost - lost) events came too fast") }
+            lost = reply.lost
+            for event in reply.events {
+                try output.write(line: options.json ? JSONLine.bytes(event) : Array(EventText.line(event).utf8))
+            }
+            try output.flush()
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Control
+import FoundationEssentials
+
+/// `wsctl publish CHANNEL MESSAGE|-`: a message in a channel.
+struct PublishCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "publish",
+        abstract: "Publish a message in a channel.",
+        discussion: """
+            It gets a number and goes into the history, where the channel has one. Prints to how many connections it goes; \
+            that there is none is no failure.
+
+            EXAMPLES
+              wsctl publish news '{"headline":"it works"}'
+              wsctl publish --binary updates - < update.bin
+            """)
+
+    @Argument(help: "The channel.", completion: Completion.channels)
+    var channel: String
+
+    @Argument(help: ArgumentHelp("The message, or - for standard input.", valueName: "message"))
+    var message: String
+
+    @Flag(help: "Send a binary message rather than text.")
+    var binary = false
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let parameters = try Broadcast.Parameters(message, isBinary: binary, channel: channel, user: nil)
+        let reply = try DaemonClient.forActing(options)
+            .call(Broadcast.name, parameters, returning: Broadcast.Reply.self)
+        if options.json {
+            try Output.standard.write(line: JSONLine.bytes(reply))
+        } else if !options.quiet {
+            try Output.standard.write(line: "sent to \(HumanText.plural(reply.recipients, "connection"))")
+        }
+    }
+}
+
+extension Broadcast.Parameters {
+    /// A message as it was typed, or from standard input.
+    init(_ message: String, isBinary: Bool, channel: String?, user: String?) throws {
+        let payload = message == "-" ? try StandardInput.readAll() : Array(message.utf8)
+        guard !isBinary else {
+            self.init(data: Data(payload).base64EncodedString(), channel: channel, user: user)
+            return
+        }
+        guard let text = String(validating: payload, as: UTF8.self) else {
+            throw Failure("the message is not UTF-8", advice: "Send it with --binary.")
+        }
+        self.init(message: text, channel: channel, user: user)
+    }
+}

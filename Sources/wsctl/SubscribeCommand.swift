@@ -1,0 +1,52 @@
+import ArgumentParser
+import Control
+import Terminal
+
+/// `wsctl subscribe CHANNEL`: what is said there, as it is said.
+struct SubscribeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "subscribe",
+        abstract: "Follow a channel: print each message as it comes, one a line.",
+        discussion: """
+            Nobody in the channel notices. Messages are shown as clients of the relay protocol get them; binary ones in \
+            Base64, with --json as "data". Says on standard error where messages came too fast to be shown. Ends with \
+            Control-C.
+
+            EXAMPLES
+              wsctl subscribe lobby
+              wsctl subscribe room:1 --json | jq -r .message
+            """)
+
+    @Argument(help: "The channel.", completion: Completion.channels)
+    var channel: String
+
+    @Option(help: ArgumentHelp("End after so many messages.", valueName: "n"))
+    var count: Int?
+
+    @OptionGroup var options: GlobalOptions
+
+    func validate() throws {
+        if let count, count < 1 { throw ValidationError("--count \(count): take 1 or more") }
+    }
+
+    func run() throws {
+        let output = Output.standard
+        var seen = 0
+        var lost = 0
+        try DaemonClient.forActing(options).callMore(
+            FollowChannel.name, FollowChannel.Parameters(channel: channel), returning: FollowChannel.Reply.self,
+            isEndless: true
+        ) { reply in
+            if reply.lost > lost { options.note("\(reply.lost - lost) messages came too fast") }
+            lost = reply.lost
+            guard let text = reply.message ?? reply.data else {
+                options.note("following \(channel)")
+                return
+            }
+            try output.write(line: options.json ? JSONLine.bytes(reply) : Array(TerminalText.escape(text).utf8))
+            try output.flush()
+            seen += 1
+            if seen == count { throw Output.ReaderGone() }
+        }
+    }
+}

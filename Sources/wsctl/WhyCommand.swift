@@ -1,0 +1,66 @@
+import ArgumentParser
+import Control
+
+/// `wsctl why ID|USER|IP`: how the last connections ended.
+struct WhyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "why",
+        abstract: "Say why connections were closed or refused, the last first.",
+        discussion: """
+            The daemon remembers some thousand closes and refusals. What is typed is a connection's id, an address or a \
+            network, or else a user; without it, all are shown. If nothing is known, the exit status is 1.
+
+            EXAMPLES
+              wsctl why alice
+              wsctl why 203.0.113.7
+              wsctl why 0.17.52311
+              wsctl why --limit 1000 --json | jq -r .cause | sort | uniq -c
+            """)
+
+    @Argument(help: ArgumentHelp("A connection's id, an address or network, or a user.", valueName: "who"))
+    var who: String?
+
+    @Option(help: "The most events, up to 1000.")
+    var limit = 20
+
+    @OptionGroup(title: "Selection") var selection: FilterOptions
+    @OptionGroup var options: GlobalOptions
+
+    func validate() throws {
+        guard (1...Why.replyLimit).contains(limit) else {
+            throw ValidationError("--limit \(limit): take 1 to \(Why.replyLimit)")
+        }
+    }
+
+    func run() throws {
+        let client = try DaemonClient.forLooking(options)
+        let filter = filter()
+        let events = try client.call(
+            Why.name, Why.Parameters(filter: filter.hasCriteria ? filter : nil, limit: limit),
+            returning: Why.Reply.self
+        ).events
+        for event in events {
+            try Output.standard.write(line: options.json ? JSONLine.bytes(event) : Array(EventText.line(event).utf8))
+        }
+        let open = try client.call(List.name, List.Parameters(filter: filter, limit: 1), returning: ConnectionPage.self)
+        if filter.hasCriteria, let connection = open.connections.first {
+            options.note("connected now: \(connection.id) since \(connection.connectedSince)")
+        } else if events.isEmpty {
+            throw Failure(options.quiet ? nil : "nothing is known of that")
+        }
+    }
+
+    private func filter() -> ConnectionFilter {
+        var filter = selection.filter()
+        guard let who else { return filter }
+        let numbers = who.split(separator: ".", omittingEmptySubsequences: false)
+        if numbers.count == 3, numbers.allSatisfy({ UInt32($0) != nil }) {
+            filter.ids = [who]
+        } else if AddressPrefix(who) != nil {
+            filter.ip = who
+        } else {
+            filter.user = who
+        }
+        return filter
+    }
+}

@@ -1,0 +1,115 @@
+import Control
+import Engine
+import Synchronization
+import WebSocket
+
+/// What happens in the hub, for everyone who watches. While somebody does, everything is reported.
+final class EventFeed: Sendable {
+    /// Events that wait for one reader; what comes beyond is lost to it.
+    private static let bufferCount = 4_096
+
+    private struct State {
+        var watchers: [Int: (continuation: AsyncStream<Event>.Continuation, lost: Int)] = [:]
+        var next = 0
+        /// Whether the log wants everything, too.
+        var logsEverything = false
+    }
+
+    private let state = Mutex(State())
+    private let hub: Hub
+
+    init(hub: Hub) { self.hub = hub }
+
+    /// Whether the log wants unremarkable events.
+    func setLogsEverything(_ isWanted: Bool) {
+        state.withLock {
+            $0.logsEverything = isWanted
+            hub.reportsEverything = isWanted || !$0.watchers.isEmpty
+        }
+    }
+
+    /// Begins to watch.
+    ///
+    /// - Parameter body: gets the events, and a way to ask how many were lost.
+    func watch(_ body: (AsyncStream<Event>, _ lost: () -> Int) async throws -> Void) async throws {
+        let (events, continuation) = AsyncStream.makeStream(
+            of: Event.self, bufferingPolicy: .bufferingOldest(Self.bufferCount))
+        let number = state.withLock { state in
+            defer { state.next += 1 }
+            state.watchers[state.next] = (continuation, 0)
+            hub.reportsEverything = true
+            return state.next
+        }
+        defer {
+            state.withLock { state in
+                state.watchers[number] = nil
+                hub.reportsEverything = state.logsEverything || !state.watchers.isEmpty
+            }
+        }
+        let lostBefore = hub.lostEvents
+        try await body(events) {
+            Int(clamping: hub.lostEvents - lostBefore) + (state.withLock { $0.watchers[number]?.lost } ?? 0)
+        }
+    }
+
+    /// Tells everyone who watches.
+    func send(_ event: @autoclosure () -> Event) {
+        state.withLock { state in
+            guard !state.watchers.isEmpty else { return }
+            let event = event()
+            for number in state.watchers.keys {
+                if case .dropped = state.watchers[number]!.continuation.yield(event) {
+                    state.watchers[number]!.lost += 1
+                }
+            }
+        }
+    }
+}
+
+extension Event {
+    /// What the engine reports.
+    init(_ event: EngineEvent) {
+        switch event {
+        case .opened(let id, let address, _, let endpoint, let user):
+            self.init(.connect, millisecondsSinceEpoch: Clock.milliseconds())
+            self.id = id.description
+            self.address = address.description
+            self.endpoint = endpoint
+            self.user = user
+        case .ended(let ending):
+            self.init(ending)
+        case .dropping(let id, let address, let endpoint, let user, let channel, let queued):
+            self.init(.slow, millisecondsSinceEpoch: Clock.milliseconds())
+            self.id = id.description
+            self.address = address.description
+            self.endpoint = endpoint
+            self.user = user
+            self.channel = channel
+            queuedBytes = queued
+        case .acceptFailed(let error):
+            self.init(.trouble, millisecondsSinceEpoch: Clock.milliseconds())
+            text = "accepting connections fails: \(errorText(error))"
+        }
+    }
+
+    /// How a connection ended.
+    init(_ ending: Ending) {
+        switch ending.reason {
+        case .closed(_, let code):
+            self.init(.close, millisecondsSinceEpoch: ending.time)
+            self.code = Int(code.rawValue)
+            queuedBytes = ending.queuedBytes
+            droppedMessages = Int(ending.dropped)
+        case .refused:
+            self.init(.refuse, millisecondsSinceEpoch: ending.time)
+        }
+        cause = ending.label
+        text = ending.text.isEmpty ? nil : ending.text
+        id = ending.id?.description
+        address = ending.address.description
+        endpoint = ending.endpoint
+        user = ending.user
+        channel = ending.channel
+        connectedSince = ending.connectedAt.map { RFC3339.string(millisecondsSinceEpoch: $0) }
+    }
+}

@@ -1,0 +1,106 @@
+import Control
+import Engine
+import Logging
+import WebSocket
+
+/// What is said to clients, and what they say.
+extension HubBackend {
+    func broadcast(
+        _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
+    ) async throws(ControlError) -> Int {
+        if let channel, user == nil {
+            let messages = [ChannelMessage(channel: channel, message: message)]
+            return try await publish(messages, by: caller)[0].get()
+        }
+        try check(message)
+        let selection = ConnectionSelection(channel: channel, user: user)
+        let count = await hub.broadcast(message.opcode, message.payload, to: selection)
+        var metadata = metadata(caller)
+        if let channel { metadata["channel"] = "\(channel)" }
+        if let user { metadata["user"] = "\(user)" }
+        logger.log(
+            level: level(caller), "broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata
+        )
+        return count
+    }
+
+    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<Int, ControlError>] {
+        var results: [Result<Int, ControlError>] = []
+        var good: [Hub.Message] = []
+        for message in messages {
+            do throws(ControlError) {
+                try check(message.message)
+                good.append(
+                    Hub.Message(
+                        channel: message.channel, opcode: message.message.opcode, payload: message.message.payload))
+                results.append(.success(0))
+            } catch { results.append(.failure(error)) }
+        }
+        var counts = await hub.publish(good)[...]
+        for index in results.indices {
+            if case .success = results[index], let count = counts.popFirst() { results[index] = .success(count) }
+        }
+        for (message, result) in zip(messages, results) {
+            guard case .success(let count) = result else { continue }
+            logger.log(
+                level: level(caller),
+                "broadcast \(message.message.payload.count) bytes to \(count) connections",
+                metadata: metadata(caller).merging(["channel": "\(message.channel)"]) { $1 })
+        }
+        return results
+    }
+
+    /// What a backend sends is its daily business, of which there may be tens of thousands a second.
+    private func level(_ caller: Caller) -> Logger.Level {
+        if case .client = caller { .debug } else { .notice }
+    }
+
+    private func check(_ message: BroadcastMessage) throws(ControlError) {
+        let limit = hub.maximumMessageByteCount
+        guard message.payload.count <= limit else {
+            throw .messageTooLarge(byteCount: message.payload.count, limit: limit)
+        }
+    }
+
+    func unsubscribe(
+        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+    ) async throws(ControlError) -> Int {
+        let count = await hub.unsubscribe(selection(matcher), channel: channel, reason: reason)
+        logger.notice(
+            "took \(count) connections out of a channel: \(reason)",
+            metadata: metadata(caller).merging(["channel": "\(channel)"]) { $1 })
+        return count
+    }
+
+    func follow(
+        _ channel: String, _ body: @escaping @Sendable (BroadcastMessage?, _ lost: Int) async throws -> Void
+    ) async throws {
+        try await hub.follow(channel) { message, lost in
+            try await body(message.map(BroadcastMessage.init), Int(clamping: lost))
+        }
+    }
+
+    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
+        let endings = await hub.endings(limit) { ending in matcher?.matches(Event(ending)) ?? true }
+        return endings.map(Event.init)
+    }
+
+    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {
+        try await feed.watch { events, lost in
+            try await body([], 0)
+            for await event in events { try await body([event], lost()) }
+        }
+    }
+}
+
+extension BroadcastMessage {
+    fileprivate var opcode: Opcode { isBinary ? .binary : .text }
+
+    fileprivate init(_ message: FollowedMessage) {
+        if message.opcode == .binary {
+            self.init(data: message.payload)
+        } else {
+            self.init(text: String(decoding: message.payload, as: UTF8.self))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import Rooms
+import Testing
+import WebSocket
+
+@testable import Engine
+
+@Suite("What an operator can find out", .blocking)
+struct ObservationTests {
+    @Test("how connections ended and who was refused is remembered, the newest first")
+    func endings() async throws {
+        try await withHub { hub, port in
+            let clients = try (0..<4).map { _ in try TestClient(port: port).opened() }
+            let ids = await hub.connections(ConnectionSelection(), after: nil, limit: 10).connections.map(\.id)
+            _ = await hub.kick(ConnectionSelection(ids: [ids[0]]), code: .policyViolation, reason: "enough")
+            _ = try TestClient(port: port, path: "/nowhere").status()
+            clients[3].leave()
+            try await eventually { await hub.endings(10) { _ in true }.count >= 3 }
+            let refused = await hub.endings(10) { $0.id == nil }
+            #expect(refused.map(\.label) == ["not_found"])
+            let kicked = await hub.endings(10) { $0.id == ids[0] }
+            #expect(kicked.map(\.text) == ["enough"] && kicked.map(\.label) == ["kicked"])
+            #expect(kicked[0].connectedAt! <= kicked[0].time && kicked[0].endpoint == "/ws")
+            #expect(await hub.endings(1) { _ in true }.count == 1)
+            let all = await hub.endings(10) { _ in true }
+            #expect(all.map(\.time) == all.map(\.time).sorted(by: >))
+        }
+    }
+
+    @Test("only so many are remembered, and the oldest go first")
+    func ring() {
+        var endings = Endings(capacity: 3)
+        #expect(endings.last(5) { _ in true }.isEmpty)
+        for time in 1...7 {
+            endings.append(
+                Ending(time: Int64(time), reason: .refused(.origin), text: "", address: IPAddress("192.0.2.1")!))
+            #expect(endings.last(5) { _ in true }.map(\.time) == (max(1, time - 2)...time).reversed().map(Int64.init))
+        }
+        #expect(endings.last(1) { $0.time < 7 }.map(\.time) == [6])
+    }
+
+    @Test("a follower gets what a relay client gets, and the channel doesn't notice")
+    func follow() async throws {
+        try await withHub {
+            $0.endpoints.append(.init(path: "/json", messageProtocol: .json, channel: "lobby"))
+        } _: {
+            hub, port in
+            let relay = try TestClient(port: port).opened()
+            let json = try TestClient(port: port, path: "/json").opened()
+            let (texts, seen) = AsyncStream.makeStream(of: String.self)
+            let following = Task {
+                try await hub.follow("lobby") { message, lost in
+                    seen.yield(
+                        message.map { "\($0.opcode) \(String(decoding: $0.payload, as: UTF8.self)) \(lost)" } ?? "-")
+                }
+            }
+            var stream = texts.makeAsyncIterator()
+            #expect(await stream.next() == "-")
+            relay.say("plain")
+            #expect(await stream.next() == "text plain 0")
+            json.say(#"{"type":"chat","data":1.50}"#)
+            #expect(await stream.next()!.contains(#""data":1.50"#))
+            _ = await hub.publish([Hub.Message(channel: "lobby", opcode: .binary, payload: [0x41])])
+            #expect(await stream.next() == "binary A 0")
+            following.cancel()
+            _ = await following.result
+            // The channel is gone with its clients, follower or not.
+            relay.leave()
+            json.leave()
+            try await eventually { await hub.channelCounts().isEmpty }
+        }
+    }
+
+    @Test("clients of json are taken out of a channel, others stay")
+    func unsubscribe() async throws {
+        try await withHub {
+            $0.endpoints.append(.init(path: "/json", messageProtocol: .json, channel: "lobby"))
+        } _: {
+            hub, port in
+            let relay = try TestClient(port: port).opened()
+            let clients = try (0..<3).map { _ in try TestClient(port: port, path: "/json").opened() }
+            #expect(await hub.unsubscribe(ConnectionSelection(), channel: "nobody", reason: "-") == 0)
+            #expect(await hub.unsubscribe(ConnectionSelection(), channel: "lobby", reason: "closed \"now\"") == 3)
+            for client in clients {
+                let left = try client.frame { String(decoding: $0.payload, as: UTF8.self).contains("\"left\"") }
+                #expect(String(decoding: left.payload, as: UTF8.self).contains(#""reason":"closed \"now\"""#))
+            }
+            #expect(await hub.publish([Hub.Message(channel: "lobby", opcode: .text, payload: [0x31])]) == [1])
+            #expect(try relay.text() == "1")
+        }
+    }
+
+    @Test("a batch keeps each channel's order and says where each message went")
+    func batch() async throws {
+        try await withHub { hub, port in
+            let client = try TestClient(port: port).opened()
+            let other = try TestClient(port: port, path: "/other").opened()
+            let messages = (0..<300).map { number in
+                Hub.Message(
+                    channel: ["lobby", "other", "nobody"][number % 3], opcode: .text, payload: Array("\(number)".utf8))
+            }
+            let counts = await hub.publish(messages)
+            #expect(counts == (0..<300).map { $0 % 3 == 2 ? 0 : 1 })
+            for number in stride(from: 0, to: 300, by: 3) { #expect(try client.text() == "\(number)") }
+            for number in stride(from: 1, to: 300, by: 3) { #expect(try other.text() == "\(number)") }
+            #expect(await hub.publish([]) == [])
+        }
+    }
+
+    @Test("times, batches and frames are counted")
+    func figures() async throws {
+        try await withHub { hub, port in
+            let client = try TestClient(port: port).opened()
+            for _ in 0..<5 {
+                client.say("text")
+                _ = try client.text()
+            }
+            var total = Statistics()
+            for worker in await hub.statistics() { total += worker }
+            #expect(total.framesIn[Int(Opcode.text.rawValue)] == 5)
+            #expect(total.connectionsByEndpoint == [0: 1])
+            func count(_ histogram: Histogram) -> UInt64 {
+                histogram.counts.indices.reduce(0) { $0 + histogram.counts[$1] }
+            }
+            #expect(count(total.handshakes) == 1 && total.handshakes.sum > 0)
+            #expect(count(total.latencies) == 5)
+            #expect(count(total.turnTimes) <= total.turns && count(total.turnTimes) > 5)
+        }
+    }
+
+    @Test("a histogram puts each value into the first bucket that has room for it")
+    func histogram() {
+        var times = Histogram()
+        for value in [0, 50_000, 50_001, 2_500_000_000, 2_500_000_001] { times.record(nanoseconds: UInt64(value)) }
+        #expect(times.counts[0] == 2 && times.counts[1] == 1 && times.counts[14] == 1 && times.counts[15] == 1)
+        #expect(times.sum == 5_000_100_002)
+        var counts = Histogram()
+        for value in [1, 2, 3, 4, 5, 16_384, 16_385] { counts.record(count: value) }
+        #expect(counts.counts[0] == 1 && counts.counts[1] == 1 && counts.counts[2] == 2 && counts.counts[3] == 1)
+        #expect(counts.counts[14] == 1 && counts.counts[15] == 1)
+        #expect(Histogram.countBounds[14] == 16_384)
+        #expect(Histogram.secondsBounds.count == 15)
+    }
+}

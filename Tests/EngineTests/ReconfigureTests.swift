@@ -1,0 +1,203 @@
+import Rooms
+import Testing
+import WebSocket
+
+@testable import Engine
+
+@Suite("Another configuration while the workers run", .blocking)
+struct ReconfigureTests {
+    /// What `withHub` begins with.
+    private static var configuration: EngineConfiguration {
+        var configuration = EngineConfiguration()
+        configuration.workerCount = 3
+        configuration.maximumConnections = 1_000
+        configuration.endpoints = [
+            .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
+            .init(path: "/other", messageProtocol: .relay, channel: "other"),
+            .init(path: "/json", messageProtocol: .json, channel: "room"),
+        ]
+        return configuration
+    }
+
+    private static func jsonEndpoint(_ configuration: inout EngineConfiguration) { configuration = Self.configuration }
+
+    @Test("a lower limit of connections keeps out those who come, and nobody who is in")
+    func connectionLimit() async throws {
+        try await withHub { hub, port in
+            let first = try TestClient(port: port).opened()
+            let second = try TestClient(port: port).opened()
+            var next = Self.configuration
+            next.maximumConnections = 1
+            await hub.reconfigure(next)
+            #expect(try TestClient(port: port).status().contains("503"))
+            first.say("still here")
+            #expect(try second.text() == "still here")
+            next.maximumConnections = 3
+            await hub.reconfigure(next)
+            _ = try TestClient(port: port).opened()
+        }
+    }
+
+    @Test("a limit for each address counts those who are in already, and forgets those who leave")
+    func addressLimit() async throws {
+        try await withHub { hub, port in
+            let clients = try (0..<3).map { _ in try TestClient(port: port).opened() }
+            var next = Self.configuration
+            next.maximumConnectionsPerAddress = 3
+            await hub.reconfigure(next)
+            #expect(try TestClient(port: port).status().contains("429"))
+            clients[0].leave()
+            try await eventually { hub.connectionCount == 2 }
+            let fourth = try TestClient(port: port).opened()
+            #expect(try TestClient(port: port).status().contains("429"))
+            // Off and on again: all are counted anew.
+            await hub.reconfigure(Self.configuration)
+            let fifth = try TestClient(port: port).opened()
+            next.maximumConnectionsPerAddress = 4
+            await hub.reconfigure(next)
+            #expect(try TestClient(port: port).status().contains("429"))
+            fourth.leave()
+            fifth.leave()
+            withExtendedLifetime(clients) {}
+        }
+    }
+
+    @Test("a rate limit that comes later gives everyone the whole burst first")
+    func rateLimit() async throws {
+        try await withHub { hub, port in
+            let client = try TestClient(port: port).opened()
+            var next = Self.configuration
+            next.messagesPerSecond = 1
+            next.messageBurst = 5
+            await hub.reconfigure(next)
+            for number in 0..<5 {
+                client.say("\(number)")
+                #expect(try client.text() == "\(number)")
+            }
+            for _ in 0..<5 { client.say("too much") }
+            let close = try client.frame { $0.opcode == 8 }
+            #expect(Array(close.payload.prefix(2)) == [UInt8(1008 >> 8), UInt8(1008 & 0xFF)])
+        }
+    }
+
+    @Test("an endpoint can come, change and go; who is on it stays as it was")
+    func endpoints() async throws {
+        try await withHub { hub, port in
+            let old = try TestClient(port: port, path: "/other").opened()
+            var next = Self.configuration
+            next.endpoints = [
+                .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
+                .init(path: "/other", messageProtocol: .relay, channel: "elsewhere"),
+                .init(path: "/new", messageProtocol: .relay, channel: "other"),
+            ]
+            await hub.reconfigure(next)
+            let new = try TestClient(port: port, path: "/new").opened()
+            let moved = try TestClient(port: port, path: "/other").opened()
+            #expect(try TestClient(port: port, path: "/json").status().contains("404"))
+            new.say("from the new")
+            #expect(try old.text() == "from the new")
+            moved.say("elsewhere")
+            #expect(try moved.text() == "elsewhere")
+            new.say("again")
+            #expect(try old.text() == "again")
+            let listed = await hub.connections(ConnectionSelection(endpoint: "/other"), after: nil, limit: 10)
+                .connections
+            #expect(Set(listed.map(\.channels)) == [["other"], ["elsewhere"]])
+        }
+    }
+
+    @Test("presence that comes later knows everyone who is there, and loses them as they leave")
+    func presence() async throws {
+        try await withHub(Self.jsonEndpoint) { hub, port in
+            let members = try (0..<7).map { _ in try TestClient(port: port, path: "/json").opened() }
+            #expect(await hub.channel("room", before: nil, limit: 0)?.hasPresence == false)
+            var next = Self.configuration
+            var settings = ChannelSettings()
+            settings.presence = true
+            settings.leaveDelay = 0
+            next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            await hub.reconfigure(next)
+            #expect(await hub.channel("room", before: nil, limit: 0)?.users.count == 7)
+            let late = try TestClient(port: port, path: "/json").opened()
+            #expect(await hub.channel("room", before: nil, limit: 0)?.users.count == 8)
+            members[0].leave()
+            members[3].leave()
+            late.leave()
+            try await eventually { await hub.channel("room", before: nil, limit: 0)?.users.count == 5 }
+            // A limit counts them as well, whether it comes with presence or without.
+            settings.maximumMembers = 5
+            next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            await hub.reconfigure(next)
+            #expect(try TestClient(port: port, path: "/json").status().contains("503"))
+            settings.presence = false
+            next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            await hub.reconfigure(next)
+            #expect(try TestClient(port: port, path: "/json").status().contains("503"))
+            members[1].leave()
+            try await eventually { hub.connectionCount == 4 }
+            _ = try TestClient(port: port, path: "/json").opened()
+            await hub.reconfigure(Self.configuration)
+            #expect(await hub.channel("room", before: nil, limit: 0)?.users.isEmpty == true)
+        }
+    }
+
+    @Test("presence switched on and off while clients come and go leaves nobody behind")
+    func presenceUnderWay() async throws {
+        try await withHub(Self.jsonEndpoint) { hub, port in
+            var tracked = Self.configuration
+            var settings = ChannelSettings()
+            settings.presence = true
+            settings.leaveDelay = 0
+            settings.maximumMembers = 1_000
+            tracked.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for _ in 0..<40 {
+                        let clients = try (0..<5).map { _ in try TestClient(port: port, path: "/json").opened() }
+                        for client in clients { client.leave() }
+                    }
+                }
+                for round in 0..<40 { await hub.reconfigure(round.isMultiple(of: 2) ? tracked : Self.configuration) }
+                try await group.waitForAll()
+            }
+            await hub.reconfigure(tracked)
+            // Nobody is counted who isn't there: the channel is forgotten.
+            try await eventually { await hub.channel("room", before: nil, limit: 0) == nil }
+        }
+    }
+
+    @Test("a shorter history forgets at once")
+    func history() async throws {
+        try await withHub(Self.jsonEndpoint) { hub, port in
+            var next = Self.configuration
+            var settings = ChannelSettings()
+            settings.history = History.Limits(messageCount: 10, age: 60_000, byteCount: 100_000)
+            next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            await hub.reconfigure(next)
+            let messages = (0..<10).map {
+                Hub.Message(channel: "room", opcode: .text, payload: Array("\($0)".utf8))
+            }
+            _ = await hub.publish(messages)
+            #expect(await hub.channel("room", before: nil, limit: 100)?.messages.count == 10)
+            settings.history.messageCount = 3
+            next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            await hub.reconfigure(next)
+            #expect(await hub.channel("room", before: nil, limit: 100)?.messages.count == 3)
+        }
+    }
+
+    @Test("who may not be in a channel any more is told so and leaves it")
+    func access() async throws {
+        try await withHub(Self.jsonEndpoint) { hub, port in
+            let guest = try TestClient(port: port, path: "/json").opened()
+            var next = Self.configuration
+            var settings = ChannelSettings()
+            settings.subscribe = .users
+            next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
+            await hub.reconfigure(next)
+            let left = try guest.frame { String(decoding: $0.payload, as: UTF8.self).contains("\"left\"") }
+            #expect(String(decoding: left.payload, as: UTF8.self).contains("\"channel\":\"room\""))
+            #expect(await hub.publish([Hub.Message(channel: "room", opcode: .text, payload: [0x31])]) == [0])
+        }
+    }
+}
