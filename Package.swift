@@ -85,6 +85,7 @@ let package = Package(
             resources: [.embedInCode("openapi.json")],
             swiftSettings: swift
         ),
+        .target(name: "Profiling", dependencies: ["CLinux"], swiftSettings: swift),
         .target(name: "Terminal", swiftSettings: swift),
 
         .target(
@@ -99,7 +100,7 @@ let package = Package(
                 "API", "Authentication", "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms",
                 "Systemd",
                 "Varlink",
-                "Metrics", "VarlinkServer",
+                "Metrics", "Profiling", "VarlinkServer",
                 "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -154,6 +155,10 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests", dependencies: ["CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
+        .testTarget(
+            name: "APITests",
+            dependencies: ["API", "Control", .product(name: "NIOHTTP1", package: "swift-nio")], swiftSettings: swift),
+        .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
         .testTarget(name: "RoomsTests", dependencies: ["Rooms"], swiftSettings: swift),
         .testTarget(

@@ -30,8 +30,11 @@ actor Idempotency {
     /// Carries a request out unless its key says that this has been done.
     func perform(_ request: Request, _ act: @Sendable () async -> Answer) async -> Answer {
         guard let key = request.headers.first(name: "idempotency-key") else { return await act() }
-        guard (1...Self.maximumKeyByteCount).contains(key.utf8.count) else {
-            return Problem(.badRequest, "an Idempotency-Key has 1 to \(Self.maximumKeyByteCount) bytes").answer
+        guard (1...Self.maximumKeyByteCount).contains(key.utf8.count),
+            key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
+            let detail = "an Idempotency-Key has 1 to \(Self.maximumKeyByteCount) visible ASCII characters"
+            return Problem(.badRequest, detail).answer
         }
         forgetOld()
         // Another path, body or API key with the same key is a mistake of the caller's.

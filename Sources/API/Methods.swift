@@ -57,6 +57,22 @@ struct Methods: Sendable {
         return Self.json(Selected(connections: count))
     }
 
+    /// A CPU profile, as Go's net/http/pprof gives it.
+    func profile(_ request: Request) async throws -> Answer {
+        var seconds = Profile.defaultSeconds
+        for (name, value) in request.query {
+            guard name == "seconds", let number = Int(value), (1...Profile.longestSeconds).contains(number) else {
+                throw Problem(
+                    .badRequest, "the only parameter is seconds, from 1 to \(Profile.longestSeconds)")
+            }
+            seconds = number
+        }
+        let profile = try await backend.cpuProfile(seconds: seconds, by: .client(address: request.address))
+        return Answer(
+            .ok, "application/octet-stream", profile,
+            fields: [("Content-Disposition", "attachment; filename=\"profile\"")])
+    }
+
     private static let filterMembers: Set = ["ids", "user", "ip", "endpoint", "all"]
 
     /// Which connections a body means.

@@ -7,7 +7,8 @@ package struct Router: Sendable {
     package static let maximumBodyByteCount = 8 << 20
 
     private let ring: KeyRing
-    private let routes: [String: Route]
+    private let methods: Methods
+    private let observer: any Observer
     private let idempotency = Idempotency()
     private let wrongKeys = WrongKeys()
 
@@ -26,33 +27,37 @@ package struct Router: Sendable {
         var scope: Scope?
         /// Whether it changes something, so that a repetition must be recognised.
         var isAct: Bool { method == .POST && scope != .read }
-        var act: @Sendable (Request) async throws -> Answer
-    }
-
-    /// Every path with its method and what a key must be for; nil where none is needed.
-    package var paths: [(path: String, method: String, scope: Scope?)] {
-        routes.map { ($0.key, $0.value.method.rawValue, $0.value.scope) }.sorted { $0.path < $1.path }
+        var act: @Sendable (Router, Request) async throws -> Answer
     }
 
     package init(backend: any ControlBackend, keys: KeyRing, observer: any Observer) {
         ring = keys
-        let methods = Methods(backend: backend)
-        routes = [
-            "/metrics": Route(method: .GET) { await Self.metrics($0, observer) },
-            "/healthz": Route(method: .GET) { _ in Self.health(await observer.whyNotAlive()) },
-            "/readyz": Route(method: .GET) { _ in Self.health(await observer.whyNotReady()) },
-            "/api/status": Route(method: .GET, scope: .read) { _ in await methods.status() },
-            "/api/connections": Route(method: .GET, scope: .read) { try await methods.connections($0) },
-            "/api/publish": Route(method: .POST, scope: .publish) { try await methods.publish($0) },
-            "/api/broadcast": Route(method: .POST, scope: .publish) { try await methods.broadcast($0) },
-            "/api/batch": Route(method: .POST, scope: .publish) { try await methods.batch($0) },
-            "/api/channels": Route(method: .GET, scope: .read) { try await methods.channels($0) },
-            "/api/presence": Route(method: .POST, scope: .read) { try await methods.presence($0) },
-            "/api/history": Route(method: .POST, scope: .read) { try await methods.history($0) },
-            "/api/openapi.json": Route(method: .GET) { _ in OpenAPI.answer },
-            "/api/unsubscribe": Route(method: .POST, scope: .admin) { try await methods.unsubscribe($0) },
-            "/api/disconnect": Route(method: .POST, scope: .admin) { try await methods.disconnect($0) },
-        ]
+        methods = Methods(backend: backend)
+        self.observer = observer
+    }
+
+    /// What there is, by path.
+    private static let routes = [
+        "/metrics": Route(method: .GET) { await metrics($1, $0.observer) },
+        "/healthz": Route(method: .GET) { router, _ in health(await router.observer.whyNotAlive()) },
+        "/readyz": Route(method: .GET) { router, _ in health(await router.observer.whyNotReady()) },
+        "/api/status": Route(method: .GET, scope: .read) { router, _ in await router.methods.status() },
+        "/api/connections": Route(method: .GET, scope: .read) { try await $0.methods.connections($1) },
+        "/api/publish": Route(method: .POST, scope: .publish) { try await $0.methods.publish($1) },
+        "/api/broadcast": Route(method: .POST, scope: .publish) { try await $0.methods.broadcast($1) },
+        "/api/batch": Route(method: .POST, scope: .publish) { try await $0.methods.batch($1) },
+        "/api/channels": Route(method: .GET, scope: .read) { try await $0.methods.channels($1) },
+        "/api/presence": Route(method: .POST, scope: .read) { try await $0.methods.presence($1) },
+        "/api/history": Route(method: .POST, scope: .read) { try await $0.methods.history($1) },
+        "/api/openapi.json": Route(method: .GET) { _, _ in OpenAPI.answer },
+        "/debug/pprof/profile": Route(method: .GET, scope: .admin) { try await $0.methods.profile($1) },
+        "/api/unsubscribe": Route(method: .POST, scope: .admin) { try await $0.methods.unsubscribe($1) },
+        "/api/disconnect": Route(method: .POST, scope: .admin) { try await $0.methods.disconnect($1) },
+    ]
+
+    /// Every path with its method and what a key must be for; nil where none is needed.
+    static var paths: [(path: String, method: String, scope: Scope?)] {
+        routes.map { ($0.key, $0.value.method.rawValue, $0.value.scope) }
     }
 
     package func answer(_ request: Request) async -> Answer {
@@ -63,11 +68,11 @@ package struct Router: Sendable {
     }
 
     private func carryOut(_ route: Route, _ request: Request) async -> Answer {
-        do { return try await route.act(request) } catch { return Problem(error).answer }
+        do { return try await route.act(self, request) } catch { return Problem(error).answer }
     }
 
     private func route(_ request: Request) throws(Problem) -> Route {
-        guard let route = routes[request.path] else {
+        guard let route = Self.routes[request.path] else {
             throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/status and /metrics")
         }
         let method = request.method == .HEAD ? .GET : request.method
@@ -156,6 +161,7 @@ extension Problem {
             self.init(.payloadTooLarge, "the message has \(count) bytes; websocket.max_message_size is \(limit)")
         case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
         case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
+        case .profileFailed(let reason): self.init(.conflict, reason)
         case .noSigningKey: self.init(.conflict, "there is no auth.hmac_secret_file to sign a token with")
         }
     }

@@ -63,6 +63,7 @@ void clinux_name_this_thread(const char *name) { pthread_setname_np(pthread_self
 void clinux_block_signals(void) {
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF);
     pthread_sigmask(SIG_BLOCK, &all, 0);
 }
 

@@ -17,6 +17,9 @@ package protocol ControlBackend: Sendable {
     /// One connection, or nil when it is gone or never was.
     func connection(id: String) async -> ConnectionInfo?
 
+    /// The hub at this moment, with the connections that come first in an order and the busiest channels.
+    func top(_ order: Top.Order, connections: Int, channels: Int) async -> Top.Reply
+
     /// Every channel with how many are in it, by name.
     func channels() async -> [ChannelInfo]
 
@@ -76,6 +79,19 @@ package protocol ControlBackend: Sendable {
 
     /// What is in force, and what is otherwise on disk.
     func configuration() async -> GetConfiguration.Reply
+
+    /// Where CPU time goes, for so many seconds, in the format of pprof.
+    ///
+    /// - Throws: ``ControlError/profileFailed(_:)``, also where another profile is being taken.
+    func cpuProfile(seconds: Int, by caller: Caller) async throws(ControlError) -> [UInt8]
+
+    /// What each thread does now, as text.
+    ///
+    /// - Throws: ``ControlError/profileFailed(_:)``, also where another profile is being taken.
+    func threadStacks(by caller: Caller) async throws(ControlError) -> String
+
+    /// What memory is used for, as text.
+    func heapReport() async -> String
 
     /// Makes a token that is good for `lifetime` seconds.
     ///

@@ -20,6 +20,8 @@ package enum ControlError: Error, Sendable, Hashable {
     case reloadFailed([String])
     /// A token for a daemon that has no secret to sign it with.
     case noSigningKey
+    /// A profile that can't be taken, and why.
+    case profileFailed(String)
     /// A parameter that is none of the above and wrong all the same.
     case invalidParameter(String)
 
@@ -48,6 +50,8 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ReloadFailed", ["errors": .array(errors.map { .string($0) })])
         case .noSigningKey:
             return error("NoSigningKey")
+        case .profileFailed(let reason):
+            return error("ProfileFailed", ["reason": .string(reason)])
         case .invalidParameter(let name):
             return .invalidParameter(name)
         }

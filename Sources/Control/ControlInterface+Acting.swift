@@ -89,6 +89,20 @@ extension ControlInterface {
             values: [string]string
         ) -> (changed: []string, needsRestart: []string)
 
+        # What the daemon spends its time and memory on.
+        method Profile(
+            # cpu: where CPU time goes, in the format of pprof. stacks: what each thread does now. heap: what memory is used
+            # for.
+            kind: string,
+            # How long, for cpu: 1 to 300, and 10 if absent.
+            seconds: ?int
+        ) -> (
+            # For cpu: the profile, in Base64.
+            data: ?string,
+            # For stacks and heap.
+            text: ?string
+        )
+
         # Make a JSON Web Token with the secret that this daemon checks tokens with, for development.
         method MakeToken(
             # Its user, the claim sub: 1 to 128 bytes.
@@ -107,6 +121,9 @@ extension ControlInterface {
 
         # The daemon has no secret, auth.hmac_secret_file, to sign a token with.
         error NoSigningKey ()
+
+        # A profile can't be taken, or another one is being taken.
+        error ProfileFailed (reason: string)
 
         # A kick that doesn't say which connections.
         error NothingSelected ()

@@ -24,6 +24,7 @@ struct ActingMethods: Sendable {
                 let values = try request.parameters(as: SetConfiguration.Parameters.self).values
                 guard !values.isEmpty else { throw ControlError.invalidParameter("values") }
                 return try await backend.set(values, by: .process(request.peer))
+            case Profile.name: return try await profile(request)
             case Reload.name: return try await reload(request)
             case MakeToken.name: return try await makeToken(request)
             default: return nil
@@ -69,6 +70,23 @@ struct ActingMethods: Sendable {
     private func reload(_ request: VarlinkRequest) async throws -> ReloadOutcome {
         _ = try request.parameters(as: NoParameters.self)
         return try await backend.reload(by: .process(request.peer))
+    }
+
+    private func profile(_ request: VarlinkRequest) async throws -> Profile.Reply {
+        let parameters = try request.parameters(as: Profile.Parameters.self)
+        guard let kind = Profile.Kind(rawValue: parameters.kind) else { throw ControlError.invalidParameter("kind") }
+        let seconds = parameters.seconds ?? Profile.defaultSeconds
+        guard (1...Profile.longestSeconds).contains(seconds), kind == .cpu || parameters.seconds == nil else {
+            throw ControlError.invalidParameter("seconds")
+        }
+        let caller = Caller.process(request.peer)
+        switch kind {
+        case .cpu:
+            let profile = try await backend.cpuProfile(seconds: seconds, by: caller)
+            return Profile.Reply(data: Data(profile).base64EncodedString())
+        case .stacks: return Profile.Reply(text: try await backend.threadStacks(by: caller))
+        case .heap: return Profile.Reply(text: await backend.heapReport())
+        }
     }
 
     private func follow(_ request: VarlinkRequest) async throws -> FollowChannel.Reply {

@@ -24,6 +24,7 @@ struct LookingMethods: Sendable {
                     throw ControlError.noSuchConnection(id: id)
                 }
                 return Show.Reply(connection: connection)
+            case Top.name: return try await top(request)
             case Why.name: return try await why(request)
             case Monitor.name: return try await monitor(request)
             case ListChannels.name: return try await listChannels(request)
@@ -47,6 +48,17 @@ struct LookingMethods: Sendable {
         } catch let error as ControlError {
             throw error.varlinkError(interface: interface)
         }
+    }
+
+    private func top(_ request: VarlinkRequest) async throws -> Top.Reply {
+        let parameters = try request.parameters(as: Top.Parameters.self)
+        guard let order = Top.Order(rawValue: parameters.order ?? Top.Order.queuedBytes.rawValue) else {
+            throw ControlError.invalidParameter("order")
+        }
+        let (connections, channels) = (parameters.connections ?? 10, parameters.channels ?? 10)
+        guard (0...Top.limit).contains(connections) else { throw ControlError.invalidParameter("connections") }
+        guard (0...Top.limit).contains(channels) else { throw ControlError.invalidParameter("channels") }
+        return await backend.top(order, connections: connections, channels: channels)
     }
 
     private func why(_ request: VarlinkRequest) async throws -> Why.Reply {

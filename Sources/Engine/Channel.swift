@@ -40,6 +40,8 @@ final class Channel {
     var publishedAt: UInt64 = 0
     /// At the home: who follows the channel without being in it.
     var followers: [Follower] = []
+    /// At the home: how much is published.
+    var activity = Activity()
     /// At the home: what the `json` protocol keeps; made when it is first needed.
     var room: Room?
 

@@ -22,6 +22,16 @@ package struct ChannelSnapshot: Sendable {
     package var hasMore: Bool
 }
 
+/// A channel in which much is said.
+package struct ChannelActivity: Sendable {
+    package var name: String
+    /// Over the last seconds.
+    package var messagesPerSecond: Double
+    /// Since the channel came to be.
+    package var messages: UInt64
+    package var connections = 0
+}
+
 /// A channel with how many are in it.
 package struct ChannelCount: Sendable, Hashable {
     package var name: String

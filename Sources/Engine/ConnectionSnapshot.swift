@@ -33,6 +33,11 @@ package struct ConnectionPage: Sendable {
     package var next: UInt32?
 }
 
+/// What connections are put in order by, the most first.
+package enum ConnectionOrder: String, CaseIterable, Sendable {
+    case queuedBytes, droppedMessages, messagesIn, messagesOut, bytesIn, bytesOut, idle
+}
+
 /// Which connections an operator means. Every given criterion must hold.
 package struct ConnectionSelection: Sendable {
     package var ids: Set<ConnectionID>?

@@ -36,7 +36,7 @@ package final class Hub: Sendable {
     /// Raises the limit of open files as far as it goes and returns it (setrlimit(2)).
     package static func raiseDescriptorLimit() -> Int { Int(clamping: clinux_raise_descriptor_limit()) }
 
-    private var mailboxes: [Mailbox] { context.handles.map(\.mailbox) }
+    var mailboxes: [Mailbox] { context.handles.map(\.mailbox) }
 
     /// Whether unremarkable events (connections opened, closed by their peers) are reported too.
     package var reportsEverything: Bool {
@@ -53,6 +53,9 @@ package final class Hub: Sendable {
     /// The largest message there may be, in bytes.
     package var maximumMessageByteCount: Int { current.withLock { $0.maximumMessageByteCount } }
 
+    /// What an open connection's record takes, in bytes; what hangs off it comes on top.
+    package var connectionByteCount: Int { MemoryLayout<Connection>.stride + MemoryLayout<UInt32>.stride }
+
     /// The paths of the endpoints by their places, those included that only clients of before are on.
     package var endpointPaths: [String] { current.withLock { $0.endpoints.map(\.path) } }
 
@@ -65,7 +68,7 @@ package final class Hub: Sendable {
         _ = await ask { .listen(sockets, $0) } as [Void]
     }
 
-    private func ask<Answer: Sendable>(_ letter: (Gather<Answer>) -> Letter) async -> [Answer] {
+    func ask<Answer: Sendable>(_ letter: (Gather<Answer>) -> Letter) async -> [Answer] {
         await Gather.answers(mailboxes.count) { gather in
             for mailbox in mailboxes { mailbox.post(letter(gather)) }
         }
@@ -153,48 +156,6 @@ package final class Hub: Sendable {
         }
         for answer in answers { counts[answer.index] += answer.connections }
         return counts
-    }
-
-    /// What is known of a channel; nil for one that nobody is in and nothing is kept of.
-    ///
-    /// - Parameters:
-    ///   - before: only messages with a smaller number; nil: the newest.
-    ///   - limit: at most so many messages.
-    package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
-        await Gather.answers(1) { gather in
-            let home = ChannelTable.home(of: name, workerCount: mailboxes.count)
-            mailboxes[home].post(.inspect(channel: name, before: before, limit: limit, gather))
-        }.first ?? nil
-    }
-
-    /// How the last connections ended that are meant, the newest first.
-    package func endings(
-        _ limit: Int, where isMeant: @escaping @Sendable (Ending) -> Bool
-    ) async -> [Ending] {
-        let found = await ask { .endings(isMeant, limit: limit, $0) }.joined()
-        return Array(found.sorted { $0.time > $1.time }.prefix(limit))
-    }
-
-    /// Every channel with how many are in it, by name.
-    package func channelCounts() async -> [ChannelCount] {
-        var counts: [String: Int] = [:]
-        for part in await ask({ .countChannels($0) }) as [[ChannelCount]] {
-            for channel in part { counts[channel.name, default: 0] += channel.connections }
-        }
-        return counts.map { ChannelCount(name: $0, connections: $1) }.sorted { $0.name < $1.name }
-    }
-
-    /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;
-    /// with each, how many before it came too fast and are lost. The first is nil: from then on nothing is missed.
-    package func follow(
-        _ channel: String, _ body: (FollowedMessage?, _ lost: UInt64) async throws -> Void
-    ) async throws {
-        let follower = Follower()
-        let home = mailboxes[ChannelTable.home(of: channel, workerCount: mailboxes.count)]
-        _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
-        defer { home.post(.unfollow(channel: channel, follower)) }
-        try await body(nil, 0)
-        for await message in follower.messages { try await body(message, follower.lost) }
     }
 
     /// Has other settings hold from now on, for connections and channels that are there, too. What can't change while the

@@ -33,6 +33,12 @@ enum Letter: Sendable {
     case broadcast(Segment, ConnectionSelection, Gather<Int>)
     /// What the home knows of a channel; with the messages below a number, at most so many.
     case inspect(channel: String, before: UInt64?, limit: Int, Gather<ChannelSnapshot?>)
+    /// The connections that come first in an order.
+    case top(ConnectionOrder, limit: Int, Gather<[ConnectionSnapshot]>)
+    /// The channels of this home in which most is said.
+    case busiest(limit: Int, Gather<[ChannelActivity]>)
+    /// How many on this worker are in each of these channels.
+    case countSubscribers([String], Gather<[Int]>)
     case countChannels(Gather<[ChannelCount]>)
     case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
     /// Takes the selected `json` connections out of a channel.

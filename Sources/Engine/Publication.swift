@@ -32,6 +32,11 @@ struct Publication: Sendable {
         }
     }
 
+    /// How many messages it has; those of one protocol are in no other, so that it is the larger number.
+    var messageCount: Int {
+        common?.messageCount ?? max(self[.relay]?.messageCount ?? 0, self[.json]?.messageCount ?? 0)
+    }
+
     /// The plain frames of an encoding's protocol.
     func plain(_ encoding: Encoding) -> Segment? {
         encoded.isEmpty ? common : encoded[Int(encoding.plain.rawValue)]

@@ -100,6 +100,7 @@ extension Worker {
             json: channel.jsonBatch.isEmpty ? nil : channel.jsonBatch.finish(),
             for: encodings)
         publication.publishedAt = channel.publishedAt
+        channel.activity.note(publication.messageCount, at: nanoseconds)
         compress(&publication, for: encodings)
         if !channel.exclusions.isEmpty {
             publication.exclusions = channel.exclusions

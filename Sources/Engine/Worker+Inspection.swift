@@ -32,4 +32,43 @@ extension Worker {
             return ChannelCount(name: channel.name, connections: channel.subscribers.count)
         }
     }
+
+    /// The connections that come first in an order, the first first. One look at each.
+    func top(_ order: ConnectionOrder, limit: Int) -> [ConnectionSnapshot] {
+        var best: [(value: UInt64, slot: Int)] = []
+        for slot in 0..<slab.highWater {
+            let record = slab[slot]
+            guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
+            else { continue }
+            let value = value(record, order)
+            if best.count == limit, value <= best[best.count - 1].value { continue }
+            if best.count == limit { best.removeLast() }
+            best.insert((value, slot), at: best.firstIndex { $0.value < value } ?? best.count)
+        }
+        return best.map { snapshot($0.slot, slab[$0.slot]) }
+    }
+
+    private func value(_ record: UnsafeMutablePointer<Connection>, _ order: ConnectionOrder) -> UInt64 {
+        switch order {
+        case .queuedBytes: UInt64(record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0)
+        case .droppedMessages: UInt64(record.pointee.dropped)
+        case .messagesIn: record.pointee.messagesIn
+        case .messagesOut: record.pointee.messagesOut
+        case .bytesIn: record.pointee.bytesIn
+        case .bytesOut: record.pointee.bytesOut
+        case .idle: UInt64(now &- record.pointee.lastReceived)
+        }
+    }
+
+    /// The channels of this home in which most is said, the busiest first.
+    func busiest(limit: Int) -> [ChannelActivity] {
+        let active = channels.indices.compactMap { index -> ChannelActivity? in
+            guard let channel = channels.find(index), channel.home == self.index else { return nil }
+            return ChannelActivity(
+                name: channel.name, messagesPerSecond: channel.activity.perSecond(at: nanoseconds),
+                messages: channel.activity.total)
+        }
+        return Array(
+            active.sorted { ($0.messagesPerSecond, $0.messages) > ($1.messagesPerSecond, $1.messages) }.prefix(limit))
+    }
 }

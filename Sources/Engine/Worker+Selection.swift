@@ -142,7 +142,7 @@ extension Worker {
         return record.pointee.session?.pointee.memberships.map { channels[$0.channel].name } ?? []
     }
 
-    private func snapshot(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> ConnectionSnapshot {
+    func snapshot(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> ConnectionSnapshot {
         let connection = record.pointee
         let endpoint = configuration.endpoints[Int(connection.endpoint)]
         let backlog = connection.backlog?._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) } ?? (0, 0)

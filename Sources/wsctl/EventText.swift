@@ -22,7 +22,3 @@ enum EventText {
         return TerminalText.escape(words.joined(separator: " "))
     }
 }
-
-extension String {
-    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
-}

@@ -50,6 +50,8 @@ extension Failure {
             self.init(
                 lines.joined(separator: "\n"),
                 advice: "Nothing was changed.", exitCode: EX_CONFIG)
+        case (_, "ProfileFailed"):
+            self.init("no profile: \(text("reason"))")
         case (_, "NoSigningKey"):
             self.init(
                 "the daemon has no secret to sign a token with",

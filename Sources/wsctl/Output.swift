@@ -56,6 +56,12 @@ final class Output {
         try endLine()
     }
 
+    /// Writes bytes that are no line.
+    func write(_ bytes: [UInt8]) throws {
+        pending += bytes
+        try flush()
+    }
+
     private func endLine() throws {
         pending.append(0x0a)
         if pending.count >= Self.pieceByteCount { try flush() }

@@ -32,8 +32,9 @@ struct WSCtl: ParsableCommand {
         subcommands: [
             StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
             PublishCommand.self, SubscribeCommand.self, ChannelsCommand.self, PresenceCommand.self, HistoryCommand.self,
-            MonitorCommand.self, WhyCommand.self, ConfigCommand.self, LimitsCommand.self, LogLevelCommand.self,
-            ReloadCommand.self, DrainCommand.self, TokenCommand.self,
+            TopCommand.self, MonitorCommand.self, WhyCommand.self, ConfigCommand.self, LimitsCommand.self,
+            LogLevelCommand.self,
+            ReloadCommand.self, DrainCommand.self, ProfileCommand.self, TokenCommand.self,
         ]
     )
 

@@ -33,6 +33,8 @@ struct Daemon {
         LoggingSystem.bootstrap { [destination] _ in destination.handler(threshold: threshold) }
         let logger = Logger(label: "wsd")
         signal(SIGPIPE, SIG_IGN)
+        // Taken while a profile is; one that comes at another time ends nothing.
+        signal(SIGPROF, SIG_IGN)
 
         // Before anyone is told that the daemon is ready: whoever is told may end it.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)

@@ -80,6 +80,18 @@ struct HubBackend: ControlBackend {
         return found.first.map(ConnectionInfo.init)
     }
 
+    func top(_ order: Top.Order, connections: Int, channels: Int) async -> Top.Reply {
+        let order = ConnectionOrder(rawValue: order.rawValue) ?? .queuedBytes
+        let (first, busiest) = await hub.top(order, connections: connections, channels: channels)
+        return Top.Reply(
+            status: await status(), connections: first.map(ConnectionInfo.init),
+            channels: busiest.map {
+                Top.BusyChannel(
+                    name: $0.name, connections: $0.connections, messagesPerSecond: $0.messagesPerSecond,
+                    messages: Int(clamping: $0.messages))
+            })
+    }
+
     func channels() async -> [ChannelInfo] {
         await hub.channelCounts().map { ChannelInfo(name: $0.name, connections: $0.connections) }
     }
@@ -143,7 +155,11 @@ struct HubBackend: ControlBackend {
 
     func metadata(_ caller: Caller) -> Logger.Metadata {
         switch caller {
-        case .process(let peer): ["peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)"]
+        case .process(let peer):
+            [
+                "peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)",
+                "peer-command": "\(ProcessFile.command(of: peer.processID) ?? "?")",
+            ]
         case .client(let address): ["api-client": "\(address)"]
         }
     }

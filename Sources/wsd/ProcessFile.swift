@@ -4,13 +4,22 @@ import Glibc
 enum ProcessFile {
     /// The pages that are in RAM.
     static var residentPages: Int? {
-        let descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
+        let fields = contents("/proc/self/statm").split(separator: " ")
+        return fields.count > 1 ? Int(fields[1]) : nil
+    }
+
+    /// What a process calls itself, while it is there and may be seen.
+    static func command(of process: Int32) -> String? {
+        let name = contents("/proc/\(process)/comm").prefix { $0 != "\n" }
+        return name.isEmpty ? nil : String(name)
+    }
+
+    private static func contents(_ path: String) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return "" }
         defer { close(descriptor) }
         var buffer = [UInt8](repeating: 0, count: 256)
         let count = read(descriptor, &buffer, buffer.count)
-        guard count > 0 else { return nil }
-        let fields = String(decoding: buffer[..<count], as: UTF8.self).split(separator: " ")
-        return fields.count > 1 ? Int(fields[1]) : nil
+        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
     }
 }

@@ -115,10 +115,25 @@ final class MemoryBackend: ControlBackend {
         GetConfiguration.Reply(settings: [], differences: [], errors: ["one"])
     }
 
+    func cpuProfile(seconds: Int, by caller: Caller) async throws(ControlError) -> [UInt8] {
+        guard seconds == 1 else { throw .profileFailed("busy") }
+        return [1, 2, 3]
+    }
+
+    func threadStacks(by caller: Caller) async throws(ControlError) -> String { "thread 1" }
+
+    func heapReport() async -> String { "heap" }
+
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
         note("drain by \(process(caller))")
         return DrainProgress(
             startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
+    }
+
+    func top(_ order: Top.Order, connections count: Int, channels: Int) async -> Top.Reply {
+        Top.Reply(
+            status: await status(), connections: connections.withLock { Array($0.prefix(count)) },
+            channels: [Top.BusyChannel(name: order.rawValue, connections: 1, messagesPerSecond: 2.5, messages: 3)])
     }
 
     func channels() async -> [ChannelInfo] {

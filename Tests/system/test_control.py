@@ -452,11 +452,13 @@ def test_the_sockets_describe_themselves(daemon, name):
             assert parsed.name == interface and parsed.doc
             assert all(member.doc for member in parsed.members.values()), "everything is documented"
             methods = {each for each in parsed.members if type(parsed.members[each]).__name__ == "_Method"}
-            looking = {"GetStatus", "List", "Show", "ListChannels", "ShowChannel"}
+            looking = {"GetStatus", "List", "Show", "ListChannels", "ShowChannel", "Top", "Monitor", "Why"}
+            acting = {"Kick", "Broadcast", "Drain", "Reload", "MakeToken", "FollowChannel", "Profile"}
+            acting |= {"GetConfiguration", "SetConfiguration"}
             if interface == "io.wsd.Status":
                 assert methods == looking
             if interface == "io.wsd.Control":
-                assert methods == looking | {"Kick", "Broadcast", "Drain", "Reload", "MakeToken"}
+                assert methods == looking | acting
 
 
 def test_any_varlink_client_can_do_what_wsctl_does(daemon):

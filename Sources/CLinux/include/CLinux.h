@@ -94,7 +94,7 @@ int clinux_set_option(int fd, int level, int name, int value);
 /// The calling thread's name as `top -H` and /proc show it; 15 bytes at most.
 void clinux_name_this_thread(const char *name);
 
-/// Blocks every signal in the calling thread, so that only the control plane sees them.
+/// Blocks every signal in the calling thread but SIGPROF, so that only the control plane sees them.
 void clinux_block_signals(void);
 
 /// How many files the process has open, as Linux 6.2 and later says; 0 where it doesn't.

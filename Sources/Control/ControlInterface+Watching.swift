@@ -1,0 +1,78 @@
+extension ControlInterface {
+    /// What both interfaces have to watch the hub with.
+    static let watching = """
+        # A channel with how much is said in it.
+        type BusyChannel (
+            name: string,
+            connections: int,
+            # Messages published in a second, over the last few.
+            messagesPerSecond: float,
+            # Messages published since it came to be.
+            messages: int
+        )
+
+        # The hub at this moment, with the connections that come first in an order and the busiest channels.
+        method Top(
+            # queuedBytes, droppedMessages, messagesIn, messagesOut, bytesIn, bytesOut or idle; absent means queuedBytes.
+            order: ?string,
+            # At most so many, up to 100; absent means 10.
+            connections: ?int,
+            # At most so many, up to 100; absent means 10.
+            channels: ?int
+        ) -> (status: HubStatus, connections: []Connection, channels: []BusyChannel)
+
+        # What kind of thing an event is: a WebSocket opened, or began to end; a client was refused; a slow consumer began
+        # to lose messages; the configuration was read again or set; connections can't be accepted.
+        type EventKind (connect, close, refuse, slow, reload, trouble)
+
+        # Something that happened in the hub.
+        type Event (
+            # When: RFC 3339, UTC, milliseconds.
+            time: string,
+            kind: EventKind,
+            # Why, as metrics label it.
+            cause: ?string,
+            # The close code.
+            code: ?int,
+            # The reason that was given, for a person. Whatever the client sent: never show it without escaping.
+            text: ?string,
+            # The connection.
+            id: ?string,
+            # Its peer's IP address.
+            address: ?string,
+            # The endpoint's path.
+            endpoint: ?string,
+            # Who it is.
+            user: ?string,
+            # A channel that it is in.
+            channel: ?string,
+            # When the WebSocket opened: RFC 3339, UTC, milliseconds.
+            connectedSince: ?string,
+            # Bytes that waited for it.
+            queuedBytes: ?int,
+            # Messages it never got.
+            droppedMessages: ?int
+        )
+
+        # What happens, as it happens. Needs more, and ends when the caller goes away. The first reply is empty: nothing is
+        # missed after it.
+        method Monitor(
+            # Only what is about these connections; absent means everything.
+            filter: ?ConnectionFilter,
+            # Only events of these kinds; absent means all.
+            kinds: ?[]string
+        ) -> (
+            events: []Event,
+            # How many events so far came too fast and are left out.
+            lost: int
+        )
+
+        # How the last connections ended and who was refused, the newest first. Some thousands are kept.
+        method Why(
+            # Only what is about these connections; absent means everything.
+            filter: ?ConnectionFilter,
+            # At most so many: 1 to 1000, and 1000 if absent.
+            limit: ?int
+        ) -> (events: []Event)
+        """
+}

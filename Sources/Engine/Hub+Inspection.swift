@@ -1,0 +1,77 @@
+/// What operators and backends want to know.
+extension Hub {
+    /// What is known of a channel; nil for one that nobody is in and nothing is kept of.
+    ///
+    /// - Parameters:
+    ///   - before: only messages with a smaller number; nil: the newest.
+    ///   - limit: at most so many messages.
+    package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
+        await Gather.answers(1) { gather in
+            let home = ChannelTable.home(of: name, workerCount: mailboxes.count)
+            mailboxes[home].post(.inspect(channel: name, before: before, limit: limit, gather))
+        }.first ?? nil
+    }
+
+    /// How the last connections ended that are meant, the newest first.
+    package func endings(
+        _ limit: Int, where isMeant: @escaping @Sendable (Ending) -> Bool
+    ) async -> [Ending] {
+        let found = await ask { .endings(isMeant, limit: limit, $0) }.joined()
+        return Array(found.sorted { $0.time > $1.time }.prefix(limit))
+    }
+
+    /// Every channel with how many are in it, by name.
+    package func channelCounts() async -> [ChannelCount] {
+        var counts: [String: Int] = [:]
+        for part in await ask({ .countChannels($0) }) as [[ChannelCount]] {
+            for channel in part { counts[channel.name, default: 0] += channel.connections }
+        }
+        return counts.map { ChannelCount(name: $0, connections: $1) }.sorted { $0.name < $1.name }
+    }
+
+    /// The connections that come first in an order, and the channels in which most is said, both from the top.
+    package func top(
+        _ order: ConnectionOrder, connections: Int, channels: Int
+    ) async -> (connections: [ConnectionSnapshot], channels: [ChannelActivity]) {
+        let all = await ask { .top(order, limit: connections, $0) }.joined()
+        let first = all.sorted { order.value($0) > order.value($1) }.prefix(connections)
+        let active = await ask { .busiest(limit: channels, $0) }.joined()
+        var busiest = Array(
+            active.sorted { ($0.messagesPerSecond, $0.messages) > ($1.messagesPerSecond, $1.messages) }
+                .prefix(channels))
+        let names = busiest.map(\.name)
+        for counts in await ask({ .countSubscribers(names, $0) }) as [[Int]] {
+            for (index, count) in counts.enumerated() { busiest[index].connections += count }
+        }
+        return (Array(first), busiest)
+    }
+
+    /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;
+    /// with each, how many before it came too fast and are lost. The first is nil: from then on nothing is missed.
+    package func follow(
+        _ channel: String, _ body: (FollowedMessage?, _ lost: UInt64) async throws -> Void
+    ) async throws {
+        let follower = Follower()
+        let home = mailboxes[ChannelTable.home(of: channel, workerCount: mailboxes.count)]
+        _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
+        defer { home.post(.unfollow(channel: channel, follower)) }
+        try await body(nil, 0)
+        for await message in follower.messages { try await body(message, follower.lost) }
+    }
+}
+
+extension ConnectionOrder {
+    fileprivate func value(_ connection: ConnectionSnapshot) -> UInt64 {
+        switch self {
+        case .queuedBytes: UInt64(connection.queuedBytes)
+        case .droppedMessages: UInt64(connection.dropped)
+        case .messagesIn: connection.messagesIn
+        case .messagesOut: connection.messagesOut
+        case .bytesIn: connection.bytesIn
+        case .bytesOut: connection.bytesOut
+        case .idle:
+            UInt64(connection.idle.components.seconds * 1_000)
+                + UInt64(connection.idle.components.attoseconds / 1_000_000_000_000_000)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// Where a thread was.
+struct Stack: Hashable {
+    var thread: Int32
+    /// The innermost first.
+    var addresses: [UInt64]
+}
+
+/// Looks where the process's threads are. Costs nothing while it doesn't.
+package enum Sampler {
+    /// Another profile is being taken.
+    package struct Busy: Error {}
+    /// The kernel doesn't let it.
+    package struct Refused: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// Samples in each second of a thread's CPU time.
+    package static let frequency = 100
+    /// The longest profile, in seconds.
+    package static let longestSeconds = 300
+
+    private static let isBusy = Atomic(false)
+
+    /// Takes a CPU profile in the format of pprof, profile.proto; what a thread began meanwhile does is not in it.
+    package static func cpuProfile(seconds: Int) async throws -> [UInt8] {
+        try begin()
+        defer { end() }
+        let start = clinux_realtime_milliseconds()
+        let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let result = clinux_sampler_start(Int32(frequency), Int64(seconds * frequency * (processors + 1)))
+        defer { clinux_sampler_free() }
+        // Cut short, it is still a profile.
+        if result == 0 { try? await Task.sleep(for: .seconds(seconds)) }
+        clinux_sampler_stop()
+        guard result == 0 else { throw Refused(description: String(cString: strerror(result))) }
+        var counts: [Stack: UInt64] = [:]
+        for stack in stacks() { counts[stack, default: 0] += 1 }
+        let duration = clinux_realtime_milliseconds() - start
+        return CPUProfile(counts: counts, start: start, milliseconds: duration, lost: clinux_sampler_lost()).encoded()
+    }
+
+    /// What each thread does now, as text for a person.
+    package static func threadStacks() throws -> String {
+        try begin()
+        defer { end() }
+        let result = clinux_sampler_look(500)
+        defer { clinux_sampler_free() }
+        clinux_sampler_stop()
+        guard result == 0 else { throw Refused(description: String(cString: strerror(result))) }
+        let symbols = Symbols()
+        var text = ""
+        for stack in stacks().sorted(by: { $0.thread < $1.thread }) {
+            text += "thread \(stack.thread) \(ThreadName.of(stack.thread))\n"
+            for address in stack.addresses { text += "  \(symbols.name(of: address))\n" }
+        }
+        return text
+    }
+
+    private static func stacks() -> [Stack] {
+        (0..<clinux_sampler_count()).compactMap { index in
+            let sample = clinux_sampler_sample(index)!
+            guard sample.pointee.count > 0 else { return nil }
+            let addresses = withUnsafeBytes(of: sample.pointee.addresses) {
+                Array($0.bindMemory(to: UInt64.self).prefix(Int(sample.pointee.count)))
+            }
+            return Stack(thread: sample.pointee.thread, addresses: addresses)
+        }
+    }
+
+    private static func begin() throws {
+        guard isBusy.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged else {
+            throw Busy()
+        }
+    }
+
+    private static func end() { isBusy.store(false, ordering: .releasing) }
+}
+
+/// The names of threads.
+enum ThreadName {
+    static func of(_ thread: Int32) -> String {
+        let descriptor = open("/proc/self/task/\(thread)/comm", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return "-" }
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 32)
+        let count = read(descriptor, &buffer, buffer.count)
+        return String(decoding: buffer.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+}

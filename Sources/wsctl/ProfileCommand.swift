@@ -1,0 +1,56 @@
+import ArgumentParser
+import Control
+import FoundationEssentials
+import Terminal
+
+extension Profile.Kind: ExpressibleByArgument {}
+
+/// `wsctl profile cpu|stacks|heap`: what the daemon spends its time and memory on.
+struct ProfileCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "profile",
+        abstract: "See what the daemon spends its time and memory on.",
+        discussion: """
+            cpu writes a profile for pprof to standard output, stacks prints what each thread does now, heap what memory is \
+            used for. Costs nothing but while it is taken, and then 100 looks in each second of CPU time. Where the daemon's \
+            debug symbols are not installed, functions have addresses for names.
+
+            EXAMPLES
+              wsctl profile cpu --seconds 30 > wsd.pprof && pprof -top wsd.pprof
+              wsctl profile stacks
+            """)
+
+    @Argument(help: "cpu, stacks or heap.")
+    var kind: Profile.Kind
+
+    @Option(help: "How long, for cpu.")
+    var seconds: Int?
+
+    @OptionGroup var options: GlobalOptions
+
+    func validate() throws {
+        guard let seconds else { return }
+        guard kind == .cpu else { throw ValidationError("--seconds is for cpu") }
+        guard (1...Profile.longestSeconds).contains(seconds) else {
+            throw ValidationError("--seconds \(seconds): take 1 to \(Profile.longestSeconds)")
+        }
+    }
+
+    func run() throws {
+        let output = Output.standard
+        if kind == .cpu, !options.json, output.isTerminal {
+            throw Failure(
+                "a profile is nothing for a terminal", advice: "Write it to a file: wsctl profile cpu > wsd.pprof")
+        }
+        try DaemonClient.forActing(options).callMore(
+            Profile.name, Profile.Parameters(kind: kind, seconds: seconds), returning: Profile.Reply.self,
+            isEndless: true
+        ) { reply in
+            if options.json { return try output.write(line: JSONLine.bytes(reply)) }
+            for line in reply.text?.split(separator: "\n", omittingEmptySubsequences: false).dropLast() ?? [] {
+                try output.write(line: TerminalText.escape(line))
+            }
+            if let data = reply.data.flatMap({ Data(base64Encoded: $0) }) { try output.write(Array(data)) }
+        }
+    }
+}
