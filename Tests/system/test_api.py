@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 import varlink
+import websockets.sync.client
 
 from jsonclient import JSONClient
 from waiting import DEADLINE, wait_until
@@ -354,6 +355,63 @@ def test_metrics_count_exactly_what_clients_count(api):
         urllib.request.urlopen(hub.http("/nowhere"))
     assert api.metrics()['websocket_refused_total{reason="not_found"}'] == 1
     assert api.metrics()["process_resident_memory_bytes"] > 1 << 20
+
+
+def test_frames_times_and_compression_are_counted(api):
+    before = api.metrics()
+    with api.hub.connect("/ws") as plain:
+        plain.send_frame(1, b"a", fin=False)
+        plain.send_frame(0, b"b", fin=False)
+        plain.send_frame(9, b"ping")
+        plain.send_frame(0, b"c")
+        assert plain.receive_frame().opcode == 10
+        assert plain.receive_text() == "abc"
+        plain.send_binary(b"x")
+        assert plain.receive_frame().opcode == 2
+        plain.close_properly()
+    compressing = websockets.sync.client.connect(api.hub.url(), compression="deflate")
+    compressing.send("y" * 10_000)
+    assert len(compressing.recv(timeout=DEADLINE)) == 10_000
+    compressing.close()
+    wait_until(lambda: api.metrics()["websocket_active_connections"] == 0, "both are gone")
+    after = api.metrics()
+
+    def grown(name):
+        return after[name] - before.get(name, 0)
+
+    received = {"text": 2, "binary": 1, "continuation": 2, "ping": 1, "pong": 0, "close": 2}
+    sent = {"text": 2, "binary": 1, "ping": 0, "pong": 1, "close": 2}
+    for direction, counts in (("received", received), ("sent", sent)):
+        for opcode, count in counts.items():
+            assert grown(f'websocket_{direction}_frames_total{{opcode="{opcode}"}}') == count, (direction, opcode)
+    for direction in ("in", "out"):
+        plain_bytes = grown(f'wsd_compression_plain_bytes_total{{direction="{direction}"}}')
+        compressed = grown(f'wsd_compression_compressed_bytes_total{{direction="{direction}"}}')
+        assert plain_bytes == 10_000 and 0 < compressed < 200
+    assert grown("wsd_handshake_seconds_count") == 2 and after["wsd_handshake_seconds_sum"] > 0
+    assert grown("wsd_publish_seconds_count") == 3
+    for name in ("wsd_publish_seconds", "wsd_handshake_seconds"):
+        buckets = [value for key, value in after.items() if key.startswith(f"{name}_bucket")]
+        assert buckets == sorted(buckets) and buckets[-1] == after[f"{name}_count"]
+
+
+def test_what_waits_is_counted_by_endpoint_and_message(api):
+    slow = api.hub.connect("/ws", receive_buffer=4096)
+    with websockets.sync.client.connect(api.hub.url("/ws"), compression=None) as sender:
+        assert api.metrics()['wsd_endpoint_connections{endpoint="/ws"}'] == 2
+
+        def waits():
+            sender.send("z" * 60_000)
+            sender.recv(timeout=DEADLINE)
+            return api.metrics()["wsd_queued_messages"] >= 3
+
+        wait_until(waits, "messages wait for the slow one")
+        figures = api.metrics()
+        assert figures["wsd_slow_consumers"] == 1
+        assert figures["wsd_queued_bytes"] >= figures["wsd_queued_messages"] * 60_000 * 0.9
+    slow.close()
+    wait_until(lambda: api.metrics()["wsd_queued_messages"] == 0, "nothing waits any more")
+    assert api.metrics()["wsd_queued_bytes"] == 0
 
 
 def test_promtool_finds_no_fault(api):

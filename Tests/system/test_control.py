@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as open_client
 
 from waiting import DEADLINE, wait_until
-from wsdaemon import binary, clean_environment
+from wsdaemon import REPOSITORY, binary, clean_environment
 
 CONNECTION_KEYS = {
     "address", "bytesIn", "bytesOut", "channels", "connectedSince", "droppedMessages", "endpoint", "id", "idleSeconds",
@@ -595,3 +595,22 @@ def test_a_left_over_socket_is_replaced(start_wsd):
     assert json_of(first.wsctl("status", "--json"))["pid"] == second.pid
     mode = os.stat(control).st_mode & 0o777
     assert mode == 0o660
+
+
+def test_every_command_is_in_the_manual_with_an_example(daemon):
+    """wsctl(1) and the program can't drift apart: commands, their options, and an example of each."""
+    manual = (REPOSITORY / "man/wsctl.1").read_text()
+    helped = subprocess.run([binary("wsctl"), "--experimental-dump-help"], capture_output=True, text=True, check=True)
+    examples = manual[manual.index(".Sh EXAMPLES") :]
+    common = {"socket", "json", "no-legend", "quiet", "version", "help"}
+    for command in json.loads(helped.stdout)["command"]["subcommands"]:
+        name = command["commandName"]
+        if name == "help":
+            continue
+        assert f"\n.Cm {name}\n" in manual, f"{name} is not in the synopsis"
+        assert f"\n.It Cm {name}" in manual, f"{name} is not described"
+        assert re.search(rf"\bwsctl {name}\b", examples), f"{name} has no example"
+        for argument in command["arguments"]:
+            for option in argument.get("names") or []:
+                if option["kind"] == "long" and option["name"] not in common:
+                    assert f"\n.It Fl \\-{option['name']}" in manual, f"{name} --{option['name']} is not described"
