@@ -23,6 +23,7 @@ struct ObservationTests {
             #expect(await hub.endings(1) { _ in true }.count == 1)
             let all = await hub.endings(10) { _ in true }
             #expect(all.map(\.time) == all.map(\.time).sorted(by: >))
+            withExtendedLifetime(clients) {}
         }
     }
 
@@ -86,6 +87,7 @@ struct ObservationTests {
             }
             #expect(await hub.publish([Hub.Message(channel: "lobby", opcode: .text, payload: [0x31])]) == [1])
             #expect(try relay.text() == "1")
+            withExtendedLifetime(clients) {}
         }
     }
 

@@ -35,6 +35,7 @@ struct ReconfigureTests {
             next.maximumConnections = 3
             await hub.reconfigure(next)
             _ = try TestClient(port: port).opened()
+            withExtendedLifetime((first, second)) {}
         }
     }
 
@@ -56,9 +57,7 @@ struct ReconfigureTests {
             next.maximumConnectionsPerAddress = 4
             await hub.reconfigure(next)
             #expect(try TestClient(port: port).status().contains("429"))
-            fourth.leave()
-            fifth.leave()
-            withExtendedLifetime(clients) {}
+            withExtendedLifetime((clients, fourth, fifth)) {}
         }
     }
 
@@ -138,6 +137,8 @@ struct ReconfigureTests {
             _ = try TestClient(port: port, path: "/json").opened()
             await hub.reconfigure(Self.configuration)
             #expect(await hub.channel("room", before: nil, limit: 0)?.users.isEmpty == true)
+            // Clients that nothing refers to any more would be gone before.
+            withExtendedLifetime(members) {}
         }
     }
 
@@ -198,6 +199,7 @@ struct ReconfigureTests {
             let left = try guest.frame { String(decoding: $0.payload, as: UTF8.self).contains("\"left\"") }
             #expect(String(decoding: left.payload, as: UTF8.self).contains("\"channel\":\"room\""))
             #expect(await hub.publish([Hub.Message(channel: "room", opcode: .text, payload: [0x31])]) == [0])
+            withExtendedLifetime(guest) {}
         }
     }
 }

@@ -37,7 +37,7 @@ class Installation:
             shutil.copy(bin_dir() / name, machine.path("/usr/bin"))
         for unit in (REPOSITORY / "packaging/systemd").glob("wsd*.*"):
             shutil.copy(unit, machine.path("/usr/lib/systemd/system"))
-        shutil.copy(REPOSITORY / "packaging/sysusers.d/wsd.conf", machine.path("/usr/lib/sysusers.d"))
+        shutil.copy(REPOSITORY / "packaging/debian/wsd.sysusers", machine.path("/usr/lib/sysusers.d/wsd.conf"))
         if (REPOSITORY / "etc/wsd").is_dir():
             shutil.copytree(REPOSITORY / "etc/wsd", machine.path("/etc/wsd"), dirs_exist_ok=True)
         machine.write(CLIENT, (Path(__file__).parent / "client.py").read_text())
