@@ -5,8 +5,13 @@ package enum KeyFileReader {
     /// Far more than any key or set of keys has.
     static let maximumByteCount = 1 << 20
 
-    /// The contents of a regular file.
+    /// The contents of a regular file; the path is empty for a credential that nobody has passed.
     package static func contents(of path: String, shownAs origin: String) throws(KeyError) -> [UInt8] {
+        guard !path.isEmpty else {
+            throw KeyError(
+                "\(origin): $CREDENTIALS_DIRECTORY is not set, so there are no credentials; "
+                    + "add LoadCredential= to the unit, or write the path itself")
+        }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else { throw KeyError("\(origin): \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }

@@ -2,10 +2,18 @@ internal import Glibc
 
 /// A file with keys: an absolute path, or "credential:NAME" for a credential of the service (systemd.exec(5)).
 package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
-    /// Where the file is; for a credential in the directory that the service manager has named.
+    /// Where the file is; for a credential in the directory that the service manager has named, and empty where it has named
+    /// none.
     package let path: String
     /// As it was written.
     package let description: String
+
+    /// Whether it is a credential that this process can't look at: systemd shows them to the service's main process only, and
+    /// not to that of ExecReload=; nor are there any for who checks a configuration by hand.
+    package var isHiddenCredential: Bool {
+        guard description.hasPrefix(Self.scheme), let directory = Self.environment else { return path.isEmpty }
+        return access(directory, X_OK) != 0 && errno == EACCES
+    }
 
     /// What the name of a credential follows.
     private static let scheme = "credential:"
@@ -34,12 +42,7 @@ package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
             throw InvalidValue(
                 "\(shown) names no credential; write \"credential:NAME\" with the name that LoadCredential= gives it")
         }
-        guard let credentialsDirectory else {
-            throw InvalidValue(
-                "\(shown): $CREDENTIALS_DIRECTORY is not set, so there are no credentials; "
-                    + "add LoadCredential=\(name):/PATH to the unit, or write the path itself")
-        }
-        path = "\(credentialsDirectory)/\(name)"
+        path = credentialsDirectory.map { "\($0)/\(name)" } ?? ""
     }
 
     /// The rule of systemd: the name of a file in printable ASCII without a colon, as it stands in LoadCredential=.

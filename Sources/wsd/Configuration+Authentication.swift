@@ -1,6 +1,26 @@
 import Authentication
 import Configuration
 
+extension Configuration {
+    /// The same without the keys that this process may not look at, and how many these are.
+    var withoutHiddenCredentials: (configuration: Configuration, count: Int) {
+        var visible = self
+        var count = 0
+        func keep(_ file: KeyFile?) -> KeyFile? {
+            guard let file, file.isHiddenCredential else { return file }
+            count += 1
+            return nil
+        }
+        visible.auth.hmacSecretFile = keep(auth.hmacSecretFile)
+        visible.auth.publicKeyFiles = auth.publicKeyFiles.compactMap(keep)
+        if case .file(let file)? = auth.jwks, keep(file) == nil { visible.auth.jwks = nil }
+        visible.api.publishKeyFile = keep(api.publishKeyFile)
+        visible.api.readKeyFile = keep(api.readKeyFile)
+        visible.api.adminKeyFile = keep(api.adminKeyFile)
+        return (visible, count)
+    }
+}
+
 extension Configuration.Auth {
     /// Where the keys are; nil where nobody is asked for a token.
     var keySources: KeySources? {

@@ -61,7 +61,9 @@ struct WSDCommand: AsyncParsableCommand {
         }
         if checkConfig {
             do throws(KeyErrors) {
-                try await checkKeys(loaded.configuration)
+                let (visible, hidden) = loaded.configuration.withoutHiddenCredentials
+                if hidden > 0 { print("\(hidden) credentials are for the daemon alone, which looks at them itself") }
+                try await checkKeys(visible)
             } catch {
                 complain(StartFailure(error).messages, to: destination)
                 throw ExitCode(EX_CONFIG)

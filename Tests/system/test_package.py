@@ -1,6 +1,5 @@
 """The Debian package: what is in it, and its life in booted machines of both releases."""
 
-import gzip
 import json
 import os
 import re
