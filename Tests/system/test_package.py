@@ -349,6 +349,35 @@ def test_a_daemon_that_binds_its_own_sockets(administrator, packages):
     assert float(re.search(r"Overall exposure level[^0-9]*([0-9.]+)", exposure)[1]) <= 1.2, exposure
 
 
+def test_io_uring_is_out_unless_it_is_let_in(administrator, packages):
+    """With the filter of the unit the daemon does without it, and with the example it has one, where this kernel does."""
+    machine = administrator.machine
+    administrator.install(packages[0])
+    assert administrator.talk("without") == "without"
+    assert not rings(administrator.pid)
+    example = (REPOSITORY / "packaging/examples/io-uring.conf").read_text()
+    machine.write("/etc/systemd/system/wsd.service.d/io-uring.conf", example)
+    administrator.run("systemctl", "daemon-reload")
+    administrator.run("systemctl", "restart", "wsd.service")
+    assert administrator.talk("with") == "with"
+    forbidden = Path("/proc/sys/kernel/io_uring_disabled")
+    if not forbidden.exists() or forbidden.read_text().strip() == "0":
+        assert rings(administrator.pid)
+
+
+def rings(pid):
+    """The rings that a process holds; its id is of the machine, whose processes are seen from here as well."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (process / "status").read_text()
+            if re.search(rf"^NSpid:.*\t{pid}$", status, re.M) and (process / "comm").read_text() == "wsd\n":
+                found += [os.readlink(each) for each in (process / "fd").iterdir()]
+        except OSError:
+            continue
+    return [each for each in found if "io_uring" in each]
+
+
 def test_credentials_reach_the_daemon_and_nobody_else(administrator, packages):
     machine = administrator.machine
     administrator.install(packages[0])
