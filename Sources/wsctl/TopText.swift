@@ -19,7 +19,7 @@ struct TopText {
         }
         let room = max(0, lines - result.count - 4)
         let channelCount = min(reply.channels.count, max(1, room / 3))
-        title("MSG/S      MEMBERS    MESSAGES  CHANNEL")
+        title("MSG/S       MEMBERS    MESSAGES  CHANNEL")
         for channel in reply.channels.prefix(channelCount) {
             let rate = Self.rate(channel.messagesPerSecond).padded(to: 9)
             let members = HumanText.count(channel.connections).leading(to: 9)
