@@ -365,6 +365,19 @@ def test_io_uring_is_out_unless_it_is_let_in(administrator, packages):
         assert rings(administrator.pid)
 
 
+def test_debug_symbols_give_functions_their_names(administrator, packages):
+    """A profile of the stripped program has addresses; with the package of its symbols it has names."""
+    package, symbols = packages
+    administrator.install(package)
+    assert administrator.talk("hello") == "hello"
+    worker = r"wsd-worker-0\n(  .*\n)*"
+    bare = administrator.run("wsctl", "profile", "stacks").stdout
+    assert re.search(worker, bare) and "Engine.Worker" not in bare
+    administrator.install(symbols)
+    named = re.search(worker, administrator.run("wsctl", "profile", "stacks").stdout)
+    assert "Engine.Worker.run()" in named[0]
+
+
 def rings(pid):
     """The rings that a process holds; its id is of the machine, whose processes are seen from here as well."""
     found = []
