@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from browser import Browser
 from container import SUITES, Machine, kill, wait_for
+from container.passage import Passage
 
 from waiting import wait_until
 from wsdaemon import REPOSITORY
@@ -363,6 +365,31 @@ def test_io_uring_is_out_unless_it_is_let_in(administrator, packages):
     forbidden = Path("/proc/sys/kernel/io_uring_disabled")
     if not forbidden.exists() or forbidden.read_text().strip() == "0":
         assert rings(administrator.pid)
+
+
+def test_a_browser_talks_to_the_installed_service(administrator, packages):
+    """The chat page of the package in a real Chromium, and what the package's own test of itself finds."""
+    administrator.install(packages[0])
+    passage = Passage(administrator.machine, 8080)
+    browser = Browser()
+    browser.outage = True
+    try:
+        ada = browser.open(f"http://127.0.0.1:{passage.port}/").until_connected()
+        grace = browser.open(f"http://127.0.0.1:{passage.port}/", "tab").until_connected()
+        ada.call_me("Ada")
+        ada.write("Out of the package")
+        grace.until_shown("Out of the package")
+        assert len(administrator.run("wsctl", "list", "--json").stdout.splitlines()) == 2
+        assert administrator.run("wsctl", "kick", "--all").stdout == "closed 2 connections\n"
+        grace.until_connected()
+        assert browser.complaints() == []
+    finally:
+        browser.quit()
+        passage.close()
+    test = (REPOSITORY / "packaging/debian/tests/installed").read_text()
+    administrator.machine.write("/tmp/installed", test, 0o755)
+    administrator.run("/tmp/installed", timeout=60)
+    assert administrator.troubles() == []
 
 
 def test_debug_symbols_give_functions_their_names(administrator, packages):
