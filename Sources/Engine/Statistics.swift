@@ -8,6 +8,8 @@ package struct Statistics: Sendable {
     package var refused = InlineArray<14, UInt64>(repeating: 0)
     /// By `CloseCause.rawValue`.
     package var closed = InlineArray<16, UInt64>(repeating: 0)
+    /// By the code of the first close frame, as `closeCodeLabels` has them; 1006 where there was none.
+    package var closeCodes = InlineArray<19, UInt64>(repeating: 0)
     package var messagesIn: UInt64 = 0
     package var messagesOut: UInt64 = 0
     package var bytesIn: UInt64 = 0
@@ -50,6 +52,20 @@ package struct Statistics: Sendable {
 
     package init() {}
 
+    /// What `closeCodes` counts: a client may send any code, and must not choose a label.
+    package static let closeCodeLabels = (1000...1015).map(String.init) + ["3000-3999", "4000-4999", "other"]
+
+    mutating func countClose(_ code: UInt16) {
+        let place =
+            switch code {
+            case 1000...1015: Int(code) - 1000
+            case 3000...3999: 16
+            case 4000...4999: 17
+            default: 18
+            }
+        closeCodes[place] &+= 1
+    }
+
     /// Adds another worker's figures.
     package static func += (total: inout Statistics, other: Statistics) {
         total.connections += other.connections
@@ -57,6 +73,7 @@ package struct Statistics: Sendable {
         total.opened += other.opened
         for index in total.refused.indices { total.refused[index] += other.refused[index] }
         for index in total.closed.indices { total.closed[index] += other.closed[index] }
+        for index in total.closeCodes.indices { total.closeCodes[index] += other.closeCodes[index] }
         total.messagesIn += other.messagesIn
         total.messagesOut += other.messagesOut
         total.bytesIn += other.bytesIn

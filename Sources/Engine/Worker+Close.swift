@@ -111,6 +111,7 @@ extension Worker {
         statistics.connections -= 1
         connectionsByEndpoint[Int(record.pointee.endpoint)]? -= 1
         statistics.closed[Int(record.pointee.cause.rawValue)] &+= 1
+        statistics.countClose(record.pointee.closeCode)
     }
 
     /// Tells the control plane why a connection ends.

@@ -43,6 +43,10 @@ struct HubMetrics {
             "websocket_closed_total", .counter, "WebSockets that ended, by reason.",
             CloseCause.allCases.filter { $0 != .none }
                 .map { ([("reason", $0.label)], total.closed[Int($0.rawValue)]) })
+        text.add(
+            "websocket_close_codes_total", .counter,
+            "WebSockets that ended, by the code of the first close frame; 1006 is for none.",
+            Statistics.closeCodeLabels.enumerated().map { ([("code", $1)], total.closeCodes[$0]) })
     }
 
     private func addMessages(to text: inout MetricsText) {

@@ -350,6 +350,13 @@ def test_metrics_count_exactly_what_clients_count(api):
         client.socket.close()
     wait_until(lambda: api.metrics()["websocket_active_connections"] == 0, "all are gone")
     assert api.metrics()['websocket_closed_total{reason="peer_closed"}'] == 5
+    assert api.metrics()['websocket_close_codes_total{code="1000"}'] == 5
+    for code, label in ((4001, "4000-4999"), (3999, "3000-3999"), (1008, "1008"), (None, "1005")):
+        with hub.connect("/ws") as client:
+            client.send_close(code)
+            client.receive_close()
+        wait_until(
+            lambda name=f'websocket_close_codes_total{{code="{label}"}}': api.metrics()[name] == 1, f"{code} is counted")
     assert api.raw("GET", "/chat")[0] == 404
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(hub.http("/nowhere"))
