@@ -614,3 +614,22 @@ def test_every_command_is_in_the_manual_with_an_example(daemon):
             for option in argument.get("names") or []:
                 if option["kind"] == "long" and option["name"] not in common:
                     assert f"\n.It Fl \\-{option['name']}" in manual, f"{name} --{option['name']} is not described"
+
+
+@pytest.mark.parametrize("name, page", [("wsd", "wsd.8"), ("wsbench", "wsbench.1")])
+def test_every_option_is_in_the_manual(name, page):
+    """The other programs' options can't drift from their manuals either."""
+    manual = (REPOSITORY / "man" / page).read_text()
+    helped = subprocess.run([binary(name), "--experimental-dump-help"], capture_output=True, text=True, check=True)
+
+    def options(command):
+        for argument in command.get("arguments", []):
+            yield from (each["name"] for each in argument.get("names") or [] if each["kind"] == "long")
+        for subcommand in command.get("subcommands", []):
+            if subcommand["commandName"] != "help":
+                assert f"Cm {subcommand['commandName']}" in manual
+                yield from options(subcommand)
+
+    named = set(options(json.loads(helped.stdout)["command"]))
+    missing = {each for each in named - {"help", "version"} if not re.search(rf"Fl \\-{each}\b", manual)}
+    assert named and missing == set()
