@@ -56,7 +56,7 @@ extension Hub {
         _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
         defer { home.post(.unfollow(channel: channel, follower)) }
         try await body(nil, 0)
-        for await message in follower.messages { try await body(message, follower.lost) }
+        try await follower.forEach { try await body($0, follower.lost) }
     }
 }
 

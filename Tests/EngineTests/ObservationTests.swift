@@ -71,6 +71,28 @@ struct ObservationTests {
         }
     }
 
+    @Test("a follower that does not read loses what is too much, in messages and in bytes")
+    func slowFollower() async throws {
+        let follower = Follower()
+        let large = [UInt8](repeating: 0x61, count: 1024 * 1024)
+        let segment = large.withUnsafeBytes { Segment(.text, payload: $0) }
+        for _ in 0..<20 { follower.take(segment) }
+        #expect(follower.lost == 4)
+        let reading = Task { try await follower.forEach { _ in } }
+        // Once some are read there is room again.
+        try await eventually {
+            let before = follower.lost
+            follower.take(segment)
+            return follower.lost == before
+        }
+        reading.cancel()
+        _ = await reading.result
+        let many = Follower()
+        let small = [0x61].withUnsafeBytes { Segment(.text, payload: $0) }
+        for _ in 0..<5_000 { many.take(small) }
+        #expect(many.lost == 5_000 - 4_096)
+    }
+
     @Test("clients of json are taken out of a channel, others stay")
     func unsubscribe() async throws {
         try await withHub {
