@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import debpackage
 from browser import Browser
+from container import SUITES, Machine
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
@@ -154,3 +156,16 @@ class Restartable:
 
     def start(self):
         self._daemon = self._start(f'[server]\nlisten = ["127.0.0.1:{self.port}"]')
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """The Debian package and that of its debug symbols."""
+    return debpackage.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(params=SUITES)
+def administrator(request):
+    with Machine(request.param) as machine:
+        machine.write("/tmp/client.py", (Path(__file__).parent / "container/client.py").read_text())
+        yield debpackage.Administrator(machine)

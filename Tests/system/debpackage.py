@@ -1,0 +1,70 @@
+"""The Debian package, built and taken apart, and who installs it in a booted machine."""
+
+import re
+import shutil
+import subprocess
+
+from wsdaemon import REPOSITORY
+
+
+def run(*command, **options):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(directory):
+    """The package and that of its debug symbols, as an administrator builds them."""
+    run(REPOSITORY / "packaging/deb", directory)
+    [package] = directory.glob("wsd_*.deb")
+    [symbols] = directory.glob("wsd-dbgsym_*.deb")
+    return package, symbols
+
+
+def changed(package, directory, version, change=lambda tree: None):
+    """The same package with another version, and with what `change` makes of its tree."""
+    tree = directory / f"wsd-{version}"
+    run("dpkg-deb", "--raw-extract", package, tree)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.M))
+    change(tree)
+    target = directory / f"wsd_{version}.deb"
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, target)
+    return target
+
+
+class Administrator:
+    """Who installs the package in a booted machine."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.run = machine.run
+
+    def apt(self, *arguments, status=0):
+        return self.run(
+            "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet=2", "-o", "Dpkg::Use-Pty=0",
+            *arguments, status=status, timeout=120,
+        )
+
+    def install(self, package, *options, status=0):
+        shutil.copy(package, self.machine.path("/tmp"))
+        return self.apt("install", *options, f"/tmp/{package.name}", status=status)
+
+    def is_active(self, unit):
+        return self.run("systemctl", "is-active", unit, status=None).stdout.strip() == "active"
+
+    @property
+    def pid(self):
+        return int(self.run("systemctl", "show", "--value", "-p", "MainPID", "wsd.service").stdout)
+
+    def talk(self, text):
+        return self.run("python3", "/tmp/client.py", "talk", text).stdout.strip()
+
+    def log(self):
+        return self.run("journalctl", "--no-pager", "-u", "wsd*").stdout
+
+    def troubles(self):
+        """What the journal has of the units at the level of a warning and above."""
+        lines = self.run("journalctl", "--no-pager", "-p", "warning", "-o", "cat", "-u", "wsd*").stdout.splitlines()
+        # The machine that tests has fewer files to open than the unit asks for.
+        return [line for line in lines if "limit of" not in line and "LimitNOFILE" not in line]

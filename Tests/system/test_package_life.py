@@ -1,0 +1,139 @@
+"""The life of the Debian package in booted machines of both releases."""
+
+import json
+import shutil
+
+from container import kill, wait_for
+from debpackage import changed
+
+from waiting import wait_until
+
+SOCKETS = ("wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
+
+
+def test_the_life_of_the_package(administrator, packages, tmp_path):
+    machine = administrator.machine
+    package = packages[0]
+
+    # Installed: everything listens, nothing runs, and the first connection starts it.
+    administrator.install(package)
+    for unit in SOCKETS:
+        assert administrator.is_active(unit), administrator.log()
+        assert administrator.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
+    assert administrator.pid == 0
+    assert administrator.talk("hello") == "hello"
+    first = administrator.pid
+    assert first > 0
+
+    # Members of the group steer it, others look.
+    administrator.run("systemd-sysusers", "--inline", "u alice -", "u bob -", "m alice wsd-admin")
+    assert '"connections":' in administrator.run("setpriv", *identity("bob"), "wsctl", "status", "--json").stdout
+    refused = administrator.run("setpriv", *identity("bob"), "wsctl", "broadcast", "x", status=None)
+    assert refused.returncode == 77 and "wsd-admin" in refused.stderr
+    clients = machine.popen("python3", "/tmp/client.py", "hold", "3")
+    try:
+        wait_for(lambda: clients.stdout.readline() == "open\n", "three are connected")
+        listed = administrator.run("setpriv", *identity("alice"), "wsctl", "list", "--json").stdout.splitlines()
+        assert len(listed) == 3
+        sent = administrator.run("setpriv", *identity("alice"), "wsctl", "broadcast", "x").stdout
+        assert sent == "sent to 3 connections\n"
+        kicked = administrator.run("setpriv", *identity("alice"), "wsctl", "kick", json.loads(listed[0])["id"]).stdout
+        assert kicked == "closed 1 connection\n"
+        for kind in ("stacks", "heap"):
+            assert administrator.run("wsctl", "profile", kind).stdout
+        assert administrator.run("sh", "-c", "wsctl profile cpu --seconds 1 | wc -c").stdout.strip() > "100"
+    finally:
+        kill(clients)
+    assert administrator.troubles() == []
+
+    # Upgraded: another process, and meanwhile a client always found somebody to connect to.
+    upgrade = changed(package, tmp_path, "0.1.1")
+    knocking = machine.popen("python3", "-c", KNOCK)
+    try:
+        wait_for(lambda: knocking.stdout.readline(), "it knocks")
+        administrator.install(upgrade)
+        wait_until(lambda: administrator.pid not in (0, first), "the new one runs")
+    finally:
+        machine.run("pkill", "-TERM", "-f", "knock-at-the-door")
+    assert knocking.communicate(timeout=60)[0].strip().endswith("refused 0")
+    assert administrator.talk("after the upgrade") == "after the upgrade"
+    assert administrator.troubles() == []
+
+    # A configuration that the new version does not like: the old process goes on serving, and it is said.
+    machine.write("/etc/wsd/wsd.toml.d/50-broken.toml", "[limits]\nnonsense = 1\n")
+    second = administrator.pid
+    told = administrator.install(changed(package, tmp_path, "0.1.2"))
+    assert administrator.pid == second and "goes on running" in told.stdout + told.stderr
+    assert administrator.talk("still here") == "still here"
+    assert "nonsense" in administrator.log()
+    # Restarted all the same: it says why and stays down, with 78 and without a loop.
+    administrator.run("systemctl", "stop", "wsd.service", *SOCKETS)
+    administrator.run("systemctl", "start", "wsd.service", status=None)
+    assert not administrator.is_active("wsd.service")
+    status = administrator.run("systemctl", "show", "-p", "ExecMainStatus", "-p", "NRestarts", "wsd.service").stdout
+    assert "ExecMainStatus=78" in status and "NRestarts=0" in status
+    machine.path("/etc/wsd/wsd.toml.d/50-broken.toml").unlink()
+    administrator.run("systemctl", "reset-failed", "wsd.service", status=None)
+    administrator.run("systemctl", "start", *SOCKETS)
+    assert administrator.talk("repaired") == "repaired"
+
+    # A conffile that both sides changed: the usual question.
+    with open(machine.path("/etc/wsd/wsd.toml"), "a") as file:
+        file.write("\n[drain]\nperiod = \"1s\"\n")
+
+    def change(tree):
+        with open(tree / "etc/wsd/wsd.toml", "a") as file:
+            file.write("\n# A newer version's.\n")
+
+    newer = changed(package, tmp_path, "0.1.3", change)
+    asked = administrator.run("dpkg", "--install", copied(machine, newer), status=None)
+    assert "Configuration file '/etc/wsd/wsd.toml'" in asked.stdout + asked.stderr
+    administrator.run("dpkg", "--force-confold", "--configure", "wsd")
+    assert 'period = "1s"' in machine.path("/etc/wsd/wsd.toml").read_text()
+    assert administrator.talk("with its own configuration") == "with its own configuration"
+
+    # Removed: nothing listens, the configuration stays. Purged: nothing is left. Installed again: as at first.
+    administrator.apt("remove", "wsd")
+    assert not any(map(administrator.is_active, (*SOCKETS, "wsd.service")))
+    assert machine.path("/etc/wsd/wsd.toml").exists() and not machine.path("/usr/bin/wsd").exists()
+    administrator.apt("purge", "wsd")
+    left = administrator.run(
+        "find", "/etc", "/usr", "/var/lib", "/run", "-xdev", "-name", "*wsd*", "-not", "-path", "/usr/local/*",
+        "-not", "-path", "/var/lib/apt/*", "-not", "-path", "/run/credentials/*",
+    ).stdout.split()
+    assert [path for path in left if not path.startswith("/var/lib/systemd/deb-systemd-helper")] == []
+    administrator.install(package)
+    assert administrator.talk("again") == "again"
+
+
+# Connects again and again until it is told to end, and says how often nobody was there.
+KNOCK = """
+# knock-at-the-door
+import signal, socket
+
+def end(*_):
+    raise KeyboardInterrupt
+
+# Not SIGINT: who starts the tests in the background has it ignored.
+signal.signal(signal.SIGTERM, end)
+tried = refused = 0
+print("it knocks", flush=True)
+try:
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", 8080), 30).close()
+        except ConnectionRefusedError:
+            refused += 1
+        tried += 1
+except KeyboardInterrupt:
+    print(f"tried {tried > 0} refused {refused}", flush=True)
+"""
+
+
+def identity(user):
+    return f"--reuid={user}", f"--regid={user}", "--init-groups"
+
+
+def copied(machine, package):
+    shutil.copy(package, machine.path("/tmp"))
+    return f"/tmp/{package.name}"
