@@ -35,6 +35,7 @@ extension Worker {
 
     /// The connections that come first in an order, the first first. One look at each.
     func top(_ order: ConnectionOrder, limit: Int) -> [ConnectionSnapshot] {
+        guard limit > 0 else { return [] }
         var best: [(value: UInt64, slot: Int)] = []
         for slot in 0..<slab.highWater {
             let record = slab[slot]

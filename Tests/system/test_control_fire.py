@@ -166,6 +166,16 @@ def test_what_is_wrong_has_a_name(daemon, method, parameters, error):
     client.close()
 
 
+def test_top_of_nothing(daemon):
+    """No connections and no channels are an answer, whoever asks."""
+    with connect(daemon.url()):
+        client = opened(daemon.status_path)
+        client.sendall(call("io.wsd.Status.Top", {"connections": 0, "channels": 0}))
+        answer = reply(client)["parameters"]
+        assert answer["connections"] == answer["channels"] == [] and answer["status"]["connections"] == 1
+        client.close()
+
+
 def test_the_status_socket_refuses_every_method_that_acts(daemon):
     acting = ("Kick", "Broadcast", "Drain", "Reload", "MakeToken", "SetConfiguration", "GetConfiguration", "Profile")
     client = opened(daemon.status_path)
