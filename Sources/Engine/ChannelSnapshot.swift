@@ -30,6 +30,12 @@ package struct ChannelActivity: Sendable {
     /// Since the channel came to be.
     package var messages: UInt64
     package var connections = 0
+
+    /// Those in which most is said, the busiest first.
+    static func busiest(_ channels: some Sequence<ChannelActivity>, limit: Int) -> [ChannelActivity] {
+        let ordered = channels.sorted { ($0.messagesPerSecond, $0.messages) > ($1.messagesPerSecond, $1.messages) }
+        return Array(ordered.prefix(limit))
+    }
 }
 
 /// A channel with how many are in it.

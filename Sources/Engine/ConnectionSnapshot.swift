@@ -38,6 +38,12 @@ package enum ConnectionOrder: String, CaseIterable, Sendable {
     case queuedBytes, droppedMessages, messagesIn, messagesOut, bytesIn, bytesOut, idle
 }
 
+/// A connection with what it is put in order by.
+struct RankedConnection: Sendable {
+    var value: UInt64
+    var connection: ConnectionSnapshot
+}
+
 /// Which connections an operator means. Every given criterion must hold.
 package struct ConnectionSelection: Sendable {
     package var ids: Set<ConnectionID>?
@@ -58,5 +64,16 @@ package struct ConnectionSelection: Sendable {
         self.endpoint = endpoint
         self.channel = channel
         self.user = user
+    }
+}
+
+extension ConnectionSelection {
+    /// Whether an ending is that of a connection that is meant; who was refused has no more than an address.
+    func selects(_ ending: Ending) -> Bool {
+        if let ids, !(ending.id.map(ids.contains) ?? false) { return false }
+        if let endpoint, endpoint != ending.endpoint { return false }
+        if let user, user != ending.user { return false }
+        if let channel, channel != ending.channel { return false }
+        return matchesAddress?(ending.address) ?? true
     }
 }

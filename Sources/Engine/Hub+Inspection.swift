@@ -7,16 +7,13 @@ extension Hub {
     ///   - limit: at most so many messages.
     package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
         await Gather.answers(1) { gather in
-            let home = ChannelTable.home(of: name, workerCount: mailboxes.count)
-            mailboxes[home].post(.inspect(channel: name, before: before, limit: limit, gather))
+            home(of: name).post(.inspect(channel: name, before: before, limit: limit, gather))
         }.first ?? nil
     }
 
-    /// How the last connections ended that are meant, the newest first.
-    package func endings(
-        _ limit: Int, where isMeant: @escaping @Sendable (Ending) -> Bool
-    ) async -> [Ending] {
-        let found = await ask { .endings(isMeant, limit: limit, $0) }.joined()
+    /// How the last connections of a selection ended, the newest first.
+    package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Ending] {
+        let found = await ask { .endings(selection, limit: limit, $0) }.joined()
         return Array(found.sorted { $0.time > $1.time }.prefix(limit))
     }
 
@@ -34,16 +31,14 @@ extension Hub {
         _ order: ConnectionOrder, connections: Int, channels: Int
     ) async -> (connections: [ConnectionSnapshot], channels: [ChannelActivity]) {
         let all = await ask { .top(order, limit: connections, $0) }.joined()
-        let first = all.sorted { order.value($0) > order.value($1) }.prefix(connections)
+        let first = all.sorted { $0.value > $1.value }.prefix(connections)
         let active = await ask { .busiest(limit: channels, $0) }.joined()
-        var busiest = Array(
-            active.sorted { ($0.messagesPerSecond, $0.messages) > ($1.messagesPerSecond, $1.messages) }
-                .prefix(channels))
+        var busiest = ChannelActivity.busiest(active, limit: channels)
         let names = busiest.map(\.name)
         for counts in await ask({ .countSubscribers(names, $0) }) as [[Int]] {
             for (index, count) in counts.enumerated() { busiest[index].connections += count }
         }
-        return (Array(first), busiest)
+        return (first.map(\.connection), busiest)
     }
 
     /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;
@@ -52,26 +47,10 @@ extension Hub {
         _ channel: String, _ body: (FollowedMessage?, _ lost: UInt64) async throws -> Void
     ) async throws {
         let follower = Follower()
-        let home = mailboxes[ChannelTable.home(of: channel, workerCount: mailboxes.count)]
+        let home = home(of: channel)
         _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
         defer { home.post(.unfollow(channel: channel, follower)) }
         try await body(nil, 0)
         try await follower.forEach { try await body($0, follower.lost) }
-    }
-}
-
-extension ConnectionOrder {
-    fileprivate func value(_ connection: ConnectionSnapshot) -> UInt64 {
-        switch self {
-        case .queuedBytes: UInt64(connection.queuedBytes)
-        case .droppedMessages: UInt64(connection.dropped)
-        case .messagesIn: connection.messagesIn
-        case .messagesOut: connection.messagesOut
-        case .bytesIn: connection.bytesIn
-        case .bytesOut: connection.bytesOut
-        case .idle:
-            UInt64(connection.idle.components.seconds * 1_000)
-                + UInt64(connection.idle.components.attoseconds / 1_000_000_000_000_000)
-        }
     }
 }

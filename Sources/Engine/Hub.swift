@@ -38,6 +38,11 @@ package final class Hub: Sendable {
 
     var mailboxes: [Mailbox] { context.handles.map(\.mailbox) }
 
+    /// Where letters for a channel go: to its home.
+    func home(of channel: String) -> Mailbox {
+        context.handles[ChannelTable.home(of: channel, workerCount: context.handles.count)].mailbox
+    }
+
     /// Whether unremarkable events (connections opened, closed by their peers) are reported too.
     package var reportsEverything: Bool {
         get { context.reportsEverything.load(ordering: .relaxed) }
@@ -148,8 +153,7 @@ package final class Hub: Sendable {
         let answers = await Gather.answers(messages.count) { gather in
             for (index, message) in messages.enumerated() {
                 let segment = message.payload.withUnsafeBytes { Segment(message.opcode, payload: $0) }
-                let home = ChannelTable.home(of: message.channel, workerCount: mailboxes.count)
-                mailboxes[home].post(
+                home(of: message.channel).post(
                     .publish(
                         channel: message.channel, segment, at: now, Receipt(gather: gather, index: index)))
             }

@@ -34,7 +34,7 @@ enum Letter: Sendable {
     /// What the home knows of a channel; with the messages below a number, at most so many.
     case inspect(channel: String, before: UInt64?, limit: Int, Gather<ChannelSnapshot?>)
     /// The connections that come first in an order.
-    case top(ConnectionOrder, limit: Int, Gather<[ConnectionSnapshot]>)
+    case top(ConnectionOrder, limit: Int, Gather<[RankedConnection]>)
     /// The channels of this home in which most is said.
     case busiest(limit: Int, Gather<[ChannelActivity]>)
     /// How many on this worker are in each of these channels.
@@ -45,8 +45,8 @@ enum Letter: Sendable {
     case unsubscribe(ConnectionSelection, channel: String, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
     case statistics(Gather<Statistics>)
-    /// The last endings that are meant, the newest first.
-    case endings(@Sendable (Ending) -> Bool, limit: Int, Gather<[Ending]>)
+    /// The last endings of a selection, the newest first.
+    case endings(ConnectionSelection, limit: Int, Gather<[Ending]>)
     case follow(channel: String, Follower, Gather<Void>)
     case unfollow(channel: String, Follower)
     /// Another configuration holds from the end of the turn on.

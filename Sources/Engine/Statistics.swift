@@ -66,6 +66,12 @@ package struct Statistics: Sendable {
         closeCodes[place] &+= 1
     }
 
+    /// All workers' figures together.
+    package init(total workers: [Statistics]) {
+        self.init()
+        for worker in workers { self += worker }
+    }
+
     /// Adds another worker's figures.
     package static func += (total: inout Statistics, other: Statistics) {
         total.connections += other.connections

@@ -34,7 +34,7 @@ extension Worker {
     }
 
     /// The connections that come first in an order, the first first. One look at each.
-    func top(_ order: ConnectionOrder, limit: Int) -> [ConnectionSnapshot] {
+    func top(_ order: ConnectionOrder, limit: Int) -> [RankedConnection] {
         guard limit > 0 else { return [] }
         var best: [(value: UInt64, slot: Int)] = []
         for slot in 0..<slab.highWater {
@@ -46,7 +46,7 @@ extension Worker {
             if best.count == limit { best.removeLast() }
             best.insert((value, slot), at: best.firstIndex { $0.value < value } ?? best.count)
         }
-        return best.map { snapshot($0.slot, slab[$0.slot]) }
+        return best.map { RankedConnection(value: $0.value, connection: snapshot($0.slot, slab[$0.slot])) }
     }
 
     private func value(_ record: UnsafeMutablePointer<Connection>, _ order: ConnectionOrder) -> UInt64 {
@@ -69,7 +69,6 @@ extension Worker {
                 name: channel.name, messagesPerSecond: channel.activity.perSecond(at: nanoseconds),
                 messages: channel.activity.total)
         }
-        return Array(
-            active.sorted { ($0.messagesPerSecond, $0.messages) > ($1.messagesPerSecond, $1.messages) }.prefix(limit))
+        return ChannelActivity.busiest(active, limit: limit)
     }
 }

@@ -74,8 +74,8 @@ extension Worker {
                 receipt.answer(page(of: selection, from: Int(start), limit: limit))
             case .statistics(let receipt):
                 receipt.answer(currentStatistics())
-            case .endings(let isMeant, let limit, let gather):
-                gather.answer(endings.last(limit, where: isMeant))
+            case .endings(let selection, let limit, let gather):
+                gather.answer(endings.last(limit, where: selection.selects))
             case .follow(let channel, let follower, let receipt):
                 let index = channels.intern(channel)
                 channels[index].followers.append(follower)

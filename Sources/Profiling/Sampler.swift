@@ -20,8 +20,6 @@ package enum Sampler {
 
     /// Samples in each second of a thread's CPU time.
     package static let frequency = 100
-    /// The longest profile, in seconds.
-    package static let longestSeconds = 300
 
     private static let isBusy = Atomic(false)
 

@@ -15,14 +15,8 @@ struct APIListeners {
     ///
     /// - Parameter isDefault: whether nobody has named the addresses: then the daemon can do without them.
     init(passed: [PassedSocket], configuration: Configuration.API, isDefault: Bool, logger: Logger) throws {
-        guard passed.isEmpty else {
-            sockets = passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
-            return
-        }
         do throws(ListenError) {
-            var sockets: [ListeningSocket] = []
-            for address in configuration.listen { sockets.append(try address.listen()) }
-            self.sockets = sockets
+            sockets = try ListeningSocket.sockets(passed: passed, else: configuration.listen)
         } catch {
             guard !isDefault else {
                 logger.warning("no HTTP API: \(error.description); see api.listen")

@@ -3,6 +3,7 @@ import Configuration
 import Engine
 import Logging
 import Rooms
+import Systemd
 import WebSocket
 
 extension Configuration {
@@ -116,6 +117,20 @@ extension Configuration.ChannelAccess {
         case .granted: .granted
         case .nobody: .nobody
         }
+    }
+}
+
+extension ListeningSocket {
+    /// What systemd passes, else sockets bound to these addresses.
+    static func sockets(
+        passed: [PassedSocket], else addresses: [ListenAddress]
+    ) throws(ListenError) -> [ListeningSocket] {
+        guard passed.isEmpty else {
+            return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
+        }
+        var sockets: [ListeningSocket] = []
+        for address in addresses { sockets.append(try address.listen()) }
+        return sockets
     }
 }
 

@@ -112,13 +112,8 @@ struct Daemon {
 
     /// The WebSocket listeners: what systemd passes, else what the configuration names.
     private func listen(_ passed: [PassedSocket]) throws -> [ListeningSocket] {
-        guard passed.isEmpty else {
-            return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
-        }
         do throws(ListenError) {
-            var sockets: [ListeningSocket] = []
-            for address in configuration.server.listen { sockets.append(try address.listen()) }
-            return sockets
+            return try ListeningSocket.sockets(passed: passed, else: configuration.server.listen)
         } catch {
             throw StartFailure(message: error.description, exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
         }

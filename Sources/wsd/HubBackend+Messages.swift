@@ -81,8 +81,7 @@ extension HubBackend {
     }
 
     func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
-        let endings = await hub.endings(limit) { ending in matcher?.matches(Event(ending)) ?? true }
-        return endings.map(Event.init)
+        await hub.endings(matcher.map(selection) ?? ConnectionSelection(), limit: limit).map(Event.init)
     }
 
     func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {

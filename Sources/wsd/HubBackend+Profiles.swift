@@ -23,8 +23,7 @@ extension HubBackend {
 
     func heapReport() async -> String {
         let heap = HeapReport()
-        var total = Statistics()
-        for worker in await hub.statistics() { total += worker }
+        let total = Statistics(total: await hub.statistics())
         let resident = ProcessFile.residentPages.map { $0 * Int(sysconf(Int32(_SC_PAGESIZE))) }
         let rows: [(String, Int?)] = [
             ("resident", resident), ("heap, taken from the system", heap.takenBytes), ("heap, in use", heap.usedBytes),

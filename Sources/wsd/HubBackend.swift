@@ -28,8 +28,7 @@ struct HubBackend: ControlBackend {
 
     func status() async -> HubStatus {
         let workers = await hub.statistics()
-        var total = Statistics()
-        for worker in workers { total += worker }
+        let total = Statistics(total: workers)
         let drain = await lifecycle.progress(connectionsLeft: total.connections)
         return HubStatus(
             pid: Int(getpid()),

@@ -16,8 +16,7 @@ struct Observation: Router.Observer {
 
     func metrics(openMetrics: Bool) async -> String {
         let workers = await hub.statistics()
-        var total = Statistics()
-        for worker in workers { total += worker }
+        let total = Statistics(total: workers)
         var text = MetricsText(openMetrics: openMetrics)
         let figures = HubMetrics(
             total: total, workers: workers, endpointPaths: hub.endpointPaths, maximumConnections: hub.maximumConnections

@@ -52,7 +52,9 @@ actor Reloader {
         notifier.reloading()
         defer { notifier.ready() }
         do throws(ControlError) {
-            let outcome = try await apply(read(), readsKeys: true)
+            let new: LoadedConfiguration
+            do throws(ConfigurationErrors) { new = try loader.load() } catch { throw ControlError(error) }
+            let outcome = try await apply(new, readsKeys: true)
             counts.succeeded += 1
             report("reloaded", outcome)
             return outcome
@@ -74,9 +76,7 @@ actor Reloader {
         await begin()
         defer { end() }
         let new: LoadedConfiguration
-        do throws(ConfigurationErrors) { new = try loaded.setting(values) } catch {
-            throw .reloadFailed(error.errors.map(\.description))
-        }
+        do throws(ConfigurationErrors) { new = try loaded.setting(values) } catch { throw ControlError(error) }
         let outcome = try await apply(new, readsKeys: false)
         report("set", outcome)
         return outcome
@@ -90,11 +90,9 @@ actor Reloader {
                 key: $0.key, value: $0.value, origin: $0.origin.description, live: $0.change == .live)
         }
         let disk: [EffectiveSetting]
-        do throws(ControlError) { disk = try read().settings } catch {
-            guard case .reloadFailed(let errors) = error else {
-                return .init(settings: [], differences: [], errors: [])
-            }
-            return GetConfiguration.Reply(settings: settings, differences: [], errors: errors)
+        do throws(ConfigurationErrors) { disk = try loader.load().settings } catch {
+            return GetConfiguration.Reply(
+                settings: settings, differences: [], errors: error.errors.map(\.description))
         }
         let onDisk = Dictionary(disk.map { ($0.key, $0) }) { first, _ in first }
         let inForce = Set(running.map(\.key))
@@ -106,12 +104,6 @@ actor Reloader {
             GetConfiguration.Difference(key: $0.key, running: nil, disk: $0.value, live: $0.change == .live)
         }
         return GetConfiguration.Reply(settings: settings, differences: changed + added, errors: [])
-    }
-
-    private func read() throws(ControlError) -> LoadedConfiguration {
-        do throws(ConfigurationErrors) { return try loader.load() } catch {
-            throw .reloadFailed(error.errors.map(\.description))
-        }
     }
 
     /// Everything that can go wrong comes before the first change.
@@ -169,4 +161,8 @@ actor Reloader {
     private func end() {
         if waiting.isEmpty { isBusy = false } else { waiting.removeFirst().resume() }
     }
+}
+
+extension ControlError {
+    fileprivate init(_ errors: ConfigurationErrors) { self = .reloadFailed(errors.errors.map(\.description)) }
 }

@@ -14,14 +14,14 @@ struct ObservationTests {
             _ = await hub.kick(ConnectionSelection(ids: [ids[0]]), code: .policyViolation, reason: "enough")
             _ = try TestClient(port: port, path: "/nowhere").status()
             clients[3].leave()
-            try await eventually { await hub.endings(10) { _ in true }.count >= 3 }
-            let refused = await hub.endings(10) { $0.id == nil }
+            try await eventually { await hub.endings(ConnectionSelection(), limit: 10).count >= 3 }
+            let refused = await hub.endings(ConnectionSelection(), limit: 10).filter { $0.id == nil }
             #expect(refused.map(\.label) == ["not_found"])
-            let kicked = await hub.endings(10) { $0.id == ids[0] }
+            let kicked = await hub.endings(ConnectionSelection(ids: [ids[0]]), limit: 10)
             #expect(kicked.map(\.text) == ["enough"] && kicked.map(\.label) == ["kicked"])
             #expect(kicked[0].connectedAt! <= kicked[0].time && kicked[0].endpoint == "/ws")
-            #expect(await hub.endings(1) { _ in true }.count == 1)
-            let all = await hub.endings(10) { _ in true }
+            #expect(await hub.endings(ConnectionSelection(), limit: 1).count == 1)
+            let all = await hub.endings(ConnectionSelection(), limit: 10)
             #expect(all.map(\.time) == all.map(\.time).sorted(by: >))
             withExtendedLifetime(clients) {}
         }
@@ -138,8 +138,7 @@ struct ObservationTests {
                 client.say("text")
                 _ = try client.text()
             }
-            var total = Statistics()
-            for worker in await hub.statistics() { total += worker }
+            let total = Statistics(total: await hub.statistics())
             #expect(total.framesIn[Int(Opcode.text.rawValue)] == 5)
             #expect(total.connectionsByEndpoint == [0: 1])
             func count(_ histogram: Histogram) -> UInt64 {

@@ -5,11 +5,10 @@ import re
 import subprocess
 
 import pytest
+from container import SOCKETS
 from debpackage import run
 
 from wsdaemon import REPOSITORY
-
-SOCKETS = ("wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,10 @@
 import json
 import shutil
 
-from container import kill, wait_for
+from container import SOCKETS, kill, wait_for
 from debpackage import changed
 
 from waiting import wait_until
-
-SOCKETS = ("wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
 
 
 def test_the_life_of_the_package(administrator, packages, tmp_path):

@@ -7,12 +7,12 @@ import select
 import subprocess
 
 import pytest
-from container import SUITES, Installation, Machine, kill, wait_for
+from container import SOCKETS, SUITES, Installation, Machine, kill, wait_for
 from container.frozen_thread import frozen, thread_named
 
 CONTROL = "/run/wsd/io.wsd.Control"
 STATUS = "/run/wsd/io.wsd.Status"
-UNITS = ("wsd.service", "wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
+UNITS = ("wsd.service", *SOCKETS)
 
 
 @pytest.fixture(scope="session", params=SUITES)

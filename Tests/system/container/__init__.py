@@ -6,8 +6,8 @@ Needs root and the Debian packages mmdebstrap and systemd-container. By hand, fr
     python3 -m container trixie systemctl --version        # boots it, runs one command
 """
 
-from .installation import Installation
+from .installation import SOCKETS, Installation
 from .machine import CommandFailed, Machine, kill, wait_for
 from .rootfs import SUITES
 
-__all__ = ["SUITES", "CommandFailed", "Installation", "Machine", "kill", "wait_for"]
+__all__ = ["SOCKETS", "SUITES", "CommandFailed", "Installation", "Machine", "kill", "wait_for"]
