@@ -10,7 +10,20 @@ extension Methods {
         case messages([ChannelMessage])
         /// Sent to connections, whatever their channels.
         case direct(BroadcastMessage, channel: String?, user: String?)
+
+        /// What it makes of work: messages, and their bytes.
+        var size: (messages: Int, bytes: Int) {
+            switch self {
+            case .messages(let messages):
+                (messages.count, messages.reduce(0) { $0 + $1.message.payload.count })
+            case .direct(let message, _, _): (1, message.payload.count)
+            }
+        }
     }
+
+    /// The most messages of one request, those of a broadcast counted once for each channel, and the most bytes of these.
+    private static let mostMessages = 10_000
+    private static let mostBytes = 64 << 20
 
     private struct Recipients: Encodable { var recipients: Int }
     private struct Replies: Encodable { var replies: [Reply] }
@@ -26,7 +39,9 @@ extension Methods {
     }
 
     func broadcast(_ request: Request) async throws -> Answer {
-        Self.json(Recipients(recipients: try await send([broadcasting(request.body)], by: request)[0].get()))
+        let sending = try broadcasting(request.body)
+        try Self.checkSize([sending])
+        return Self.json(Recipients(recipients: try await send([sending], by: request)[0].get()))
     }
 
     func batch(_ request: Request) async throws -> Answer {
@@ -38,6 +53,7 @@ extension Methods {
             throw Problem(.badRequest, "\(commands.count) commands; there may be \(Self.maximumCount)")
         }
         let sendings = commands.map { command in Result { try sending(command) } }
+        try Self.checkSize(sendings.compactMap { try? $0.get() })
         var results = await send(sendings.compactMap { try? $0.get() }, by: request)[...]
         let replies = sendings.map { sending -> Reply in
             do {
@@ -48,6 +64,17 @@ extension Methods {
             }
         }
         return Self.json(Replies(replies: replies))
+    }
+
+    private static func checkSize(_ sendings: [Sending]) throws(Problem) {
+        let sizes = sendings.map(\.size)
+        let (messages, bytes) = (sizes.reduce(0) { $0 + $1.messages }, sizes.reduce(0) { $0 + $1.bytes })
+        guard messages <= mostMessages, bytes <= mostBytes else {
+            throw Problem(
+                .payloadTooLarge,
+                "\(messages) messages with \(bytes) bytes, each counted once for each channel; a request may send "
+                    + "\(mostMessages) with \(mostBytes) bytes")
+        }
     }
 
     private func sending(_ command: [UInt8]) throws -> Sending {

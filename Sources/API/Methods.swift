@@ -50,9 +50,11 @@ struct Methods: Sendable {
     func unsubscribe(_ request: Request) async throws -> Answer {
         let members = try JSONMembers(request.body, known: Self.filterMembers.union(["channel", "reason"]))
         let channel = try Self.channel(members)
+        let reason = try CloseReason(
+            code: Kick.defaultCode,
+            text: try members.string("reason", "a string") ?? "taken out of the channel by the server")
         let count = try await backend.unsubscribe(
-            try matcher(members, channel: nil), channel: channel,
-            reason: try members.string("reason", "a string") ?? "taken out of the channel by the server",
+            try matcher(members, channel: nil), channel: channel, reason: reason.text,
             by: .client(address: request.address))
         return Self.json(Selected(connections: count))
     }

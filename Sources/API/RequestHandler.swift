@@ -22,6 +22,8 @@ final class RequestHandler: ChannelInboundHandler {
     private var body: [UInt8] = []
     private var isTooLarge = false
     private var isAnswering = false
+    /// What only looks, and so ends with who asked for it.
+    private var looking: Task<Void, Never>?
 
     init(_ router: Router, _ count: ConnectionCount) {
         self.router = router
@@ -35,6 +37,7 @@ final class RequestHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         count.leave()
+        looking?.cancel()
         context.fireChannelInactive()
     }
 
@@ -85,14 +88,16 @@ final class RequestHandler: ChannelInboundHandler {
         body = []
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let loop = context.eventLoop
-        Task { [router] in
+        let task = Task { [router] in
             let answer = await router.answer(request)
             loop.execute {
                 let (handler, context) = bound.value
                 handler.isAnswering = false
+                handler.looking = nil
                 handler.write(answer, head, keepsAlive: head.isKeepAlive, context)
             }
         }
+        looking = head.method == .GET ? task : nil
     }
 
     private func write(_ answer: Answer, _ request: HTTPRequestHead, keepsAlive: Bool, _ context: ChannelHandlerContext)

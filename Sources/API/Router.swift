@@ -11,11 +11,14 @@ package struct Router: Sendable {
     private let observer: any Observer
     private let idempotency = Idempotency()
     private let wrongKeys = WrongKeys()
+    private let counts = RequestCounts()
 
     /// What lies outside of the API proper, and needs no key.
     package protocol Observer: Sendable {
         /// The metrics in Prometheus' text format, or in OpenMetrics'.
-        func metrics(openMetrics: Bool) async -> String
+        ///
+        /// - Parameter requests: what was asked of the API and its probes.
+        func metrics(openMetrics: Bool, requests: [(path: String, status: UInt, count: UInt64)]) async -> String
         /// Why the daemon isn't alive; nil where it is.
         func whyNotAlive() async -> String?
         /// Why the daemon takes no connections; nil where it does.
@@ -38,7 +41,7 @@ package struct Router: Sendable {
 
     /// What there is, by path.
     private static let routes = [
-        "/metrics": Route(method: .GET) { await metrics($1, $0.observer) },
+        "/metrics": Route(method: .GET) { await $0.metrics($1) },
         "/healthz": Route(method: .GET) { router, _ in health(await router.observer.whyNotAlive()) },
         "/readyz": Route(method: .GET) { router, _ in health(await router.observer.whyNotReady()) },
         "/api/status": Route(method: .GET, scope: .read) { router, _ in await router.methods.status() },
@@ -61,6 +64,13 @@ package struct Router: Sendable {
     }
 
     package func answer(_ request: Request) async -> Answer {
+        let answer = await answered(request)
+        let path = Self.routes[request.path] == nil ? "other" : request.path
+        counts.note(path: path, status: answer.status.code)
+        return answer
+    }
+
+    private func answered(_ request: Request) async -> Answer {
         let route: Route
         do throws(Problem) { route = try self.route(request) } catch { return error.answer }
         guard route.isAct else { return await carryOut(route, request) }
@@ -98,11 +108,6 @@ package struct Router: Sendable {
                 "the API has no keys; name a file with one in api.publish_key_file, api.read_key_file or "
                     + "api.admin_key_file, and reload")
         }
-        guard !wrongKeys.isTooMany(request.address) else {
-            throw Problem(
-                .tooManyRequests, "\(WrongKeys.limit) wrong keys in a minute; wait for the next",
-                fields: [("Retry-After", "60")])
-        }
         guard let key = request.key else {
             throw Problem(
                 .unauthorized, "a key is required: \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"",
@@ -110,6 +115,12 @@ package struct Router: Sendable {
         }
         let scopes = keys.scopes(of: Array(key.utf8))
         guard !scopes.isEmpty else {
+            // Who has a key is served all the same: a proxy, or this machine, is one address for many.
+            guard !wrongKeys.isTooMany(request.address) else {
+                throw Problem(
+                    .tooManyRequests, "\(WrongKeys.limit) wrong keys in a minute; wait for the next",
+                    fields: [("Retry-After", "60")])
+            }
             wrongKeys.note(request.address)
             throw Problem(
                 .unauthorized, "no such key",
@@ -120,12 +131,12 @@ package struct Router: Sendable {
         }
     }
 
-    private static func metrics(_ request: Request, _ observer: any Observer) async -> Answer {
+    private func metrics(_ request: Request) async -> Answer {
         let isOpen = request.headers[canonicalForm: "accept"].contains { $0.hasPrefix("application/openmetrics-text") }
         let type =
             isOpen
             ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8"
-        return Answer(.ok, type, Array(await observer.metrics(openMetrics: isOpen).utf8))
+        return Answer(.ok, type, Array(await observer.metrics(openMetrics: isOpen, requests: counts.all).utf8))
     }
 
     private static func health(_ reason: String?) -> Answer {

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Counts the wrong keys of each address, so that keys can't be guessed by trying.
+/// Counts the wrong keys of each address, so that who tries is told to stop. Keys have 16 bytes and more: none is guessed.
 final class WrongKeys: Sendable {
     /// Wrong keys that an address may show in a minute.
     static let limit = 60
@@ -20,7 +20,7 @@ final class WrongKeys: Sendable {
         state = Mutex(State(since: now()))
     }
 
-    /// Whether the address has shown so many that nothing it says is looked at for now.
+    /// Whether the address has shown so many that another wrong one is not worth an answer.
     func isTooMany(_ address: String) -> Bool {
         let time = now()
         return state.withLock { state in

@@ -1,16 +1,22 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 int clinux_usable_cpu_count(void) {
@@ -83,3 +89,20 @@ int64_t clinux_open_descriptor_count(void) {
 }
 
 void clinux_trim_heap(void) { malloc_trim(0); }
+
+int clinux_notify_now(const char *text) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = path ? strlen(path) : 0;
+    if (length < 2 || length >= sizeof address.sun_path || !strchr("/@", path[0])) return EAFNOSUPPORT;
+    memcpy(address.sun_path, path, length);
+    // The abstract namespace (unix(7)).
+    if (path[0] == '@') address.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + length;
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    int error = sendto(fd, text, strlen(text), flags, (struct sockaddr *)&address, size) < 0 ? errno : 0;
+    close(fd);
+    return error;
+}

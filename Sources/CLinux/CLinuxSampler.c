@@ -56,6 +56,19 @@ static int find(uint64_t address, struct range *found) {
 
 static int is_own(uint64_t address) { return address >= sampler.code.start + 8 && address < sampler.code.end; }
 
+/// Whether 16 bytes can be read: a mapping may have gone since they were listed. The kernel reads the first 8 of a page before
+/// it finds that there is no such way to change the mask, or faults (sigprocmask(2)).
+static int is_readable(uint64_t address, uint64_t *known) {
+    for (uint64_t place = address;; place = address + 8) {
+        uint64_t page = place & ~4095ULL;
+        if (page != *known) {
+            if (syscall(SYS_rt_sigprocmask, ~0, place & ~7ULL, 0, 8) == 0 || errno == EFAULT) return 0;
+            *known = page;
+        }
+        if (place != address) return 1;
+    }
+}
+
 /// Whether a call stands before an address, so that it can be one to return to.
 static int follows_call(uint64_t address) {
 #if defined(__x86_64__)
@@ -83,11 +96,12 @@ static void look(struct clinux_sample *sample, const ucontext_t *context) {
     int count = 0;
     sample->addresses[count++] = pc;
     struct range bounds;
+    uint64_t known = 0;
     if (find(stack, &bounds)) {
         uint64_t end = bounds.end - 16;
         if (!is_own(pc)) {
             uint64_t limit = frame > stack && frame < end ? frame : stack + 1024 < end ? stack + 1024 : end;
-            for (uint64_t place = (stack + 7) & ~7ULL; place < limit; place += 8) {
+            for (uint64_t place = (stack + 7) & ~7ULL; place < limit && is_readable(place, &known); place += 8) {
                 uint64_t value = *(const uint64_t *)place;
                 if (is_own(value) && follows_call(value)) {
                     sample->addresses[count++] = value - 1;
@@ -95,7 +109,8 @@ static void look(struct clinux_sample *sample, const ucontext_t *context) {
                 }
             }
         }
-        while (count < CLINUX_SAMPLE_DEPTH && frame >= stack && frame <= end && (frame & 7) == 0) {
+        while (count < CLINUX_SAMPLE_DEPTH && frame >= stack && frame <= end && (frame & 7) == 0 &&
+               is_readable(frame, &known)) {
             uint64_t next = ((const uint64_t *)frame)[0];
             uint64_t address = ((const uint64_t *)frame)[1];
             if (address < 4096) break;

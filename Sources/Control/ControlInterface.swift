@@ -61,6 +61,8 @@ package enum ControlInterface {
             pid: int,
             # Whether the hub takes connections.
             state: HubState,
+            # Why the hub takes no new connections, where it does not.
+            notReady: ?string,
             # When the daemon was ready: RFC 3339, UTC, milliseconds.
             startedAt: string,
             # Seconds since then.

@@ -14,6 +14,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
     package var pid: Int
     /// Whether the hub takes connections.
     package var state: State
+    /// Why the hub takes no new connections; nil where it does.
+    package var notReady: String?
     /// When the daemon was ready: RFC 3339, UTC, milliseconds.
     package var startedAt: String
     /// Seconds since then.
@@ -51,7 +53,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
 
     /// The hub at one moment.
     package init(
-        version: String = WSD.version, pid: Int, state: State, startedAt: String, uptimeSeconds: Double,
+        version: String = WSD.version, pid: Int, state: State, notReady: String? = nil, startedAt: String,
+        uptimeSeconds: Double,
         connections: Int, maxConnections: Int, connectionsPerWorker: [Int], accepted: Int, refused: [String: Int],
         closed: [String: Int], messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int,
         slowConsumers: Int, listeners: [String], configurationFiles: [String], drain: DrainProgress? = nil
@@ -59,6 +62,7 @@ package struct HubStatus: Codable, Sendable, Hashable {
         self.version = version
         self.pid = pid
         self.state = state
+        self.notReady = notReady
         self.startedAt = startedAt
         self.uptimeSeconds = uptimeSeconds
         self.connections = connections

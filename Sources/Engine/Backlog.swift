@@ -18,8 +18,8 @@ final class Backlog {
     private(set) var pieces: [Piece] = []
     private var head = 0
     private(set) var byteCount = 0
-    /// Whether it has been said that messages are dropped.
-    var isDropReported = false
+    /// Whether it has been counted, and said, that more waits than the limit allows.
+    var isOverLimitReported = false
     /// The tick at which the socket last took something.
     var progressAt: UInt32
 

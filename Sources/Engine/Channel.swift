@@ -10,6 +10,8 @@ final class Channel {
     private(set) var settings: ChannelSettings
     /// The configuration since which those in the channel are counted as they are now.
     private(set) var countedSince: UInt32 = 0
+    /// The configuration under which this worker came to know the channel.
+    let knownSince: UInt32
     /// Slots of the subscribers on this worker, dense; each knows its place, so leaving swaps with the last.
     private(set) var subscribers: ContiguousArray<UInt32> = []
     /// Connections of this worker that the home has been asked to let in.
@@ -45,10 +47,11 @@ final class Channel {
     /// At the home: what the `json` protocol keeps; made when it is first needed.
     var room: Room?
 
-    init(name: String, home: Int, settings: ChannelSettings) {
+    init(name: String, home: Int, settings: ChannelSettings, knownSince: UInt32) {
         self.name = name
         self.home = home
         self.settings = settings
+        self.knownSince = knownSince
     }
 
     /// Other settings hold from now on. Where they count differently who is here, the home begins anew.

@@ -32,9 +32,23 @@ package struct ChannelActivity: Sendable {
     package var connections = 0
 
     /// Those in which most is said, the busiest first.
+    ///
+    /// One look at each, however many there are.
     static func busiest(_ channels: some Sequence<ChannelActivity>, limit: Int) -> [ChannelActivity] {
-        let ordered = channels.sorted { ($0.messagesPerSecond, $0.messages) > ($1.messagesPerSecond, $1.messages) }
-        return Array(ordered.prefix(limit))
+        guard limit > 0 else { return [] }
+        var best: [ChannelActivity] = []
+        for channel in channels {
+            if best.count == limit {
+                guard channel.isBusier(than: best[limit - 1]) else { continue }
+                best.removeLast()
+            }
+            best.insert(channel, at: best.firstIndex { channel.isBusier(than: $0) } ?? best.count)
+        }
+        return best
+    }
+
+    private func isBusier(than other: ChannelActivity) -> Bool {
+        (messagesPerSecond, messages) > (other.messagesPerSecond, other.messages)
     }
 }
 

@@ -8,11 +8,14 @@ struct ChannelTable {
     private let worker: Int
     private let workerCount: Int
     var rules: ChannelRules
+    /// That of the configuration which the rules are of.
+    var generation: UInt32
 
-    init(worker: Int, workerCount: Int, rules: ChannelRules) {
+    init(worker: Int, workerCount: Int, rules: ChannelRules, generation: UInt32) {
         self.worker = worker
         self.workerCount = workerCount
         self.rules = rules
+        self.generation = generation
     }
 
     /// The channel at an index that a subscribed connection's record holds.
@@ -39,7 +42,8 @@ struct ChannelTable {
     mutating func intern(_ name: String) -> UInt32 {
         if let known = byName[name] { return known }
         let channel = Channel(
-            name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name))
+            name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name),
+            knownSince: generation)
         if channel.home == worker { homeCount += 1 }
         let index: UInt32
         if let reused = free.popLast() {

@@ -3,7 +3,18 @@ package import Rooms
 /// What the data plane has to know. The composing program makes it from its configuration file.
 package struct EngineConfiguration: Sendable {
     /// What happens to a connection whose queue is over its limit.
-    package enum QueuePolicy: String, Sendable { case disconnect, dropOldest, dropNewest }
+    package enum QueuePolicy: UInt8, Sendable, CaseIterable {
+        case disconnect, dropOldest, dropNewest
+
+        /// As the configuration and the metrics have it.
+        package var label: String {
+            switch self {
+            case .disconnect: "disconnect"
+            case .dropOldest: "drop-oldest"
+            case .dropNewest: "drop-newest"
+            }
+        }
+    }
 
     /// What a path opens.
     package struct Endpoint: Sendable {

@@ -13,38 +13,50 @@ final class Follower: Sendable {
     private static let bufferCount = 4_096
     private static let bufferByteCount = 16 * 1024 * 1024
 
-    private let stream: AsyncStream<FollowedMessage>
-    private let continuation: AsyncStream<FollowedMessage>.Continuation
-    private let waitingByteCount = Atomic(0)
-    private let lostCount = Atomic<UInt64>(0)
-
-    init() {
-        (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.bufferCount))
+    private struct Waiting {
+        var messages: [FollowedMessage] = []
+        /// With those that its reader has taken and not yet seen.
+        var count = 0
+        var byteCount = 0
+        var lost: UInt64 = 0
     }
 
-    /// How many messages came too fast.
-    var lost: UInt64 { lostCount.load(ordering: .relaxed) }
+    private let waiting = Mutex(Waiting())
+    private let arrivals: AsyncStream<Void>
+    private let arrival: AsyncStream<Void>.Continuation
+
+    init() {
+        (arrivals, arrival) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
 
     /// The channel's home has something for it.
     func take(_ segment: Segment) {
-        segment.forEachFrame { opcode, payload in
-            guard waitingByteCount.load(ordering: .relaxed) + payload.count <= Self.bufferByteCount else {
-                lostCount.add(1, ordering: .relaxed)
-                return
-            }
-            waitingByteCount.add(payload.count, ordering: .relaxed)
-            if case .dropped = continuation.yield(FollowedMessage(opcode: opcode, payload: Array(payload))) {
-                waitingByteCount.subtract(payload.count, ordering: .relaxed)
-                lostCount.add(1, ordering: .relaxed)
+        waiting.withLock { waiting in
+            segment.forEachFrame { opcode, payload in
+                guard waiting.count < Self.bufferCount, waiting.byteCount + payload.count <= Self.bufferByteCount else {
+                    waiting.lost += 1
+                    return
+                }
+                waiting.count += 1
+                waiting.byteCount += payload.count
+                waiting.messages.append(FollowedMessage(opcode: opcode, payload: Array(payload)))
             }
         }
+        arrival.yield()
     }
 
-    /// Hands the messages over until cancelled or thrown out of.
-    func forEach(_ body: (FollowedMessage) async throws -> Void) async throws {
-        for await message in stream {
-            waitingByteCount.subtract(message.payload.count, ordering: .relaxed)
-            try await body(message)
+    /// Hands the messages over, and how many came too fast by then, until cancelled or thrown out of.
+    func forEach(_ body: (FollowedMessage, _ lost: UInt64) async throws -> Void) async throws {
+        for await _ in arrivals {
+            let messages = waiting.withLock { exchange(&$0.messages, with: []) }
+            for message in messages {
+                let lost = waiting.withLock { waiting in
+                    waiting.count -= 1
+                    waiting.byteCount -= message.payload.count
+                    return waiting.lost
+                }
+                try await body(message, lost)
+            }
         }
     }
 }

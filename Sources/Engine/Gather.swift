@@ -14,6 +14,8 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
 
     private let top = Atomic<UnsafeMutablePointer<Node>?>(nil)
     private let missing: Atomic<Int>
+    /// Whether the task that waits has been resumed.
+    private let isOver = Atomic(false)
     private let continuation: CheckedContinuation<Void, Never>
 
     private init(_ count: Int, _ continuation: CheckedContinuation<Void, Never>) {
@@ -25,15 +27,29 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
 
     /// Waits for `count` answers, and those expected since, and returns them in no particular order.
     ///
-    /// - Parameter ask: hands the gathering to those who are to answer.
-    static func answers(_ count: Int, _ ask: (Gather) -> Void) async -> [Answer] {
+    /// - Parameters:
+    ///   - limit: how long to wait at most; then the answers that there are by then are returned.
+    ///   - ask: hands the gathering to those who are to answer.
+    static func answers(_ count: Int, within limit: Duration? = nil, _ ask: (Gather) -> Void) async -> [Answer] {
         var gather: Gather?
+        var timer: Task<Void, any Error>?
         await withCheckedContinuation { continuation in
             let new = Gather(count, continuation)
             gather = new
             ask(new)
+            timer = limit.map { limit in
+                Task {
+                    try await Task.sleep(for: limit)
+                    new.resume()
+                }
+            }
         }
+        timer?.cancel()
         return gather?.takeAnswers() ?? []
+    }
+
+    private func resume() {
+        if !isOver.exchange(true, ordering: .acquiringAndReleasing) { continuation.resume() }
     }
 
     /// Expects further answers; called before the answer of the one who asks for them.
@@ -51,7 +67,7 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
             if exchanged { break }
             node.pointee.next = original
         }
-        if missing.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { continuation.resume() }
+        if missing.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { resume() }
     }
 
     private func takeAnswers() -> [Answer] {

@@ -51,6 +51,6 @@ extension Hub {
         _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
         defer { home.post(.unfollow(channel: channel, follower)) }
         try await body(nil, 0)
-        try await follower.forEach { try await body($0, follower.lost) }
+        try await follower.forEach(body)
     }
 }

@@ -10,6 +10,7 @@ package final class Hub: Sendable {
     private let listeners = Mutex<[ListeningSocket]>([])
     /// What the workers go by, or are about to.
     private let current: Mutex<EngineConfiguration>
+    private let lastStatistics: Mutex<[Statistics]>
     /// Refusals, closes and trouble, as they happen. Events beyond 4,096 unread ones are dropped: the counters are exact,
     /// the log need not be.
     package let events: AsyncStream<EngineEvent>
@@ -24,6 +25,7 @@ package final class Hub: Sendable {
         let context = WorkerContext(configuration: configuration, events: continuation)
         self.context = context
         current = Mutex(configuration)
+        lastStatistics = Mutex(Array(repeating: Statistics(), count: configuration.workerCount))
         threads = (0..<configuration.workerCount).map { WorkerThread(Worker(index: $0, context: context)) }
     }
 
@@ -79,8 +81,17 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Each worker's figures.
-    package func statistics() async -> [Statistics] { await ask { .statistics($0) } }
+    /// Each worker's figures, by worker. For one that does not turn for a second, those of before.
+    package func statistics() async -> [Statistics] {
+        let answers = await Gather.answers(mailboxes.count, within: .seconds(1)) { gather in
+            for mailbox in mailboxes { mailbox.post(.statistics(gather)) }
+        }
+        return lastStatistics.withLock { last in
+            for worker in last.indices { last[worker].isStale = true }
+            for (worker, statistics) in answers { last[worker] = statistics }
+            return last
+        }
+    }
 
     /// The next connections of a selection.
     ///
@@ -151,8 +162,16 @@ package final class Hub: Sendable {
         guard !messages.isEmpty else { return counts }
         let now = clinux_monotonic_nanoseconds()
         let answers = await Gather.answers(messages.count) { gather in
+            var last: (message: Message, segment: Segment)?
             for (index, message) in messages.enumerated() {
-                let segment = message.payload.withUnsafeBytes { Segment(message.opcode, payload: $0) }
+                // The same message for many channels is made once.
+                let segment: Segment
+                if let last, last.message.opcode == message.opcode, last.message.payload == message.payload {
+                    segment = last.segment
+                } else {
+                    segment = message.payload.withUnsafeBytes { Segment(message.opcode, payload: $0) }
+                    last = (message, segment)
+                }
                 home(of: message.channel).post(
                     .publish(
                         channel: message.channel, segment, at: now, Receipt(gather: gather, index: index)))

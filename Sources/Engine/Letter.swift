@@ -22,8 +22,8 @@ enum Letter: Sendable {
     case joined(channel: String, JoinReply, Encoding)
     /// Somebody has left a channel whose home this is, who was counted under this configuration.
     case leave(channel: String, name: String, isLost: Bool, generation: UInt32)
-    /// Somebody is in a channel whose home this is, and not counted yet.
-    case count(channel: String, name: String)
+    /// Somebody is in a channel whose home this is, and was counted under that configuration; 0 where not at all.
+    case count(channel: String, name: String, generation: UInt32)
     case ask(channel: String, Question)
     /// Frame i of the segment is for connection i.
     case answers(Segment, [ConnectionID])
@@ -44,7 +44,7 @@ enum Letter: Sendable {
     /// Takes the selected `json` connections out of a channel.
     case unsubscribe(ConnectionSelection, channel: String, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
-    case statistics(Gather<Statistics>)
+    case statistics(Gather<(worker: Int, Statistics)>)
     /// The last endings of a selection, the newest first.
     case endings(ConnectionSelection, limit: Int, Gather<[Ending]>)
     case follow(channel: String, Follower, Gather<Void>)

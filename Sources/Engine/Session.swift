@@ -10,7 +10,12 @@ struct Session {
             case joining
             /// Likewise, and the client has left again since.
             case cancelled
+            /// Likewise, and the client has been taken out since, of which the answer to its request will tell.
+            case revoked
             case joined
+
+            /// Whether it only waits for an answer that changes nothing.
+            var isOver: Bool { self == .cancelled || self == .revoked }
         }
 
         var channel: UInt32

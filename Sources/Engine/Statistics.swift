@@ -20,6 +20,11 @@ package struct Statistics: Sendable {
     package var slowConsumers = 0
     /// Messages that the queue policy dropped.
     package var dropped: UInt64 = 0
+    /// Connections for which more waited than `queue.limit` allows, by `QueuePolicy.rawValue`; each counts once for as long as
+    /// something waits for it.
+    package var overLimit = InlineArray<3, UInt64>(repeating: 0)
+    /// Subscriptions now: a connection has one for each channel that it is in.
+    package var subscriptions = 0
     /// Binary messages among `messagesOut`; the others are text.
     package var binaryOut: UInt64 = 0
     /// Frames that came, by opcode (RFC 6455, section 5.2): a fragment that isn't the first is a continuation.
@@ -49,6 +54,8 @@ package struct Statistics: Sendable {
     package var channels = 0
     /// What the history of the channels whose home is here costs.
     package var historyBytes = 0
+    /// Whether the worker did not answer in time, so that these are its figures of before.
+    package var isStale = false
 
     package init() {}
 
@@ -87,6 +94,8 @@ package struct Statistics: Sendable {
         total.queuedBytes += other.queuedBytes
         total.slowConsumers += other.slowConsumers
         total.dropped += other.dropped
+        for policy in total.overLimit.indices { total.overLimit[policy] += other.overLimit[policy] }
+        total.subscriptions += other.subscriptions
         total.binaryOut += other.binaryOut
         for opcode in total.framesIn.indices { total.framesIn[opcode] += other.framesIn[opcode] }
         for opcode in total.controlFramesOut.indices {
@@ -105,5 +114,6 @@ package struct Statistics: Sendable {
         total.connectionsByEndpoint.merge(other.connectionsByEndpoint, uniquingKeysWith: +)
         total.channels += other.channels
         total.historyBytes += other.historyBytes
+        total.isStale = total.isStale || other.isStale
     }
 }

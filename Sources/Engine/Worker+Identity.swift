@@ -33,9 +33,10 @@ extension Worker {
     /// The tick of a time in milliseconds since 1970; `Slab.never` for none.
     func tick(at time: Int64?) -> UInt32 {
         guard let time else { return Slab.never }
-        let milliseconds = max(0, time - clinux_realtime_milliseconds())
-        let ticks = (milliseconds * 1_000_000 + Int64(Worker.tickNanoseconds) - 1) / Int64(Worker.tickNanoseconds)
-        return ticks < Int64(Slab.never - now) ? now + UInt32(ticks) : Slab.never
+        // Divided and not multiplied: a token may be good for thousands of years.
+        let (ticks, rest) = max(0, time - clinux_realtime_milliseconds())
+            .quotientAndRemainder(dividingBy: Int64(Worker.tickNanoseconds / 1_000_000))
+        return ticks < Int64(Slab.never - now) - 1 ? now + UInt32(ticks) + (rest > 0 ? 1 : 0) : Slab.never
     }
 
     /// When something about the connection's token is due.
@@ -113,10 +114,11 @@ extension Worker {
         reason: String
     ) {
         for place in session.pointee.memberships.indices.reversed() {
-            let channel = channels[session.pointee.memberships[place].channel]
-            guard !session.pointee.identity.maySubscribe(to: channel.name, channel.settings) else { continue }
-            sendLeft(slot, record, channel: channel.name, reason: reason)
-            leave(slot, record, place: place)
+            let membership = session.pointee.memberships[place]
+            let channel = channels[membership.channel]
+            guard !membership.state.isOver, !session.pointee.identity.maySubscribe(to: channel.name, channel.settings)
+            else { continue }
+            takeOut(slot, record, place: place, reason: reason)
         }
     }
 }

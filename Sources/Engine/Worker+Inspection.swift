@@ -63,7 +63,7 @@ extension Worker {
 
     /// The channels of this home in which most is said, the busiest first.
     func busiest(limit: Int) -> [ChannelActivity] {
-        let active = channels.indices.compactMap { index -> ChannelActivity? in
+        let active = channels.indices.lazy.compactMap { [channels, self] index -> ChannelActivity? in
             guard let channel = channels.find(index), channel.home == self.index else { return nil }
             return ChannelActivity(
                 name: channel.name, messagesPerSecond: channel.activity.perSecond(at: nanoseconds),

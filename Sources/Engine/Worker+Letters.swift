@@ -41,9 +41,10 @@ extension Worker {
                 guard let index = channels.index(of: name) else { break }
                 left(user, channels[index], isLost: isLost, countedUnder: generation)
                 channels.removeIfUnused(index)
-            case .count(let name, let user):
+            case .count(let name, let user, let generation):
                 let index = channels.intern(name)
-                countMember(user, channels[index])
+                countMember(user, channels[index], countedUnder: generation)
+                channels.removeIfUnused(index)
             case .ask(let name, let question):
                 let index = channels.intern(name)
                 answer(question, channels[index])
@@ -73,7 +74,7 @@ extension Worker {
             case .list(let selection, let start, let limit, let receipt):
                 receipt.answer(page(of: selection, from: Int(start), limit: limit))
             case .statistics(let receipt):
-                receipt.answer(currentStatistics())
+                receipt.answer((index, currentStatistics()))
             case .endings(let selection, let limit, let gather):
                 gather.answer(endings.last(limit, where: selection.selects))
             case .follow(let channel, let follower, let receipt):

@@ -20,11 +20,13 @@ extension Worker {
         flushDelay = Worker.nanoseconds(next.flushDelay)
         if next.compressionLevel != last.compressionLevel { deflater = Deflater(level: next.compressionLevel) }
         let bufferByteCount = Worker.bufferByteCount(next)
-        if bufferByteCount != buffer.count {
+        // Never a smaller one: the beginning of a head that is kept somewhere has to fit.
+        if bufferByteCount > buffer.count {
             buffer.deallocate()
             buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
         }
         channels.rules = next.channelRules
+        channels.generation = next.generation
         for index in channels.indices { applyRules(index) }
         shedHistory()
         for slot in 0..<slab.highWater { apply(next, after: last, slot, slab[slot]) }
@@ -66,36 +68,73 @@ extension Worker {
             session.pointee.errorTokens = Float(next.errorsPerMinute)
             session.pointee.errorTokensAt = now
         }
+        if next.pingInterval != last.pingInterval || next.pongTimeout != last.pongTimeout {
+            grantTimeToAnswer(slot, record)
+        }
         armOpen(slot, record)
     }
+
+    /// Who has been silent for longer than the interval is now gets a ping and the whole time for its pong, as if it had been
+    /// silent for just that long; not all of them their pings in one turn.
+    private func grantTimeToAnswer(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        let interval = ticks(configuration.pingInterval)
+        guard configuration.pingInterval > .zero, now &- record.pointee.lastReceived > interval else { return }
+        record.pointee.lastReceived = now &- interval &+ UInt32(slot) % max(1, interval / 4)
+    }
+
+    private static let closedToYou = "the channel is not open to you any more"
 
     /// Every worker goes by the configuration now. Who is in a channel whose home has begun to count anew is counted
     /// there, and who may not be in one any more leaves it.
     func recount() {
         for slot in 0..<slab.highWater {
             let record = slab[slot]
-            guard record.pointee.phase == .open, let session = record.pointee.session else { continue }
-            for place in session.pointee.memberships.indices {
-                let membership = session.pointee.memberships[place]
-                guard membership.state == .joined, membership.generation < channels[membership.channel].countedSince
-                else { continue }
-                let channel = channels[membership.channel]
-                let isTracked = channel.settings.isTracked
-                session.pointee.memberships[place].generation = isTracked ? configuration.generation : 0
-                guard isTracked else { continue }
-                let name = name(of: session.pointee.identity, slot, record)
-                if channel.home == index {
-                    countMember(name, channel)
-                } else {
-                    context.handles[channel.home].mailbox.post(.count(channel: channel.name, name: name))
-                }
+            guard record.pointee.phase == .open else { continue }
+            if record.pointee.channel != Connection.noChannel {
+                closeWhereNotGranted(slot, record)
+            } else if let session = record.pointee.session {
+                recount(slot, record, session)
+                leaveWhatIsNotGranted(slot, record, session, reason: Worker.closedToYou)
             }
-            leaveWhatIsNotGranted(slot, record, session, reason: "the channel is not open to you any more")
         }
     }
 
+    private func recount(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+    ) {
+        for place in session.pointee.memberships.indices {
+            let membership = session.pointee.memberships[place]
+            let channel = channels[membership.channel]
+            // A home that answered before it went by the configuration may have counted by the one before.
+            guard membership.state == .joined,
+                membership.generation < max(channel.countedSince, channel.knownSince)
+            else { continue }
+            let isTracked = channel.settings.isTracked
+            session.pointee.memberships[place].generation = isTracked ? configuration.generation : 0
+            guard isTracked else { continue }
+            let name = name(of: session.pointee.identity, slot, record)
+            if channel.home == index {
+                countMember(name, channel, countedUnder: membership.generation)
+            } else {
+                context.handles[channel.home].mailbox.post(
+                    .count(channel: channel.name, name: name, generation: membership.generation))
+            }
+        }
+    }
+
+    /// A client of the `relay` protocol is in its endpoint's channel or nowhere.
+    private func closeWhereNotGranted(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        let identity = record.pointee.session?.pointee.identity ?? Identity()
+        let channel = channels[record.pointee.channel]
+        guard !identity.maySubscribe(to: channel.name, channel.settings) else { return }
+        beginClose(slot, record, .notPermitted, .forbidden, Worker.closedToYou, then: .closing)
+    }
+
     /// At the home: a member from before the counting began.
-    func countMember(_ name: String, _ channel: Channel) {
+    ///
+    /// - Parameter generation: the configuration under which it was counted; 0 where it wasn't.
+    func countMember(_ name: String, _ channel: Channel, countedUnder generation: UInt32) {
+        guard generation < channel.countedSince else { return }
         let room = room(channel)
         room.memberCount += 1
         guard channel.settings.tracksPresence else { return }

@@ -68,10 +68,9 @@ extension Worker {
         var count = 0
         forEach(selection, from: 0) { slot, record in
             guard record.pointee.phase == .open, let session = record.pointee.session,
-                let place = session.pointee.memberships.firstIndex(where: { $0.channel == index })
+                let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && !$0.state.isOver })
             else { return true }
-            sendLeft(slot, record, channel: channel, reason: reason)
-            leave(slot, record, place: place)
+            takeOut(slot, record, place: place, reason: reason)
             count += 1
             return true
         }

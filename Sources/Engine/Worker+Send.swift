@@ -163,6 +163,11 @@ extension Worker {
     private func applyPolicy(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ backlog: Backlog) {
         let dropped: Int
         let queued = backlog.byteCount
+        let isFirst = !backlog.isOverLimitReported
+        if isFirst {
+            backlog.isOverLimitReported = true
+            statistics.overLimit[Int(configuration.queuePolicy.rawValue)] &+= 1
+        }
         switch configuration.queuePolicy {
         case .dropOldest: dropped = backlog.dropOldest(limit: configuration.queueLimitByteCount)
         case .dropNewest: dropped = backlog.dropNewest(limit: configuration.queueLimitByteCount)
@@ -180,10 +185,7 @@ extension Worker {
             record.pointee.flags.insert(.resetOnClose)
             finish(slot, record)
         }
-        if configuration.queuePolicy != .disconnect, dropped > 0, !backlog.isDropReported {
-            backlog.isDropReported = true
-            reportDropping(slot, record, queuedBytes: queued)
-        }
+        if configuration.queuePolicy != .disconnect, isFirst { reportDropping(slot, record, queuedBytes: queued) }
         record.pointee.dropped &+= UInt32(clamping: dropped)
         statistics.dropped &+= UInt64(dropped)
     }

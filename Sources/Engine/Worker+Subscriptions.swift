@@ -11,7 +11,7 @@ extension Worker {
         record.pointee.channel = index
         changeSubscribers(channel) {
             channel.reserve(record.pointee.encoding)
-            record.pointee.channelPosition = channel.admit(slot)
+            record.pointee.channelPosition = admit(slot, to: channel)
         }
     }
 
@@ -22,6 +22,11 @@ extension Worker {
         guard channel.encodings != before, channel.home != index else { return }
         context.handles[channel.home].mailbox.post(
             .interest(channel: channel.name, worker: index, channel.encodings))
+    }
+
+    private func admit(_ slot: Int, to channel: Channel) -> UInt32 {
+        statistics.subscriptions += 1
+        return channel.admit(slot)
     }
 
     /// Ends a connection's subscriptions; what was published before still reaches it.
@@ -53,6 +58,7 @@ extension Worker {
     ) {
         let channel = channels[index]
         distribute(channel)
+        statistics.subscriptions -= 1
         changeSubscribers(channel) {
             guard let moved = channel.remove(at: position, record.pointee.encoding) else { return }
             setPosition(position, of: slab[Int(moved)], in: index)
@@ -117,8 +123,14 @@ extension Worker {
             abandonJoin(reply, encoding, channel)
             return
         }
-        sendJoinAck(slot, record, reply, channel, epoch: epoch, through: seq)
-        if session.pointee.memberships[place].state == .cancelled {
+        let state = session.pointee.memberships[place].state
+        if state == .revoked {
+            let message = "you were taken out of the channel meanwhile"
+            sendError(slot, record, .notPermitted, message, id: request.id, channel: channel.name)
+        } else {
+            sendJoinAck(slot, record, reply, channel, epoch: epoch, through: seq)
+        }
+        if state.isOver {
             session.pointee.memberships.remove(at: place)
             abandonJoin(reply, encoding, channel)
         } else {
@@ -141,7 +153,7 @@ extension Worker {
         session.pointee.memberships[place].state = .joined
         session.pointee.memberships[place].startSeq = seq
         session.pointee.memberships[place].generation = generation
-        session.pointee.memberships[place].position = channel.admit(slot)
+        session.pointee.memberships[place].position = admit(slot, to: channel)
     }
 
     /// A connection that joins again learns where its live stream began and, where it asks, what it missed before that.
@@ -187,6 +199,18 @@ extension Worker {
         } else {
             session.pointee.memberships[place].state = .cancelled
         }
+    }
+
+    /// Takes a `json` client out of a channel and tells it so, or, where it is still joining, has it told.
+    func takeOut(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, place: Int, reason: String) {
+        let session = record.pointee.session!
+        let membership = session.pointee.memberships[place]
+        guard membership.state == .joined else {
+            session.pointee.memberships[place].state = .revoked
+            return
+        }
+        sendLeft(slot, record, channel: channels[membership.channel].name, reason: reason)
+        leave(slot, record, place: place)
     }
 
     private func tellHome(

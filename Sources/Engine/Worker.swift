@@ -100,7 +100,8 @@ final class Worker: @unchecked Sendable {
         // Beyond the open WebSockets there is room for those in their handshake and those being refused.
         slab = Slab(capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
-            worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules)
+            worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules,
+            generation: configuration.generation)
         answers = (0..<configuration.workerCount).map { _ in Answers() }
         buffer = .allocate(byteCount: Worker.bufferByteCount(configuration), alignment: 64)
         idleReader = .allocate(capacity: 1)

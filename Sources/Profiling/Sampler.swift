@@ -21,6 +21,9 @@ package enum Sampler {
     /// Samples in each second of a thread's CPU time.
     package static let frequency = 100
 
+    /// Samples of one profile; what comes beyond is counted as lost. They take 78 MB.
+    private static let mostSamples = 100_000
+
     private static let isBusy = Atomic(false)
 
     /// Takes a CPU profile in the format of pprof, profile.proto; what a thread began meanwhile does is not in it.
@@ -29,14 +32,15 @@ package enum Sampler {
         defer { end() }
         let start = clinux_realtime_milliseconds()
         let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let result = clinux_sampler_start(Int32(frequency), Int64(seconds * frequency * (processors + 1)))
+        let room = min(seconds * frequency * (processors + 1), mostSamples)
+        let result = clinux_sampler_start(Int32(frequency), Int64(room))
         defer { clinux_sampler_free() }
         // Cut short, it is still a profile.
         if result == 0 { try? await Task.sleep(for: .seconds(seconds)) }
         clinux_sampler_stop()
         guard result == 0 else { throw Refused(description: String(cString: strerror(result))) }
         var counts: [Stack: UInt64] = [:]
-        for stack in stacks() { counts[stack, default: 0] += 1 }
+        forEachStack { counts[$0, default: 0] += 1 }
         let duration = clinux_realtime_milliseconds() - start
         return CPUProfile(counts: counts, start: start, milliseconds: duration, lost: clinux_sampler_lost()).encoded()
     }
@@ -51,21 +55,23 @@ package enum Sampler {
         guard result == 0 else { throw Refused(description: String(cString: strerror(result))) }
         let symbols = Symbols()
         var text = ""
-        for stack in stacks().sorted(by: { $0.thread < $1.thread }) {
+        var stacks: [Stack] = []
+        forEachStack { stacks.append($0) }
+        for stack in stacks.sorted(by: { $0.thread < $1.thread }) {
             text += "thread \(stack.thread) \(ThreadName.of(stack.thread))\n"
             for address in stack.addresses { text += "  \(symbols.name(of: address))\n" }
         }
         return text
     }
 
-    private static func stacks() -> [Stack] {
-        (0..<clinux_sampler_count()).compactMap { index in
+    private static func forEachStack(_ body: (Stack) -> Void) {
+        for index in 0..<clinux_sampler_count() {
             let sample = clinux_sampler_sample(index)!
-            guard sample.pointee.count > 0 else { return nil }
+            guard sample.pointee.count > 0 else { continue }
             let addresses = withUnsafeBytes(of: sample.pointee.addresses) {
                 Array($0.bindMemory(to: UInt64.self).prefix(Int(sample.pointee.count)))
             }
-            return Stack(thread: sample.pointee.thread, addresses: addresses)
+            body(Stack(thread: sample.pointee.thread, addresses: addresses))
         }
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import CSystemd
 import Glibc
 
@@ -5,6 +6,8 @@ import Glibc
 ///
 /// Every method sends one datagram and returns whether a service manager took it. Without `$NOTIFY_SOCKET`, that is
 /// when a person started the daemon by hand, all of them do nothing and return false, so that callers need no cases.
+///
+/// What must arrive waits until the service manager has room for it. What is said again soon does not.
 package struct Notifier: Sendable {
     /// Bytes of a status text that are sent. A datagram has at most PIPE_BUF (4096) bytes, and nobody reads more.
     package static let statusLimit = 1024
@@ -26,7 +29,7 @@ package struct Notifier: Sendable {
     /// What `systemctl status` shows from now on. Callers decide how often; systemd signals each change on D-Bus.
     @discardableResult
     package func status(_ text: String) -> Bool {
-        send(nil, status: text)
+        sendNow("STATUS=" + Self.oneLine(text))
     }
 
     /// The daemon has begun to shut down. Sent unasked it starts the clock of `TimeoutStopSec=`.
@@ -54,7 +57,7 @@ package struct Notifier: Sendable {
     /// beyond the unit's own time limit.
     @discardableResult
     package func extendTimeout(_ duration: Duration) -> Bool {
-        send("EXTEND_TIMEOUT_USEC=\(duration.microseconds)")
+        sendNow("EXTEND_TIMEOUT_USEC=\(duration.microseconds)")
     }
 
     /// Waits until the service manager has read all that was sent before. Blocks its thread for up to `timeout`.
@@ -64,13 +67,12 @@ package struct Notifier: Sendable {
         return sd_notify_barrier(0, timeout.microseconds) > 0
     }
 
-    private func send(_ state: String?, status: String? = nil) -> Bool {
+    private func send(_ state: String, status: String? = nil) -> Bool {
         guard isPresent else { return false }
-        var lines: [String] = []
-        if let state { lines.append(state) }
-        if let status { lines.append("STATUS=" + Self.oneLine(status)) }
-        return sd_notify(0, lines.joined(separator: "\n")) > 0
+        return sd_notify(0, state + (status.map { "\nSTATUS=" + Self.oneLine($0) } ?? "")) > 0
     }
+
+    private func sendNow(_ line: String) -> Bool { isPresent && clinux_notify_now(line) == 0 }
 
     /// The text without line breaks and other control characters, which would begin a new assignment or upset the
     /// terminal of whoever asks, cut to `statusLimit` bytes.

@@ -24,7 +24,7 @@ package struct VarlinkRequest: Sendable {
     package var fullName: String { call.method }
 
     /// The caller takes more than one reply.
-    package var wantsMore: Bool { call.more }
+    package var wantsMore: Bool { call.more && !call.oneway }
 
     /// The parameters as what the method takes.
     ///
@@ -40,7 +40,7 @@ package struct VarlinkRequest: Sendable {
     ///
     /// - Throws: `ExpectedMore` when the caller takes one reply only, and whatever went wrong with the connection.
     package func yield(_ reply: some Encodable & Sendable) async throws {
-        guard call.more else { throw VarlinkError.expectedMore }
+        guard wantsMore else { throw VarlinkError.expectedMore }
         try await send(reply)
     }
 }

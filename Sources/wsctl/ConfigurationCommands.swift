@@ -70,7 +70,7 @@ struct LimitsCommand: ParsableCommand {
 
             EXAMPLES
               wsctl limits
-              wsctl limits limits.messages_per_second=50 queue.policy=drop_oldest
+              wsctl limits limits.messages_per_second=50 queue.policy=drop-oldest
               wsctl limits server.max_connections=200000
             """)
 

@@ -16,6 +16,7 @@ enum StatusText {
                         ? " (by worker: \(status.connectionsPerWorker.map(String.init).joined(separator: ", ")))" : "")
             ),
         ]
+        if let reason = status.notReady, status.drain == nil { fields.insert(("not ready", reason), at: 1) }
         if let drain = status.drain {
             let done = drain.connectionsAtStart - drain.connectionsLeft
             let left = HumanText.duration(seconds: drain.secondsLeft)

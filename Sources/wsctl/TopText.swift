@@ -37,7 +37,9 @@ struct TopText {
 
     private func header(_ status: HubStatus) -> [String] {
         let uptime = HumanText.duration(seconds: status.uptimeSeconds)
-        let state = status.drain.map { "draining, \($0.connectionsLeft) left" } ?? "\(status.state.rawValue) \(uptime)"
+        let state =
+            status.drain.map { "draining, \($0.connectionsLeft) left" } ?? status.notReady
+            ?? "\(status.state.rawValue) \(uptime)"
         let closed = { (status: HubStatus) in status.closed.values.reduce(0, +) }
         let refused = { (status: HubStatus) in status.refused.values.reduce(0, +) }
         let workers = status.connectionsPerWorker.map(HumanText.count).joined(separator: " ")

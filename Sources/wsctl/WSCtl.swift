@@ -19,6 +19,7 @@ struct WSCtl: ParsableCommand {
               64  wrong usage
               69  the daemon can't be reached
               77  not permitted
+              78  the configuration or a key is wrong
 
             EXAMPLES
               wsctl status                      how the hub is

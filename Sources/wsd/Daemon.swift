@@ -104,6 +104,13 @@ struct Daemon {
                 "wsd": .any, "api": .any, "control": .unix, "status": .unix,
             ])
             for warning in passed.warnings { logger.warning("\(warning)") }
+            let keys = [
+                ("wsd", "server.listen"), ("api", "api.listen"), ("control", "control.path"),
+                ("status", "control.status_path"),
+            ]
+            for (name, key) in keys where !passed[name].isEmpty && loaded.origin(of: key) != .builtIn {
+                logger.warning("\(key) is not used, for systemd passes sockets named \"\(name)\"; see wsd(8), SOCKETS")
+            }
             return passed
         } catch {
             throw StartFailure(message: error.description, exitCode: EX_CONFIG)

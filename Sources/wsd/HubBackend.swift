@@ -33,6 +33,7 @@ struct HubBackend: ControlBackend {
         return HubStatus(
             pid: Int(getpid()),
             state: drain == nil ? .running : .draining,
+            notReady: await Health(hub, lifecycle, workers: workers).whyNotReady,
             startedAt: RFC3339.string(millisecondsSinceEpoch: facts.startedAt),
             uptimeSeconds: Double(Clock.milliseconds() - facts.startedAt) / 1_000,
             connections: total.connections,

@@ -24,6 +24,9 @@ struct HubMetrics {
     private func addConnections(to text: inout MetricsText) {
         text.add("websocket_active_connections", .gauge, "WebSockets that are open now.", total.connections)
         text.add("wsd_worker_connections", .gauge, "WebSockets that are open now, by worker.", byWorker(\.connections))
+        text.add(
+            "wsd_worker_up", .gauge, "Whether the worker has turned within the last second.",
+            byWorker { $0.isStale ? 0 : 1 })
         // The paths are the configuration's, never a client's.
         var byPath = Dictionary(endpointPaths.map { ($0, 0) }) { first, _ in first }
         for (place, count) in total.connectionsByEndpoint where place < endpointPaths.count {
@@ -58,6 +61,9 @@ struct HubMetrics {
         text.add("websocket_received_bytes_total", .counter, "Bytes that came from clients.", total.bytesIn)
         text.add("websocket_sent_bytes_total", .counter, "Bytes sent to clients.", total.bytesOut)
         text.add("wsd_channels", .gauge, "Channels that somebody is in, or that have a history.", total.channels)
+        text.add(
+            "wsd_subscriptions", .gauge, "Subscriptions: a connection has one for each channel that it is in.",
+            total.subscriptions)
         text.add("wsd_history_bytes", .gauge, "What the history of all channels costs.", total.historyBytes)
     }
 
@@ -98,6 +104,12 @@ struct HubMetrics {
         text.add("wsd_queued_bytes", .gauge, "Bytes that wait for slow clients to read.", total.queuedBytes)
         text.add("wsd_queued_messages", .gauge, "Messages that wait for slow clients to read.", total.queuedMessages)
         text.add("wsd_slow_consumers", .gauge, "Connections that have something waiting now.", total.slowConsumers)
+        text.add(
+            "wsd_queue_overflows_total", .counter,
+            "Connections for which more waited than queue.limit allows, by the queue.policy that they met.",
+            EngineConfiguration.QueuePolicy.allCases.map {
+                ([("policy", $0.label)], total.overLimit[Int($0.rawValue)])
+            })
         text.add(
             "wsd_dropped_messages_total", .counter, "Messages that slow clients never got, by queue.policy.",
             total.dropped)

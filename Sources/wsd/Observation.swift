@@ -14,7 +14,7 @@ struct Observation: Router.Observer {
     let verifier: TokenVerifier?
     let startedAt: Int64
 
-    func metrics(openMetrics: Bool) async -> String {
+    func metrics(openMetrics: Bool, requests: [(path: String, status: UInt, count: UInt64)]) async -> String {
         let workers = await hub.statistics()
         let total = Statistics(total: workers)
         var text = MetricsText(openMetrics: openMetrics)
@@ -23,6 +23,9 @@ struct Observation: Router.Observer {
         )
         figures.add(to: &text)
         await addEvents(to: &text)
+        text.add(
+            "wsd_api_requests_total", .counter, "Requests to the HTTP API and its probes, by path and HTTP status.",
+            requests.map { ([("path", $0.path), ("status", "\($0.status)")], $0.count) })
         addProcess(to: &text)
         return text.finished
     }
@@ -68,25 +71,9 @@ struct Observation: Router.Observer {
         }
     }
 
-    func whyNotAlive() async -> String? {
-        // Each worker answers in a turn of its own.
-        let (answers, answer) = AsyncStream.makeStream(of: Bool.self)
-        Task { [hub] in
-            _ = await hub.statistics()
-            answer.yield(true)
-        }
-        Task {
-            try? await Task.sleep(for: .seconds(1))
-            answer.yield(false)
-        }
-        for await isAlive in answers { return isAlive ? nil : "a worker has not turned for a second" }
-        return nil
-    }
+    func whyNotAlive() async -> String? { await health.whyNotAlive }
 
-    func whyNotReady() async -> String? {
-        if await lifecycle.progress(connectionsLeft: 0) != nil { return "draining" }
-        let count = hub.connectionCount
-        guard count < hub.maximumConnections else { return "full: \(count) connections" }
-        return await whyNotAlive()
-    }
+    func whyNotReady() async -> String? { await health.whyNotReady }
+
+    private var health: Health { get async { await Health(hub, lifecycle, workers: hub.statistics()) } }
 }

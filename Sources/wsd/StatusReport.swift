@@ -16,8 +16,7 @@ struct StatusReport: Sendable {
             let status = await backend.status()
             if status.state == .draining { notifier.extendTimeout(.seconds(15)) }
             let text = text(status)
-            if text != last { notifier.status(text) }
-            last = text
+            if text != last, notifier.status(text) { last = text }
             do { try await Task.sleep(for: StatusReport.interval) } catch { return }
         }
     }
@@ -29,7 +28,8 @@ struct StatusReport: Sendable {
         if let drain = status.drain {
             return "draining: \(drain.connectionsLeft) of \(drain.connectionsAtStart) connections left"
         }
-        var text = "\(status.connections) of \(status.maxConnections) connections, "
+        var text = status.notReady.map { "\($0); " } ?? ""
+        text += "\(status.connections) of \(status.maxConnections) connections, "
         text += "\(status.messagesIn) messages in, \(status.messagesOut) out"
         if status.slowConsumers > 0 {
             text += ", \(status.slowConsumers) slow with \(status.queuedBytes) bytes queued"

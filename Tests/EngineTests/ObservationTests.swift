@@ -73,24 +73,22 @@ struct ObservationTests {
 
     @Test("a follower that does not read loses what is too much, in messages and in bytes")
     func slowFollower() async throws {
-        let follower = Follower()
-        let large = [UInt8](repeating: 0x61, count: 1024 * 1024)
-        let segment = large.withUnsafeBytes { Segment(.text, payload: $0) }
-        for _ in 0..<20 { follower.take(segment) }
-        #expect(follower.lost == 4)
-        let reading = Task { try await follower.forEach { _ in } }
-        // Once some are read there is room again.
-        try await eventually {
-            let before = follower.lost
-            follower.take(segment)
-            return follower.lost == before
-        }
-        reading.cancel()
-        _ = await reading.result
-        let many = Follower()
+        let large = [UInt8](repeating: 0x61, count: 1024 * 1024).withUnsafeBytes { Segment(.text, payload: $0) }
         let small = [0x61].withUnsafeBytes { Segment(.text, payload: $0) }
-        for _ in 0..<5_000 { many.take(small) }
-        #expect(many.lost == 5_000 - 4_096)
+        // Room for 16 MiB, and for 4,096 messages.
+        for (segment, count, fitting) in [(large, 20, 16), (small, 5_000, 4_096)] {
+            let follower = Follower()
+            for _ in 0..<count { follower.take(segment) }
+            let (seen, note) = AsyncStream.makeStream(of: UInt64.self)
+            let reading = Task { try await follower.forEach { _, lost in note.yield(lost) } }
+            var losses = seen.makeAsyncIterator()
+            for _ in 0..<fitting { #expect(await losses.next() == UInt64(count - fitting)) }
+            // They are read: there is room again.
+            follower.take(segment)
+            #expect(await losses.next() == UInt64(count - fitting))
+            reading.cancel()
+            _ = await reading.result
+        }
     }
 
     @Test("clients of json are taken out of a channel, others stay")

@@ -202,4 +202,59 @@ struct ReconfigureTests {
             withExtendedLifetime(guest) {}
         }
     }
+
+    @Test("a relay client that may not be in its channel any more is closed, who may stays")
+    func accessByRelay() async throws {
+        try await withHub(Self.jsonEndpoint) { hub, port in
+            let guest = try TestClient(port: port, path: "/other").opened()
+            let other = try TestClient(port: port, path: "/ws").opened()
+            var next = Self.configuration
+            var settings = ChannelSettings()
+            settings.subscribe = .users
+            next.channelRules = ChannelRules([(ChannelPattern("other"), settings)])
+            await hub.reconfigure(next)
+            let close = try guest.frame { $0.opcode == 8 }
+            #expect(Array(close.payload.prefix(2)) == [UInt8(3003 >> 8), UInt8(3003 & 0xFF)])
+            other.say("still here")
+            #expect(try other.text() == "still here")
+        }
+    }
+
+    @Test("a smaller limit for heads finds room for those that are under way")
+    func headerLimit() async throws {
+        var wide = Self.configuration
+        wide.maximumHeaderByteCount = 1 << 20
+        try await withHub({ [wide] in $0 = wide }) { hub, port in
+            // Its head has no end.
+            let client = try TestClient(port: port, fields: "X-Long: " + String(repeating: "a", count: 700 << 10))
+            try await eventually { Statistics(total: await hub.statistics()).bytesIn > 700 << 10 }
+            var next = Self.configuration
+            next.maximumHeaderByteCount = 16 << 10
+            await hub.reconfigure(next)
+            client.send([UInt8(ascii: "b")])
+            #expect(try client.status().contains("431"))
+            let another = try TestClient(port: port).opened()
+            another.say("well")
+            #expect(try another.text() == "well")
+        }
+    }
+
+    @Test("a shorter interval of pings gives everyone the whole time for a pong")
+    func heartbeats() async throws {
+        var lazy = Self.configuration
+        lazy.pingInterval = .seconds(3_600)
+        try await withHub({ [lazy] in $0 = lazy }) { hub, port in
+            let clients = try (0..<20).map { _ in try TestClient(port: port).opened() }
+            try await Task.sleep(for: .milliseconds(500))
+            var next = Self.configuration
+            next.pingInterval = .milliseconds(100)
+            next.pongTimeout = .seconds(600)
+            await hub.reconfigure(next)
+            for client in clients { #expect(try client.frame().opcode == 9) }
+            // A few turns of the sweep later all are still there.
+            try await Task.sleep(for: .milliseconds(300))
+            clients[0].say("still here")
+            for client in clients { #expect(try client.frame { $0.opcode != 9 }.payload == Array("still here".utf8)) }
+        }
+    }
 }

@@ -88,6 +88,17 @@ struct TokenTests {
         }
     }
 
+    @Test(arguments: [32_503_680_000_000, 99_999_999_999_000, Int64.max])
+    func `may be good for thousands of years`(expiresAt: Int64) async throws {
+        try await withHub(verified { $0.expiresAt = expiresAt }) { _, port in
+            for path in ["/ws", "/chat"] {
+                let client = try TestClient(port: port, path: "\(path)?token=alice").opened()
+                client.send(1, Array(#"{"type":"ping","id":1}"#.utf8))
+                #expect(try text(client).hasPrefix("{"))
+            }
+        }
+    }
+
     @Test func `that has expired is to be refreshed, or the connection is closed with 3000`() async throws {
         try await withHub(verified { $0.expiresAt = 1 }) { _, port in
             let client = try TestClient(port: port, path: "/chat?token=alice").opened()

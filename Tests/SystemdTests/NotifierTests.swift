@@ -24,6 +24,18 @@ import Testing
             ])
     }
 
+    @Test func aFullQueueHoldsNobodyUp() throws {
+        let manager = try FakeServiceManager()
+        let notifier = Notifier()
+        // More than a queue of datagrams takes (net.unix.max_dgram_qlen), with nobody who reads.
+        var taken = 0
+        while notifier.status("\(taken)") { taken += 1 }
+        #expect(taken > 0)
+        #expect(!notifier.extendTimeout(.seconds(1)))
+        #expect(manager.received(1) == ["STATUS=0"])
+        #expect(notifier.status("there is room again"))
+    }
+
     @Test func reloadingCarriesTheMonotonicClock() throws {
         let manager = try FakeServiceManager()
         #expect(Notifier().reloading())

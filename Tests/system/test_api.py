@@ -13,6 +13,7 @@ import pytest
 import varlink
 import websockets.sync.client
 
+from container.frozen_thread import frozen, thread_named
 from jsonclient import JSONClient
 from waiting import DEADLINE, wait_until
 from wsdaemon import binary, free_port, run_wsd, toml
@@ -32,7 +33,7 @@ class API:
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read().decode()
+            return answer.status, answer.headers, answer.read().decode(errors="replace")
         finally:
             connection.close()
 
@@ -163,9 +164,33 @@ def test_a_repetition_is_recognised(api):
 def test_keys_cannot_be_guessed_by_trying(api):
     for _ in range(60):
         assert api.raw("GET", "/api/status", headers={"X-API-Key": "guess"})[0] == 401
-    status, headers, _ = api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})
+    status, headers, _ = api.raw("GET", "/api/status", headers={"X-API-Key": "guess"})
     assert status == 429 and headers["Retry-After"] == "60"
+    # Behind a proxy many have one address: who has a key does not suffer for others.
+    assert api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})[0] == 200
     assert api.raw("GET", "/metrics")[0] == 200
+
+
+def test_a_request_cannot_multiply_without_end(api):
+    many = [f"c{number}" for number in range(1000)]
+    commands = [{"broadcast": {"channels": many, "data": 1}} for _ in range(11)]
+    status, problem = api.call("POST", "/api/batch", {"commands": commands})
+    assert status == 413 and "11000 messages" in problem["detail"]
+    assert api.ok("POST", "/api/batch", {"commands": commands[:10]})["replies"] == [{"recipients": 0}] * 10
+    status, problem = api.call("POST", "/api/broadcast", {"channels": many, "data": "x" * 100_000})
+    assert status == 413
+    status, problem = api.call("POST", "/api/unsubscribe", {"channel": "c", "all": True, "reason": "x" * 124})
+    assert status == 400 and "124 bytes" in problem["detail"]
+
+
+def test_who_goes_away_ends_its_profile(api):
+    """The next one need not wait for it."""
+    headers = {"X-API-Key": KEYS["admin"]}
+    with socket.create_connection(("127.0.0.1", api.port), timeout=DEADLINE) as wire:
+        wire.sendall(f"GET /debug/pprof/profile?seconds=300 HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEYS['admin']}\r\n\r\n".encode())
+        wait_until(lambda: "taking a CPU profile of 300" in api.hub.log(), "it is being taken")
+        wait_until(lambda: api.raw("GET", "/debug/pprof/profile?seconds=1", headers=headers)[0] == 409, "it is busy")
+    wait_until(lambda: api.raw("GET", "/debug/pprof/profile?seconds=1", headers=headers)[0] == 200, "it has ended")
 
 
 def test_keys_are_read_again_at_a_reload(api):
@@ -419,6 +444,85 @@ def test_what_waits_is_counted_by_endpoint_and_message(api):
     slow.close()
     wait_until(lambda: api.metrics()["wsd_queued_messages"] == 0, "nothing waits any more")
     assert api.metrics()["wsd_queued_bytes"] == 0
+
+
+def test_slow_consumers_are_counted_by_policy(start_api):
+    for policy in ("disconnect", "drop-oldest", "drop-newest"):
+        api = start_api(config={"queue": {"limit": 4096, "policy": policy}})
+        with api.hub.connect("/ws", receive_buffer=4096), api.hub.connect("/ws") as sender:
+            counted = f'wsd_queue_overflows_total{{policy="{policy}"}}'
+
+            def is_counted():
+                sender.send_binary(bytes(60_000))
+                sender.receive_frame()
+                return api.metrics()[counted] > 0
+
+            wait_until(is_counted, "the slow one is counted")
+            for _ in range(5):
+                is_counted()
+            figures = api.metrics()
+            assert {name: value for name, value in figures.items() if name.startswith("wsd_queue_overflows_total")} == {
+                f'wsd_queue_overflows_total{{policy="{each}"}}': float(each == policy)
+                for each in ("disconnect", "drop-oldest", "drop-newest")
+            }
+            assert figures["wsd_dropped_messages_total"] > 0
+
+
+def test_subscriptions_are_counted(api):
+    with JSONClient(api.hub.port) as one, JSONClient(api.hub.port), api.hub.connect("/ws"):
+        for name in ("a", "b", "c"):
+            one.ok("join", channel=name)
+        assert api.metrics()["wsd_subscriptions"] == 6
+        one.ok("leave", channel="b")
+        assert api.metrics()["wsd_subscriptions"] == 5
+    wait_until(lambda: api.metrics()["wsd_subscriptions"] == 0, "everybody has left")
+
+
+def test_requests_are_counted_by_path_and_status(api):
+    api.ok("POST", "/api/publish", {"channel": "c", "data": 1})
+    api.call("POST", "/api/publish", {"channel": "c"})
+    for path in ("/api/nothing", "/api/nothing-else"):
+        api.call("GET", path)
+    api.raw("GET", "/api/status")
+    counted = {name: value for name, value in api.metrics().items() if name.startswith("wsd_api_requests_total")}
+    assert counted == {
+        f'wsd_api_requests_total{{path="{path}",status="{status}"}}': count
+        for path, status, count in (
+            ("/api/publish", 200, 1), ("/api/publish", 400, 1), ("other", 404, 2), ("/api/status", 401, 1)
+        )
+    }
+
+
+def test_each_worker_keeps_its_own_figures(start_wsd):
+    port = free_port()
+    api = API(start_wsd(toml({"api": {"listen": [f"127.0.0.1:{port}"]}}), workers=4), port)
+    with api.hub.connect("/ws"):
+        held = json.loads(api.hub.wsctl("status", "--json").stdout)["connectionsPerWorker"]
+        assert sorted(held) == [0, 0, 0, 1]
+        last = {}
+        for _ in range(100):
+            turns = {name: value for name, value in api.metrics().items() if name.startswith("wsd_loop_turns_total")}
+            assert len(turns) == 4 and all(turns[name] >= last.get(name, 0) for name in turns)
+            last = turns
+            figures = api.metrics()
+            assert [figures[f'wsd_worker_connections{{worker="{number}"}}'] for number in range(4)] == held
+
+
+def test_a_worker_that_hangs_is_named(api):
+    """Who looks is told within a second or so, and everything else that can be said is said."""
+    reason = "worker 1 has not turned for a second"
+    assert api.metrics()['wsd_worker_up{worker="1"}'] == 1
+    with frozen(thread_named(api.hub.pid, "wsd-worker-1")):
+        for path in ("/healthz", "/readyz"):
+            status, _, text = api.raw("GET", path)
+            assert (status, text) == (503, f"{reason}\n")
+        figures = api.metrics()
+        assert [figures[f'wsd_worker_up{{worker="{number}"}}'] for number in (0, 1)] == [1, 0]
+        assert f"not ready: {reason}\n" in api.hub.wsctl("status").stdout
+        assert json.loads(api.hub.wsctl("status", "--json").stdout)["notReady"] == reason
+        wait_until(lambda: any(reason in line for line in api.hub.notified()), "the service manager is told")
+    wait_until(lambda: api.raw("GET", "/healthz")[2] == "ok\n", "it turns again")
+    assert "not ready" not in api.hub.wsctl("status").stdout
 
 
 def test_promtool_finds_no_fault(api):

@@ -166,6 +166,16 @@ def test_what_is_wrong_has_a_name(daemon, method, parameters, error):
     client.close()
 
 
+def test_a_call_without_an_answer_that_would_never_end_is_none(daemon):
+    """Each would hold a place among the connections, of which one user has 256."""
+    for _ in range(300):
+        client = opened(daemon.status_path)
+        client.sendall(call("io.wsd.Status.Monitor", more=True, oneway=True))
+        client.sendall(call("io.wsd.Status.GetStatus"))
+        assert "status" in reply(client)["parameters"]
+        client.close()
+
+
 def test_top_of_nothing(daemon):
     """No connections and no channels are an answer, whoever asks."""
     with connect(daemon.url()):

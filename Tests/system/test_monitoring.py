@@ -1,14 +1,20 @@
 """What lies in packaging/monitoring, with a real Prometheus."""
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import urllib.parse
 import urllib.request
 
 import pytest
+import websockets
+import websockets.sync.client
 
+from container.frozen_thread import frozen, thread_named
 from jsonclient import JSONClient
+from rawws import BINARY
 from test_api import API
 from waiting import wait_until
 from wsdaemon import REPOSITORY, free_port, toml
@@ -23,13 +29,20 @@ def api(start_wsd):
 
 
 class Prometheus:
-    """A Prometheus that scrapes one daemon five times a second."""
+    """A Prometheus that scrapes one daemon five times a second.
 
-    def __init__(self, directory, target):
+    `hurried`, what takes minutes in its rules takes seconds; a scrape may take as long as a daemon waits for its workers.
+    """
+
+    def __init__(self, directory, target, hurried=False):
         self.port = free_port()
         text = (MONITORING / "prometheus.yml").read_text()
-        text = text.replace("127.0.0.1:8081", f"127.0.0.1:{target}").replace("15s", "200ms")
-        text = text.replace("wsd.rules.yml", str(MONITORING / "wsd.rules.yml"))
+        text = text.replace("127.0.0.1:8081", f"127.0.0.1:{target}").replace("15s", "1500ms" if hurried else "200ms")
+        rules = (MONITORING / "wsd.rules.yml").read_text()
+        if hurried:
+            text = "global: {evaluation_interval: 200ms}\n" + text
+            rules = re.sub(r"\[\dm\]", "[8s]", re.sub(r"for: \dm", "for: 1s", rules))
+        (directory / "wsd.rules.yml").write_text(rules)
         (directory / "prometheus.yml").write_text(text)
         self.process = subprocess.Popen(
             [
@@ -55,6 +68,10 @@ class Prometheus:
             labels = {name: value for name, value in row["metric"].items() if name not in ("__name__", "job", "instance")}
             found[tuple(sorted(labels.items()))] = float(row["value"][1])
         return found
+
+    def firing(self):
+        """The alerts that fire now."""
+        return {dict(labels)["alertname"] for labels in self.values("ALERTS{alertstate='firing'}")}
 
     def stop(self):
         self.process.terminate()
@@ -89,6 +106,39 @@ def test_a_real_prometheus_counts_what_clients_count(api, prometheus):
     wait_until(lambda: prometheus.values(closed) == {(("reason", "peer_closed"),): 7}, "all are gone")
     rules = prometheus.ask("rules")["groups"][0]["rules"]
     assert len(rules) >= 8 and all(rule["health"] in ("ok", "unknown") for rule in rules)
+
+
+def test_alerts_fire_in_an_incident(start_wsd, tmp_path):
+    """A real incident, piece by piece: the hub is full, somebody doesn't read, a worker hangs, the hub is gone."""
+    port = free_port()
+    hub = start_wsd(
+        toml({"server": {"max_connections": 10}, "queue": {"limit": 4096, "policy": "drop-oldest", "write_timeout": "1h"},
+              "websocket": {"ping_interval": "0s"}, "api": {"listen": [f"127.0.0.1:{port}"]}}),
+        workers=2,
+    )
+    prometheus = Prometheus(tmp_path, port, hurried=True)
+    try:
+        wait_until(lambda: prometheus.values("up{job='wsd'}") == {(): 1}, "the daemon is scraped")
+        clients = [hub.connect("/ws", receive_buffer=4096) for _ in range(10)]
+        wait_until(lambda: "WsdNearlyFull" in prometheus.firing(), "it is said that the hub is nearly full")
+        assert prometheus.firing() == {"WsdNearlyFull"}
+
+        def more(expected):
+            """Goes on with what is bad until it is said."""
+            clients[0].send_binary(bytes(65536))
+            clients[0].expect_message(BINARY, bytes(65536))
+            with contextlib.suppress(websockets.InvalidStatus), websockets.sync.client.connect(hub.url()):
+                pytest.fail("there was room")
+            return expected <= prometheus.firing()
+
+        wait_until(lambda: more({"WsdRefusing", "WsdDroppingMessages"}), "refusals and drops are said")
+        with frozen(thread_named(hub.process.pid, "wsd-worker-1")):
+            wait_until(lambda: "WsdWorkerStuck" in prometheus.firing(), "the worker that hangs is said")
+        hub.may_fail = True
+        hub.stop(signal.SIGKILL)
+        wait_until(lambda: "WsdDown" in prometheus.firing(), "it is said that the daemon is gone")
+    finally:
+        prometheus.stop()
 
 
 def test_every_alert_fires_in_its_incident_and_none_without():

@@ -42,8 +42,12 @@ def test_what_is_in_it(tree):
     assert expected <= files, expected - files
     copyright = (tree / "usr/share/doc/wsd/copyright").read_text()
     resolved = json.loads((REPOSITORY / "Package.resolved").read_text())
+    notices = {path.name for path in (tree / "usr/share/doc/wsd/NOTICE.d").iterdir()}
     for pin in resolved["pins"]:
-        assert pin["location"].removesuffix(".git").split("/")[-1] in copyright, f"{pin['location']} is not named"
+        name = pin["location"].removesuffix(".git").split("/")[-1]
+        assert name in copyright, f"{name} is not named"
+        if list((REPOSITORY / ".build/checkouts" / name).glob("NOTICE*")):
+            assert {f"{name}.txt", f"{name}.txt.gz"} & notices, f"what {name} asks to be passed on is not in it"
 
 
 @pytest.mark.parametrize("name", ["wsd", "wsctl", "wsbench"])
@@ -77,6 +81,7 @@ def test_logcheck_leaves_out_what_is_daily(tree):
     lines = {
         "2026-11-24T13:02:29.123456+00:00 host wsd[24128]: listening on [::]:8080": True,
         "Nov 24 13:02:29 host wsd[24128]: reloaded, no changes": True,
+        "Nov 24 13:02:29 host wsd[24128]: 12 more lines of this kind were left out: refused: origin": True,
         "Nov 24 13:02:29 host wsd[24128]: not reloaded; everything stays as it was": False,
         "Nov 24 13:02:29 host wsd[24128]: accepting connections fails, trying again": False,
     }

@@ -1,5 +1,6 @@
-"""nginx and HAProxy in front, as the examples of the manual say."""
+"""nginx, HAProxy and Caddy in front, as the examples of the manual say."""
 
+import os
 import subprocess
 import urllib.request
 
@@ -15,11 +16,56 @@ COUNT = 1000
 
 
 class Proxy:
-    """A proxy that runs in the foreground with a configuration of ours."""
+    """A proxy that runs in the foreground, with an example of ours that leads to a hub."""
 
-    def __init__(self, command, log):
-        self.log = log
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=open(log, "wb"), stderr=subprocess.STDOUT)
+    def __init__(self, name, hub, directory):
+        self.name = name
+        self.port = free_port()
+        self.log = directory / "log"
+        self.process = subprocess.Popen(
+            getattr(self, name)(hub, directory),
+            env=os.environ | {"HOME": str(directory)},
+            stdin=subprocess.DEVNULL,
+            stdout=open(self.log, "wb"),
+            stderr=subprocess.STDOUT,
+        )
+
+    def nginx(self, hub, directory):
+        path = self.write(
+            hub, directory, "nginx.conf", "listen 80;", f"listen 127.0.0.1:{self.port};",
+            f"daemon off; pid {directory}/pid; error_log {directory}/error.log; worker_rlimit_nofile 8192;\n"
+            "events { worker_connections 4096; }\nhttp { access_log off;\n%s\n}\n",
+        )
+        return ["nginx", "-c", path, "-p", directory]
+
+    def haproxy(self, hub, directory):
+        return ["haproxy", "-f", self.write(
+            hub, directory, "haproxy.cfg", "bind :80", f"bind 127.0.0.1:{self.port}", "global\n    maxconn 4096\n%s"
+        )]
+
+    def caddy(self, hub, directory):
+        path = self.write(
+            hub, directory, "Caddyfile", "example.org {", f"http://127.0.0.1:{self.port} {{",
+            "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\n%s",
+        )
+        return ["caddy", "run", "--config", path, "--adapter", "caddyfile"]
+
+    @staticmethod
+    def write(hub, directory, name, listen, here, around):
+        """The example with the ports of this test, and what it is to stand in."""
+        text = (EXAMPLES / name).read_text()
+        assert listen in text and "127.0.0.1:8080" in text
+        text = text.replace(listen, here)
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{hub.port}").replace("port 8081", f"port {hub.api_port}")
+        (directory / name).write_text(around % text)
+        return directory / name
+
+    def answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/").status == 200
+        except OSError:
+            return False
 
     def stop(self):
         self.process.terminate()
@@ -32,7 +78,7 @@ def hub(start_wsd):
     daemon = start_wsd(
         toml(
             {
-                "server": {"trusted_proxies": ["127.0.0.1", "::1"], "allowed_origins": ["*"]},
+                "server": {"trusted_proxies": ["127.0.0.1", "::1"]},
                 "api": {"listen": [f"127.0.0.1:{port}"]},
                 "drain": {"period": "2s", "timeout": "10s"},
             }
@@ -42,57 +88,34 @@ def hub(start_wsd):
     return daemon
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=["nginx", "haproxy", "caddy"])
 def proxy(request, hub, tmp_path):
-    """The proxy and the port it listens on."""
-    port = free_port()
-    if request.param == "nginx":
-        text = (EXAMPLES / "nginx.conf").read_text()
-        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{hub.port}").replace("listen 80;", f"listen 127.0.0.1:{port};")
-        path = tmp_path / "nginx.conf"
-        path.write_text(
-            f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_rlimit_nofile 8192;\n"
-            f"events {{ worker_connections 4096; }}\nhttp {{ access_log off;\n{text}\n}}\n"
-        )
-        running = Proxy(["nginx", "-c", str(path), "-p", str(tmp_path)], tmp_path / "log")
-    else:
-        text = (EXAMPLES / "haproxy.cfg").read_text()
-        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{hub.port}").replace("port 8081", f"port {hub.api_port}")
-        path = tmp_path / "haproxy.cfg"
-        path.write_text(f"global\n    maxconn 4096\n{text.replace('bind :80', f'bind 127.0.0.1:{port}')}")
-        running = Proxy(["haproxy", "-f", str(path)], tmp_path / "log")
-
-    def answers():
-        assert running.process.poll() is None, (tmp_path / "log").read_text()
-        try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/").status == 200
-        except OSError:
-            return False
-
-    wait_until(answers, f"{request.param} passes requests on")
-    yield request.param, port
+    running = Proxy(request.param, hub, tmp_path)
+    wait_until(running.answers, f"{request.param} passes requests on")
+    yield running
     running.stop()
 
 
 def test_a_thousand_through_a_proxy(hub, proxy):
     """All of them get everything, the hub knows where they come from, and a drain comes through."""
-    name, port = proxy
-    clients = [
-        RawWebSocket(port, "/ws", headers=[("X-Forwarded-For", f"198.51.100.{number % 250}")]) for number in range(COUNT)
-    ]
+    clients = [RawWebSocket(proxy.port, "/ws", source=f"127.0.1.{number % 250}") for number in range(COUNT)]
     try:
         hub.wait_for_connections(COUNT)
-        with connect(f"ws://127.0.0.1:{port}/ws") as sender:
+        # A page that came by the proxy is one of the same host.
+        page = f"http://127.0.0.1:{proxy.port}"
+        with connect(f"ws://127.0.0.1:{proxy.port}/ws", origin=page) as sender:
             sender.send("to everyone")
             assert sender.recv(timeout=DEADLINE) == "to everyone"
         for client in clients:
             assert client.receive_text() == "to everyone"
-        # Each proxy adds where the connection came from; the hub trusts both hops and takes what was before them.
-        listed = {row["address"] for row in hub.connections()}
-        assert listed == {f"198.51.100.{number}" for number in range(250)}
+        assert {row["address"] for row in hub.connections()} == {f"127.0.1.{number}" for number in range(250)}
+        # What a client says of itself counts for nothing.
+        with RawWebSocket(proxy.port, "/ws", source="127.0.2.1", headers=[("X-Forwarded-For", "198.51.100.1")]):
+            hub.wait_for_connections(COUNT + 1)
+            assert "127.0.2.1" in {row["address"] for row in hub.connections()}
         assert hub.wsctl("drain").returncode == 0
         closed = [client.receive_close() for client in clients]
-        assert {close[0] for close in closed} == {1001}, name
+        assert {close[0] for close in closed} == {1001}, proxy.name
     finally:
         for client in clients:
             client.close()
@@ -100,8 +123,7 @@ def test_a_thousand_through_a_proxy(hub, proxy):
 
 
 def test_the_proxy_sees_that_the_hub_drains(hub, proxy):
-    name, port = proxy
-    with connect(f"ws://127.0.0.1:{port}/ws") as client:
+    with connect(f"ws://127.0.0.1:{proxy.port}/ws") as client:
         client.send("x")
         assert client.recv(timeout=DEADLINE) == "x"
         hub.wsctl("drain")
@@ -112,9 +134,9 @@ def test_the_proxy_sees_that_the_hub_drains(hub, proxy):
 
     def refused():
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/")
+            urllib.request.urlopen(f"http://127.0.0.1:{proxy.port}/")
         except urllib.error.HTTPError as error:
             return error.code in (502, 503)
         return False
 
-    wait_until(refused, f"{name} says that nobody is there")
+    wait_until(refused, f"{proxy.name} says that nobody is there")

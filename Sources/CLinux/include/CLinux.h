@@ -97,6 +97,10 @@ void clinux_name_this_thread(const char *name);
 /// Blocks every signal in the calling thread but SIGPROF, so that only the control plane sees them.
 void clinux_block_signals(void);
 
+/// Sends a text to `$NOTIFY_SOCKET` as sd_notify(3) does, but without waiting where the queue of who reads there is full.
+/// Returns 0, or what kept it from being sent.
+int clinux_notify_now(const char *text);
+
 /// How many files the process has open, as Linux 6.2 and later says; 0 where it doesn't.
 int64_t clinux_open_descriptor_count(void);
 
