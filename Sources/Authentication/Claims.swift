@@ -4,7 +4,7 @@ internal import Rooms
 /// The claims of a token (RFC 7519, section 4) as far as they matter here.
 struct Claims: Decodable {
     private let issuer: String?
-    private let subject: String
+    let subject: String
     private let audience: [String]
     private let expiry: Double?
     private let notBefore: Double?

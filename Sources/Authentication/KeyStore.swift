@@ -38,6 +38,9 @@ package actor KeyStore {
         for warning in files.warnings { logger.warning("\(warning)") }
     }
 
+    /// Says everything that is wrong with the keys in files, and changes nothing.
+    package nonisolated func check(_ sources: KeySources) async throws(KeyErrors) { _ = try await FileKeys(sources) }
+
     /// Loads the keys again, those of files at once and all or none of them; those of a URL are fetched in the background.
     package func reload(_ newSources: KeySources, _ newPolicy: TokenPolicy) async throws(KeyErrors) {
         let newFiles = try await FileKeys(newSources)

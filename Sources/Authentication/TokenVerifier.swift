@@ -73,7 +73,12 @@ package struct TokenVerifier: Sendable {
         } catch {
             throw .malformed("its claims must be an object in JSON")
         }
-        return try claims.identity(await store.policy, now: now())
+        do throws(TokenRefusal) { return try claims.identity(await store.policy, now: now()) } catch {
+            var refusal = error
+            // What is wrong with the claims may be the name itself.
+            if refusal.label != "claim" { refusal.user = claims.subject }
+            throw refusal
+        }
     }
 
     private func check(_ signature: [UInt8], of signed: ArraySlice<UInt8>, _ header: Header) async throws(TokenRefusal)

@@ -2,16 +2,15 @@ import Glibc
 
 /// An IP address or a network: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`.
 ///
-/// IPv4 addresses are held as the IPv6 addresses they are mapped to, so that a client on a dual-stack listener is found
-/// by either spelling.
+/// IPv4 addresses are held as the IPv6 addresses they are mapped to (RFC 4291, section 2.5.5.2), so that a client on a
+/// dual-stack listener is found by either spelling.
 package struct AddressPrefix: Sendable, Hashable {
-    /// What an IPv4 address has before it when it is mapped (RFC 4291, section 2.5.5.2).
-    private static let mappedPrefix = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
-
-    /// The address, 16 bytes in network order; bits beyond the prefix are zero.
-    private let bytes: [UInt8]
-    /// How many leading bits count: 0 to 128.
-    private let bitCount: Int
+    /// The first and the last eight bytes in the order of the wire, as numbers; bits beyond the prefix are zero.
+    private let high: UInt64
+    private let low: UInt64
+    /// The bits that count.
+    private let highMask: UInt64
+    private let lowMask: UInt64
 
     /// Reads an address or a network; nil for anything else. Bits set beyond the prefix are forgiven.
     package init?(_ text: String) {
@@ -26,40 +25,38 @@ package struct AddressPrefix: Sendable, Hashable {
             else { return nil }
             count = length + offset
         }
-        bytes = Self.mask(address.bytes, to: count)
-        bitCount = count
+        highMask = Self.mask(count)
+        lowMask = Self.mask(count - 64)
+        high = address.high & highMask
+        low = address.low & lowMask
     }
 
     /// Whether an address, as text, is in here; false when it isn't an address.
     package func contains(_ address: String) -> Bool {
         guard let parsed = Self.parse(address) else { return false }
-        return contains(bytes: parsed.bytes)
+        return contains(high: parsed.high, low: parsed.low)
     }
 
-    /// Whether an address is in here: 4 or 16 bytes in network order, false for anything else.
-    package func contains(bytes address: [UInt8]) -> Bool {
-        let full = address.count == 4 ? Self.mappedPrefix + address : address
-        return full.count == 16 && full.indices.allSatisfy { full[$0] & Self.mask(at: $0, bitCount) == bytes[$0] }
-    }
+    /// Whether an address is in here, given as the prefix is held. Cheap: a hub asks it for each connection.
+    package func contains(high: UInt64, low: UInt64) -> Bool { high & highMask == self.high && low & lowMask == self.low }
 
-    private static func parse(_ text: String) -> (bytes: [UInt8], isIPv4: Bool)? {
+    private static func parse(_ text: String) -> (high: UInt64, low: UInt64, isIPv4: Bool)? {
         var v4 = in_addr()
         if inet_pton(AF_INET, text, &v4) == 1 {
-            let bytes = withUnsafeBytes(of: v4) { Array($0) }
-            return (mappedPrefix + bytes, true)
+            return (0, 0xFFFF << 32 | UInt64(UInt32(bigEndian: v4.s_addr)), true)
         }
         var v6 = in6_addr()
         guard inet_pton(AF_INET6, text, &v6) == 1 else { return nil }
-        return (withUnsafeBytes(of: v6) { Array($0) }, false)
+        return withUnsafeBytes(of: v6) {
+            (
+                UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+                UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)), false
+            )
+        }
     }
 
-    private static func mask(_ bytes: [UInt8], to bitCount: Int) -> [UInt8] {
-        bytes.enumerated().map { index, byte in byte & mask(at: index, bitCount) }
-    }
-
-    /// The bits of a byte that belong to the first `bitCount` bits of the address.
-    private static func mask(at index: Int, _ bitCount: Int) -> UInt8 {
-        let kept = min(max(bitCount - index * 8, 0), 8)
-        return UInt8(truncatingIfNeeded: 0xff00 >> kept)
+    /// As many leading bits of 64.
+    private static func mask(_ bitCount: Int) -> UInt64 {
+        bitCount <= 0 ? 0 : bitCount >= 64 ? .max : ~(UInt64.max >> UInt64(bitCount))
     }
 }

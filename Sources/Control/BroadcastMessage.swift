@@ -4,17 +4,28 @@ package struct BroadcastMessage: Sendable, Hashable {
     package let payload: [UInt8]
     /// Whether it goes out as a binary message rather than as text.
     package let isBinary: Bool
+    /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
+    package let isPlainText: Bool
 
-    /// A text message.
+    /// A text message; clients of the `json` protocol get JSON as what it is, and anything else as a string.
     package init(text: String) {
         payload = Array(text.utf8)
         isBinary = false
+        isPlainText = false
+    }
+
+    /// A text message that is a string for everybody.
+    package init(plainText: String) {
+        payload = Array(plainText.utf8)
+        isBinary = false
+        isPlainText = true
     }
 
     /// A binary message.
     package init(data: [UInt8]) {
         payload = data
         isBinary = true
+        isPlainText = false
     }
 }
 

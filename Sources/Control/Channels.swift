@@ -38,7 +38,7 @@ package enum ListChannels {
         package init(_ all: [ChannelInfo], pattern: String?, after: String?, limit: Int) {
             let pattern = pattern.map { ChannelPattern($0) }
             let chosen = all.filter { channel in
-                (after.map { channel.name > $0 } ?? true) && (pattern?.matches(channel.name) ?? true)
+                (after.map { Name(channel.name) > Name($0) } ?? true) && (pattern?.matches(channel.name) ?? true)
             }
             self.init(
                 channels: Array(chosen.prefix(limit)), next: chosen.count > limit ? chosen[limit - 1].name : nil)
@@ -133,9 +133,17 @@ package struct ChannelDetail: Codable, Sendable, Hashable {
     package let messages: [VarlinkValue]?
     /// Whether there are older messages.
     package let more: Bool
+    /// The messages as clients get them, byte for byte; not in what goes by Varlink.
+    package var rawMessages: [[UInt8]] = []
+
+    private enum CodingKeys: String, CodingKey { case name, epoch, seq, users, messages, more }
 
     /// A channel as it is returned.
-    package init(name: String, epoch: String?, seq: Int, users: [User]?, messages: [VarlinkValue]?, more: Bool) {
+    package init(
+        name: String, epoch: String?, seq: Int, users: [User]?, messages: [VarlinkValue]?, more: Bool,
+        rawMessages: [[UInt8]] = []
+    ) {
+        self.rawMessages = rawMessages
         self.name = name
         self.epoch = epoch
         self.seq = seq

@@ -1,5 +1,7 @@
 /// A filter made ready to be held against many connections: checked, the network parsed, the ids in a set.
-package struct ConnectionMatcher: Sendable {
+package struct ConnectionMatcher: Sendable, CustomStringConvertible {
+    /// The filter in one line, for the log.
+    package let description: String
     /// The ids asked for: with them, a hub looks up each instead of walking over all connections.
     package let selectedIDs: Set<String>?
     /// The address or network asked for.
@@ -28,6 +30,11 @@ package struct ConnectionMatcher: Sendable {
         } else {
             network = nil
         }
+        let fields = [
+            ("ip", filter.ip), ("endpoint", filter.endpoint), ("channel", filter.channel), ("user", filter.user),
+        ].compactMap { name, value in value.map { "\(name)=\($0)" } }
+        let ids = (filter.ids ?? []).prefix(16).map { "id=\($0.prefix(64))" }
+        description = filter.all ? "all" : (ids + fields).joined(separator: " ")
         selectedIDs = filter.ids.map { Set($0) }
         endpoint = filter.endpoint
         channel = filter.channel

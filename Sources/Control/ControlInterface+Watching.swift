@@ -22,8 +22,9 @@ extension ControlInterface {
         ) -> (status: HubStatus, connections: []Connection, channels: []BusyChannel)
 
         # What kind of thing an event is: a WebSocket opened, or began to end; a client was refused; a slow consumer began
-        # to lose messages; the configuration was read again or set; connections can't be accepted.
-        type EventKind (connect, close, refuse, slow, reload, trouble)
+        # to lose messages; the configuration was read again or set; the hub began to send its connections away; connections can't be
+        # accepted.
+        type EventKind (connect, close, refuse, slow, reload, drain, trouble)
 
         # Something that happened in the hub.
         type Event (
@@ -44,8 +45,8 @@ extension ControlInterface {
             endpoint: ?string,
             # Who it is.
             user: ?string,
-            # A channel that it is in.
-            channel: ?string,
+            # The first of the channels that it is in, or the one that it was not let into.
+            channels: ?[]string,
             # When the WebSocket opened: RFC 3339, UTC, milliseconds.
             connectedSince: ?string,
             # Bytes that waited for it.

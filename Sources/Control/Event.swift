@@ -14,6 +14,8 @@ package struct Event: Codable, Sendable, Hashable {
         case slow
         /// The configuration was read again, or set.
         case reload
+        /// The hub began to send its connections away.
+        case drain
         /// Connections can't be accepted.
         case trouble
     }
@@ -36,14 +38,17 @@ package struct Event: Codable, Sendable, Hashable {
     package var endpoint: String?
     /// Who it is.
     package var user: String?
-    /// A channel that it is in.
-    package var channel: String?
+    /// The first of the channels that it is in, or the one that it was not let into.
+    package var channels: [String]?
     /// When the WebSocket opened: RFC 3339, UTC, milliseconds.
     package var connectedSince: String?
     /// Bytes that waited for it.
     package var queuedBytes: Int?
     /// Messages it never got.
     package var droppedMessages: Int?
+
+    /// The first of the channels.
+    package var channel: String? { channels?.first }
 
     /// An event of which only the time and the kind are known.
     package init(_ kind: Kind, millisecondsSinceEpoch time: Int64) {
@@ -57,7 +62,7 @@ extension ConnectionMatcher {
     package func matches(_ event: Event) -> Bool {
         matches(
             id: event.id ?? "", address: event.address ?? "", endpoint: event.endpoint ?? "",
-            channels: event.channel.map { [$0] } ?? [], user: event.user)
+            channels: event.channels ?? [], user: event.user)
     }
 }
 

@@ -23,7 +23,7 @@ struct ActingMethods: Sendable {
             case SetConfiguration.name:
                 let values = try request.parameters(as: SetConfiguration.Parameters.self).values
                 guard !values.isEmpty else { throw ControlError.invalidParameter("values") }
-                return try await backend.set(values, by: .process(request.peer))
+                return try await backend.set(values, by: .process(request.peer, request.client))
             case Profile.name: return try await profile(request)
             case Reload.name: return try await reload(request)
             case MakeToken.name: return try await makeToken(request)
@@ -40,7 +40,7 @@ struct ActingMethods: Sendable {
         let matcher = try ConnectionMatcher(parameters.filter)
         let reason = try CloseReason(
             code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
-        let count = try await backend.kick(matcher, reason: reason, by: .process(request.peer))
+        let count = try await backend.kick(matcher, reason: reason, by: .process(request.peer, request.client))
         return Kick.Reply(connections: count)
     }
 
@@ -56,20 +56,21 @@ struct ActingMethods: Sendable {
         case (nil, nil): throw ControlError.invalidParameter("message")
         case (_?, _?): throw ControlError.invalidParameter("data")
         }
+        if let channel = parameters.channel { try ChannelName.check(channel) }
         let count = try await backend.broadcast(
-            message, channel: parameters.channel, user: parameters.user, by: .process(request.peer))
+            message, channel: parameters.channel, user: parameters.user, by: .process(request.peer, request.client))
         return Broadcast.Reply(recipients: count)
     }
 
     private func drain(_ request: VarlinkRequest) async throws -> Drain.Reply {
         _ = try request.parameters(as: NoParameters.self)
-        let drain = try await backend.drain(by: .process(request.peer))
+        let drain = try await backend.drain(by: .process(request.peer, request.client))
         return Drain.Reply(drain: drain)
     }
 
     private func reload(_ request: VarlinkRequest) async throws -> ReloadOutcome {
         _ = try request.parameters(as: NoParameters.self)
-        return try await backend.reload(by: .process(request.peer))
+        return try await backend.reload(by: .process(request.peer, request.client))
     }
 
     private func profile(_ request: VarlinkRequest) async throws -> Profile.Reply {
@@ -79,7 +80,7 @@ struct ActingMethods: Sendable {
         guard (1...Profile.longestSeconds).contains(seconds), kind == .cpu || parameters.seconds == nil else {
             throw ControlError.invalidParameter("seconds")
         }
-        let caller = Caller.process(request.peer)
+        let caller = Caller.process(request.peer, request.client)
         switch kind {
         case .cpu:
             let profile = try await backend.cpuProfile(seconds: seconds, by: caller)
@@ -91,7 +92,7 @@ struct ActingMethods: Sendable {
 
     private func follow(_ request: VarlinkRequest) async throws -> FollowChannel.Reply {
         let channel = try request.parameters(as: FollowChannel.Parameters.self).channel
-        guard (1...255).contains(channel.utf8.count) else { throw ControlError.invalidParameter("channel") }
+        try ChannelName.check(channel)
         guard request.wantsMore else { throw VarlinkError.expectedMore }
         try await backend.follow(channel) { message, lost in
             try await request.yield(message.map { FollowChannel.Reply($0, lost: lost) } ?? FollowChannel.Reply())
@@ -101,17 +102,15 @@ struct ActingMethods: Sendable {
 
     private func makeToken(_ request: VarlinkRequest) async throws -> MakeToken.Reply {
         let parameters = try request.parameters(as: MakeToken.Parameters.self)
-        guard (1...128).contains(parameters.user.utf8.count) else { throw ControlError.invalidParameter("user") }
+        try UserName.check(parameters.user)
         let lifetime = parameters.lifetime ?? MakeToken.defaultLifetime
         guard (1...MakeToken.longestLifetime).contains(lifetime) else {
             throw ControlError.invalidParameter("lifetime")
         }
         let grants = parameters.grants ?? []
-        guard grants.allSatisfy({ (1...255).contains($0.pattern.utf8.count) }) else {
-            throw ControlError.invalidParameter("grants")
-        }
+        for grant in grants { try ChannelName.check(grant.pattern, field: "grant") }
         let token = try await backend.makeToken(
-            user: parameters.user, lifetime: lifetime, grants: grants, by: .process(request.peer))
+            user: parameters.user, lifetime: lifetime, grants: grants, by: .process(request.peer, request.client))
         return MakeToken.Reply(token: token)
     }
 }

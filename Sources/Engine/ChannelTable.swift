@@ -2,7 +2,7 @@ import Rooms
 
 /// The channels one worker has to do with, by name and by a dense index that connection records hold.
 struct ChannelTable {
-    private var byName: [String: UInt32] = [:]
+    private var byName: [Name: UInt32] = [:]
     private var channels: ContiguousArray<Channel?> = []
     private var free: [UInt32] = []
     private let worker: Int
@@ -22,7 +22,7 @@ struct ChannelTable {
     @inline(__always)
     subscript(index: UInt32) -> Channel { channels[Int(index)]! }
 
-    func index(of name: String) -> UInt32? { byName[name] }
+    func index(of name: String) -> UInt32? { byName[Name(name)] }
 
     /// The channel at an index that may be stale.
     func find(_ index: UInt32) -> Channel? { Int(index) < channels.count ? channels[Int(index)] : nil }
@@ -35,12 +35,12 @@ struct ChannelTable {
 
     /// The settings of a channel that this worker may not know.
     func settings(for name: String) -> ChannelSettings {
-        byName[name].map { self[$0].settings } ?? rules.settings(for: name)
+        index(of: name).map { self[$0].settings } ?? rules.settings(for: name)
     }
 
     /// The channel of that name, made where this worker doesn't know it yet.
     mutating func intern(_ name: String) -> UInt32 {
-        if let known = byName[name] { return known }
+        if let known = index(of: name) { return known }
         let channel = Channel(
             name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name),
             knownSince: generation)
@@ -53,14 +53,14 @@ struct ChannelTable {
             index = UInt32(channels.count)
             channels.append(channel)
         }
-        byName[name] = index
+        byName[Name(name)] = index
         return index
     }
 
     /// Forgets a channel that nobody here subscribes to or asks for.
     mutating func removeIfUnused(_ index: UInt32) {
         guard let channel = channels[Int(index)], channel.isUnused else { return }
-        byName[channel.name] = nil
+        byName[Name(channel.name)] = nil
         if channel.home == worker { homeCount -= 1 }
         channels[Int(index)] = nil
         free.append(index)

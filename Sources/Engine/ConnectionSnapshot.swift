@@ -1,3 +1,5 @@
+import Rooms
+
 /// One connection as an operator sees it.
 package struct ConnectionSnapshot: Sendable {
     package var id: ConnectionID
@@ -68,12 +70,12 @@ package struct ConnectionSelection: Sendable {
 }
 
 extension ConnectionSelection {
-    /// Whether an ending is that of a connection that is meant; who was refused has no more than an address.
+    /// Whether an ending is that of a connection that is meant.
     func selects(_ ending: Ending) -> Bool {
         if let ids, !(ending.id.map(ids.contains) ?? false) { return false }
         if let endpoint, endpoint != ending.endpoint { return false }
-        if let user, user != ending.user { return false }
-        if let channel, channel != ending.channel { return false }
+        if let user, ending.user.map(Name.init) != Name(user) { return false }
+        if let channel, !ending.channels.contains(where: { Name($0) == Name(channel) }) { return false }
         return matchesAddress?(ending.address) ?? true
     }
 }

@@ -13,11 +13,14 @@ package struct Ending: Sendable {
     /// What was said to the client, or what it said.
     package var text: String
     package var address: IPAddress
-    /// Nil for who was refused, as everything below.
+    /// Nil for who was refused.
     package var id: ConnectionID?
+    /// Who was refused is known by a token whose signature was right.
     package var user: String?
+    /// The endpoint's path, or the path that was asked for.
     package var endpoint: String?
-    package var channel: String?
+    /// The first of the channels that the connection was in, or the one that it was not let into.
+    package var channels: [String] = []
     /// When the WebSocket opened, in milliseconds since 1970.
     package var connectedAt: Int64?
     package var queuedBytes = 0
@@ -36,6 +39,25 @@ package struct Ending: Sendable {
         switch reason {
         case .closed(let cause, _): cause.isNoteworthy
         case .refused: true
+        }
+    }
+}
+
+/// Who was refused, as far as it is known.
+struct RefusedAs {
+    /// The path that was asked for, which is the client's to choose.
+    var path: String?
+    var user: String?
+    var channel: String?
+
+    /// Bytes of a path that are kept.
+    private static let pathLimit = 128
+
+    /// What is fit to be kept.
+    var keptPath: String? {
+        path.map { path in
+            path.utf8.count <= Self.pathLimit
+                ? path : String(decoding: path.utf8.prefix(Self.pathLimit), as: UTF8.self) + "…"
         }
     }
 }

@@ -128,6 +128,6 @@ package struct EngineConfiguration: Sendable {
 
 extension EngineConfiguration.Endpoint {
     fileprivate func isSame(as other: Self) -> Bool {
-        path == other.path && messageProtocol == other.messageProtocol && channel == other.channel
+        path == other.path && messageProtocol == other.messageProtocol && Name(channel) == Name(other.channel)
     }
 }

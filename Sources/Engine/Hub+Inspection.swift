@@ -1,3 +1,5 @@
+import Rooms
+
 /// What operators and backends want to know.
 extension Hub {
     /// What is known of a channel; nil for one that nobody is in and nothing is kept of.
@@ -19,11 +21,11 @@ extension Hub {
 
     /// Every channel with how many are in it, by name.
     package func channelCounts() async -> [ChannelCount] {
-        var counts: [String: Int] = [:]
+        var counts: [Name: Int] = [:]
         for part in await ask({ .countChannels($0) }) as [[ChannelCount]] {
-            for channel in part { counts[channel.name, default: 0] += channel.connections }
+            for channel in part { counts[Name(channel.name), default: 0] += channel.connections }
         }
-        return counts.map { ChannelCount(name: $0, connections: $1) }.sorted { $0.name < $1.name }
+        return counts.sorted { $0.key < $1.key }.map { ChannelCount(name: $0.key.text, connections: $0.value) }
     }
 
     /// The connections that come first in an order, and the channels in which most is said, both from the top.

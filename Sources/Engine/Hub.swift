@@ -133,9 +133,13 @@ package final class Hub: Sendable {
     }
 
     /// Sends a message to the selected connections, whatever their channels. Returns to how many.
-    package func broadcast(_ opcode: Opcode, _ payload: [UInt8], to selection: ConnectionSelection) async -> Int {
+    ///
+    /// - Parameter isPlainText: as a message's.
+    package func broadcast(
+        _ opcode: Opcode, _ payload: [UInt8], isPlainText: Bool = false, to selection: ConnectionSelection
+    ) async -> Int {
         let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
-        return await ask { .broadcast(segment, selection, $0) }.reduce(0, +)
+        return await ask { .broadcast(segment, isPlainText: isPlainText, selection, $0) }.reduce(0, +)
     }
 
     /// Takes the selected clients of the `json` protocol out of a channel; returns how many.
@@ -148,11 +152,14 @@ package final class Hub: Sendable {
         package var channel: String
         package var opcode: Opcode
         package var payload: [UInt8]
+        /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
+        package var isPlainText: Bool
 
-        package init(channel: String, opcode: Opcode, payload: [UInt8]) {
+        package init(channel: String, opcode: Opcode, payload: [UInt8], isPlainText: Bool = false) {
             self.channel = channel
             self.opcode = opcode
             self.payload = payload
+            self.isPlainText = isPlainText
         }
     }
 
@@ -174,7 +181,8 @@ package final class Hub: Sendable {
                 }
                 home(of: message.channel).post(
                     .publish(
-                        channel: message.channel, segment, at: now, Receipt(gather: gather, index: index)))
+                        channel: message.channel, segment, at: now,
+                        Receipt(gather: gather, index: index, isPlainText: message.isPlainText)))
             }
         }
         for answer in answers { counts[answer.index] += answer.connections }

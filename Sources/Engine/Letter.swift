@@ -30,7 +30,7 @@ enum Letter: Sendable {
     case verified(ConnectionID, Result<Identity, TokenRefusal>)
     case refreshed(ConnectionID, id: [UInt8], Result<Identity, TokenRefusal>)
     /// A message to every selected connection, whatever its channels.
-    case broadcast(Segment, ConnectionSelection, Gather<Int>)
+    case broadcast(Segment, isPlainText: Bool, ConnectionSelection, Gather<Int>)
     /// What the home knows of a channel; with the messages below a number, at most so many.
     case inspect(channel: String, before: UInt64?, limit: Int, Gather<ChannelSnapshot?>)
     /// The connections that come first in an order.

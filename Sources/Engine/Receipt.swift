@@ -5,10 +5,12 @@ struct Reached: Sendable {
     var connections: Int
 }
 
-/// Whom to tell how many connections a message goes to.
+/// An operator's or backend's message: whom to tell how many connections it goes to.
 struct Receipt: Sendable {
     let gather: Gather<Reached>
     let index: Int
+    /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
+    let isPlainText: Bool
 
     func answer(_ connections: Int) { gather.answer(Reached(index: index, connections: connections)) }
 }

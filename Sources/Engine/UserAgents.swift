@@ -1,9 +1,11 @@
+import Rooms
+
 /// The User-Agent texts of a worker's connections, each held once: browsers send the same few.
 struct UserAgents {
     /// A longer text is cut; it is the client's to choose and costs the server's memory.
     static let maximumByteCount = 256
 
-    private var indexes: [String: UInt32] = [:]
+    private var indexes: [Name: UInt32] = [:]
     private var entries: ContiguousArray<(text: String, count: Int)> = [("", 0)]
     private var free: [UInt32] = []
 
@@ -13,13 +15,13 @@ struct UserAgents {
         let kept =
             text.utf8.count <= Self.maximumByteCount
             ? text : String(decoding: text.utf8.prefix(Self.maximumByteCount), as: UTF8.self)
-        if let index = indexes[kept] {
+        if let index = indexes[Name(kept)] {
             entries[Int(index)].count += 1
             return index
         }
         let index = free.popLast() ?? UInt32(entries.count)
         if index == entries.count { entries.append((kept, 1)) } else { entries[Int(index)] = (kept, 1) }
-        indexes[kept] = index
+        indexes[Name(kept)] = index
         return index
     }
 
@@ -27,7 +29,7 @@ struct UserAgents {
         guard index != 0 else { return }
         entries[Int(index)].count -= 1
         guard entries[Int(index)].count == 0 else { return }
-        indexes[entries[Int(index)].text] = nil
+        indexes[Name(entries[Int(index)].text)] = nil
         entries[Int(index)].text = ""
         free.append(index)
     }

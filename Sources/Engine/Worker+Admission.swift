@@ -17,11 +17,12 @@ extension Worker {
             admit(slot, record, as: Identity(), pending)
             return
         }
+        let path = configuration.endpoints[pending.endpoint].path
         switch Token.find(in: head, cookie: configuration.tokenCookie) {
         case .none:
-            refuseToken(slot, record, TokenRefusal(label: "missing", message: Token.howToSend), isMissing: true)
+            refuseToken(slot, record, TokenRefusal(label: "missing", message: Token.howToSend), path, isMissing: true)
         case .malformed(let reason):
-            refuseToken(slot, record, TokenRefusal(label: "malformed", message: reason), isMissing: false)
+            refuseToken(slot, record, TokenRefusal(label: "malformed", message: reason), path, isMissing: false)
         case .found(let token):
             record.pointee.phase = .admitting
             pendingOpens[slot] = pending
@@ -38,14 +39,16 @@ extension Worker {
             record.pointee.phase == .admitting, let pending = pendingOpens.removeValue(forKey: slot)
         else { return }
         switch outcome {
-        case .failure(let refusal): refuseToken(slot, record, refusal, isMissing: false)
+        case .failure(let refusal):
+            refuseToken(slot, record, refusal, configuration.endpoints[pending.endpoint].path, isMissing: false)
         case .success(let identity): admit(slot, record, as: identity, pending)
         }
     }
 
     /// RFC 6750, section 3: a challenge names the error, unless there was no token at all.
     private func refuseToken(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal, isMissing: Bool
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal, _ path: String,
+        isMissing: Bool
     ) {
         let description = String(decoding: refusal.message.utf8.map(Token.quotable), as: UTF8.self)
         let challenge =
@@ -53,7 +56,7 @@ extension Worker {
         refuse(
             slot, record,
             Refusal(.unauthorized, refusal.message, fields: ["WWW-Authenticate: Bearer realm=\"wsd\"" + challenge]),
-            cause: .unauthorized)
+            cause: .unauthorized, RefusedAs(path: path, user: refusal.user))
     }
 
     private func admit(
@@ -62,9 +65,11 @@ extension Worker {
         let endpoint = configuration.endpoints[pending.endpoint]
         record.pointee.address = pending.address
         let settings = channels.settings(for: endpoint.channel)
+        let known = RefusedAs(
+            path: endpoint.path, user: identity.user, channel: endpoint.channel.isEmpty ? nil : endpoint.channel)
         guard endpoint.channel.isEmpty || identity.maySubscribe(to: endpoint.channel, settings) else {
             let reason = "this endpoint's channel, \(endpoint.channel), is not open to you"
-            refuse(slot, record, Refusal(.forbidden, reason), cause: .forbidden)
+            refuse(slot, record, Refusal(.forbidden, reason), cause: .forbidden, known)
             return
         }
         switch context.admission.admit(pending.address) {
@@ -73,12 +78,12 @@ extension Worker {
         case .refused(.perAddressLimit):
             let reason = "too many connections from this address; see server.max_connections_per_ip"
             let refusal = Refusal(.tooManyRequests, reason, fields: [Worker.retryAfter])
-            refuse(slot, record, refusal, cause: .perAddressLimit)
+            refuse(slot, record, refusal, cause: .perAddressLimit, known)
             return
         case .refused(let cause):
             let reason = "the server is full; see server.max_connections"
             refuse(
-                slot, record, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause)
+                slot, record, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause, known)
             return
         }
         pending.session = session(identity, endpoint.messageProtocol)
@@ -139,11 +144,11 @@ extension Worker {
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
         armOpen(slot, record)
         if context.reportsEverything.load(ordering: .relaxed) {
-            let path = configuration.endpoints[pending.endpoint].path
+            let endpoint = configuration.endpoints[pending.endpoint]
             context.report(
                 .opened(
-                    id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: path,
-                    user: name(slot, record)))
+                    id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: endpoint.path,
+                    user: name(slot, record), channel: endpoint.channel))
         }
         return true
     }

@@ -26,7 +26,7 @@ extension Worker {
         channel.batch.append(segment)
         if let receipt { channel.receipts.append(receipt) }
         if needsRoom(channel) {
-            let origin = receipt == nil ? Origin.client : .operator
+            let origin = receipt.map { Origin.operator(isPlainText: $0.isPlainText) } ?? .client
             segment.forEachFrame { opcode, payload in translate(opcode, payload, from: origin, channel) }
         }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }

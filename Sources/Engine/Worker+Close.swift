@@ -121,7 +121,7 @@ extension Worker {
             time: clinux_realtime_milliseconds(),
             reason: .closed(record.pointee.cause, CloseCode(rawValue: record.pointee.closeCode)), text: reason,
             address: record.pointee.address, id: id(slot, record), user: name(slot, record),
-            endpoint: endpointPath(record), channel: channelName(record), connectedAt: record.pointee.connectedAt,
+            endpoint: endpointPath(record), channels: firstChannels(record), connectedAt: record.pointee.connectedAt,
             queuedBytes: queuedBytes ?? queued, dropped: record.pointee.dropped)
         endings.append(ending)
         guard ending.isNoteworthy || context.reportsEverything.load(ordering: .relaxed) else { return }
@@ -133,16 +133,15 @@ extension Worker {
         context.report(
             .dropping(
                 id(slot, record), record.pointee.address, endpoint: endpointPath(record), user: name(slot, record),
-                channel: channelName(record), queuedBytes: queuedBytes))
+                channels: firstChannels(record), queuedBytes: queuedBytes))
     }
 
     private func endpointPath(_ record: UnsafeMutablePointer<Connection>) -> String {
         configuration.endpoints[Int(record.pointee.endpoint)].path
     }
 
-    private func channelName(_ record: UnsafeMutablePointer<Connection>) -> String? {
-        let channel = record.pointee.channel
-        guard channel == Connection.noChannel else { return channels[channel].name }
-        return record.pointee.session?.pointee.memberships.first.map { channels[$0.channel].name }
+    /// As many as are worth remembering.
+    private func firstChannels(_ record: UnsafeMutablePointer<Connection>) -> [String] {
+        Array(channelNames(record).prefix(16))
     }
 }

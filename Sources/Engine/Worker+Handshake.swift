@@ -24,7 +24,8 @@ extension Worker {
             dropHead(record)
             switch answer(slot, record, head) {
             case .refuse(let refusal, let cause):
-                refuse(slot, record, refusal, cause: cause, includesBody: head.method != "HEAD")
+                refuse(
+                    slot, record, refusal, cause: cause, RefusedAs(path: head.path), includesBody: head.method != "HEAD")
             case .page(let segment):
                 sendPage(slot, record, segment)
             case .upgrade(var pending):
@@ -60,7 +61,8 @@ extension Worker {
         }
         if let origin = origins.first, !configuration.allowsOrigin(origin, head.value("host") ?? "") {
             return .refuse(
-                Refusal(.forbidden, "pages of this origin may not connect; see server.allowed_origins"), .origin)
+                Refusal(
+                    .forbidden, "pages of \(Worker.shown(origin)) may not connect; see server.allowed_origins"), .origin)
         }
         let compression =
             configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
@@ -98,6 +100,12 @@ extension Worker {
         return client
     }
 
+    /// An origin as it can be said again: what is long or odd is left out.
+    private static func shown(_ origin: String) -> String {
+        (1...128).contains(origin.utf8.count) && origin.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+            ? origin : "this origin"
+    }
+
     /// Sends an HTTP answer; nothing follows it.
     private func sendPage(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ segment: Segment) {
         turn.push(turn.add(segment), start: 0, end: segment.count, to: record, slot: slot)
@@ -107,7 +115,7 @@ extension Worker {
     /// Answers a request that is not let in, and ends the connection once the answer is out.
     func refuse(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: Refusal, cause: RefusalCause? = nil,
-        includesBody: Bool = true
+        _ known: RefusedAs = RefusedAs(), includesBody: Bool = true
     ) {
         // A spare connection of a browser, on which nothing was ever sent, is none of an operator's business.
         let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
@@ -117,15 +125,20 @@ extension Worker {
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
         count(
-            refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason, silently: isSilent)
+            refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason, known,
+            silently: isSilent)
         finish(slot, record)
     }
 
-    func count(refusal cause: RefusalCause, _ address: IPAddress, _ reason: String, silently: Bool = false) {
+    func count(
+        refusal cause: RefusalCause, _ address: IPAddress, _ reason: String, _ known: RefusedAs = RefusedAs(),
+        silently: Bool = false
+    ) {
         statistics.refused[Int(cause.rawValue)] &+= 1
         guard !silently else { return }
         let ending = Ending(
-            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address)
+            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address,
+            user: known.user, endpoint: known.keptPath, channels: known.channel.map { [$0] } ?? [])
         endings.append(ending)
         context.report(.ended(ending))
     }

@@ -65,8 +65,8 @@ extension Worker {
                 verified(connection, outcome)
             case .refreshed(let connection, let id, let outcome):
                 refreshed(connection, id, outcome)
-            case .broadcast(let segment, let selection, let receipt):
-                receipt.answer(broadcast(segment, to: selection))
+            case .broadcast(let segment, let isPlainText, let selection, let receipt):
+                receipt.answer(broadcast(segment, isPlainText: isPlainText, to: selection))
             case .kick(let selection, let code, let reason, let receipt):
                 receipt.answer(kick(selection, code, reason))
             case .unsubscribe(let selection, let channel, let reason, let receipt):

@@ -69,7 +69,7 @@ extension Worker {
         let own = name == nil ? configuration.endpoints[Int(record.pointee.endpoint)].channel : ""
         return record.pointee.session!.pointee.memberships.firstIndex { membership in
             let known = channels[membership.channel].name
-            return !membership.state.isOver && (name?.equals(known, in: bytes) ?? (known == own))
+            return !membership.state.isOver && (name?.equals(known, in: bytes) ?? (Name(known) == Name(own)))
         }
     }
 

@@ -5,7 +5,7 @@ import WebSocket
 /// What a channel's home does for the `json` protocol. The members' side is in `+Subscriptions`.
 extension Worker {
     /// Whose words a message in the `relay` protocol is.
-    enum Origin { case client, `operator` }
+    enum Origin: Equatable { case client, `operator`(isPlainText: Bool) }
 
     /// Whether messages of the channel are numbered: someone hears them as `json`, has done so, or may ask for them later.
     func needsRoom(_ channel: Channel) -> Bool {
@@ -27,13 +27,13 @@ extension Worker {
         let now = clinux_realtime_milliseconds()
         room.seq += 1
         text.removeAll(keepingCapacity: true)
-        text.append(origin == .operator ? "{\"type\":\"system\",\"channel\":" : "{\"type\":\"chat\",\"channel\":")
+        text.append(origin == .client ? "{\"type\":\"chat\",\"channel\":" : "{\"type\":\"system\",\"channel\":")
         text.append(raw: room.quotedName)
         appendTime(now)
         text.append(",\"seq\":")
         text.append(room.seq)
-        if origin == .operator {
-            appendData(payload)
+        if case .operator(let isPlainText) = origin {
+            appendData(payload, isPlainText: isPlainText)
         } else {
             text.append(",\"data\":")
             text.append(string: payload)

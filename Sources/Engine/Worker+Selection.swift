@@ -5,7 +5,7 @@ import WebSocket
 /// What an operator asks of a selection of connections.
 extension Worker {
     /// Queues an operator's message for the selected open connections, whatever their channels; returns how many.
-    func broadcast(_ segment: Segment, to selection: ConnectionSelection) -> Int {
+    func broadcast(_ segment: Segment, isPlainText: Bool, to selection: ConnectionSelection) -> Int {
         let number = turn.add(segment)
         var objects: (number: UInt32, segment: Segment)?
         var count = 0
@@ -13,7 +13,7 @@ extension Worker {
             guard record.pointee.phase == .open else { return true }
             var piece = (number: number, segment: segment)
             if record.pointee.encoding.isJSON {
-                let translated = objects ?? translated(segment)
+                let translated = objects ?? translated(segment, isPlainText: isPlainText)
                 objects = translated
                 guard translated.segment.messageCount > 0 else { return true }
                 piece = translated
@@ -28,14 +28,14 @@ extension Worker {
     }
 
     /// The same in the words of the `json` protocol; empty where it can't be said in them.
-    private func translated(_ segment: Segment) -> (number: UInt32, segment: Segment) {
+    private func translated(_ segment: Segment, isPlainText: Bool) -> (number: UInt32, segment: Segment) {
         var builder = SegmentBuilder()
         segment.forEachFrame { opcode, payload in
             guard opcode == .text else { return }
             text.removeAll(keepingCapacity: true)
             text.append("{\"type\":\"system\"")
             appendTime(clinux_realtime_milliseconds())
-            appendData(payload)
+            appendData(payload, isPlainText: isPlainText)
             text.append("}")
             text.withBytes { builder.append(.text, payload: $0) }
         }
@@ -43,10 +43,10 @@ extension Worker {
         return (turn.add(translated), translated)
     }
 
-    /// An operator's words as `data`: as they are where they are JSON, as a string otherwise.
-    func appendData(_ payload: UnsafeRawBufferPointer) {
+    /// An operator's words as `data`: as they are where they are JSON and not meant as text, as a string otherwise.
+    func appendData(_ payload: UnsafeRawBufferPointer, isPlainText: Bool) {
         text.append(",\"data\":")
-        if RequestReader.isJSONValue(payload) { text.append(raw: payload) } else { text.append(string: payload) }
+        if !isPlainText, RequestReader.isJSONValue(payload) { text.append(raw: payload) } else { text.append(string: payload) }
     }
 
     /// Begins to close the selected connections; returns how many.
@@ -77,9 +77,13 @@ extension Worker {
         return count
     }
 
+    /// Slots that are looked at in one turn: who asks for few among many holds nobody up.
+    private static let slotsPerLook = 4096
+
     func page(of selection: ConnectionSelection, from start: Int, limit: Int) -> ConnectionPage {
         var page = ConnectionPage(connections: [], next: nil)
-        forEach(selection, from: start) { slot, record in
+        let end = min(slab.highWater, start + Worker.slotsPerLook)
+        let isExhausted = forEach(selection, from: start, to: end) { slot, record in
             guard page.connections.count < limit else {
                 page.next = UInt32(slot)
                 return false
@@ -87,56 +91,60 @@ extension Worker {
             page.connections.append(snapshot(slot, record))
             return true
         }
+        if !isExhausted, page.next == nil, end < slab.highWater { page.next = UInt32(end) }
         return page
     }
 
-    /// Visits the WebSockets of a selection in the order of their slots, until the body says false.
+    /// Visits the WebSockets of a selection in the order of their slots, until the body says false. True where it is known
+    /// that there are no more in any slot.
+    @discardableResult
     private func forEach(
-        _ selection: ConnectionSelection, from start: Int,
+        _ selection: ConnectionSelection, from start: Int, to end: Int? = nil,
         _ body: (Int, UnsafeMutablePointer<Connection>) -> Bool
-    ) {
+    ) -> Bool {
+        let channel = selection.channel.map { channels.index(of: $0) }
+        if case .some(.none) = channel { return true }
         if let ids = selection.ids, start == 0 {
             for id in ids.sorted(by: { $0.slot < $1.slot }) where Int(id.worker) == index {
                 let slot = Int(id.slot)
-                guard let record = slab.find(slot: slot, generation: id.generation), isSelected(slot, record, selection)
-                else {
-                    continue
-                }
-                guard body(slot, record) else { return }
+                guard let record = slab.find(slot: slot, generation: id.generation),
+                    isSelected(slot, record, selection, channel ?? nil)
+                else { continue }
+                guard body(slot, record) else { return false }
             }
-            return
+            return true
         }
-        var slot = start
-        while slot < slab.highWater {
+        for slot in start..<max(start, end ?? slab.highWater) {
             let record = slab[slot]
-            if isSelected(slot, record, selection), selection.ids?.contains(id(slot, record)) ?? true {
-                guard body(slot, record) else { return }
+            if isSelected(slot, record, selection, channel ?? nil), selection.ids?.contains(id(slot, record)) ?? true {
+                guard body(slot, record) else { return false }
             }
-            slot += 1
         }
+        return false
     }
 
-    private func isSelected(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection)
-        -> Bool
-    {
+    /// - Parameter channel: the selection's channel, as this worker knows it.
+    private func isSelected(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection, _ channel: UInt32?
+    ) -> Bool {
         // Whoever was never let in is no connection to an operator.
         guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
         else { return false }
         if let endpoint = selection.endpoint {
             guard configuration.endpoints[Int(record.pointee.endpoint)].path == endpoint else { return false }
         }
-        if let channel = selection.channel, !isIn(channel, record) { return false }
-        if let user = selection.user, name(slot, record) != user { return false }
+        if let channel, !isIn(channel, record) { return false }
+        if let user = selection.user, name(slot, record).map(Name.init) != Name(user) { return false }
         return selection.matchesAddress?(record.pointee.address) ?? true
     }
 
-    private func isIn(_ channel: String, _ record: UnsafeMutablePointer<Connection>) -> Bool {
-        guard let index = channels.index(of: channel) else { return false }
-        return record.pointee.channel == index
-            || record.pointee.session?.pointee.memberships.contains { $0.channel == index } ?? false
+    private func isIn(_ channel: UInt32, _ record: UnsafeMutablePointer<Connection>) -> Bool {
+        record.pointee.channel == channel
+            || record.pointee.session?.pointee.memberships.contains { $0.channel == channel } ?? false
     }
 
-    private func channelNames(_ record: UnsafeMutablePointer<Connection>) -> [String] {
+    /// The channels that a connection is in, or about to be in.
+    func channelNames(_ record: UnsafeMutablePointer<Connection>) -> [String] {
         guard record.pointee.channel == Connection.noChannel else { return [channels[record.pointee.channel].name] }
         return record.pointee.session?.pointee.memberships.map { channels[$0.channel].name } ?? []
     }

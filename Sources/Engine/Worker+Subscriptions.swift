@@ -175,7 +175,11 @@ extension Worker {
         let message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
         if record.pointee.phase == .admitting {
             let refusal = Refusal(.serviceUnavailable, message, fields: [Worker.retryAfter])
-            refuse(slot, record, refusal, cause: .channelLimit)
+            refuse(
+                slot, record, refusal, cause: .channelLimit,
+                RefusedAs(
+                    path: pendingOpens[slot].map { configuration.endpoints[$0.endpoint].path },
+                    user: pendingOpens[slot]?.session?.identity.user, channel: channel.name))
         } else if let session = record.pointee.session {
             // A request that was taken back and made again has an answer of its own to come.
             let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state != .joined }

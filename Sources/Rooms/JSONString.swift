@@ -41,7 +41,7 @@ package struct JSONString: Equatable, Sendable {
 
     /// Whether it is this text; without a copy where it has no escapes.
     package func equals(_ other: String, in bytes: UnsafeRawBufferPointer) -> Bool {
-        guard !isEscaped else { return text(in: bytes) == other }
+        guard !isEscaped else { return Name(text(in: bytes)) == Name(other) }
         let slice = UnsafeRawBufferPointer(rebasing: bytes[range])
         guard other.utf8.count == slice.count else { return false }
         return other.utf8.withContiguousStorageIfAvailable { slice.elementsEqual($0) }

@@ -10,9 +10,9 @@ package struct Presence: Sendable {
         var leavesAt: Int64?
     }
 
-    private var entries: [String: Entry] = [:]
+    private var entries: [Name: Entry] = [:]
     /// Those that may come back, in the order in which they are given up. An entry may be out of date.
-    private var returning: [(user: String, leavesAt: Int64)] = []
+    private var returning: [(user: Name, leavesAt: Int64)] = []
     /// Milliseconds; another one holds for those who leave from then on.
     package var leaveDelay: Int64
     /// Connections of all users.
@@ -30,6 +30,7 @@ package struct Presence: Sendable {
     /// A connection of a user comes. True where others are to be told that the user is here.
     package mutating func enter(_ user: String, at now: Int64) -> Bool {
         connectionCount += 1
+        let user = Name(user)
         if entries[user] != nil {
             entries[user]!.connections += 1
             entries[user]!.leavesAt = nil
@@ -43,6 +44,7 @@ package struct Presence: Sendable {
     ///
     /// - Parameter isLost: it broke, so that the user may be back in a moment.
     package mutating func leave(_ user: String, at now: Int64, isLost: Bool) -> Bool {
+        let user = Name(user)
         guard let entry = entries[user], entry.connections > 0 else { return false }
         connectionCount -= 1
         guard entry.connections == 1 else {
@@ -67,7 +69,7 @@ package struct Presence: Sendable {
         var gone: [String] = []
         for (user, leavesAt) in due where entries[user]?.leavesAt == leavesAt {
             entries[user] = nil
-            gone.append(user)
+            gone.append(user.text)
         }
         returning.removeFirst(due.count)
         return gone
@@ -76,7 +78,7 @@ package struct Presence: Sendable {
     /// Those who are here, in the order in which they came.
     package var users: [(user: String, connections: Int, since: Int64)] {
         entries.lazy.filter { $0.value.connections > 0 }
-            .map { (user: $0.key, connections: $0.value.connections, since: $0.value.since) }
-            .sorted { ($0.since, $0.user) < ($1.since, $1.user) }
+            .map { (user: $0.key.text, connections: $0.value.connections, since: $0.value.since) }
+            .sorted { ($0.since, Name($0.user)) < ($1.since, Name($1.user)) }
     }
 }

@@ -4,6 +4,8 @@ package struct TokenRefusal: Error, Equatable, Sendable {
     package var label: String
     /// What was wrong, for the client's developer. Never holds the token.
     package var message: String
+    /// Whose token it is, where its signature was right.
+    package var user: String?
 
     /// Every label of a token that was checked.
     package static let labels = [

@@ -10,6 +10,8 @@ package struct VarlinkCall: Sendable {
     package let oneway: Bool
     /// The caller wants to speak another protocol after the reply.
     package let upgrade: Bool
+    /// What the caller says of itself.
+    package let client: ClientClaim?
     /// The whole message, from which the parameters are read in a second step.
     private let message: [UInt8]
 
@@ -31,6 +33,7 @@ package struct VarlinkCall: Sendable {
         more = envelope.more ?? false
         oneway = envelope.oneway ?? false
         upgrade = envelope.upgrade ?? false
+        client = (try? VarlinkJSON.decode(Claim.self, from: message))?.client
         self.message = message
     }
 
@@ -79,6 +82,13 @@ package struct VarlinkCall: Sendable {
         let more: Bool?
         let oneway: Bool?
         let upgrade: Bool?
+    }
+
+    /// Read by itself: one that is wrong is as good as none.
+    private struct Claim: Decodable {
+        let client: ClientClaim?
+
+        enum CodingKeys: String, CodingKey { case client = "io.wsd.client" }
     }
 
     private struct Body<Parameters: Decodable>: Decodable {

@@ -7,10 +7,12 @@ package enum VarlinkMessage {
         _ method: String,
         _ parameters: some Encodable,
         more: Bool = false,
-        oneway: Bool = false
+        oneway: Bool = false,
+        client: ClientClaim? = nil
     ) throws -> Data {
         try terminated(
-            CallBody(method: method, parameters: parameters, more: more ? true : nil, oneway: oneway ? true : nil)
+            CallBody(method: method, parameters: parameters, more: more ? true : nil, oneway: oneway ? true : nil,
+                client: client)
         )
     }
 
@@ -35,6 +37,12 @@ package enum VarlinkMessage {
         let parameters: Parameters
         let more: Bool?
         let oneway: Bool?
+        let client: ClientClaim?
+
+        enum CodingKeys: String, CodingKey {
+            case method, parameters, more, oneway
+            case client = "io.wsd.client"
+        }
     }
 
     private struct ReplyBody<Parameters: Encodable>: Encodable {

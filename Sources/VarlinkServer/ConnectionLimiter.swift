@@ -10,6 +10,8 @@ final class ConnectionLimiter: Sendable {
 
     private let limits: VarlinkServer.Limits
     private let counts = Mutex(Counts())
+    /// Bytes of calls that are not whole yet.
+    private let unfinished = Atomic(0)
 
     init(limits: VarlinkServer.Limits) {
         self.limits = limits
@@ -34,6 +36,11 @@ final class ConnectionLimiter: Sendable {
             let left = counts.byUser[user, default: 1] - 1
             counts.byUser[user] = left == 0 ? nil : left
         }
+    }
+
+    /// So many bytes more, or less, wait for the rest of their calls; false where that is too many.
+    func hold(_ byteCount: Int) -> Bool {
+        unfinished.add(byteCount, ordering: .relaxed).newValue <= limits.unfinishedByteCount || byteCount <= 0
     }
 
     /// Connections now.

@@ -15,6 +15,7 @@ struct VarlinkConnection: Sendable {
     private let service: VarlinkService
     private let limits: VarlinkServer.Limits
     private let log: @Sendable (VarlinkServer.Event) -> Void
+    private let limiter: ConnectionLimiter
     private let stream = CurrentStream()
     private let activity = ConnectionActivity()
 
@@ -24,13 +25,14 @@ struct VarlinkConnection: Sendable {
     /// A connection that was given its place.
     init(
         _ accepted: AcceptedConnection, peer: PeerCredentials, service: VarlinkService, limits: VarlinkServer.Limits,
-        log: @escaping @Sendable (VarlinkServer.Event) -> Void
+        log: @escaping @Sendable (VarlinkServer.Event) -> Void, limiter: ConnectionLimiter
     ) {
         self.accepted = accepted
         self.peer = peer
         self.service = service
         self.limits = limits
         self.log = log
+        self.limiter = limiter
     }
 
     private var channel: any Channel { accepted.channel.channel }
@@ -63,12 +65,31 @@ struct VarlinkConnection: Sendable {
 
     private func serve(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>) async throws {
         var splitter = FrameSplitter(limit: limits.callByteCount)
+        var held = 0
+        var deadline: Scheduled<Void>?
+        defer {
+            _ = limiter.hold(-held)
+            deadline?.cancel()
+        }
         for try await buffer in inbound {
             splitter.append(buffer.readableBytesView)
             while let message = try next(&splitter) {
                 guard activity.begin() else { throw Finished() }
                 try await answer(message)
                 guard activity.end() else { throw Finished() }
+            }
+            let more = splitter.pendingByteCount - held
+            held += more
+            guard limiter.hold(more) else {
+                log(.malformed(peer, reason: "more than \(limits.unfinishedByteCount) bytes of unfinished calls"))
+                throw Finished()
+            }
+            if held == 0 {
+                deadline?.cancel()
+                deadline = nil
+            } else if deadline == nil {
+                let channel = channel
+                deadline = channel.eventLoop.scheduleTask(in: limits.callTimeout) { channel.close(promise: nil) }
             }
         }
         // Half a message before the end is nothing to complain about: the peer changed its mind.

@@ -23,6 +23,9 @@ package struct VarlinkRequest: Sendable {
     /// The method's full name, as it was called.
     package var fullName: String { call.method }
 
+    /// What the caller says of itself.
+    package var client: ClientClaim? { call.client }
+
     /// The caller takes more than one reply.
     package var wantsMore: Bool { call.more && !call.oneway }
 

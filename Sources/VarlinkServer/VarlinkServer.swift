@@ -15,6 +15,10 @@ package struct VarlinkServer: Sendable {
         package var connectionsPerUser = 1024
         /// The most bytes of one call; a connection that sends a longer one is closed.
         package var callByteCount = FrameSplitter.defaultLimit
+        /// The most bytes of calls that are not whole yet, of all connections together; the one that brings more is closed.
+        package var unfinishedByteCount = 64 << 20
+        /// How long a call may take to come.
+        package var callTimeout = TimeAmount.seconds(60)
 
         /// The defaults.
         package init() {}
@@ -89,6 +93,6 @@ package struct VarlinkServer: Sendable {
             return await accepted.close()
         }
         defer { limiter.leave(peer.userID) }
-        await VarlinkConnection(accepted, peer: peer, service: service, limits: limits, log: log).run()
+        await VarlinkConnection(accepted, peer: peer, service: service, limits: limits, log: log, limiter: limiter).run()
     }
 }

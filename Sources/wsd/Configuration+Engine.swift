@@ -22,7 +22,7 @@ extension Configuration {
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
         // Room to raise the limit in while the daemon runs: address space only, until connections come.
         engine.connectionCapacity = max(
-            engine.maximumConnections, min(1_000_000, descriptorLimit - Configuration.reservedDescriptors))
+            engine.maximumConnections, min(1_000_000, descriptorLimit - Configuration.reservedDescriptors(of: descriptorLimit)))
         engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
         engine.handshakeTimeout = server.handshakeTimeout
         engine.maximumHeaderByteCount = server.maxHeaderByteCount
@@ -74,8 +74,8 @@ extension Configuration {
         return engine
     }
 
-    /// Beside connections a process needs descriptors for itself: listeners, control clients, epoll, the log.
-    private static let reservedDescriptors = 32
+    /// Beside connections a process needs descriptors for itself: listeners, control clients, those of the API, the log.
+    private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_024, limit / 16) }
 
     /// Says so where there are to be more connections than there can be.
     func warnOfLimit(_ limit: Int, _ logger: Logger) {
@@ -88,7 +88,7 @@ extension Configuration {
     }
 
     private func maximumConnections(descriptorLimit: Int) -> Int {
-        max(1, min(server.maxConnections, descriptorLimit - Configuration.reservedDescriptors))
+        max(1, min(server.maxConnections, descriptorLimit - Configuration.reservedDescriptors(of: descriptorLimit)))
     }
 }
 

@@ -64,10 +64,10 @@ struct Daemon {
             tokens: authenticator?.maker,
             facts: HubBackend.Facts(
                 startedAt: Clock.milliseconds(),
-                listeners: listeners.map(\.address),
-                configurationFiles: loaded.files
+                listeners: listeners.map(\.address)
             ),
-            logger: logger
+            logger: logger,
+            audit: Logger(label: "wsd") { [destination] _ in destination.handler(threshold: LogThreshold(.notice)) }
         )
         let events = Task {
             var log = EventLog(logger: logger)
@@ -86,7 +86,7 @@ struct Daemon {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }
             tasks.addTask { await follow(signals, hub, lifecycle, reloader, notifier, logger) }
-            await drainWhenTold(hub, lifecycle, reloader, notifier, logger)
+            await drainWhenTold(hub, lifecycle, reloader, feed, notifier, logger)
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
@@ -185,7 +185,8 @@ struct Daemon {
 
     /// Waits for the order to end and carries it out.
     private func drainWhenTold(
-        _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader, _ notifier: Notifier, _ logger: Logger
+        _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader, _ feed: EventFeed, _ notifier: Notifier,
+        _ logger: Logger
     ) async {
         let (done, finished) = AsyncStream.makeStream(of: Void.self)
         await withDiscardingTaskGroup { tasks in
@@ -197,6 +198,7 @@ struct Daemon {
                         notifier.stopping(status: "draining \(count) connections")
                         let drain = await reloader.drain
                         logger.notice("draining \(count) connections over \(drain.period)")
+                        feed.send(Event(draining: "draining \(count) connections over \(drain.period)"))
                         Task {
                             await hub.drain(period: drain.period, timeout: drain.timeout, reason: reason)
                             finished.finish()

@@ -6,10 +6,17 @@ import WebSocket
 /// What happens in the hub, for everyone who watches. While somebody does, everything is reported.
 final class EventFeed: Sendable {
     /// Events that wait for one reader; what comes beyond is lost to it.
-    private static let bufferCount = 4_096
+    private static let bufferCount = 1_024
+
+    /// An event as all watchers share it: many who don't read cost a reference each.
+    final class Shared: Sendable {
+        let event: Event
+
+        init(_ event: Event) { self.event = event }
+    }
 
     private struct State {
-        var watchers: [Int: (continuation: AsyncStream<Event>.Continuation, lost: Int)] = [:]
+        var watchers: [Int: (continuation: AsyncStream<Shared>.Continuation, lost: Int)] = [:]
         var next = 0
         /// Whether the log wants everything, too.
         var logsEverything = false
@@ -31,9 +38,9 @@ final class EventFeed: Sendable {
     /// Begins to watch.
     ///
     /// - Parameter body: gets the events, and a way to ask how many were lost.
-    func watch(_ body: (AsyncStream<Event>, _ lost: () -> Int) async throws -> Void) async throws {
+    func watch(_ body: (AsyncStream<Shared>, _ lost: () -> Int) async throws -> Void) async throws {
         let (events, continuation) = AsyncStream.makeStream(
-            of: Event.self, bufferingPolicy: .bufferingOldest(Self.bufferCount))
+            of: Shared.self, bufferingPolicy: .bufferingOldest(Self.bufferCount))
         let number = state.withLock { state in
             defer { state.next += 1 }
             state.watchers[state.next] = (continuation, 0)
@@ -56,7 +63,7 @@ final class EventFeed: Sendable {
     func send(_ event: @autoclosure () -> Event) {
         state.withLock { state in
             guard !state.watchers.isEmpty else { return }
-            let event = event()
+            let event = Shared(event())
             for number in state.watchers.keys {
                 if case .dropped = state.watchers[number]!.continuation.yield(event) {
                     state.watchers[number]!.lost += 1
@@ -70,26 +77,33 @@ extension Event {
     /// What the engine reports.
     init(_ event: EngineEvent) {
         switch event {
-        case .opened(let id, let address, _, let endpoint, let user):
+        case .opened(let id, let address, _, let endpoint, let user, let channel):
             self.init(.connect, millisecondsSinceEpoch: Clock.milliseconds())
             self.id = id.description
             self.address = address.description
             self.endpoint = endpoint
             self.user = user
+            if !channel.isEmpty { channels = [channel] }
         case .ended(let ending):
             self.init(ending)
-        case .dropping(let id, let address, let endpoint, let user, let channel, let queued):
+        case .dropping(let id, let address, let endpoint, let user, let channels, let queued):
             self.init(.slow, millisecondsSinceEpoch: Clock.milliseconds())
             self.id = id.description
             self.address = address.description
             self.endpoint = endpoint
             self.user = user
-            self.channel = channel
+            if !channels.isEmpty { self.channels = channels }
             queuedBytes = queued
         case .acceptFailed(let error):
             self.init(.trouble, millisecondsSinceEpoch: Clock.milliseconds())
             text = "accepting connections fails: \(errorText(error))"
         }
+    }
+
+    /// A drain begins.
+    init(draining text: String) {
+        self.init(.drain, millisecondsSinceEpoch: Clock.milliseconds())
+        self.text = text
     }
 
     /// How a connection ended.
@@ -109,7 +123,7 @@ extension Event {
         address = ending.address.description
         endpoint = ending.endpoint
         user = ending.user
-        channel = ending.channel
+        if !ending.channels.isEmpty { channels = ending.channels }
         connectedSince = ending.connectedAt.map { RFC3339.string(millisecondsSinceEpoch: $0) }
     }
 }

@@ -27,18 +27,18 @@ struct EventLog {
 
     private mutating func log(_ event: EngineEvent) {
         switch event {
-        case .opened(let id, let address, let port, let endpoint, _):
+        case .opened(let id, let address, let port, let endpoint, _, _):
             logger.debug(
                 "connection opened",
                 metadata: ["connection": "\(id)", "address": "\(address):\(port)", "endpoint": "\(endpoint)"])
         case .ended(let ending):
             log(ending)
-        case .dropping(let id, let address, let endpoint, _, let channel, let queued):
+        case .dropping(let id, let address, let endpoint, _, let channels, let queued):
             guard mayLog("dropping") else { return }
             var metadata: Logger.Metadata = [
                 "connection": "\(id)", "address": "\(address)", "endpoint": "\(endpoint)", "queued-bytes": "\(queued)",
             ]
-            if let channel { metadata["channel"] = "\(channel)" }
+            if let channel = channels.first { metadata["channel"] = "\(channel)" }
             logger.info("slow consumer: messages to it are being dropped", metadata: metadata)
         case .acceptFailed(let error):
             guard mayLog("accept failed") else { return }
@@ -51,6 +51,7 @@ struct EventLog {
 
     private mutating func log(_ ending: Ending) {
         var metadata: Logger.Metadata = ["address": "\(ending.address)", "cause": "\(ending.label)"]
+        if let endpoint = ending.endpoint { metadata["endpoint"] = "\(endpoint)" }
         guard case .closed(_, let code) = ending.reason else {
             if mayLog("refused: \(ending.label)") { logger.info("refused: \(ending.text)", metadata: metadata) }
             return
@@ -58,8 +59,7 @@ struct EventLog {
         guard !ending.isNoteworthy || mayLog("closed: \(ending.label)") else { return }
         metadata["code"] = "\(code)"
         if let id = ending.id { metadata["connection"] = "\(id)" }
-        if let endpoint = ending.endpoint { metadata["endpoint"] = "\(endpoint)" }
-        if let channel = ending.channel { metadata["channel"] = "\(channel)" }
+        if let channel = ending.channels.first { metadata["channel"] = "\(channel)" }
         if ending.queuedBytes > 0 { metadata["queued-bytes"] = "\(ending.queuedBytes)" }
         let text = ending.text.isEmpty ? ending.label : ending.text
         logger.log(level: ending.isNoteworthy ? .info : .debug, "connection closed: \(text)", metadata: metadata)

@@ -14,13 +14,13 @@ extension HubBackend {
         }
         try check(message)
         let selection = ConnectionSelection(channel: channel, user: user)
-        let count = await hub.broadcast(message.opcode, message.payload, to: selection)
-        var metadata = metadata(caller)
-        if let channel { metadata["channel"] = "\(channel)" }
-        if let user { metadata["user"] = "\(user)" }
-        logger.log(
-            level: level(caller), "broadcast \(message.payload.count) bytes to \(count) connections", metadata: metadata
-        )
+        let count = await hub.broadcast(
+            message.opcode, message.payload, isPlainText: message.isPlainText, to: selection)
+        note(
+            "broadcast \(message.payload.count) bytes to \(count) connections",
+            metadata(caller).merging([("channel", channel), ("user", user)].compactMap { key, value in
+                value.map { (key, "\($0)") }
+            }) { $1 }, caller)
         return count
     }
 
@@ -32,7 +32,8 @@ extension HubBackend {
                 try check(message.message)
                 good.append(
                     Hub.Message(
-                        channel: message.channel, opcode: message.message.opcode, payload: message.message.payload))
+                        channel: message.channel, opcode: message.message.opcode, payload: message.message.payload,
+                        isPlainText: message.message.isPlainText))
                 results.append(.success(0))
             } catch { results.append(.failure(error)) }
         }
@@ -42,17 +43,22 @@ extension HubBackend {
         }
         for (message, result) in zip(messages, results) {
             guard case .success(let count) = result else { continue }
-            logger.log(
-                level: level(caller),
+            note(
                 "broadcast \(message.message.payload.count) bytes to \(count) connections",
-                metadata: metadata(caller).merging(["channel": "\(message.channel)"]) { $1 })
+                metadata(caller).merging(["channel": "\(message.channel)"]) { $1 }, caller)
         }
         return results
     }
 
     /// What a backend sends is its daily business, of which there may be tens of thousands a second.
-    private func level(_ caller: Caller) -> Logger.Level {
-        if case .client = caller { .debug } else { .notice }
+    private func note(
+        _ text: @autoclosure () -> Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata, _ caller: Caller
+    ) {
+        if case .client = caller {
+            logger.debug(text(), metadata: metadata())
+        } else {
+            audit.notice(text(), metadata: metadata())
+        }
     }
 
     private func check(_ message: BroadcastMessage) throws(ControlError) {
@@ -66,7 +72,7 @@ extension HubBackend {
         _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Int {
         let count = await hub.unsubscribe(selection(matcher), channel: channel, reason: reason)
-        logger.notice(
+        audit.notice(
             "took \(count) connections out of a channel: \(reason)",
             metadata: metadata(caller).merging(["channel": "\(channel)"]) { $1 })
         return count
@@ -81,13 +87,14 @@ extension HubBackend {
     }
 
     func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
-        await hub.endings(matcher.map(selection) ?? ConnectionSelection(), limit: limit).map(Event.init)
+        await scans.run { await hub.endings(matcher.map(selection) ?? ConnectionSelection(), limit: limit) }
+            .map(Event.init)
     }
 
     func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {
         try await feed.watch { events, lost in
             try await body([], 0)
-            for await event in events { try await body([event], lost()) }
+            for await shared in events { try await body([shared.event], lost()) }
         }
     }
 }

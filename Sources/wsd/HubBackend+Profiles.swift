@@ -8,12 +8,12 @@ import Profiling
 /// What the daemon spends its time and memory on.
 extension HubBackend {
     func cpuProfile(seconds: Int, by caller: Caller) async throws(ControlError) -> [UInt8] {
-        logger.notice("taking a CPU profile of \(seconds) s", metadata: metadata(caller))
+        audit.notice("taking a CPU profile of \(seconds) s", metadata: metadata(caller))
         do { return try await Sampler.cpuProfile(seconds: seconds) } catch { throw Self.error(error) }
     }
 
     func threadStacks(by caller: Caller) async throws(ControlError) -> String {
-        logger.notice("looking what each thread does", metadata: metadata(caller))
+        audit.notice("looking what each thread does", metadata: metadata(caller))
         do { return try Sampler.threadStacks() } catch { throw Self.error(error) }
     }
 

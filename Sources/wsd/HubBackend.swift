@@ -18,12 +18,14 @@ struct HubBackend: ControlBackend {
     let tokens: TokenMaker?
     let facts: Facts
     let logger: Logger
+    /// For what somebody has the daemon do: logged whatever `log.level` says.
+    let audit: Logger
+    let scans = Scans()
 
     /// What never changes while the daemon runs.
     struct Facts: Sendable {
         var startedAt: Int64
         var listeners: [String]
-        var configurationFiles: [String]
     }
 
     func status() async -> HubStatus {
@@ -53,7 +55,7 @@ struct HubBackend: ControlBackend {
             queuedBytes: total.queuedBytes,
             slowConsumers: total.slowConsumers,
             listeners: facts.listeners,
-            configurationFiles: facts.configurationFiles,
+            configurationFiles: await reloader.files,
             drain: drain
         )
     }
@@ -69,7 +71,10 @@ struct HubBackend: ControlBackend {
             }
             position = Hub.Cursor(worker: worker, slot: slot)
         }
-        let (found, next) = await hub.connections(selection(matcher), after: position, limit: limit)
+        let start = position
+        let (found, next) = await scans.run {
+            await hub.connections(selection(matcher), after: start, limit: limit)
+        }
         return Control.ConnectionPage(
             connections: found.map(ConnectionInfo.init), next: next.map { "\($0.worker).\($0.slot)" })
     }
@@ -82,7 +87,9 @@ struct HubBackend: ControlBackend {
 
     func top(_ order: Top.Order, connections: Int, channels: Int) async -> Top.Reply {
         let order = ConnectionOrder(rawValue: order.rawValue) ?? .queuedBytes
-        let (first, busiest) = await hub.top(order, connections: connections, channels: channels)
+        let (first, busiest) = await scans.run {
+            await hub.top(order, connections: connections, channels: channels)
+        }
         return Top.Reply(
             status: await status(), connections: first.map(ConnectionInfo.init),
             channels: busiest.map {
@@ -93,7 +100,7 @@ struct HubBackend: ControlBackend {
     }
 
     func channels() async -> [ChannelInfo] {
-        await hub.channelCounts().map { ChannelInfo(name: $0.name, connections: $0.connections) }
+        await scans.run { await hub.channelCounts() }.map { ChannelInfo(name: $0.name, connections: $0.connections) }
     }
 
     func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {
@@ -107,8 +114,12 @@ struct HubBackend: ControlBackend {
                         since: RFC3339.string(millisecondsSinceEpoch: $0.since))
                 } : nil,
             messages: channel.hasHistory
-                ? channel.messages.map { (try? VarlinkJSON.decode(VarlinkValue.self, from: $0)) ?? .null } : nil,
-            more: channel.hasMore)
+                ? channel.messages.map { message in
+                    // What is no value here, such as 1e999, is shown as its text.
+                    (try? VarlinkJSON.decode(VarlinkValue.self, from: message))
+                        ?? .string(String(decoding: message, as: UTF8.self))
+                } : nil,
+            more: channel.hasMore, rawMessages: channel.messages)
     }
 
     func kick(
@@ -116,25 +127,25 @@ struct HubBackend: ControlBackend {
     ) async throws(ControlError) -> Int {
         let code = CloseCode(rawValue: reason.code)
         let count = await hub.kick(selection(matcher), code: code, reason: reason.text)
-        logger.notice(
+        audit.notice(
             "kicked \(count) connections: \(reason.text)",
-            metadata: metadata(caller).merging(["code": "\(code)"]) { $1 })
+            metadata: metadata(caller).merging(["code": "\(code)", "selection": "\(matcher)"]) { $1 })
         return count
     }
 
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
-        logger.notice("asked to drain", metadata: metadata(caller))
+        audit.notice("asked to drain", metadata: metadata(caller))
         return await lifecycle.beginDrain(connections: hub.connectionCount)
     }
 
     func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {
-        logger.notice("asked to reload", metadata: metadata(caller))
+        audit.notice("asked to reload", metadata: metadata(caller))
         return try await reloader.reload(notifier)
     }
 
     func set(_ values: [String: String], by caller: Caller) async throws(ControlError) -> ReloadOutcome {
         let text = values.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")
-        logger.notice("asked to set \(text)", metadata: metadata(caller))
+        audit.notice("asked to set \(text)", metadata: metadata(caller))
         return try await reloader.set(values)
     }
 
@@ -149,17 +160,20 @@ struct HubBackend: ControlBackend {
         guard let token = try? await tokens?.token(user: user, lifetime: lifetime, grants: grants) else {
             throw .noSigningKey
         }
-        logger.notice("made a token for \(lifetime) s", metadata: metadata(caller).merging(["user": "\(user)"]) { $1 })
+        audit.notice("made a token for \(lifetime) s", metadata: metadata(caller).merging(["user": "\(user)"]) { $1 })
         return token
     }
 
     func metadata(_ caller: Caller) -> Logger.Metadata {
         switch caller {
-        case .process(let peer):
+        case .process(let peer, let claim):
+            // The unit's sandbox hides processes and users from the daemon; then there is what the client says.
             [
                 "peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)",
-                "peer-command": "\(ProcessFile.command(of: peer.processID) ?? "?")",
-            ]
+                "peer-command": "\(ProcessFile.command(of: peer.processID) ?? claim?.command ?? "?")",
+            ].merging(
+                claim.flatMap { $0.userID == peer.userID ? nil : ["peer-says-uid": "\($0.userID)"] } ?? [:]
+            ) { $1 }
         case .client(let address): ["api-client": "\(address)"]
         }
     }
@@ -167,7 +181,9 @@ struct HubBackend: ControlBackend {
     func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {
         var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel, user: matcher.user)
         selection.ids = matcher.selectedIDs.map { Set($0.compactMap { ConnectionID($0) }) }
-        if let network = matcher.network { selection.matchesAddress = { network.contains(bytes: $0.bytes) } }
+        if let network = matcher.network {
+            selection.matchesAddress = { network.contains(high: $0.high, low: $0.low) }
+        }
         return selection
     }
 }

@@ -29,15 +29,28 @@ actor Reloader {
     /// How many reloads were done, and how many changed nothing because of errors.
     private(set) var counts = (succeeded: UInt64(0), failed: UInt64(0))
 
+    /// What was in the files with keys when they were read last.
+    private var keyFiles: KeyFiles
+
     private var isBusy = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
     init(_ loaded: LoadedConfiguration, _ parts: Parts, logger: Logger, loader: ConfigurationLoader) {
         started = loaded
         self.loaded = loaded
+        keyFiles = KeyFiles(loaded.configuration)
         self.parts = parts
         self.logger = logger
         self.loader = loader
+    }
+
+    /// The files in force, in the order they were read.
+    var files: [String] { loaded.files }
+
+    /// What the daemon goes by: what waits for a restart is as it was at the start.
+    private var settingsInForce: [EffectiveSetting] {
+        let before = Dictionary(started.settings.map { ($0.key, $0) }) { first, _ in first }
+        return loaded.settings.map { $0.change == .restart ? before[$0.key] ?? $0 : $0 }
     }
 
     /// How the daemon ends.
@@ -84,7 +97,7 @@ actor Reloader {
 
     /// What is in force, and what is otherwise on disk.
     func configuration() -> GetConfiguration.Reply {
-        let running = loaded.settings
+        let running = settingsInForce
         let settings = running.map {
             GetConfiguration.Setting(
                 key: $0.key, value: $0.value, origin: $0.origin.description, live: $0.change == .live)
@@ -109,15 +122,7 @@ actor Reloader {
     /// Everything that can go wrong comes before the first change.
     private func apply(_ new: LoadedConfiguration, readsKeys: Bool) async throws(ControlError) -> ReloadOutcome {
         let configuration = new.configuration
-        do throws(KeyErrors) {
-            let keys = readsKeys ? try configuration.api.keys() : nil
-            if readsKeys, let authenticator = parts.authenticator, let sources = configuration.auth.keySources {
-                try await authenticator.store.reload(sources, configuration.auth.tokenPolicy)
-            }
-            if let keys { parts.apiKeys.replace(keys) }
-        } catch {
-            throw .reloadFailed(error.errors.map(\.description))
-        }
+        let rotated = readsKeys ? try await replaceKeys(new) : []
         await parts.hub.reconfigure(
             configuration.engineConfiguration(
                 descriptorLimit: parts.descriptorLimit, verifier: parts.authenticator?.verifier))
@@ -126,12 +131,37 @@ actor Reloader {
         await parts.lifecycle.setTimeout(configuration.drain.timeout)
         // What waits for a restart stays different from what is in force, and is named each time.
         let waiting = new.changes(from: started).filter { $0.change == .restart }.map(\.key)
-        let changed = new.changes(from: loaded).filter { $0.change == .live }.map(\.key)
+        let keys = new.changes(from: loaded).filter { $0.change == .live }.map(\.key)
+        let changed = keys + rotated.filter { !keys.contains($0) }
         loaded = new
         if changed.contains("server.max_connections") {
             configuration.warnOfLimit(parts.hub.maximumConnections, logger)
         }
         return ReloadOutcome(changed: changed, needsRestart: waiting)
+    }
+
+    /// Puts what stands in key files now in the place of what stood there, all of it or nothing.
+    ///
+    /// - Returns: the keys of the configuration whose files hold something else than before.
+    private func replaceKeys(_ new: LoadedConfiguration) async throws(ControlError) -> [String] {
+        let configuration = new.configuration
+        var errors: [KeyError] = []
+        var apiKeys = APIKeys()
+        do throws(KeyErrors) { apiKeys = try configuration.api.keys() } catch { errors = error.errors }
+        if let authenticator = parts.authenticator, let sources = configuration.auth.keySources {
+            do throws(KeyErrors) {
+                if errors.isEmpty {
+                    try await authenticator.store.reload(sources, configuration.auth.tokenPolicy)
+                } else {
+                    try await authenticator.store.check(sources)
+                }
+            } catch { errors += error.errors }
+        }
+        guard errors.isEmpty else { throw .reloadFailed(errors.map { new.located($0.description) }) }
+        parts.apiKeys.replace(apiKeys)
+        let before = keyFiles
+        keyFiles = KeyFiles(configuration)
+        return keyFiles.changes(from: before)
     }
 
     private func report(_ action: String, _ outcome: ReloadOutcome) {
@@ -160,6 +190,15 @@ actor Reloader {
 
     private func end() {
         if waiting.isEmpty { isBusy = false } else { waiting.removeFirst().resume() }
+    }
+}
+
+extension LoadedConfiguration {
+    /// What is wrong with a key, `KEY = "VALUE": reason`, with the place where that was written.
+    fileprivate func located(_ text: String) -> String {
+        let key = text.prefix { $0 != " " && $0 != "[" }
+        let place = origin(of: String(key))
+        return place == .builtIn ? text : "\(place): \(text)"
     }
 }
 

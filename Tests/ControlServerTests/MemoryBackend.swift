@@ -158,7 +158,7 @@ final class MemoryBackend: ControlBackend {
     }
 
     private func process(_ caller: Caller) -> Int32 {
-        if case .process(let peer) = caller { peer.processID } else { 0 }
+        if case .process(let peer, _) = caller { peer.processID } else { 0 }
     }
 
     private func note(_ deed: String) {

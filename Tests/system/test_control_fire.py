@@ -8,6 +8,7 @@ import threading
 import pytest
 from websockets.sync.client import connect
 
+from crowd import Crowd
 from waiting import DEADLINE, wait_until
 
 MIB = 1 << 20
@@ -137,6 +138,45 @@ def test_messages_of_sixteen_mebibytes(daemon):
         wait_until(lambda: daemon.resident_bytes < 120 * MIB, "what the messages took is given back")
 
 
+def test_unfinished_messages_are_bounded_in_all(daemon):
+    """Each is allowed, and together they would take a gigabyte."""
+    with Chatter(daemon) as chatter:
+        before = daemon.resident_bytes
+        clients = [opened(daemon.control) for _ in range(60)]
+        for client in clients:
+            client.settimeout(DEADLINE)
+            try:
+                for _ in range(15):
+                    client.sendall(b" " * MIB)
+            except OSError:
+                pass
+        chatter.goes_on()
+        assert daemon.resident_bytes - before < 200 * MIB
+        for client in clients:
+            client.close()
+        assert daemon.wsctl("status").returncode == 0
+
+
+def test_many_who_look_for_few_hold_nobody_up(start_wsd):
+    """Everybody may open the status socket, and ask for what makes the daemon look at every connection."""
+    daemon = start_wsd("[websocket]\nping_interval = '0s'")
+    with Crowd(daemon.port, 3000), Chatter(daemon) as chatter:
+        clients = [opened(daemon.status_path) for _ in range(100)]
+        question = call("io.wsd.Status.List", {"filter": {"channel": "nobody", "ip": "192.0.2.0/24"}})
+        for client in clients:
+            client.sendall(question * 20)
+        for _ in range(5):
+            chatter.goes_on()
+        for client in clients:
+            answers = b""
+            while answers.count(b"\0") < 20:
+                piece = client.recv(65536)
+                assert piece, "it was closed"
+                answers += piece
+            assert answers == b'{"parameters":{"connections":[]}}\0' * 20
+            client.close()
+
+
 @pytest.mark.parametrize(
     "method, parameters, error",
     [
@@ -145,7 +185,9 @@ def test_messages_of_sixteen_mebibytes(daemon):
         ("io.wsd.Control.GetStatus", {"nonsense": 1}, "org.varlink.service.InvalidParameter"),
         ("io.wsd.Control.Monitor", {}, "org.varlink.service.ExpectedMore"),
         ("io.wsd.Control.FollowChannel", {"channel": "a"}, "org.varlink.service.ExpectedMore"),
-        ("io.wsd.Control.FollowChannel", {"channel": ""}, "org.varlink.service.InvalidParameter"),
+        ("io.wsd.Control.FollowChannel", {"channel": ""}, "io.wsd.Control.InvalidFilter"),
+        ("io.wsd.Control.Broadcast", {"message": "x", "channel": "a\n"}, "io.wsd.Control.InvalidFilter"),
+        ("io.wsd.Control.MakeToken", {"user": "x" * 129}, "io.wsd.Control.InvalidFilter"),
         ("io.wsd.Control.Monitor", {"kinds": ["explosion"]}, "org.varlink.service.InvalidParameter"),
         ("io.wsd.Control.Why", {"limit": 0}, "org.varlink.service.InvalidParameter"),
         ("io.wsd.Control.Why", {"filter": {"ip": "nowhere"}}, "io.wsd.Control.InvalidFilter"),

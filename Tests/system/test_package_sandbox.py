@@ -66,14 +66,35 @@ def test_a_daemon_that_binds_its_own_sockets(administrator, packages):
     machine = administrator.machine
     administrator.install(packages[0])
     example = (REPOSITORY / "packaging/examples/self-bind.conf").read_text()
-    machine.write("/etc/systemd/system/wsd.service.d/self-bind.conf", example)
-    machine.write("/etc/wsd/wsd.toml.d/50-listen.toml", '[server]\nlisten = ["127.0.0.1:8080"]\n')
-    administrator.run("systemctl", "disable", "--now", "wsd.socket", "wsd-api.socket")
-    administrator.run("systemctl", "daemon-reload")
+    machine.write("/etc/wsd/wsd.toml.d/50-listen.toml", '[server]\nlisten = ["127.0.0.1:9000"]\n')
     administrator.run("systemctl", "start", "wsd.service")
-    assert administrator.talk("hello") == "hello"
+    assert "server.listen is not used, for systemd passes sockets" in administrator.log()
+    assert listeners(administrator) == ["[::]:8080"]
+    machine.write("/etc/systemd/system/wsd.service.d/self-bind.conf", example)
+    administrator.run("systemctl", "mask", "--now", "wsd.socket", "wsd-api.socket")
+    administrator.run("systemctl", "daemon-reload")
+    administrator.run("systemctl", "restart", "wsd.service")
+    assert listeners(administrator) == ["127.0.0.1:9000"]
+    assert administrator.run("curl", "--silent", "--fail", "http://127.0.0.1:8081/readyz").stdout == "ok\n"
     exposure = administrator.run("systemd-analyze", "security", "--no-pager", "wsd.service").stdout
     assert float(re.search(r"Overall exposure level[^0-9]*([0-9.]+)", exposure)[1]) <= 1.2, exposure
+
+
+def listeners(administrator):
+    return json.loads(administrator.run("wsctl", "status", "--json").stdout)["listeners"]
+
+
+def test_another_address_is_for_the_unit_to_say(administrator, packages):
+    """As the manual says it: an empty ListenStream= first."""
+    administrator.install(packages[0])
+    administrator.machine.write(
+        "/etc/systemd/system/wsd.socket.d/override.conf", "[Socket]\nListenStream=\nListenStream=127.0.0.1:80\n"
+    )
+    administrator.run("systemctl", "daemon-reload")
+    administrator.run("systemctl", "stop", "wsd.service")
+    administrator.run("systemctl", "restart", "wsd.socket")
+    assert administrator.run("curl", "--silent", "--fail", "--head", "http://127.0.0.1/").stdout.startswith("HTTP/1.1 200")
+    assert listeners(administrator) == ["127.0.0.1:80"]
 
 
 def test_io_uring_is_out_unless_it_is_let_in(administrator, packages):

@@ -126,3 +126,36 @@ def test_reloads_at_the_same_time_come_one_after_the_other(start_wsd):
         assert client.recv(timeout=DEADLINE) == "still here"
     reload_of(hub)
     assert "limits.channels = 3" in hub.wsctl("config", "limits.channels").stdout
+
+
+def test_what_waits_for_a_restart_is_shown_as_it_is(start_wsd):
+    hub = start_wsd("[server]\nflush_delay = '0s'\n[control]\n")
+    before = hub.wsctl("config", "server.listen").stdout
+    assert str(hub.port) in before
+    (hub.config_path.parent / f"{hub.config_path.name}.d").mkdir()
+    drop_in = hub.config_path.parent / f"{hub.config_path.name}.d" / "50-listen.toml"
+    drop_in.write_text('[server]\nlisten = ["127.0.0.1:1"]\nflush_delay = "1ms"\n')
+    assert reload_of(hub) == {"changed": ["server.flush_delay"], "needsRestart": ["server.listen"]}
+    assert hub.wsctl("config", "server.listen").stdout == before
+    diff = hub.wsctl("config", "--diff")
+    assert diff.returncode == 1 and diff.stdout.startswith("server.listen: ") and "(restart)" in diff.stdout
+    assert str(drop_in) in json.loads(hub.wsctl("status", "--json").stdout)["configurationFiles"]
+
+
+def test_keys_that_are_rotated_are_named_and_every_error_has_its_place(start_wsd, wsd_directory):
+    secret, publish = wsd_directory / "secret", wsd_directory / "publish"
+    secret.write_text("a secret of thirty-two bytes or more")
+    publish.write_text("a-key-for-publishing\n")
+    auth = f"[auth]\nmode = 'jwt'\nhmac_secret_file = '{secret}'\n[api]\npublish_key_file = '{publish}'"
+    hub = start_wsd(auth)
+    assert reload_of(hub) == {"changed": [], "needsRestart": []}
+    secret.write_text("another secret of thirty-two bytes or more")
+    assert reload_of(hub)["changed"] == ["auth.hmac_secret_file"]
+    publish.write_text("another-key-for-publishing\n")
+    assert reload_of(hub)["changed"] == ["api.publish_key_file"]
+    secret.write_text("short")
+    publish.write_text("short")
+    refused = hub.wsctl("reload")
+    assert refused.returncode == 78
+    for key in ("auth.hmac_secret_file", "api.publish_key_file"):
+        assert any(f"{hub.config_path}:" in line and key in line for line in refused.stderr.splitlines()), refused.stderr

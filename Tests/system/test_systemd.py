@@ -232,6 +232,18 @@ def test_wrong_configuration_is_told_once_and_not_retried(wsd):
     assert any("50-test.toml:2:1:" in message for message in messages), messages
 
 
+def test_clients_of_a_daemon_that_cannot_start_and_the_way_back(wsd):
+    """Each client starts it again, until systemd closes the sockets; the manual says how to go on from there."""
+    wsd.configure("[server]\nworkers = -1\n")
+    knocking = wsd.client("hold", "1")
+    wsd.wait_for_property("ActiveState", "^failed$", unit="wsd.socket")
+    kill(knocking)
+    wsd.configure("")
+    wsd.machine.run("systemctl", "reset-failed", "wsd*")
+    wsd.machine.run("systemctl", "start", *SOCKETS)
+    assert wsd.talk("mended") == "mended"
+
+
 def test_only_the_administrators_group_may_control(wsd):
     wsd.machine.run("systemctl", "start", "wsd.service")
     wsd.machine.run("wsctl", "status", user="alice")
