@@ -26,6 +26,18 @@ package struct APIKeys: Sendable {
         digests.append((scope, Array(SHA256.hash(data: key))))
     }
 
+    /// The keys in a file: a line each, without the blanks around it. Blank lines and those that begin with `#` are none.
+    package static func keys(in contents: [UInt8]) -> [[UInt8]] {
+        let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let text = contents.starts(with: byteOrderMark) ? contents.dropFirst(byteOrderMark.count) : contents[...]
+        return text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }.compactMap { line in
+            let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+            var line = line.drop(while: isBlank)
+            while let last = line.last, isBlank(last) { line.removeLast() }
+            return line.isEmpty || line.first == UInt8(ascii: "#") ? nil : Array(line)
+        }
+    }
+
     /// The scopes of a key; empty where there is no such key. Every key is compared, and each whole.
     func scopes(of key: [UInt8]) -> Set<Scope> {
         let digest = Array(SHA256.hash(data: key))

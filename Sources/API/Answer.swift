@@ -6,6 +6,8 @@ package struct Answer: Sendable {
     package var contentType: String
     package var body: [UInt8]
     package var fields: [(String, String)] = []
+    /// Whether it says that nothing was done, so that the same request may be carried out again.
+    var isVoid = false
 
     package init(
         _ status: HTTPResponseStatus = .ok, _ contentType: String, _ body: [UInt8], fields: [(String, String)] = []

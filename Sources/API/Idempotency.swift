@@ -1,14 +1,17 @@
 internal import Crypto
+internal import NIOCore
 internal import NIOHTTP1
 
 /// Requests that come again: one with the `Idempotency-Key` of an earlier one is answered with that one's answer and not
 /// carried out a second time (draft-ietf-httpapi-idempotency-key-header).
 actor Idempotency {
-    /// How long an answer is kept, and how many are.
+    /// How long an answer is kept.
     static let lifetime: Duration = .seconds(300)
-    static let capacity = 10_000
-    /// What the answers may take, in bytes.
-    static let byteLimit = 16 << 20
+    /// What is kept may take so much, in bytes: some 100,000 short answers, 300 a second. To forget one that may still be
+    /// asked for would break the promise unheard, so where there is no room new keys are refused.
+    static let byteLimit = 32 << 20
+    /// What an entry takes besides its key and its answer's body, in bytes.
+    private static let entryByteCount = 256
     /// The longest key, in bytes.
     static let maximumKeyByteCount = 128
 
@@ -16,16 +19,22 @@ actor Idempotency {
         var fingerprint: SHA256Digest
         /// Nil while the request is carried out.
         var answer: Answer?
-        var expires: ContinuousClock.Instant
     }
 
     private var entries: [String: Entry] = [:]
-    /// The keys in the order in which they came.
-    private var order: [(key: String, expires: ContinuousClock.Instant)] = []
+    /// The keys of kept answers, in the order in which they came.
+    private var order: CircularBuffer<(key: String, expires: ContinuousClock.Instant)> = []
     private var byteCount = 0
+    private let byteLimit: Int
     private let now: @Sendable () -> ContinuousClock.Instant
 
-    init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) { self.now = now }
+    init(
+        byteLimit: Int = Idempotency.byteLimit,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
+        self.byteLimit = byteLimit
+        self.now = now
+    }
 
     /// Carries a request out unless its key says that this has been done.
     func perform(_ request: Request, _ act: @Sendable () async -> Answer) async -> Answer {
@@ -58,35 +67,35 @@ actor Idempotency {
             answer.fields.append(("Idempotency-Replayed", "true"))
             return answer
         }
-        let expires = now() + Self.lifetime
-        entries[key] = Entry(fingerprint: fingerprint, answer: nil, expires: expires)
-        order.append((key, expires))
+        guard byteCount + Self.byteCount(key) <= byteLimit else {
+            let seconds = order.first.map { max(1, ($0.expires - now()).components.seconds + 1) } ?? 1
+            return Problem(
+                .serviceUnavailable, "so many Idempotency-Keys are kept that there is no room for another; wait",
+                fields: [("Retry-After", "\(seconds)")]
+            ).answer
+        }
+        entries[key] = Entry(fingerprint: fingerprint)
+        byteCount += Self.byteCount(key)
         let answer = await act()
-        guard entries[key]?.expires == expires else { return answer }
         // What failed may be tried again.
-        guard answer.status == .ok else {
+        guard answer.status == .ok, !answer.isVoid else {
             entries[key] = nil
+            byteCount -= Self.byteCount(key)
             return answer
         }
         entries[key]!.answer = answer
+        order.append((key, now() + Self.lifetime))
         byteCount += answer.body.count
         return answer
     }
 
+    private static func byteCount(_ key: String) -> Int { entryByteCount + key.utf8.count }
+
     private func forgetOld() {
         let time = now()
-        // Room for some more is made at once: taking one off the front costs as much as taking many.
-        let excess = order.count > Self.capacity ? order.count - Self.capacity * 7 / 8 : 0
-        var dropped = 0
-        var bytes = byteCount
-        for (key, expires) in order {
-            guard dropped < excess || expires <= time || bytes > Self.byteLimit else { break }
-            dropped += 1
-            // A key whose request failed may have come again since.
-            guard entries[key]?.expires == expires, let entry = entries.removeValue(forKey: key) else { continue }
-            bytes -= entry.answer?.body.count ?? 0
+        while let (key, expires) = order.first, expires <= time {
+            order.removeFirst()
+            byteCount -= Self.byteCount(key) + (entries.removeValue(forKey: key)?.answer?.body.count ?? 0)
         }
-        byteCount = bytes
-        order.removeFirst(dropped)
     }
 }

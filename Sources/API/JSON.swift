@@ -11,6 +11,17 @@ enum JSON {
         return (try? encoder.encode(value)).map(Array.init) ?? Array("{}".utf8)
     }
 
+    /// An object with one more member, an array of JSON texts that go out as they are: decoding them would change numbers.
+    ///
+    /// - Parameter value: becomes an object with one member at least.
+    static func encode(_ value: some Encodable, adding name: String, _ texts: [[UInt8]]) -> [UInt8] {
+        var object = encode(value).dropLast()
+        object += Array(",\"\(name)\":[".utf8)
+        object += texts.joined(separator: [UInt8(ascii: ",")])
+        object += Array("]}".utf8)
+        return Array(object)
+    }
+
     static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) -> Value? {
         try? JSONDecoder().decode(type, from: Data(bytes))
     }
@@ -18,12 +29,19 @@ enum JSON {
 
 /// A JSON object with the text of its members as it came.
 struct JSONMembers {
+    /// How deep objects and arrays may lie in each other: 64 levels in a member, and the object around it.
+    private static let maximumDepth = 65
+
     private let members: [String: [UInt8]]
 
     /// - Parameter known: every member that there may be.
     init(_ body: [UInt8], known: Set<String>) throws(Problem) {
         guard let members = MemberReader.members(of: body) else {
-            throw Problem(.badRequest, "the body must be one JSON object, each member once")
+            let depth = Self.depth(of: body)
+            guard depth <= Self.maximumDepth else {
+                throw Problem(.badRequest, "the JSON is \(depth) levels deep; it may be \(Self.maximumDepth)")
+            }
+            throw Problem(.badRequest, "the body must be one JSON object in UTF-8, each member once")
         }
         if let unknown = members.keys.filter({ !known.contains($0) }).min() {
             throw Problem(
@@ -50,9 +68,67 @@ struct JSONMembers {
     /// A string that may be left out, or null.
     func string(_ name: String, _ kind: String) throws(Problem) -> String? {
         guard let text = members[name], text != Array("null".utf8) else { return nil }
-        guard let value = MemberReader.string(of: text) else {
-            throw Problem(.badRequest, "\"\(name)\" must be \(kind)")
-        }
+        guard let value = Self.string(text) else { throw Problem(.badRequest, "\"\(name)\" must be \(kind)") }
         return value
+    }
+
+    /// What says whom something is for may be left out, but null is a mistake: mostly a variable that nobody has set.
+    func present(_ name: String, _ kind: String) throws(Problem) -> [UInt8]? {
+        guard let text = members[name] else { return nil }
+        guard text != Array("null".utf8) else {
+            throw Problem(.badRequest, "\"\(name)\" must be \(kind), not null; leave it out if you mean none")
+        }
+        return text
+    }
+
+    /// A string that says for whom.
+    func choice(_ name: String, _ kind: String) throws(Problem) -> String? {
+        guard try present(name, kind) != nil else { return nil }
+        return try string(name, kind)
+    }
+
+    /// Strings that say for whom.
+    func choices(_ name: String, _ kind: String) throws(Problem) -> [String]? {
+        guard let text = try present(name, kind) else { return nil }
+        let values = MemberReader.elements(of: text)?.map { Self.string($0) }
+        guard let values, !values.contains(nil) else { throw Problem(.badRequest, "\"\(name)\" must be \(kind)") }
+        return values.compactMap { $0 }
+    }
+
+    /// Whether everybody is meant.
+    func all() throws(Problem) -> Bool {
+        guard try present("all", "true or false") != nil else { return false }
+        return try optional("all", Bool.self, "true or false") ?? false
+    }
+
+    /// What a JSON string says; nil for anything else, and where half of a surrogate pair is in it, which is no text.
+    private static func string(_ text: [UInt8]) -> String? {
+        guard let value = MemberReader.string(of: text) else { return nil }
+        // The reader puts U+FFFD in its place, which may also be there by itself.
+        guard value.unicodeScalars.contains("\u{FFFD}"), text.contains(UInt8(ascii: "\\")) else { return value }
+        return JSON.decode([String].self, from: [UInt8(ascii: "[")] + text + [UInt8(ascii: "]")])?.first
+    }
+
+    /// How deep the text goes, whatever else is wrong with it.
+    private static func depth(of text: [UInt8]) -> Int {
+        var (depth, deepest) = (0, 0)
+        var isInString = false
+        var isEscaped = false
+        for byte in text {
+            if isInString {
+                if !isEscaped, byte == UInt8(ascii: "\"") { isInString = false }
+                isEscaped = !isEscaped && byte == UInt8(ascii: "\\")
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): isInString = true
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                deepest = max(deepest, depth)
+            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+            default: break
+            }
+        }
+        return deepest
     }
 }

@@ -1,6 +1,5 @@
 internal import Control
 internal import NIOHTTP1
-internal import Varlink
 
 /// What the API tells of channels.
 extension Methods {
@@ -13,7 +12,6 @@ extension Methods {
         var channel: String
         var epoch: String?
         var seq: Int
-        var messages: [VarlinkValue]
         var more: Bool
     }
 
@@ -57,10 +55,10 @@ extension Methods {
         guard let channel = await backend.channel(name, before: before, limit: limit) else {
             throw ControlError.noSuchChannel(name: name)
         }
-        guard let messages = channel.messages else {
+        guard channel.messages != nil else {
             throw Problem(.conflict, "\"\(name)\" has no history; set it in [channels.\"PATTERN\"]")
         }
-        return Self.json(
-            History(channel: name, epoch: channel.epoch, seq: channel.seq, messages: messages, more: channel.more))
+        let rest = History(channel: name, epoch: channel.epoch, seq: channel.seq, more: channel.more)
+        return Answer(.ok, "application/json", JSON.encode(rest, adding: "messages", channel.rawMessages))
     }
 }

@@ -63,7 +63,9 @@ extension Methods {
                 return Reply(error: Problem(error).detail)
             }
         }
-        return Self.json(Replies(replies: replies))
+        var answer = Self.json(Replies(replies: replies))
+        answer.isVoid = replies.allSatisfy { $0.error != nil }
+        return answer
     }
 
     private static func checkSize(_ sendings: [Sending]) throws(Problem) {
@@ -90,17 +92,23 @@ extension Methods {
         let members = try JSONMembers(body, known: ["channel", "data", "text", "user"])
         let channel = try Self.channel(members)
         let message = try message(members)
-        if let user = try members.string("user", "the name of a user") {
+        if let user = try members.choice("user", "the name of a user") {
             return .direct(message, channel: channel, user: user)
         }
         return .messages([ChannelMessage(channel: channel, message: message)])
     }
 
     private func broadcasting(_ body: [UInt8]) throws -> Sending {
-        let members = try JSONMembers(body, known: ["channels", "data", "text"])
+        let members = try JSONMembers(body, known: ["all", "channels", "data", "text"])
+        let channels = try members.choices("channels", "an array of names of channels")
+        let isForAll = try members.all()
+        guard !isForAll || channels == nil else {
+            throw Problem(.badRequest, "either \"channels\" or \"all\", not both")
+        }
         let message = try message(members)
-        guard let channels = try members.optional("channels", [String].self, "an array of names of channels") else {
-            return .direct(message, channel: nil, user: nil)
+        if isForAll { return .direct(message, channel: nil, user: nil) }
+        guard let channels else {
+            throw Problem(.badRequest, "\"channels\" is missing; to reach every connection say \"all\": true")
         }
         guard channels.count <= Self.maximumCount else {
             throw Problem(.badRequest, "\(channels.count) channels; there may be \(Self.maximumCount)")
@@ -112,7 +120,7 @@ extension Methods {
     private func message(_ members: JSONMembers) throws(Problem) -> BroadcastMessage {
         let text = try members.string("text", "a string")
         switch (text, members.text("data")) {
-        case (let text?, nil): return BroadcastMessage(text: text)
+        case (let text?, nil): return BroadcastMessage(plainText: text)
         case (nil, let data?): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
         case (nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, or \"text\" is missing")
         case (_?, _?): throw Problem(.badRequest, "either \"data\" or \"text\", not both")

@@ -42,7 +42,7 @@ struct Methods: Sendable {
             code: try members.optional("code", Int.self, "a close code") ?? Kick.defaultCode,
             text: try members.string("reason", "a string") ?? Kick.defaultReason)
         let count = try await backend.kick(
-            try matcher(members, channel: try members.string("channel", "the name of a channel")), reason: reason,
+            try matcher(members, channel: try members.choice("channel", "the name of a channel")), reason: reason,
             by: .client(address: request.address))
         return Self.json(Selected(connections: count))
     }
@@ -80,12 +80,12 @@ struct Methods: Sendable {
     /// Which connections a body means.
     private func matcher(_ members: JSONMembers, channel: String?) throws -> ConnectionMatcher {
         let filter = ConnectionFilter(
-            ids: try members.optional("ids", [String].self, "an array of ids"),
-            ip: try members.string("ip", "an address or a network"),
-            endpoint: try members.string("endpoint", "the path of an endpoint"),
+            ids: try members.choices("ids", "an array of ids"),
+            ip: try members.choice("ip", "an address or a network"),
+            endpoint: try members.choice("endpoint", "the path of an endpoint"),
             channel: channel,
-            user: try members.string("user", "the name of a user"),
-            all: try members.optional("all", Bool.self, "true or false") ?? false)
+            user: try members.choice("user", "the name of a user"),
+            all: try members.all())
         guard filter.all || filter.hasCriteria else { throw ControlError.nothingSelected }
         return try ConnectionMatcher(filter)
     }

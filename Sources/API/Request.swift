@@ -1,18 +1,19 @@
 package import NIOHTTP1
 internal import WebSocket
 
-/// A whole request.
+/// A request.
 package struct Request: Sendable {
     package var method: HTTPMethod
     package var path: String
     package var query: [(name: String, value: String)]
     package var headers: HTTPHeaders
+    /// Empty until it has come.
     package var body: [UInt8]
     /// Where it comes from, for the log.
     package var address: String
 
-    package init(_ head: HTTPRequestHead, body: [UInt8], address: String) {
-        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    package init(_ head: HTTPRequestHead, body: [UInt8] = [], address: String) {
+        let parts = Self.originForm(head.uri).split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         method = head.method
         path = String(parts[0])
         query = parts.count < 2 ? [] : FormQuery.parameters(in: parts[1])
@@ -21,12 +22,22 @@ package struct Request: Sendable {
         self.address = address
     }
 
-    /// The bearer token, or the X-API-Key field.
+    /// The bearer token, or the X-API-Key field. Other credentials are for whoever stands in between.
     var key: String? {
-        if let field = headers.first(name: "authorization") {
+        for field in headers["authorization"] {
             let parts = field.split(separator: " ", maxSplits: 1)
-            return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+            if parts.count == 2, parts[0].lowercased() == "bearer" { return String(parts[1].trimmed) }
         }
         return headers.first(name: "x-api-key")
+    }
+
+    /// The target without scheme and authority, which a server must take, too (RFC 9112, section 3.2.2).
+    private static func originForm(_ target: String) -> Substring {
+        for scheme in ["http://", "https://"] where target.prefix(scheme.count).lowercased() == scheme {
+            let rest = target.dropFirst(scheme.count)
+            guard let end = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
+            return rest[end] == "/" ? rest[end...] : "/" + rest[end...]
+        }
+        return target[...]
     }
 }

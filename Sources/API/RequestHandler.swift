@@ -1,122 +1,294 @@
 internal import NIOCore
 internal import NIOHTTP1
-internal import Synchronization
 
-/// How many connections there are.
-final class ConnectionCount: Sendable {
-    private let count = Atomic(0)
-
-    /// Counts one more; false where there are too many.
-    func enter() -> Bool { count.add(1, ordering: .relaxed).newValue <= APIServer.maximumConnections }
-    func leave() { count.subtract(1, ordering: .relaxed) }
-}
-
-/// Collects requests and writes their answers. The pipeline hands over one request after the other.
+/// Takes the requests of a connection, one after the other, and writes their answers.
+///
+/// What a request may cost is decided at its head: who has no key, or asks for what there isn't, sends no body for it. The
+/// next is looked at when the answer to the last one has left.
 final class RequestHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let router: Router
-    private let count: ConnectionCount
-    private var head: HTTPRequestHead?
-    private var body: [UInt8] = []
-    private var isTooLarge = false
-    private var isAnswering = false
-    /// What only looks, and so ends with who asked for it.
-    private var looking: Task<Void, Never>?
+    /// How long a connection may wait for its next request, a request may take from its first byte to its last, and an
+    /// answer may wait for any of it to be taken.
+    private static let patience: TimeAmount = .seconds(60)
+    /// How long one that is reserved for watchers may wait for a request.
+    private static let reservedPatience: TimeAmount = .seconds(5)
+    /// How long and how much is read after the last answer, in bytes. Closing on what still comes resets the connection,
+    /// and the client loses the answer.
+    private static let leavingTime: TimeAmount = .seconds(5)
+    private static let leavingByteCount = 64 << 20
+    /// The longest body that is read though nobody wants it, in bytes, so that the connection can be kept.
+    private static let idlyReadByteCount = 64 << 10
+    /// What of an answer is written at once, in bytes; each piece that is taken is a sign of life.
+    private static let pieceByteCount = 64 << 10
 
-    init(_ router: Router, _ count: ConnectionCount) {
-        self.router = router
-        self.count = count
+    private enum State {
+        /// Waits for a request.
+        case idle
+        case receiving(Incoming)
+        /// Has an answer made, or written.
+        case answering
+        /// Has said the last it will say.
+        case leaving
     }
 
+    /// A request on its way.
+    private struct Incoming {
+        var head: HTTPRequestHead
+        var request: Request
+        /// What is done when all is there, or why nothing is.
+        var verdict: Result<Router.Route, Problem>
+        var byteCount = 0
+    }
+
+    private enum Event {
+        case part(HTTPServerRequestPart)
+        case failure(HTTPParserError)
+        case end
+    }
+
+    private let router: Router
+    private let intake: Intake
+    private let count: ConnectionCount
+    private let noteFull: @Sendable () -> Void
+
+    private var context: ChannelHandlerContext?
+    /// Where the client is; taken down while it is there.
+    private var address = "unknown"
+    private var place = ConnectionCount.Place.ordinary
+    private var hasEntered = false
+    private var state = State.idle
+    /// Whether a byte of the next request has come.
+    private var hasBegun = false
+    /// What the parser made of one portion behind a request that is not answered yet.
+    private var pending: CircularBuffer<Event> = []
+    private var isAdvancing = false
+    /// What only looks, and so ends with who asked for it.
+    private var looking: (task: Task<Void, Never>, isLasting: Bool)?
+    private lazy var deadline = Deadline { [weak self] in self?.isOverdue() }
+
+    /// - Parameter noteFull: says in the log that there are too many connections.
+    init(_ router: Router, _ intake: Intake, _ count: ConnectionCount, noteFull: @escaping @Sendable () -> Void) {
+        self.router = router
+        self.intake = intake
+        self.count = count
+        self.noteFull = noteFull
+    }
+
+    private var isReady: Bool {
+        switch state {
+        case .idle, .receiving: context != nil
+        case .answering, .leaving: false
+        }
+    }
+
+    /// Whether the parser may have more bytes.
+    var wantsMore: Bool { isReady && pending.isEmpty }
+
     func channelActive(context: ChannelHandlerContext) {
-        if !count.enter() { context.close(promise: nil) }
-        context.fireChannelActive()
+        self.context = context
+        address = context.remoteAddress.map { $0.ipAddress ?? "unix" } ?? "unknown"
+        hasEntered = true
+        place = count.enter()
+        if place != .ordinary { noteFull() }
+        guard place != .none else { return context.close(promise: nil) }
+        deadline.set(place == .reserved ? Self.reservedPatience : Self.patience, context.eventLoop)
+        intake.feed()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        count.leave()
-        looking?.cancel()
+        self.context = nil
+        if hasEntered { count.leave() }
+        deadline.cancel()
+        pending.removeAll()
+        looking?.task.cancel()
         context.fireChannelInactive()
     }
 
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { take(.part(unwrapInboundIn(data))) }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? HTTPParserError { take(.failure(error)) } else { context.close(promise: nil) }
+    }
+
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // Nobody waits for an answer, so nobody is cut off in the middle of one.
-        if event is IdleStateHandler.IdleStateEvent, !isAnswering { context.close(promise: nil) }
-        context.fireUserInboundEventTriggered(event)
+        if event as? ChannelEvent == .inputClosed { take(.end) }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    /// Bytes are about to come.
+    func bytesAreComing() {
+        guard case .idle = state, !hasBegun, let context else { return }
+        hasBegun = true
+        deadline.set(Self.patience, context.eventLoop)
+    }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head):
-            self.head = head
-            body = []
-            let declared = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
-            isTooLarge = declared > Router.maximumBodyByteCount
-            if isTooLarge {
-                refuseBody(context)
-            } else if head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" }) {
-                let head = HTTPResponseHead(version: head.version, status: .continue)
-                context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+    /// The client sends no more. It may wait for its answer nevertheless; but hardly for minutes.
+    func inputHasEnded() { if let looking, looking.isLasting { looking.task.cancel() } }
+
+    private func take(_ event: Event) {
+        guard context != nil else { return }
+        pending.append(event)
+        advance()
+    }
+
+    private func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        while isReady, let event = pending.popFirst() {
+            switch event {
+            case .part(.head(let head)): begin(head)
+            case .part(.body(let part)): add(part)
+            case .part(.end): end()
+            case .failure(let error): refuse(Problem(error))
+            case .end: context?.close(promise: nil)
             }
-        case .body(let part):
-            guard !isTooLarge else { return }
-            guard body.count + part.readableBytes <= Router.maximumBodyByteCount else { return refuseBody(context) }
-            body += part.readableBytesView
-        case .end:
-            guard !isTooLarge, let head else { return }
-            answer(context, head)
+        }
+        isAdvancing = false
+        intake.feed()
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        guard let context else { return }
+        let request = Request(head, address: address)
+        let verdict = verdict(on: request, head)
+        state = .receiving(Incoming(head: head, request: request, verdict: verdict))
+        switch verdict {
+        case .success:
+            guard head.expectsContinue else { return }
+            let head = HTTPResponseHead(version: head.version, status: .continue)
+            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        case .failure(let problem):
+            let isShort = !head.isChunked && !head.expectsContinue && head.declaredByteCount <= Self.idlyReadByteCount
+            if !isShort || head.problem != nil { refuse(problem) }
         }
     }
 
-    /// What is still to come of it isn't read.
-    private func refuseBody(_ context: ChannelHandlerContext) {
-        isTooLarge = true
-        guard let head else { return }
-        let problem = Problem(
-            .payloadTooLarge, "the body may have \(Router.maximumBodyByteCount) bytes; send several requests")
-        write(problem.answer, head, keepsAlive: false, context)
-    }
-
-    private func answer(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
-        isAnswering = true
-        let address = context.remoteAddress.map { $0.ipAddress ?? "unix" } ?? "unknown"
-        let request = Request(head, body: body, address: address)
-        body = []
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let loop = context.eventLoop
-        let task = Task { [router] in
-            let answer = await router.answer(request)
-            loop.execute {
-                let (handler, context) = bound.value
-                handler.isAnswering = false
-                handler.looking = nil
-                handler.write(answer, head, keepsAlive: head.isKeepAlive, context)
+    private func verdict(on request: Request, _ head: HTTPRequestHead) -> Result<Router.Route, Problem> {
+        do throws(Problem) {
+            if let problem = head.problem { throw problem }
+            guard place == .ordinary || router.isProbe(request) else {
+                throw Problem(
+                    .serviceUnavailable,
+                    "the API has \(APIServer.maximumConnections) connections, as many as it may; try again",
+                    fields: [("Retry-After", "1")])
             }
-        }
-        looking = head.method == .GET ? task : nil
+            let route = try router.admit(request)
+            guard head.declaredByteCount <= Self.longestBody(route) else { throw Self.tooLarge(route) }
+            return .success(route)
+        } catch { return .failure(error) }
     }
 
-    private func write(_ answer: Answer, _ request: HTTPRequestHead, keepsAlive: Bool, _ context: ChannelHandlerContext)
-    {
-        var head = HTTPResponseHead(version: request.version, status: answer.status)
+    /// Who only looks has nothing to say.
+    private static func longestBody(_ route: Router.Route) -> Int {
+        route.method == .POST ? Router.maximumBodyByteCount : idlyReadByteCount
+    }
+
+    private static func tooLarge(_ route: Router.Route) -> Problem {
+        let wayOut = route.method == .POST ? "; send several requests" : ""
+        return Problem(.payloadTooLarge, "the body may have \(longestBody(route)) bytes\(wayOut)")
+    }
+
+    private func add(_ part: ByteBuffer) {
+        guard case .receiving(var incoming) = state else { return }
+        // Else there are two of it, and the body is copied.
+        state = .idle
+        incoming.byteCount += part.readableBytes
+        if case .success(let route) = incoming.verdict {
+            guard incoming.byteCount <= Self.longestBody(route) else {
+                state = .receiving(incoming)
+                return refuse(Self.tooLarge(route))
+            }
+            if route.method == .POST { incoming.request.body += part.readableBytesView }
+        }
+        state = .receiving(incoming)
+    }
+
+    private func end() {
+        guard case .receiving(let incoming) = state, let context else { return }
+        state = .answering
+        let (head, request) = (incoming.head, incoming.request)
+        switch incoming.verdict {
+        case .failure(let problem):
+            write(router.refusal(problem, of: request), head.version, head.method, keepsAlive: head.allowsAnother)
+        case .success(let route):
+            deadline.cancel()
+            let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+            let loop = context.eventLoop
+            let task = Task { [router] in
+                let answer = await router.answer(request, by: route)
+                loop.execute {
+                    bound.value.looking = nil
+                    bound.value.write(answer, head.version, head.method, keepsAlive: head.allowsAnother)
+                }
+            }
+            looking = route.method == .GET ? (task, route.isLasting) : nil
+        }
+    }
+
+    /// Answers with a problem before the request has ended, which ends the connection.
+    private func refuse(_ problem: Problem) {
+        var incoming: Incoming?
+        if case .receiving(let begun) = state { incoming = begun }
+        state = .answering
+        let answer = router.refusal(problem, of: incoming?.request)
+        write(answer, incoming?.head.version ?? .http1_1, incoming?.head.method ?? .GET, keepsAlive: false)
+    }
+
+    private func write(_ answer: Answer, _ version: HTTPVersion, _ method: HTTPMethod, keepsAlive: Bool) {
+        guard let context else { return }
+        let keepsAlive = keepsAlive && place == .ordinary
+        var head = HTTPResponseHead(version: version, status: answer.status)
         head.headers.add(name: "Content-Type", value: answer.contentType)
         head.headers.add(name: "Content-Length", value: "\(answer.body.count)")
         head.headers.add(name: "Cache-Control", value: "no-store")
         for (name, value) in answer.fields { head.headers.add(name: name, value: value) }
-        if !keepsAlive { head.headers.add(name: "Connection", value: "close") }
+        if !keepsAlive {
+            head.headers.add(name: "Connection", value: "close")
+        } else if version == .http1_0 {
+            head.headers.add(name: "Connection", value: "keep-alive")
+        }
+        deadline.set(Self.patience, context.eventLoop)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if request.method != .HEAD {
-            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
+        var body = ByteBuffer(bytes: method == .HEAD ? [] : answer.body)
+        while let piece = body.readSlice(length: min(Self.pieceByteCount, body.readableBytes)), piece.readableBytes > 0
+        {
+            let taken = context.eventLoop.makePromise(of: Void.self)
+            taken.futureResult.assumeIsolated().whenSuccess { [weak self] in
+                guard let self, let context = self.context, case .answering = state else { return }
+                deadline.set(Self.patience, context.eventLoop)
+            }
+            context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: taken)
         }
         let done = context.eventLoop.makePromise(of: Void.self)
-        if !keepsAlive {
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            done.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
-        }
+        done.futureResult.assumeIsolated().whenComplete { result in self.hasWritten(result, keepsAlive: keepsAlive) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: done)
+    }
+
+    private func hasWritten(_ result: Result<Void, any Error>, keepsAlive: Bool) {
+        guard let context else { return }
+        if case .failure = result { return context.close(promise: nil) }
+        guard keepsAlive else { return leave(context) }
+        state = .idle
+        hasBegun = false
+        deadline.set(Self.patience, context.eventLoop)
+        advance()
+    }
+
+    /// Ends the connection so that the client gets what has been written.
+    private func leave(_ context: ChannelHandlerContext) {
+        state = .leaving
+        pending.removeAll()
+        guard !intake.isInputClosed else { return context.close(promise: nil) }
+        deadline.set(Self.leavingTime, context.eventLoop)
+        context.close(mode: .output, promise: nil)
+        intake.discard(atMost: Self.leavingByteCount)
+    }
+
+    private func isOverdue() {
+        switch state {
+        case .idle where !hasBegun, .answering, .leaving: context?.close(promise: nil)
+        case .idle, .receiving: refuse(Problem(.requestTimeout, "a request must be there within 60 seconds"))
+        }
     }
 }

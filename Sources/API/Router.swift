@@ -1,5 +1,6 @@
 package import Control
 internal import NIOHTTP1
+internal import WebSocket
 
 /// Finds out what a request asks for, whether it may, and has it done.
 package struct Router: Sendable {
@@ -12,6 +13,7 @@ package struct Router: Sendable {
     private let idempotency = Idempotency()
     private let wrongKeys = WrongKeys()
     private let counts = RequestCounts()
+    private var report: @Sendable (String) -> Void = { _ in }
 
     /// What lies outside of the API proper, and needs no key.
     package protocol Observer: Sendable {
@@ -28,6 +30,8 @@ package struct Router: Sendable {
     struct Route: Sendable {
         var method: HTTPMethod
         var scope: Scope?
+        /// Whether it takes its time, so that it ends with who asked for it.
+        var isLasting = false
         /// Whether it changes something, so that a repetition must be recognised.
         var isAct: Bool { method == .POST && scope != .read }
         var act: @Sendable (Router, Request) async throws -> Answer
@@ -37,6 +41,13 @@ package struct Router: Sendable {
         ring = keys
         methods = Methods(backend: backend)
         self.observer = observer
+    }
+
+    /// The same one, which says in the log who shows wrong keys.
+    package func reporting(to report: @escaping @Sendable (String) -> Void) -> Router {
+        var router = self
+        router.report = report
+        return router
     }
 
     /// What there is, by path.
@@ -53,7 +64,9 @@ package struct Router: Sendable {
         "/api/presence": Route(method: .POST, scope: .read) { try await $0.methods.presence($1) },
         "/api/history": Route(method: .POST, scope: .read) { try await $0.methods.history($1) },
         "/api/openapi.json": Route(method: .GET) { _, _ in OpenAPI.answer },
-        "/debug/pprof/profile": Route(method: .GET, scope: .admin) { try await $0.methods.profile($1) },
+        "/debug/pprof/profile": Route(method: .GET, scope: .admin, isLasting: true) {
+            try await $0.methods.profile($1)
+        },
         "/api/unsubscribe": Route(method: .POST, scope: .admin) { try await $0.methods.unsubscribe($1) },
         "/api/disconnect": Route(method: .POST, scope: .admin) { try await $0.methods.disconnect($1) },
     ]
@@ -63,25 +76,38 @@ package struct Router: Sendable {
         routes.map { ($0.key, $0.value.method.rawValue, $0.value.scope) }
     }
 
-    package func answer(_ request: Request) async -> Answer {
-        let answer = await answered(request)
-        let path = Self.routes[request.path] == nil ? "other" : request.path
-        counts.note(path: path, status: answer.status.code)
+    /// Whether a request asks only how the daemon is.
+    func isProbe(_ request: Request) -> Bool { ["/metrics", "/healthz", "/readyz"].contains(request.path) }
+
+    /// Carries out a request that was admitted, and counts it.
+    func answer(_ request: Request, by route: Route) async -> Answer {
+        let answer =
+            route.isAct
+            ? await idempotency.perform(request) { await carryOut(route, request) } : await carryOut(route, request)
+        note(answer, request)
         return answer
     }
 
-    private func answered(_ request: Request) async -> Answer {
-        let route: Route
-        do throws(Problem) { route = try self.route(request) } catch { return error.answer }
-        guard route.isAct else { return await carryOut(route, request) }
-        return await idempotency.perform(request) { await carryOut(route, request) }
+    /// The answer to a request that goes no further, counted.
+    ///
+    /// - Parameter request: nil where the bytes were none.
+    func refusal(_ problem: Problem, of request: Request?) -> Answer {
+        let answer = problem.answer
+        note(answer, request)
+        return answer
+    }
+
+    private func note(_ answer: Answer, _ request: Request?) {
+        let path = request.flatMap { Self.routes[$0.path] == nil ? nil : $0.path } ?? "other"
+        counts.note(path: path, status: answer.status.code)
     }
 
     private func carryOut(_ route: Route, _ request: Request) async -> Answer {
         do { return try await route.act(self, request) } catch { return Problem(error).answer }
     }
 
-    private func route(_ request: Request) throws(Problem) -> Route {
+    /// What a request asks for, unless its head says that it may not.
+    func admit(_ request: Request) throws(Problem) -> Route {
         guard let route = Self.routes[request.path] else {
             throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/status and /metrics")
         }
@@ -91,13 +117,20 @@ package struct Router: Sendable {
             throw Problem(.methodNotAllowed, "\(request.path) takes \(allowed)", fields: [("Allow", allowed)])
         }
         if let scope = route.scope { try check(request, scope) }
-        if method == .POST {
-            let type = request.headers.first(name: "content-type")?.split(separator: ";").first?.lowercased()
-            guard type == nil || type == "application/json" else {
-                throw Problem(.unsupportedMediaType, "the body must be application/json")
-            }
-        }
+        if method == .POST { try Self.checkContent(request.headers) }
         return route
+    }
+
+    private static func checkContent(_ headers: HTTPHeaders) throws(Problem) {
+        let type = headers.first(name: "content-type")?.split(separator: ";").first?.trimmed.lowercased()
+        guard type == nil || type == "application/json" else {
+            throw Problem(.unsupportedMediaType, "the body must be application/json")
+        }
+        guard headers[canonicalForm: "content-encoding"].allSatisfy({ $0.lowercased() == "identity" }) else {
+            throw Problem(
+                .unsupportedMediaType, "the body must be as it is, without Content-Encoding",
+                fields: [("Accept-Encoding", "identity")])
+        }
     }
 
     private func check(_ request: Request, _ scope: Scope) throws(Problem) {
@@ -115,6 +148,11 @@ package struct Router: Sendable {
         }
         let scopes = keys.scopes(of: Array(key.utf8))
         guard !scopes.isEmpty else {
+            if let count = wrongKeys.due(request.address) {
+                report(
+                    count == 1
+                        ? "a wrong API key from \(request.address)" : "\(count) wrong API keys from \(request.address)")
+            }
             // Who has a key is served all the same: a proxy, or this machine, is one address for many.
             guard !wrongKeys.isTooMany(request.address) else {
                 throw Problem(
@@ -132,7 +170,7 @@ package struct Router: Sendable {
     }
 
     private func metrics(_ request: Request) async -> Answer {
-        let isOpen = request.headers[canonicalForm: "accept"].contains { $0.hasPrefix("application/openmetrics-text") }
+        let isOpen = MetricsFormat(accept: request.headers["accept"]) == .openMetrics
         let type =
             isOpen
             ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8"

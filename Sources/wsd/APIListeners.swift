@@ -15,6 +15,7 @@ struct APIListeners {
     ///
     /// - Parameter isDefault: whether nobody has named the addresses: then the daemon can do without them.
     init(passed: [PassedSocket], configuration: Configuration.API, isDefault: Bool, logger: Logger) throws {
+        configuration.warnOfOpenKeyFiles(logger)
         do throws(ListenError) {
             sockets = try ListeningSocket.sockets(passed: passed, else: configuration.listen)
         } catch {
@@ -33,36 +34,52 @@ struct APIListeners {
         _ router: Router, group: any EventLoopGroup, logger: Logger,
         in tasks: inout ThrowingTaskGroup<Void, any Error>
     ) {
-        let server = APIServer(router, group: group)
+        let server = APIServer(
+            router.reporting { logger.notice("\($0)") }, group: group, report: { logger.warning("\($0)") })
         for socket in sockets {
             logger.notice("HTTP API on \(socket.address)")
-            tasks.addTask { try await server.run(adopting: socket.descriptor) }
+            tasks.addTask {
+                try await server.run(adopting: socket.descriptor)
+                if !Task.isCancelled { logger.error("the HTTP API on \(socket.address) has ended") }
+            }
         }
     }
 }
 
 extension Configuration.API {
-    /// The keys, each file with one or more, one a line.
-    func keys() throws(KeyErrors) -> APIKeys {
-        var keys = APIKeys()
-        var errors: [KeyError] = []
+    private var keyFiles: [(name: String, path: String, scope: Scope)] {
         let files: [(String, KeyFile?, Scope)] = [
             ("api.publish_key_file", publishKeyFile, .publish), ("api.read_key_file", readKeyFile, .read),
             ("api.admin_key_file", adminKeyFile, .admin),
         ]
-        for case (let key, let file?, let scope) in files {
-            let name = "\(key) = \"\(file)\""
+        return files.compactMap { key, file, scope in file.map { ("\(key) = \"\($0)\"", $0.path, scope) } }
+    }
+
+    /// The keys, each file with one or more, one a line.
+    func keys() throws(KeyErrors) -> APIKeys {
+        var keys = APIKeys()
+        var errors: [KeyError] = []
+        for file in keyFiles {
             do throws(KeyError) {
-                let lines = try KeyFileReader.contents(of: file.path, shownAs: name)
-                    .split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") })
-                if let short = lines.first(where: { $0.count < 16 }) {
-                    throw KeyError(
-                        "\(name): a key of \(short.count) bytes; make one of 16 or more with \"openssl rand -hex 32\"")
+                let found = APIKeys.keys(in: try KeyFileReader.contents(of: file.path, shownAs: file.name))
+                let wayOut = "make one of 16 bytes or more with \"openssl rand -hex 32\""
+                if found.isEmpty { throw KeyError("\(file.name): there is no key in it; \(wayOut)") }
+                if let short = found.first(where: { $0.count < 16 }) {
+                    throw KeyError("\(file.name): a key of \(short.count) bytes; \(wayOut)")
                 }
-                for line in lines { keys.add(Array(line), scope) }
+                for key in found { keys.add(key, file.scope) }
             } catch { errors.append(error) }
         }
         guard errors.isEmpty else { throw KeyErrors(errors: errors) }
         return keys
+    }
+
+    /// Says which files with keys everybody may read, who then may do what the keys are for.
+    func warnOfOpenKeyFiles(_ logger: Logger) {
+        for file in keyFiles {
+            var status = stat()
+            guard stat(file.path, &status) == 0, status.st_mode & S_IROTH != 0 else { continue }
+            logger.warning("\(file.name): everybody can read these keys; chmod o= \(file.path)")
+        }
     }
 }

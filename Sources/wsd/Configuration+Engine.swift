@@ -75,7 +75,7 @@ extension Configuration {
     }
 
     /// Beside connections a process needs descriptors for itself: listeners, control clients, those of the API, the log.
-    private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_024, limit / 16) }
+    private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_088, limit / 16) }
 
     /// Says so where there are to be more connections than there can be.
     func warnOfLimit(_ limit: Int, _ logger: Logger) {

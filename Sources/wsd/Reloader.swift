@@ -159,6 +159,7 @@ actor Reloader {
         }
         guard errors.isEmpty else { throw .reloadFailed(errors.map { new.located($0.description) }) }
         parts.apiKeys.replace(apiKeys)
+        configuration.api.warnOfOpenKeyFiles(logger)
         let before = keyFiles
         keyFiles = KeyFiles(configuration)
         return keyFiles.changes(from: before)

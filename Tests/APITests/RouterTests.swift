@@ -32,16 +32,38 @@ struct RouterTests {
         #expect(await body(request("a")) == "5\n")
     }
 
-    @Test("the oldest keys are forgotten first where there are too many")
+    @Test("where there is no room for another key it is refused, and none that is kept is forgotten")
     func capacity() async {
-        let idempotency = Idempotency()
-        for number in 0...(Idempotency.capacity + 1) {
-            _ = await idempotency.perform(request("\(number)")) { .text(.ok, "first") }
+        let clock = Clock()
+        let idempotency = Idempotency(byteLimit: 1000, now: { clock.now })
+        func status(_ key: String) async -> UInt {
+            await idempotency.perform(request(key)) { .text(.ok, "done") }.status.code
         }
-        let old = await idempotency.perform(request("0")) { .text(.ok, "second") }
-        #expect(String(decoding: old.body, as: UTF8.self) == "second\n")
-        let new = await idempotency.perform(request("\(Idempotency.capacity)")) { .text(.ok, "second") }
-        #expect(String(decoding: new.body, as: UTF8.self) == "first\n")
+        for key in ["1", "2", "3"] {
+            clock.advance(by: .seconds(10))
+            #expect(await status(key) == 200)
+        }
+        let refused = await idempotency.perform(request("4")) { .text(.ok, "done") }
+        #expect(refused.status == .serviceUnavailable)
+        #expect(refused.fields.contains { $0 == ("Retry-After", "281") })
+        #expect(await idempotency.perform(request("1")) { .text(.ok, "never") }.fields.contains { $0.1 == "true" })
+        clock.advance(by: .seconds(280))
+        #expect(await status("4") == 200)
+        #expect(await status("5") == 503)
+    }
+
+    @Test("what failed, or did nothing, is not kept and takes no room")
+    func failure() async {
+        let idempotency = Idempotency(byteLimit: 300)
+        for _ in 0..<10 {
+            _ = await idempotency.perform(request("a")) { .text(.badRequest, "wrong") }
+            let void = await idempotency.perform(request("a")) {
+                var answer = Answer.text(.ok, "nothing done")
+                answer.isVoid = true
+                return answer
+            }
+            #expect(void.status == .ok && void.fields.isEmpty)
+        }
     }
 
     @Test("a request that is under way is not begun a second time")
@@ -69,6 +91,67 @@ struct RouterTests {
         #expect(keys.isTooMany("192.0.2.1") && !keys.isTooMany("192.0.2.2"))
         clock.advance(by: .seconds(60))
         #expect(!keys.isTooMany("192.0.2.1"))
+    }
+
+    @Test("the log is told of wrong keys at once, and then every ten seconds of all since")
+    func wrongKeysInTheLog() {
+        let clock = Clock()
+        let keys = WrongKeys(now: { clock.now })
+        #expect(keys.due("192.0.2.1") == 1)
+        for _ in 0..<5 { #expect(keys.due("192.0.2.1") == nil) }
+        #expect(keys.due("192.0.2.2") == 1)
+        clock.advance(by: .seconds(10))
+        #expect(keys.due("192.0.2.1") == 6)
+        #expect(keys.due("192.0.2.1") == nil)
+    }
+
+    @Test("a file with keys may have blanks, comments and a byte order mark")
+    func keyFile() {
+        func keys(_ text: String) -> [String] {
+            APIKeys.keys(in: Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        }
+        #expect(keys("\u{FEFF}# a\r\n\r\n  one\t\r\n\t# b\ntwo two") == ["one", "two two"])
+        #expect(keys("one") == ["one"] && keys("\u{FEFF}\n \n#one").isEmpty)
+    }
+
+    @Test(
+        "metrics are written as Accept prefers",
+        arguments: [
+            ("", false), ("*/*", false), ("Application/OpenMetrics-Text; version=1.0.0", true),
+            ("application/openmetrics-text;q=0.5,text/plain", false), ("application/openmetrics-text;q=0", false),
+            ("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.4,*/*;q=0.9", true),
+        ])
+    func accept(field: String, isOpen: Bool) {
+        #expect(MetricsFormat(accept: [field]) == (isOpen ? .openMetrics : .text))
+    }
+
+    @Test(
+        "a target may have scheme and authority",
+        arguments: [
+            ("/a?b=c", "/a"), ("http://host:1/a/b?c", "/a/b"), ("HTTPS://host", "/"), ("http://host?a=/b", "/"),
+        ])
+    func target(uri: String, path: String) {
+        #expect(Request(HTTPRequestHead(version: .http1_1, method: .GET, uri: uri), address: "").path == path)
+    }
+
+    @Test("a key is found beside other credentials")
+    func key() {
+        func key(_ fields: [(String, String)]) -> String? {
+            var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/")
+            head.headers = HTTPHeaders(fields)
+            return Request(head, address: "").key
+        }
+        #expect(key([("Authorization", "Basic YTpi"), ("X-API-Key", "one")]) == "one")
+        #expect(key([("Authorization", "Basic YTpi"), ("Authorization", "bearer   two ")]) == "two")
+        #expect(key([("Authorization", "Bearer")]) == nil && key([]) == nil)
+    }
+
+    @Test("JSON texts go out as they came")
+    func rawJSON() {
+        struct Rest: Encodable { var a = 1 }
+        let texts = ["1.50", "1e999"].map { Array($0.utf8) }
+        let written = JSON.encode(Rest(), adding: "b", texts)
+        #expect(String(decoding: written, as: UTF8.self) == #"{"a":1,"b":[1.50,1e999]}"#)
     }
 }
 

@@ -36,12 +36,17 @@ struct ControlInterfaceTests {
             queuedMessages: 0, droppedMessages: 0, state: .closing)
         let drain = DrainProgress(startedAt: "", connectionsAtStart: 0, connectionsLeft: 0, secondsLeft: 0)
         let status = HubStatus(
-            pid: 0, state: .draining, startedAt: "", uptimeSeconds: 0, connections: 0, maxConnections: 0,
+            pid: 0, state: .draining, notReady: "", startedAt: "", uptimeSeconds: 0, connections: 0, maxConnections: 0,
             connectionsPerWorker: [], accepted: 0, refused: [:], closed: [:], messagesIn: 0, messagesOut: 0, bytesIn: 0,
             bytesOut: 0, queuedBytes: 0, slowConsumers: 0, listeners: [], configurationFiles: [], drain: drain)
         #expect(try fields(of: "Connection", in: description) == members(connection))
         #expect(try fields(of: "HubStatus", in: description) == members(status))
         #expect(try fields(of: "DrainProgress", in: description) == members(drain))
+        var event = Event(.close, millisecondsSinceEpoch: 0)
+        (event.cause, event.code, event.text, event.id, event.address) = ("", 0, "", "", "")
+        (event.endpoint, event.user, event.channels, event.connectedSince) = ("", "", [], "")
+        (event.queuedBytes, event.droppedMessages) = (0, 0)
+        #expect(try fields(of: "Event", in: description) == members(event))
         #expect(
             fields(of: "ConnectionFilter", in: description)
                 == Set(ConnectionFilter.CodingKeys.allCases.map(\.stringValue)))

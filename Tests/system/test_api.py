@@ -93,6 +93,11 @@ def test_publish_reaches_clients_of_both_protocols_byte_for_byte(api):
         assert relay.receive_text() == data
         assert api.ok("POST", "/api/publish", {"channel": "lobby", "text": "hello"}) == {"recipients": 2}
         assert client.next("system")["data"] == "hello"
+        # Text is text, whatever it looks like.
+        assert relay.receive_text() == "hello"
+        for member, told, sent in (("text", "1.50", "1.50"), ("data", 1.5, "1.50"), ("data", "x", '"x"')):
+            api.ok("POST", "/api/publish", f'{{"channel": "lobby", "{member}": {json.dumps(sent) if member == "text" else sent}}}')
+            assert (client.next("system")["data"], relay.receive_text()) == (told, sent)
 
 
 def test_broadcast_and_batch(api):
@@ -100,7 +105,7 @@ def test_broadcast_and_batch(api):
         for room in ("a", "b"):
             client.ok("join", channel=room)
         assert api.ok("POST", "/api/broadcast", {"channels": ["a", "b", "c"], "data": 1}) == {"recipients": 2}
-        assert api.ok("POST", "/api/broadcast", {"text": "to all"}) == {"recipients": 1}
+        assert api.ok("POST", "/api/broadcast", {"text": "to all", "all": True}) == {"recipients": 1}
         commands = [{"publish": {"channel": "a", "data": number}} for number in range(100)]
         commands += [{"publish": {"channel": ""}}, {"nonsense": 1}, {"broadcast": {"channels": ["b"], "data": "last"}}]
         replies = api.ok("POST", "/api/batch", {"commands": commands})["replies"]
@@ -117,7 +122,7 @@ def test_a_batch_keeps_its_order_around_what_is_for_connections(api):
     with JSONClient(api.hub.port) as client:
         commands = [
             {"publish": {"channel": "lobby", "data": 1}},
-            {"broadcast": {"data": 2}},
+            {"broadcast": {"data": 2, "all": True}},
             {"publish": {"channel": "lobby", "data": 3, "user": client.welcome["user"]}},
             {"publish": {"channel": "lobby", "data": 4}},
         ]
@@ -160,6 +165,16 @@ def test_a_repetition_is_recognised(api):
         assert publish("two", {"channel": "lobby", "data": 3})[0] == 200
         assert [client.next("system")["data"] for _ in range(2)] == [1, 3]
 
+        def batch(key, *channels):
+            commands = {"commands": [{"publish": {"channel": channel, "data": 4}} for channel in channels]}
+            return api.raw("POST", "/api/batch", json.dumps(commands), {"X-API-Key": KEYS["admin"], "Idempotency-Key": key})
+
+        # So may a batch of which nothing was done, but not one of which something was.
+        assert "error" in batch("three", "")[2]
+        assert batch("three", "", "lobby")[1]["Idempotency-Replayed"] is None
+        assert batch("three", "", "lobby")[1]["Idempotency-Replayed"] == "true"
+        assert client.next("system")["data"] == 4
+
 
 def test_keys_cannot_be_guessed_by_trying(api):
     for _ in range(60):
@@ -169,6 +184,9 @@ def test_keys_cannot_be_guessed_by_trying(api):
     # Behind a proxy many have one address: who has a key does not suffer for others.
     assert api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})[0] == 200
     assert api.raw("GET", "/metrics")[0] == 200
+    # The log tells of it, and is not flooded.
+    api.hub.wait_for_log("wrong API key from 127.0.0.1")
+    assert api.hub.log().count("wrong API key") < 10
 
 
 def test_a_request_cannot_multiply_without_end(api):
@@ -203,6 +221,28 @@ def test_keys_are_read_again_at_a_reload(api):
     refused = api.hub.wsctl("reload")
     assert refused.returncode == 78 and "read_key_file" in refused.stderr
     assert api.raw("GET", "/api/status", headers={"X-API-Key": "a-new-key-of-this-test"})[0] == 200
+
+
+def test_key_files_may_have_comments_and_blanks(start_api, wsd_directory):
+    api = start_api()
+    path = wsd_directory / "read.key"
+    path.write_bytes(b"\xef\xbb\xbf# of the monitoring\r\n\r\n \t a-key-with-blanks-around \t\r\n#another-key-for-nobody\n")
+    path.chmod(0o644)
+    assert api.hub.wsctl("reload").returncode == 0
+    for key, status in (("a-key-with-blanks-around", 200), ("#another-key-for-nobody", 401), (KEYS["read"], 401)):
+        assert api.raw("GET", "/api/status", headers={"X-API-Key": key})[0] == status
+    for nothing in (b" \n", b"# a comment\n", b"\xef\xbb\xbf\n"):
+        path.write_bytes(nothing)
+        refused = api.hub.wsctl("reload")
+        assert refused.returncode == 78 and "read_key_file" in refused.stderr and "no key" in refused.stderr
+
+
+def test_key_files_that_everybody_can_read_are_warned_of(start_api, wsd_directory):
+    (wsd_directory / "publish.key").touch(0o600)
+    (wsd_directory / "admin.key").touch(0o644)
+    (wsd_directory / "admin.key").chmod(0o644)
+    log = start_api().hub.log()
+    assert "api.admin_key_file" in log and "chmod o=" in log and "publish.key" not in log
 
 
 def test_a_profile_of_a_busy_daemon_names_its_functions(api, tmp_path):
@@ -270,10 +310,23 @@ def test_what_is_wrong_is_said(api):
         ("POST", "/api/publish", {"channel": "a"}, 400, '"data"'),
         ("POST", "/api/publish", {"channel": "a", "data": 1, "text": "x"}, 400, "not both"),
         ("POST", "/api/publish", {"channel": "a", "dta": 1}, 400, '"dta"'),
+        ("POST", "/api/publish", {"channel": "a", "data": 1, "user": None}, 400, '"user" must be'),
+        ("POST", "/api/publish", '{"channel": "\\ud800", "data": 1}', 400, '"channel" must be'),
+        ("POST", "/api/publish", '{"channel": "a", "text": "\\udc00"}', 400, '"text" must be'),
+        ("POST", "/api/publish", '{"channel": "a", "data": ' + "[" * 65 + "]" * 65 + "}", 400, "66 levels"),
+        ("POST", "/api/broadcast", {"data": 1}, 400, '"all": true'),
+        ("POST", "/api/broadcast", {"data": 1, "channels": None}, 400, '"channels" must be'),
+        ("POST", "/api/broadcast", {"data": 1, "channels": ["a", 7]}, 400, '"channels" must be'),
+        ("POST", "/api/broadcast", '{"data": 1, "channels": ["\\ud800"]}', 400, '"channels" must be'),
+        ("POST", "/api/broadcast", {"data": 1, "channels": ["a"], "all": True}, 400, "not both"),
+        ("POST", "/api/broadcast", {"data": 1, "all": False}, 400, '"all": true'),
+        ("POST", "/api/broadcast", {"data": 1, "all": None}, 400, '"all" must be'),
+        ("POST", "/api/batch", '{"commands": [' + "[" * 64 + "]" * 64 + "]}", 400, "66 levels"),
         ("POST", "/api/publish", {"channel": "a", "text": "x" * 2_000_000}, 413, "max_message_size"),
         ("POST", "/api/batch", {"commands": 7}, 400, "commands"),
         ("POST", "/api/batch", {"commands": [{}] * 1001}, 400, "1000"),
         ("POST", "/api/disconnect", {}, 400, "all"),
+        ("POST", "/api/disconnect", {"channel": "lobby", "user": None}, 400, '"user" must be'),
         ("POST", "/api/disconnect", {"ids": ["1"], "code": 999}, 400, "999"),
         ("POST", "/api/disconnect", {"ip": "nonsense"}, 400, "nonsense"),
         ("GET", "/api/connections?limit=0", None, 400, "limit"),
@@ -543,6 +596,21 @@ def test_openmetrics_by_accept(api):
     assert len(families) == len(set(families))
 
 
+def test_accept_has_qualities(api):
+    text, openmetrics = "text/plain", "application/openmetrics-text"
+    cases = {
+        "": text,
+        "*/*": text,
+        "Application/OpenMetrics-Text": openmetrics,
+        "text/plain, application/openmetrics-text;q=0.5": text,
+        "text/plain;q=0.4 , application/openmetrics-text; version=1.0.0; q=0.6, */*;q=0.9": openmetrics,
+        "application/openmetrics-text;q=0, */*": text,
+        "application/openmetrics-text;q=0.5, */*;q=0.1": openmetrics,
+    }
+    for accept, kind in cases.items():
+        assert api.raw("GET", "/metrics", None, {"Accept": accept})[1]["Content-Type"].split(";")[0] == kind, accept
+
+
 def test_the_probes_say_why(api):
     assert api.raw("GET", "/healthz")[2] == "ok\n"
     assert api.raw("GET", "/readyz")[2] == "ok\n"
@@ -588,7 +656,7 @@ def test_channels_presence_and_history(start_api):
         assert api.ok("GET", f"/api/channels?after={page['next']}")["channels"] == [{"connections": 2, "name": "room:é"}]
         lines = hub.wsctl("channels", "--json").stdout.splitlines()
         assert {row["name"]: row["connections"] for row in map(json.loads, lines)} == channels
-        assert hub.wsctl("channels", "room:*").stdout == "2\troom:é\n"
+        assert json.loads(hub.wsctl("channels", "room:*", "--json").stdout)["name"] == "room:é"
 
         users = api.ok("POST", "/api/presence", {"channel": "room:é"}, scope="read")["users"]
         assert sorted(user["user"] for user in users) == sorted([first.user, second.user])
@@ -603,6 +671,12 @@ def test_channels_presence_and_history(start_api):
         assert [message["seq"] for message in page["messages"]] == [5, 6] and page["more"] is True
         shown = [json.loads(line) for line in hub.wsctl("history", "room:é").stdout.splitlines()]
         assert shown == kept["messages"]
+
+        # Numbers are told as they were written.
+        data = '{"price": 1.50, "id": 123456789012345678901234567890, "most": 1e999}'
+        api.ok("POST", "/api/publish", f'{{"channel": "room:é", "data": {data}}}'.encode())
+        body = json.dumps({"channel": "room:é", "limit": 1}, ensure_ascii=False).encode()
+        assert data in api.raw("POST", "/api/history", body, {"X-API-Key": KEYS["read"]})[2]
 
         for path in ("/api/presence", "/api/history"):
             assert api.call("POST", path, {"channel": "nowhere"})[0] == 404

@@ -1,0 +1,38 @@
+internal import NIOCore
+
+/// A time by which something must have happened; moved often, and seldom reached. Belongs to one event loop.
+final class Deadline {
+    private let isReached: () -> Void
+    private var time: NIODeadline?
+    private var timer: (task: Scheduled<Void>, time: NIODeadline)?
+
+    /// - Parameter isReached: is called once for each time that is reached.
+    init(_ isReached: @escaping () -> Void) { self.isReached = isReached }
+
+    func set(_ amount: TimeAmount, _ loop: any EventLoop) {
+        let time = NIODeadline.now() + amount
+        self.time = time
+        // A later time is looked at when the timer goes off: most requests cost no timer.
+        if let timer, timer.time <= time { return }
+        schedule(time, loop)
+    }
+
+    func cancel() {
+        time = nil
+        timer?.task.cancel()
+        timer = nil
+    }
+
+    private func schedule(_ time: NIODeadline, _ loop: any EventLoop) {
+        timer?.task.cancel()
+        let task = loop.assumeIsolated().scheduleTask(deadline: time) { [weak self] in
+            guard let self else { return }
+            timer = nil
+            guard let time = self.time else { return }
+            if time > .now() { return schedule(time, loop) }
+            self.time = nil
+            isReached()
+        }
+        timer = (task, time)
+    }
+}

@@ -1,0 +1,51 @@
+internal import NIOHTTP1
+internal import WebSocket
+
+/// What a head says of its body and of the connection.
+extension HTTPRequestHead {
+    /// How many bytes the body has by its own account; the parser has refused what is no number.
+    var declaredByteCount: Int { headers.first(name: "content-length").flatMap { Int($0.trimmed) } ?? 0 }
+
+    /// Whether the body comes in chunks, so that nobody knows its length.
+    var isChunked: Bool { headers.contains(name: "transfer-encoding") }
+
+    /// Whether the client sends the body only when it is told to (RFC 9110, section 10.1.1).
+    var expectsContinue: Bool {
+        version != .http1_0 && (isChunked || declaredByteCount > 0)
+            && headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
+    }
+
+    /// Whether another request may follow. None does behind one that asks for another protocol: NIO's parser takes
+    /// nothing for HTTP that comes after. Java's HttpClient asks for h2c on every new connection.
+    var allowsAnother: Bool {
+        isKeepAlive && method != .CONNECT && !headers.contains(name: "upgrade") && !(version == .http1_0 && isChunked)
+    }
+
+    /// What makes the request none that could be understood (RFC 9112, sections 3.2 and 6.1).
+    var problem: Problem? {
+        let hosts = headers["host"].count
+        if hosts > 1 || hosts == 0 && version != .http1_0 {
+            return Problem(.badRequest, "there must be one Host field, and there are \(hosts)")
+        }
+        let codings = headers[canonicalForm: "transfer-encoding"]
+        guard codings.isEmpty || codings.count == 1 && codings[0].lowercased() == "chunked" else {
+            return Problem(.notImplemented, "the only Transfer-Encoding is chunked")
+        }
+        return nil
+    }
+}
+
+extension Problem {
+    /// What the parser makes of bytes that are no request.
+    init(_ error: HTTPParserError) {
+        switch error {
+        case .headerOverflow:
+            self.init(
+                .requestHeaderFieldsTooLarge,
+                "the target and the fields may have \(APIServer.maximumHeadByteCount) bytes and there may be "
+                    + "\(APIServer.maximumFieldCount) fields")
+        case .invalidVersion: self.init(.badRequest, "this is no HTTP/1.1: invalid HTTP version")
+        default: self.init(.badRequest, "this is no HTTP/1.1: \(error)")
+        }
+    }
+}

@@ -1,0 +1,321 @@
+"""The HTTP API among clients that do harm, and among those that are only unusual."""
+
+import base64
+import http.client
+import json
+import re
+import resource
+import select
+import socket
+import ssl
+import time
+
+import pytest
+
+from siege import forget_peak, peak_resident_bytes, processor_ticks
+from test_api import KEYS, api, start_api  # noqa: F401 (fixtures)
+from waiting import DEADLINE, wait_until
+
+KEY = f"X-API-Key: {KEYS['admin']}\r\n"
+BODY = '{"channel":"c","data":1}'
+
+
+def connect(api, **options):  # noqa: F811
+    wire = socket.socket()
+    for option, value in options.items():
+        wire.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
+    wire.settimeout(DEADLINE)
+    wire.connect(("127.0.0.1", api.port))
+    return wire
+
+
+def all_of(wire):
+    """What comes until the end."""
+    parts = []
+    while part := wire.recv(65536):
+        parts.append(part)
+    return b"".join(parts).decode()
+
+
+def statuses(text):
+    return [int(status) for status in re.findall(r"HTTP/1\.[01] (\d+) ", text)]
+
+
+def told(api, text):  # noqa: F811
+    """What a server answers that ends the connection: status, fields, and body."""
+    with connect(api) as wire:
+        wire.sendall(text.encode() if isinstance(text, str) else text)
+        response = http.client.HTTPResponse(wire)
+        response.begin()
+        body = response.read()
+        assert wire.recv(1) == b""
+        return response.status, response.headers, body
+
+
+def head(line, *fields, host=True):
+    return "\r\n".join([line, *(["Host: a"] if host else []), *(field for field in fields if field), "", ""])
+
+
+def publish(*fields, body=BODY):
+    return head("POST /api/publish HTTP/1.1", KEY.strip(), f"Content-Length: {len(body)}", *fields) + body
+
+
+def test_who_reads_no_answers_costs_no_memory(api):  # noqa: F811
+    """And gets them all when it reads: the next request is taken when the answer to the last one has left."""
+    request = head("GET /api/openapi.json HTTP/1.1").encode()
+    forget_peak(api.hub)
+    before = peak_resident_bytes(api.hub)
+    wires = [connect(api, SO_RCVBUF=4096, SO_SNDBUF=1 << 20) for _ in range(20)]
+    sent = dict.fromkeys(wires, 0)
+    try:
+        for _ in range(20):
+            for wire in wires:
+                wire.setblocking(False)
+                while select.select([], [wire], [], 0)[1]:
+                    rest = sent[wire] % len(request)
+                    sent[wire] += wire.send(request[rest:] + request * 1000)
+            # The API has one thread: when it answers, it has had its turn at the others.
+            assert api.raw("GET", "/healthz")[0] == 200
+        assert peak_resident_bytes(api.hub) - before < 64 << 20
+        assert min(sent.values()) > 100 * len(request)
+        wire = wires[0]
+        wire.settimeout(DEADLINE)
+        length = len(api.raw("GET", "/api/openapi.json")[2].encode())
+        count, read = 0, b""
+        for _ in range(100):
+            while len(read) < length + 200:
+                read += wire.recv(1 << 20)
+            start = read.index(b"\r\n\r\n") + 4
+            assert read.startswith(b"HTTP/1.1 200 OK") and f"Content-Length: {length}".encode() in read[:start]
+            read, count = read[start + length :], count + 1
+        assert peak_resident_bytes(api.hub) - before < 64 << 20
+    finally:
+        for wire in wires:
+            wire.close()
+    wait_until(lambda: api.raw("GET", "/healthz")[0] == 200, "it serves on")
+
+
+def test_a_thousand_requests_in_one_segment_are_all_answered(api):  # noqa: F811
+    with connect(api) as wire:
+        wire.sendall(head("GET /healthz HTTP/1.1").encode() * 999 + head("GET /healthz HTTP/1.1", "Connection: close").encode())
+        assert all_of(wire).count("HTTP/1.1 200 OK") == 1000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB"),
+        ("Connection: keep-alive, Upgrade", "Upgrade: foo"),
+    ],
+)
+def test_a_wish_for_another_protocol_is_answered_and_the_connection_closed(api, fields):  # noqa: F811
+    status, headers, body = told(api, head("GET /healthz HTTP/1.1", *fields))
+    assert (status, headers["Connection"], body) == (200, "close", b"ok\n")
+    status, headers, body = told(api, publish(*fields))
+    assert (status, headers["Connection"], json.loads(body)) == (200, "close", {"recipients": 0})
+
+
+def test_connect_is_refused(api):  # noqa: F811
+    status, headers, _ = told(api, head("CONNECT example.org:443 HTTP/1.1"))
+    assert (status, headers["Connection"]) == (404, "close")
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "status"),
+    [
+        ("POST /api/publish HTTP/1.1", (), 401),
+        ("POST /api/publish HTTP/1.1", ("X-API-Key: wrong",), 401),
+        ("POST /nowhere HTTP/1.1", (), 404),
+        ("PUT /api/publish HTTP/1.1", (), 405),
+        ("POST /api/publish HTTP/1.1", (KEY, "Content-Type: text/xml"), 415),
+        ("POST /api/publish HTTP/1.1", (KEY, "Content-Encoding: gzip"), 415),
+        ("GET /healthz HTTP/1.1", (), 413),
+    ],
+)
+def test_no_body_is_read_for_what_is_refused(api, line, fields, status):  # noqa: F811
+    """The answer comes before the body does."""
+    fields = [field.strip() for field in fields]
+    for length in ("Content-Length: 8000000", "Transfer-Encoding: chunked"):
+        if status == 413 and "chunked" in length:
+            continue
+        got, headers, body = told(api, head(line, *fields, length))
+        assert (got, headers["Connection"], headers["Content-Type"]) == (status, "close", "application/problem+json")
+        assert json.loads(body)["status"] == status
+        got, _, _ = told(api, head(line, *fields, length, "Expect: 100-continue"))
+        assert got == status
+
+
+def test_a_short_body_does_not_cost_the_connection(api):  # noqa: F811
+    refused = head("POST /api/publish HTTP/1.1", "Content-Length: 1000") + "x" * 1000
+    unread = head("GET /healthz HTTP/1.1", "Content-Length: 1000") + "x" * 1000
+    with connect(api) as wire:
+        wire.sendall((refused + unread + publish("Connection: close")).encode())
+        assert statuses(all_of(wire)) == [401, 200, 200]
+
+
+def test_100_continue_is_for_who_may_and_understands_it(api):  # noqa: F811
+    fields = (KEY.strip(), f"Content-Length: {len(BODY)}", "Connection: close")
+    with connect(api) as wire:
+        wire.sendall(head("POST /api/publish HTTP/1.1", *fields, "Expect: 100-Continue").encode())
+        assert wire.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.sendall(BODY.encode())
+        assert all_of(wire).startswith("HTTP/1.1 200 OK")
+    with connect(api) as wire:
+        wire.sendall((head("POST /api/publish HTTP/1.0", *fields, "Expect: 100-continue") + BODY).encode())
+        assert all_of(wire).startswith("HTTP/1.0 200 OK")
+
+
+@pytest.mark.parametrize("key", [KEYS["publish"], "wrong"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_who_still_sends_gets_the_answer(api, key, is_chunked):  # noqa: F811
+    body = b'{"channel":"a","data":"' + b"x" * (9 << 20) + b'"}'
+    for _ in range(10):
+        connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=DEADLINE)
+        pieces = (body[at : at + (1 << 20)] for at in range(0, len(body), 1 << 20)) if is_chunked else body
+        connection.request("POST", "/api/publish", pieces, {"X-API-Key": key}, encode_chunked=is_chunked)
+        response = connection.getresponse()
+        assert response.status == (401 if key == "wrong" else 413)
+        assert json.loads(response.read())["detail"]
+        connection.close()
+    assert api.hub.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("GARBAGE\r\n\r\n", 400),
+        ("GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (head("GET /healthz HTTP/1.1", host=False), 400),
+        (head("GET /healthz HTTP/1.1", "Host: b"), 400),
+        (head("GET /healthz HTTP/1.1", "X: " + "x" * 40_000), 431),
+        (head("GET /healthz HTTP/1.1", *(f"X-{number}: x" for number in range(200))), 431),
+        (head("GET /" + "x" * 40_000 + " HTTP/1.1"), 431),
+        (head("POST /api/publish HTTP/1.1", "Content-Length: x"), 400),
+        (head("POST /api/publish HTTP/1.1", KEY.strip(), "Transfer-Encoding: gzip, chunked"), 501),
+        (head("POST /api/publish HTTP/1.1", KEY.strip(), "Transfer-Encoding: gzip"), 501),
+        (head("POST /api/publish HTTP/1.1", KEY.strip(), "Transfer-Encoding: chunked") + "nonsense\r\n", 400),
+    ],
+)
+def test_what_is_no_request_is_a_problem_like_others(api, text, status):  # noqa: F811
+    got, headers, body = told(api, text)
+    assert (got, headers["Content-Type"], headers["Connection"]) == (status, "application/problem+json", "close")
+    assert json.loads(body)["status"] == status and json.loads(body)["detail"]
+    # Behind a good request, it is refused in its turn.
+    with connect(api) as wire:
+        wire.sendall((head("GET /healthz HTTP/1.1") + text).encode())
+        assert statuses(all_of(wire)) == [200, status]
+
+
+def test_who_half_closes_gets_its_answers(api):  # noqa: F811
+    with connect(api) as wire:
+        wire.sendall((publish() + publish() + head("GET /healthz HTTP/1.1")).encode())
+        wire.shutdown(socket.SHUT_WR)
+        assert all_of(wire).count("HTTP/1.1 200 OK") == 3
+    with connect(api) as wire:
+        wire.sendall(publish()[:-3].encode())
+        wire.shutdown(socket.SHUT_WR)
+        assert all_of(wire).startswith("HTTP/1.1 400")
+    with connect(api) as wire:
+        wire.shutdown(socket.SHUT_WR)
+        assert all_of(wire) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        head("GET http://a/healthz HTTP/1.1"),
+        head("GET HTTP://a:8081/healthz?x=1 HTTP/1.1"),
+        head("GET /healthz HTTP/1.0", host=False),
+        publish("Content-Type: application/json ; charset=utf-8"),
+        publish("Content-Type: Application/JSON"),
+        publish("Content-Encoding: identity"),
+        publish(f"Authorization: Basic {base64.b64encode(b'a:b').decode()}"),
+        publish().replace(KEY, f"Authorization: bearer   {KEYS['publish']}\r\n"),
+        publish().replace(f"Content-Length: {len(BODY)}", "Transfer-Encoding: Chunked").replace(
+            BODY, f"{len(BODY):x};a=b\r\n{BODY}\r\n0\r\nTrailer: x\r\n\r\n"),
+    ],
+)
+def test_unusual_requests_are_served(api, text):  # noqa: F811
+    with connect(api) as wire:
+        wire.sendall(text.encode())
+        wire.shutdown(socket.SHUT_WR)
+        answer = all_of(wire)
+        assert answer.split()[1] == "200", answer
+
+
+def test_a_connection_of_http_1_0_may_be_kept(api):  # noqa: F811
+    with connect(api) as wire:
+        for _ in range(2):
+            wire.sendall(head("GET /healthz HTTP/1.0", "Connection: keep-alive").encode())
+            response = http.client.HTTPResponse(wire)
+            response.begin()
+            assert response.read() == b"ok\n" and response.headers["Connection"] == "keep-alive"
+
+
+def test_null_widens_no_audience(api):  # noqa: F811
+    with api.hub.connect("/ws") as client:
+        for path, body in (
+            ("/api/publish", {"channel": "lobby", "data": 1, "user": None}),
+            ("/api/broadcast", {"channels": None, "data": 1}),
+            ("/api/broadcast", {"data": 1}),
+            ("/api/disconnect", {"channel": "lobby", "user": None}),
+        ):
+            assert api.call("POST", path, body)[0] == 400
+        assert api.ok("POST", "/api/broadcast", {"all": True, "text": "first"}) == {"recipients": 1}
+        assert client.receive_text() == "first"
+
+
+def test_without_descriptors_it_waits_and_says_so(api):  # noqa: F811
+    """And does not spin: NIO would try to accept for ever."""
+    pid, (soft, hard) = api.hub.pid, resource.prlimit(api.hub.pid, resource.RLIMIT_NOFILE)
+    assert api.raw("GET", "/healthz")[0] == 200
+    wait_until(lambda: connections_of(api) == 0, "the connection is gone")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with connect(api) as wire:
+            wire.sendall(head("GET /healthz HTTP/1.1", "Connection: close").encode())
+            api.hub.wait_for_log("the HTTP API can accept no connection")
+            before, start = processor_ticks(api.hub), time.monotonic()
+            wait_until(lambda: time.monotonic() - start > 1, "a second has passed")
+            assert processor_ticks(api.hub) - before < 30
+            assert api.hub.log().count("can accept no connection") == 1
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+            assert all_of(wire).startswith("HTTP/1.1 200 OK")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def connections_of(api):  # noqa: F811
+    """How many connections its API has, by its descriptors (proc(5), net/tcp)."""
+    port = f":{api.port:04X}"
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table]
+    return sum(1 for row in rows[1:] if row[1].endswith(port) and row[3] == "01")
+
+
+def test_a_full_api_says_so_and_is_still_watched(api):  # noqa: F811
+    wires = [connect(api) for _ in range(1024)]
+    try:
+        wait_until(lambda: api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})[0] == 503, "it is full")
+        status, headers, text = api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})
+        assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
+        assert json.loads(text)["status"] == 503
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert api.raw("GET", path)[0] == 200
+        api.hub.wait_for_log("the HTTP API is full")
+        # More than it can serve at all: some are closed, and nothing else happens.
+        more = [connect(api) for _ in range(100)]
+        for wire in more:
+            wire.close()
+    finally:
+        for wire in wires:
+            wire.close()
+    wait_until(lambda: api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})[0] == 200, "there is room")
+
+
+def test_tls_is_refused_and_does_no_harm(api):  # noqa: F811
+    context = ssl.create_default_context()
+    with connect(api) as wire, pytest.raises(ssl.SSLError):
+        context.wrap_socket(wire, server_hostname="localhost")
+    assert api.raw("GET", "/healthz")[0] == 200
