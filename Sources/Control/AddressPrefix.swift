@@ -38,7 +38,9 @@ package struct AddressPrefix: Sendable, Hashable {
     }
 
     /// Whether an address is in here, given as the prefix is held. Cheap: a hub asks it for each connection.
-    package func contains(high: UInt64, low: UInt64) -> Bool { high & highMask == self.high && low & lowMask == self.low }
+    package func contains(high: UInt64, low: UInt64) -> Bool {
+        high & highMask == self.high && low & lowMask == self.low
+    }
 
     private static func parse(_ text: String) -> (high: UInt64, low: UInt64, isIPv4: Bool)? {
         var v4 = in_addr()

@@ -25,7 +25,8 @@ extension Worker {
             switch answer(slot, record, head) {
             case .refuse(let refusal, let cause):
                 refuse(
-                    slot, record, refusal, cause: cause, RefusedAs(path: head.path), includesBody: head.method != "HEAD")
+                    slot, record, refusal, cause: cause, RefusedAs(path: head.path), includesBody: head.method != "HEAD"
+                )
             case .page(let segment):
                 sendPage(slot, record, segment)
             case .upgrade(var pending):
@@ -62,7 +63,8 @@ extension Worker {
         if let origin = origins.first, !configuration.allowsOrigin(origin, head.value("host") ?? "") {
             return .refuse(
                 Refusal(
-                    .forbidden, "pages of \(Worker.shown(origin)) may not connect; see server.allowed_origins"), .origin)
+                    .forbidden, "pages of \(Worker.shown(origin)) may not connect; see server.allowed_origins"), .origin
+            )
         }
         let compression =
             configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil

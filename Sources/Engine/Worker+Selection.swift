@@ -46,7 +46,11 @@ extension Worker {
     /// An operator's words as `data`: as they are where they are JSON and not meant as text, as a string otherwise.
     func appendData(_ payload: UnsafeRawBufferPointer, isPlainText: Bool) {
         text.append(",\"data\":")
-        if !isPlainText, RequestReader.isJSONValue(payload) { text.append(raw: payload) } else { text.append(string: payload) }
+        if !isPlainText, RequestReader.isJSONValue(payload) {
+            text.append(raw: payload)
+        } else {
+            text.append(string: payload)
+        }
     }
 
     /// Begins to close the selected connections; returns how many.

@@ -7,6 +7,8 @@ struct ClientSocket: ~Copyable {
     private let descriptor: CInt
     private let path: String
     private let timeoutSeconds: Int
+    /// Whether the peer may be silent for any time.
+    private var isPatient = false
 
     /// Connects, waiting for a place in the service's backlog if need be.
     init(path: String, timeoutSeconds: Int) throws(VarlinkClientError) {
@@ -45,7 +47,8 @@ struct ClientSocket: ~Copyable {
     }
 
     /// Lets the peer be silent for any time from now on.
-    func waitForever() {
+    mutating func waitForever() {
+        isPatient = true
         var timeout = timeval()
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -64,11 +67,16 @@ struct ClientSocket: ~Copyable {
     }
 
     /// What came next; empty when the peer has closed.
-    func receive() throws(VarlinkClientError) -> [UInt8] {
+    ///
+    /// - Parameter wait: waits in place of the socket; see ``VarlinkClient/wait``.
+    func receive(waitingWith wait: VarlinkClient.Wait?) throws(VarlinkClientError) -> [UInt8] {
         while true {
+            if let wait, !wait(descriptor, isPatient ? nil : timeoutSeconds) { throw .interrupted(path: path) }
+            // Where somebody else has waited, an empty socket means that the time is over.
+            let flags = wait == nil ? 0 : CInt(MSG_DONTWAIT)
             var code: CInt = 0
             let bytes = [UInt8](unsafeUninitializedCapacity: Self.readByteCount) { buffer, count in
-                let result = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                let result = recv(descriptor, buffer.baseAddress, buffer.count, flags)
                 if result < 0 { code = errno }
                 count = max(0, result)
             }

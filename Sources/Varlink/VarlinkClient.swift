@@ -5,8 +5,17 @@ import FoundationEssentials
 package final class VarlinkClient {
     /// Where the service listens.
     package let path: String
-    private let socket: ClientSocket
+    private var socket: ClientSocket
     private var splitter = FrameSplitter()
+    /// Whether the service has answered anything: one that goes away then has ended, and isn't something else.
+    private var hasAnswered = false
+
+    /// Waits until a descriptor can be read or so many seconds have passed, any time where that is nil; false when nobody
+    /// wants to wait any longer.
+    package typealias Wait = (_ descriptor: CInt, _ seconds: Int?) -> Bool
+    /// What waits for the service, for a program that has more to look after meanwhile; nil means the client does. The call
+    /// during which it returns false fails with ``VarlinkClientError/interrupted(path:)``.
+    package var wait: Wait?
 
     /// Connects to the service that listens on a Unix socket.
     ///
@@ -61,26 +70,36 @@ package final class VarlinkClient {
     ) throws(VarlinkClientError) {
         let message: Data
         do {
-            message = try VarlinkMessage.call(method, parameters, more: more, oneway: oneway)
+            message = try VarlinkMessage.call(method, parameters, more: more, oneway: oneway, client: .own)
         } catch {
             // Only a number that JSON can't say gets here.
             throw .protocolViolation(path: path, reason: "\(error)")
         }
-        try socket.send(Array(message))
+        do throws(VarlinkClientError) {
+            try socket.send(Array(message))
+        } catch {
+            throw afterAnswers(error)
+        }
+    }
+
+    /// What an error means of a service that has answered before.
+    private func afterAnswers(_ error: VarlinkClientError) -> VarlinkClientError {
+        if hasAnswered, case .disconnected = error { .ended(path: path) } else { error }
     }
 
     private func receive<Reply: Decodable>(_ type: Reply.Type) throws(VarlinkClientError) -> VarlinkReply<Reply> {
         do {
             while true {
                 if let message = try splitter.next() {
+                    hasAnswered = true
                     return try VarlinkJSON.decode(VarlinkReply<Reply>.self, from: message)
                 }
-                let bytes = try socket.receive()
+                let bytes = try socket.receive(waitingWith: wait)
                 guard !bytes.isEmpty else { throw VarlinkClientError.disconnected(path: path) }
                 splitter.append(bytes)
             }
         } catch let error as VarlinkClientError {
-            throw error
+            throw afterAnswers(error)
         } catch let error as FrameSplitter.FrameTooLarge {
             throw .protocolViolation(path: path, reason: "a reply of more than \(error.limit) bytes")
         } catch {

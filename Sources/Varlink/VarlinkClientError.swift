@@ -6,6 +6,10 @@ package enum VarlinkClientError: Error, Sendable, Hashable {
     case notPermitted(path: String)
     /// The service went away before it had answered.
     case disconnected(path: String)
+    /// The service went away after it had answered other calls, or part of this one.
+    case ended(path: String)
+    /// Nobody wanted to wait for the answer any longer.
+    case interrupted(path: String)
     /// The service didn't answer in time, in seconds.
     case timedOut(path: String, seconds: Int)
     /// What came isn't Varlink, or not what the method returns.
@@ -20,6 +24,8 @@ extension VarlinkClientError: CustomStringConvertible {
         case .notReachable(let path, let reason): "cannot reach \(path): \(reason)"
         case .notPermitted(let path): "may not open \(path)"
         case .disconnected(let path): "\(path): the service closed the connection before it had answered"
+        case .ended(let path): "\(path): the service has ended"
+        case .interrupted(let path): "\(path): not waited for"
         case .timedOut(let path, let seconds): "\(path): no answer within \(seconds) s"
         case .protocolViolation(let path, let reason): "\(path): not understood: \(reason)"
         case .failed(let error): error.description

@@ -11,7 +11,8 @@ package enum VarlinkMessage {
         client: ClientClaim? = nil
     ) throws -> Data {
         try terminated(
-            CallBody(method: method, parameters: parameters, more: more ? true : nil, oneway: oneway ? true : nil,
+            CallBody(
+                method: method, parameters: parameters, more: more ? true : nil, oneway: oneway ? true : nil,
                 client: client)
         )
     }

@@ -93,6 +93,7 @@ package struct VarlinkServer: Sendable {
             return await accepted.close()
         }
         defer { limiter.leave(peer.userID) }
-        await VarlinkConnection(accepted, peer: peer, service: service, limits: limits, log: log, limiter: limiter).run()
+        await VarlinkConnection(accepted, peer: peer, service: service, limits: limits, log: log, limiter: limiter)
+            .run()
     }
 }

@@ -15,7 +15,7 @@ struct BroadcastCommand: ParsableCommand {
               wsctl broadcast --channel lobby '{"type":"reload"}'
               wsctl broadcast --user alice "your report is ready"
               wsctl broadcast --binary - < update.bin
-            """)
+            """ + ExitStatus.help)
 
     @Argument(help: ArgumentHelp("The message, or - for standard input.", valueName: "message"))
     var message: String

@@ -9,31 +9,40 @@ struct ChannelsCommand: ParsableCommand {
         commandName: "channels",
         abstract: "List channels, and how many are in each.",
         discussion: """
+            With a pattern that no channel is of, the exit status is 1.
+
             EXAMPLES
               wsctl channels
               wsctl channels 'room:*' --json | jq -s 'map(.connections) | add'
-            """)
+            """ + ExitStatus.help)
 
-    @Argument(help: "Only those of this pattern, in which * is any run of characters.")
+    @Argument(
+        help: "Only those of this pattern, in which * is any run of characters.", completion: Completion.channels)
     var pattern: String?
 
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
         let client = try DaemonClient.forLooking(options)
+        var table = Table(
+            columns: [("CONNECTIONS", .right), ("CHANNEL", .left)], for: .standard, hasLegend: !options.noLegend)
+        var count = 0
         var after: String?
         repeat {
             let reply = try client.call(
                 ListChannels.name, ListChannels.Parameters(pattern: pattern, after: after),
                 returning: ListChannels.Reply.self)
-            for channel in reply.channels {
-                try Output.standard.write(
-                    line: options.json
-                        ? JSONLine.bytes(channel)
-                        : Array("\(channel.connections)\t\(TerminalText.escape(channel.name))".utf8))
+            count += reply.channels.count
+            if options.json {
+                for channel in reply.channels { try Output.standard.write(line: JSONLine.bytes(channel)) }
+            } else if !reply.channels.isEmpty {
+                let rows = reply.channels.map { ["\($0.connections)", TerminalText.escape($0.name)] }
+                try table.write(rows, to: .standard)
             }
             after = reply.next
         } while after != nil
+        if pattern != nil && count == 0 { throw Failure(options.quiet ? nil : "no channel matches") }
+        if !options.json && count == 0 { options.note("no channels") }
     }
 }
 
@@ -47,7 +56,7 @@ struct PresenceCommand: ParsableCommand {
 
             EXAMPLES
               wsctl presence room:1
-            """)
+            """ + ExitStatus.help)
 
     @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
@@ -61,11 +70,16 @@ struct PresenceCommand: ParsableCommand {
         guard let users = detail.users else {
             throw Failure("'\(channel)' has no presence", advice: "Set it in [channels.\"PATTERN\"]; see wsd.toml(5).")
         }
-        for user in users {
-            try Output.standard.write(
-                line: options.json
-                    ? JSONLine.bytes(user)
-                    : Array("\(user.since)\t\(user.connections)\t\(TerminalText.escape(user.user))".utf8))
+        if options.json {
+            for user in users { try Output.standard.write(line: JSONLine.bytes(user)) }
+        } else if users.isEmpty {
+            options.note("nobody is there")
+        } else {
+            var table = Table(
+                columns: [("SINCE", .left), ("CONNECTIONS", .right), ("USER", .left)], for: .standard,
+                hasLegend: !options.noLegend)
+            let rows = users.map { [$0.since, "\($0.connections)", TerminalText.escape($0.user)] }
+            try table.write(rows, to: .standard)
         }
     }
 }
@@ -81,7 +95,7 @@ struct HistoryCommand: ParsableCommand {
             EXAMPLES
               wsctl history room:1
               wsctl history room:1 --limit 1000 | jq -r '.from + ": " + (.data | tostring)'
-            """)
+            """ + ExitStatus.help)
 
     @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
@@ -91,10 +105,13 @@ struct HistoryCommand: ParsableCommand {
 
     @OptionGroup var options: GlobalOptions
 
-    func run() throws {
+    func validate() throws {
         guard (1...ShowChannel.messageLimit).contains(limit) else {
             throw ValidationError("--limit \(limit): take 1 to \(ShowChannel.messageLimit)")
         }
+    }
+
+    func run() throws {
         let detail = try DaemonClient.forActing(options).call(
             ShowChannel.name, ShowChannel.Parameters(channel: channel, limit: limit),
             returning: ShowChannel.Reply.self

@@ -18,8 +18,9 @@ struct ConnectionTable {
         self.now = now
         table = Table(
             columns: [
-                ("ID", .left), ("ADDRESS", .left), ("ENDPOINT", .left), ("CHANNELS", .left), ("AGE", .right),
-                ("IDLE", .right), ("IN", .right), ("OUT", .right), ("QUEUED", .right), ("USER AGENT", .left),
+                ("ID", .left), ("ADDRESS", .left), ("USER", .left), ("ENDPOINT", .left), ("CHANNELS", .left),
+                ("AGE", .right), ("IDLE", .right), ("IN", .right), ("OUT", .right), ("QUEUED", .right),
+                ("USER AGENT", .left),
             ],
             terminalWidth: output.terminalWidth, hasLegend: hasLegend, hasColor: output.hasColor)
     }
@@ -35,6 +36,7 @@ struct ConnectionTable {
         return [
             connection.id,
             HumanText.address(connection.address, port: connection.port),
+            connection.user.map { TerminalText.truncate($0, to: 32) } ?? "-",
             endpoint,
             channels(connection.channels),
             since.map { HumanText.duration(seconds: Double(now - $0) / 1000) } ?? "?",

@@ -14,7 +14,7 @@ struct DrainCommand: ParsableCommand {
             EXAMPLES
               wsctl drain
               wsctl drain --wait && echo gone
-            """)
+            """ + ExitStatus.help)
 
     @Flag(help: "Wait until the daemon has ended.")
     var wait = false

@@ -14,6 +14,10 @@ extension Failure {
         case .timedOut, .disconnected:
             self.init(
                 "\(error)", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE)
+        case .ended:
+            self.init("the daemon has ended", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE)
+        case .interrupted:
+            self.init(nil)
         case .notPermitted(let path):
             self.init("not permitted to open \(path)", advice: Self.whoMayOpen(path), exitCode: EX_NOPERM)
         case .protocolViolation:

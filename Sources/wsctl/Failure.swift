@@ -16,12 +16,21 @@ struct Failure: Error, Hashable {
         self.exitCode = exitCode
     }
 
+    /// What went wrong, one thing a line. The daemon names this program where a value that it set is wrong; that is said
+    /// anyway.
+    private var messages: [String] {
+        let name = "wsctl: "
+        return message?.split(separator: "\n").map { String($0.hasPrefix(name) ? $0.dropFirst(name.count) : $0) } ?? []
+    }
+
     /// The lines for stderr.
     var lines: [String] {
-        guard let message else { return [] }
-        return message.split(separator: "\n").map { "wsctl: \(TerminalText.escape($0))" }
-            + (advice.map { [TerminalText.escape($0)] } ?? [])
+        guard !messages.isEmpty else { return [] }
+        return messages.map { "wsctl: \(TerminalText.escape($0))" } + (advice.map { [TerminalText.escape($0)] } ?? [])
     }
+
+    /// The same for a program, beside what is said on stderr: one object; nil when the exit code says it all.
+    var json: [String: [String]]? { messages.isEmpty ? nil : ["errors": messages] }
 
     /// Says it on stderr.
     func report() {

@@ -9,7 +9,8 @@ struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Subscribed to this channel.", valueName: "name"), completion: Completion.channels)
     var channel: String?
 
-    @Option(help: ArgumentHelp("On the endpoint of this path.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("On the endpoint of this path.", valueName: "path"), completion: Completion.endpoints)
     var endpoint: String?
 
     @Option(help: ArgumentHelp("Authenticated as this user.", valueName: "name"), completion: Completion.users)

@@ -26,6 +26,17 @@ struct GlobalOptions: ParsableArguments {
         return String(cString: value)
     }
 
+    /// Runs a command whose failures a program wants to read: with --json they are one object on standard output, besides
+    /// what is said on standard error.
+    func tellingFailuresInJSON(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let failure as Failure {
+            if json, let errors = failure.json { try Output.standard.write(line: JSONLine.bytes(errors)) }
+            throw failure
+        }
+    }
+
     /// Says something to a person, besides the data.
     func note(_ line: String) {
         if !quiet { Output.complain(TerminalText.escape(line)) }

@@ -8,7 +8,7 @@ struct KickCommand: ParsableCommand {
         abstract: "Close connections.",
         discussion: """
             Says which by their ids, by options, for all of which a connection must hold, or by --all. Prints how many \
-            are closed; if none is, the exit status is 1.
+            are closed; if none is, or some id is of none, the exit status is 1.
 
             The client is told the code and the reason. Codes: 1000 normal, 1001 going away, 1008 policy, 1011 internal \
             error, 1012 restart, 1013 try again later, or 3000 to 4999.
@@ -17,7 +17,7 @@ struct KickCommand: ParsableCommand {
               wsctl kick 0.17.52311 1.4.880
               wsctl kick --ip 203.0.113.0/24 --reason "too many connections"
               wsctl kick --all --code 1012 --reason "back in a minute"
-            """)
+            """ + ExitStatus.help)
 
     @Argument(
         help: ArgumentHelp("Connections, as 'wsctl list' names them.", valueName: "id"),
@@ -56,13 +56,33 @@ struct KickCommand: ParsableCommand {
     }
 
     func run() throws {
+        let client = try DaemonClient.forActing(options)
+        let missing = try missingIDs(client)
         let parameters = Kick.Parameters(filter: selection.filter(ids: ids, all: all), code: code, reason: reason)
-        let reply = try DaemonClient.forActing(options).call(Kick.name, parameters, returning: Kick.Reply.self)
+        let reply = try client.call(Kick.name, parameters, returning: Kick.Reply.self)
         if options.json {
             try Output.standard.write(line: JSONLine.bytes(reply))
         } else if !options.quiet && reply.connections > 0 {
             try Output.standard.write(line: "closed \(HumanText.plural(reply.connections, "connection"))")
         }
         if reply.connections == 0 { throw Failure(options.quiet ? nil : "no connection matches") }
+        guard missing.isEmpty else {
+            let message = missing.map {
+                "no connection \($0)" + (selection.filter().hasCriteria ? " of that kind" : "")
+            }
+            throw Failure(options.quiet ? nil : message.joined(separator: "\n"), advice: "See 'wsctl list'.")
+        }
+    }
+
+    /// The ids that no open connection has, or none that is selected: the others are closed all the same.
+    private func missingIDs(_ client: DaemonClient) throws -> [String] {
+        guard !ids.isEmpty else { return [] }
+        var open: Set<String> = []
+        try client.callMore(
+            List.name, List.Parameters(filter: selection.filter(ids: ids)), returning: ConnectionPage.self
+        ) { page in
+            for connection in page.connections where connection.state == .open { open.insert(connection.id) }
+        }
+        return ids.filter { !open.contains($0) }
     }
 }

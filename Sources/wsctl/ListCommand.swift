@@ -15,7 +15,7 @@ struct ListCommand: ParsableCommand {
               wsctl list --channel lobby --ip 2001:db8::/32
               wsctl list --json | jq -s length
               wsctl list --json | jq -r 'select(.queuedBytes > 100000) | .id' | xargs wsctl kick
-            """)
+            """ + ExitStatus.help)
 
     @OptionGroup(title: "Selection") var selection: FilterOptions
     @OptionGroup var options: GlobalOptions

@@ -9,13 +9,14 @@ struct MonitorCommand: ParsableCommand {
         commandName: "monitor",
         abstract: "Show what happens as it happens: who connects, who leaves and why, who is refused or too slow.",
         discussion: """
-            One event a line. Says on standard error where events came too fast to be shown. Ends with Control-C.
+            One event a line. Says on standard error where events came too fast to be shown. Ends with Control-C, or with the \
+            daemon, then with exit status 69.
 
             EXAMPLES
               wsctl monitor
               wsctl monitor --kind close --kind refuse --ip 203.0.113.0/24
               wsctl monitor --json | jq 'select(.cause == "slow_consumer")'
-            """)
+            """ + ExitStatus.help)
 
     @Option(help: "Only events of this kind; may be repeated.")
     var kind: [Event.Kind] = []
@@ -28,11 +29,11 @@ struct MonitorCommand: ParsableCommand {
         let filter = selection.filter()
         var lost = 0
         var hasBegun = false
-        try DaemonClient.forLooking(options).callMore(
+        try DaemonClient.forLooking(options).follow(
             Monitor.name,
             Monitor.Parameters(
                 filter: filter.hasCriteria ? filter : nil, kinds: kind.isEmpty ? nil : kind.map(\.rawValue)),
-            returning: Monitor.Reply.self, isEndless: true
+            returning: Monitor.Reply.self
         ) { reply in
             if !hasBegun { options.note("watching") }
             hasBegun = true

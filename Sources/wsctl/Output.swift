@@ -39,9 +39,14 @@ final class Output {
 
     /// Whether to use colours and bold: on a terminal that can, unless NO_COLOR is set (no-color.org).
     var hasColor: Bool {
-        guard isTerminal else { return false }
         if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
-        return getenv("TERM").map { String(cString: $0) != "dumb" } ?? false
+        return isScreen
+    }
+
+    /// Whether it is a terminal that does more than print one line below the other.
+    var isScreen: Bool {
+        guard isTerminal, let type = getenv("TERM") else { return false }
+        return type.pointee != 0 && String(cString: type) != "dumb"
     }
 
     /// Adds a line.

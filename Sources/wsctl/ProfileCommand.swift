@@ -18,7 +18,7 @@ struct ProfileCommand: ParsableCommand {
             EXAMPLES
               wsctl profile cpu --seconds 30 > wsd.pprof && pprof -top wsd.pprof
               wsctl profile stacks
-            """)
+            """ + ExitStatus.help)
 
     @Argument(help: "cpu, stacks or heap.")
     var kind: Profile.Kind
@@ -42,9 +42,10 @@ struct ProfileCommand: ParsableCommand {
             throw Failure(
                 "a profile is nothing for a terminal", advice: "Write it to a file: wsctl profile cpu > wsd.pprof")
         }
+        let start = WallClock.monotonicMilliseconds
         try DaemonClient.forActing(options).callMore(
             Profile.name, Profile.Parameters(kind: kind, seconds: seconds), returning: Profile.Reply.self,
-            isEndless: true
+            maySleep: true
         ) { reply in
             if options.json { return try output.write(line: JSONLine.bytes(reply)) }
             for line in reply.text?.split(separator: "\n", omittingEmptySubsequences: false).dropLast() ?? [] {
@@ -52,5 +53,15 @@ struct ProfileCommand: ParsableCommand {
             }
             if let data = reply.data.flatMap({ Data(base64Encoded: $0) }) { try output.write(Array(data)) }
         }
+        try checkLength(milliseconds: WallClock.monotonicMilliseconds - start)
+    }
+
+    /// A daemon that ends while a profile is taken gives what it has.
+    private func checkLength(milliseconds: Int64) throws(Failure) {
+        let wanted = seconds ?? Profile.defaultSeconds
+        // Its clock and ours needn't agree to the last of it.
+        guard kind == .cpu, milliseconds < Int64(wanted) * 1000 - 250 else { return }
+        let time = "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s of \(wanted) s"
+        throw Failure("the profile was cut short: \(time)", advice: "The daemon has ended meanwhile.")
     }
 }

@@ -14,7 +14,7 @@ struct PublishCommand: ParsableCommand {
             EXAMPLES
               wsctl publish news '{"headline":"it works"}'
               wsctl publish --binary updates - < update.bin
-            """)
+            """ + ExitStatus.help)
 
     @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String

@@ -14,11 +14,15 @@ struct ReloadCommand: ParsableCommand {
             EXAMPLES
               wsctl reload
               wsctl reload --json | jq -e '.needsRestart == []'
-            """)
+            """ + ExitStatus.help)
 
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
+        try options.tellingFailuresInJSON { try reload() }
+    }
+
+    private func reload() throws {
         let outcome = try DaemonClient.forActing(options).call(Reload.name, returning: ReloadOutcome.self)
         if options.json { return try Output.standard.write(line: JSONLine.bytes(outcome)) }
         guard !options.quiet else { return }

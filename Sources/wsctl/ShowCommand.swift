@@ -10,7 +10,7 @@ struct ShowCommand: ParsableCommand {
             EXAMPLES
               wsctl show 0.17.52311
               wsctl show --json 0.17.52311 | jq -r .userAgent
-            """)
+            """ + ExitStatus.help)
 
     @Argument(
         help: ArgumentHelp("The connection, as 'wsctl list' names it.", valueName: "id"),

@@ -12,7 +12,7 @@ struct StatusCommand: ParsableCommand {
             EXAMPLES
               wsctl status
               wsctl status --json | jq .connections
-            """)
+            """ + ExitStatus.help)
 
     @OptionGroup var options: GlobalOptions
 

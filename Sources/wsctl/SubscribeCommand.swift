@@ -10,12 +10,12 @@ struct SubscribeCommand: ParsableCommand {
         discussion: """
             Nobody in the channel notices. Messages are shown as clients of the relay protocol get them; binary ones in \
             Base64, with --json as "data". Says on standard error where messages came too fast to be shown. Ends with \
-            Control-C.
+            Control-C, or with the daemon, then with exit status 69.
 
             EXAMPLES
               wsctl subscribe lobby
               wsctl subscribe room:1 --json | jq -r .message
-            """)
+            """ + ExitStatus.help)
 
     @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
@@ -33,14 +33,16 @@ struct SubscribeCommand: ParsableCommand {
         let output = Output.standard
         var seen = 0
         var lost = 0
-        try DaemonClient.forActing(options).callMore(
-            FollowChannel.name, FollowChannel.Parameters(channel: channel), returning: FollowChannel.Reply.self,
-            isEndless: true
+        var hasBegun = false
+        try DaemonClient.forActing(options).follow(
+            FollowChannel.name, FollowChannel.Parameters(channel: channel), returning: FollowChannel.Reply.self
         ) { reply in
             if reply.lost > lost { options.note("\(reply.lost - lost) messages came too fast") }
             lost = reply.lost
             guard let text = reply.message ?? reply.data else {
-                options.note("following \(channel)")
+                // The last reply of a daemon that drains has no message either.
+                if !hasBegun { options.note("following \(channel)") }
+                hasBegun = true
                 return
             }
             try output.write(line: options.json ? JSONLine.bytes(reply) : Array(TerminalText.escape(text).utf8))

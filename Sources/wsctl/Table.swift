@@ -28,6 +28,12 @@ struct Table {
         self.hasColor = hasColor
     }
 
+    /// A table that suits where it is written to.
+    init(columns: [(title: String, alignment: Alignment)], for output: Output, hasLegend: Bool) {
+        self.init(
+            columns: columns, terminalWidth: output.terminalWidth, hasLegend: hasLegend, hasColor: output.hasColor)
+    }
+
     /// Writes rows, all of them escaped already, and before the first ones the titles.
     mutating func write(_ rows: [[String]], to output: Output) throws {
         if widths.isEmpty {

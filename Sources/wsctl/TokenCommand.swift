@@ -15,9 +15,9 @@ struct TokenCommand: ParsableCommand {
             EXAMPLES
               wsctl token --user alice
               wsctl token --user alice --expires 10m --grant 'room:*=subscribe,publish'
-            """)
+            """ + ExitStatus.help)
 
-    @Option(help: "The user that it names, its claim sub.")
+    @Option(help: "The user that it names, its claim sub.", completion: Completion.users)
     var user: String
 
     @Option(help: ArgumentHelp("How long it is good, such as 90s, 10m, 12h and 30d.", valueName: "time"))

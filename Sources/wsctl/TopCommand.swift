@@ -16,15 +16,15 @@ struct TopCommand: ParsableCommand {
               Q  order by what waits    D  by messages dropped     L  by how long idle
               i  by messages in         o  by messages out
               I  by bytes in            O  by bytes out
-              +  look less often        -  look more often
+              +  look less often        -  look more often         ?  show these keys
 
-            Where standard output is no terminal, each look is printed behind the one before.
+            Where standard output is no terminal, or one that can only print, each look is printed behind the one before.
 
             EXAMPLES
               wsctl top
               wsctl top --order messagesIn --interval 0.5
               wsctl top --count 1 --json | jq .channels
-            """)
+            """ + ExitStatus.help)
 
     @Option(help: "What connections are put in order by, the most first.")
     var order = Top.Order.queuedBytes
@@ -51,7 +51,9 @@ struct TopCommand: ParsableCommand {
         }
     }
 
-    private func look(_ client: DaemonClient, _ order: Top.Order, connections: Int, channels: Int) throws -> Top.Reply {
+    private func look(
+        _ client: DaemonClient, _ order: Top.Order, connections: Int, channels: Int
+    ) throws(Failure) -> Top.Reply {
         try client.call(
             Top.name,
             Top.Parameters(
@@ -83,36 +85,50 @@ struct TopCommand: ParsableCommand {
     }
 
     private func watch(_ client: DaemonClient, _ screen: TerminalScreen) throws {
-        var order = order
-        var interval = interval
+        client.wait { screen.wait(for: $0, seconds: $1) }
+        // The two hold each other otherwise, and the terminal is given back when the screen goes.
+        defer { client.wait(with: nil) }
+        var view = TopView(order: order, interval: interval)
         var previous: Top.Reply?
         var left = count ?? Int.max
         while true {
             let size = screen.size
-            let reply = try look(client, order, connections: size.lines, channels: size.lines)
-            let text = TopText(reply: reply, previous: previous, order: order)
-            try screen.show(
-                text.lines(columns: size.columns, lines: size.lines, hasColor: Output.standard.hasColor))
+            let reply: Top.Reply
+            do throws(Failure) {
+                reply = try look(client, view.order, connections: size.lines, channels: size.lines)
+            } catch {
+                if screen.hasEnded { return }
+                // What went wrong is said on the screen that stays.
+                screen.leave()
+                throw error
+            }
+            let text = TopText(reply: reply, previous: previous, order: view.order)
+            let hasColor = Output.standard.hasColor
+            let lines = text.lines(columns: size.columns, lines: size.lines, hasColor: hasColor, hasKeys: view.hasKeys)
+            try screen.show(lines)
             previous = reply
             left -= 1
-            guard left > 0 else { return }
-            switch screen.wait(milliseconds: Int32(interval * 1000)) {
-            case .end: return
-            case .nothing, .redraw: break
+            guard left > 0 else {
+                screen.leave()
+                for line in lines { try Output.standard.write(line: line) }
+                return
+            }
+            guard waitForNext(&view, screen) else { return }
+        }
+    }
+
+    /// Waits until it is time for another look, or somebody wants one; false when nobody wants any more.
+    private func waitForNext(_ view: inout TopView, _ screen: TerminalScreen) -> Bool {
+        var time = Int32(view.interval * 1000)
+        while true {
+            switch screen.wait(milliseconds: time) {
+            case .end: return false
+            case .nothing, .redraw: return true
+            case .key(UInt8(ascii: "q")): return false
+            // All that has been typed, before the next look.
             case .key(let key):
-                switch Character(Unicode.Scalar(key)) {
-                case "q": return
-                case "Q": order = .queuedBytes
-                case "D": order = .droppedMessages
-                case "i": order = .messagesIn
-                case "o": order = .messagesOut
-                case "I": order = .bytesIn
-                case "O": order = .bytesOut
-                case "L": order = .idle
-                case "+": interval = min(60, interval * 2)
-                case "-": interval = max(0.1, interval / 2)
-                default: break
-                }
+                view.press(key)
+                time = 0
             }
         }
     }

@@ -9,17 +9,24 @@ struct TopText {
     var order: Top.Order
 
     /// As many lines as there is room for.
-    func lines(columns: Int, lines: Int, hasColor: Bool) -> [String] {
-        let status = reply.status
-        var result = header(status).map { TerminalText.truncate(TerminalText.escape($0), to: columns) }
-        func title(_ text: String) {
+    ///
+    /// - Parameter hasKeys: whether what each key does is said at length; nil where there are no keys.
+    func lines(columns: Int, lines: Int, hasColor: Bool, hasKeys: Bool? = nil) -> [String] {
+        var result = header(reply.status, columns: columns)
+        switch hasKeys {
+        case nil: result.append("connections by \(order.rawValue)")
+        case false?: result.append(keyLine(columns: columns))
+        case true?: result += ["connections by \(order.rawValue)"] + TopView.lines
+        }
+        result = result.map { TerminalText.truncate(TerminalText.escape($0), to: columns) }
+        func addTitle(_ text: String) {
             let text = TerminalText.truncate(text, to: columns)
             result.append("")
             result.append(hasColor ? "\u{1b}[7m\(text.padded(to: columns))\u{1b}[0m" : text)
         }
         let room = max(0, lines - result.count - 4)
         let channelCount = min(reply.channels.count, max(1, room / 3))
-        title("MSG/S       MEMBERS    MESSAGES  CHANNEL")
+        addTitle("MSG/S       MEMBERS    MESSAGES  CHANNEL")
         for channel in reply.channels.prefix(channelCount) {
             let rate = Self.rate(channel.messagesPerSecond).padded(to: 9)
             let members = HumanText.count(channel.connections).leading(to: 9)
@@ -28,14 +35,21 @@ struct TopText {
                 TerminalText.truncate(
                     "\(rate) \(members) \(messages)  \(TerminalText.escape(channel.name))", to: columns))
         }
-        title("QUEUED  DROPPED  MSG IN  MSG OUT    IN    OUT   IDLE  CONNECTION")
+        addTitle("QUEUED  DROPPED  MSG IN  MSG OUT    IN    OUT   IDLE  CONNECTION")
         for connection in reply.connections.prefix(max(0, lines - result.count)) {
             result.append(TerminalText.truncate(TerminalText.escape(row(connection)), to: columns))
         }
         return result
     }
 
-    private func header(_ status: HubStatus) -> [String] {
+    /// The order, and as many keys as there is room for beside it.
+    private func keyLine(columns: Int) -> String {
+        let title = (columns < 100 ? "by " : "connections by ") + order.rawValue
+        return "\(title)   \(TopView.shortLine(columns: columns - title.count - 3))"
+    }
+
+    /// What the hub does, in as few lines as there is room for.
+    private func header(_ status: HubStatus, columns: Int) -> [String] {
         let uptime = HumanText.duration(seconds: status.uptimeSeconds)
         let state =
             status.drain.map { "draining, \($0.connectionsLeft) left" } ?? status.notReady
@@ -43,16 +57,24 @@ struct TopText {
         let closed = { (status: HubStatus) in status.closed.values.reduce(0, +) }
         let refused = { (status: HubStatus) in status.refused.values.reduce(0, +) }
         let workers = status.connectionsPerWorker.map(HumanText.count).joined(separator: " ")
-        return [
-            "wsd \(status.version)  \(state)  \(status.connections) of \(status.maxConnections) connections "
-                + "(by worker: \(workers))",
-            "in   \(perSecond(\.messagesIn)) messages/s  \(bytesPerSecond(\.bytesIn)) bytes/s     "
-                + "out  \(perSecond(\.messagesOut)) messages/s  \(bytesPerSecond(\.bytesOut)) bytes/s",
-            "opened \(perSecond(\.accepted))/s  closed \(perSecond(closed))/s  refused \(perSecond(refused))/s     "
-                + "\(HumanText.bytes(status.queuedBytes)) bytes wait for "
-                + HumanText.plural(status.slowConsumers, "slow client"),
-            "connections by \(order.rawValue)   (keys: Q D L i o I O to order them, + and - to look less or more often, q)",
+        let hub = "wsd \(status.version)  \(state)  \(status.connections) of \(status.maxConnections) connections"
+        let withWorkers = "\(hub) (by worker: \(workers))"
+        let parts = [
+            (
+                "in   \(perSecond(\.messagesIn)) messages/s  \(bytesPerSecond(\.bytesIn)) bytes/s",
+                "out  \(perSecond(\.messagesOut)) messages/s  \(bytesPerSecond(\.bytesOut)) bytes/s"
+            ),
+            (
+                "opened \(perSecond(\.accepted))/s  closed \(perSecond(closed))/s  refused \(perSecond(refused))/s",
+                "\(HumanText.bytes(status.queuedBytes)) bytes wait for "
+                    + HumanText.plural(status.slowConsumers, "slow client")
+            ),
         ]
+        return [TerminalText.width(withWorkers) <= columns ? withWorkers : hub]
+            + parts.flatMap { left, right in
+                let line = "\(left)     \(right)"
+                return TerminalText.width(line) <= columns ? [line] : [left, right]
+            }
     }
 
     private func row(_ connection: ConnectionInfo) -> String {

@@ -13,14 +13,6 @@ struct WSCtl: ParsableCommand {
             The daemon is found at --socket PATH, else at $WSD_SOCKET, else at \(WSD.controlSocketPath). \
             Commands that only look also work on \(WSD.statusSocketPath), which everyone may open.
 
-            EXIT STATUS
-              0   done
-              1   failed, or nothing matched
-              64  wrong usage
-              69  the daemon can't be reached
-              77  not permitted
-              78  the configuration or a key is wrong
-
             EXAMPLES
               wsctl status                      how the hub is
               wsctl list --channel lobby        who is in the lobby
@@ -28,7 +20,7 @@ struct WSCtl: ParsableCommand {
               wsctl list --json | jq .id        for programs
 
             See wsctl(1).
-            """,
+            """ + ExitStatus.help,
         version: "wsctl \(WSD.version)",
         subcommands: [
             StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
@@ -43,8 +35,13 @@ struct WSCtl: ParsableCommand {
     /// a reader that has had enough (`wsctl list | head`), which is no failure.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        let arguments = Array(CommandLine.arguments.dropFirst())
         do {
-            var command = try parseAsRoot(optionsBehindCommand(Array(CommandLine.arguments.dropFirst())))
+            if let answer = try ShellCompletion.answer(arguments) {
+                try Output.standard.write(Array(answer.utf8))
+                return
+            }
+            var command = try parseAsRoot(optionsBehindCommand(arguments))
             try command.run()
             try Output.standard.flush()
         } catch let failure as Failure {

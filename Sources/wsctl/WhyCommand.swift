@@ -15,9 +15,11 @@ struct WhyCommand: ParsableCommand {
               wsctl why 203.0.113.7
               wsctl why 0.17.52311
               wsctl why --limit 1000 --json | jq -r .cause | sort | uniq -c
-            """)
+            """ + ExitStatus.help)
 
-    @Argument(help: ArgumentHelp("A connection's id, an address or network, or a user.", valueName: "who"))
+    @Argument(
+        help: ArgumentHelp("A connection's id, an address or network, or a user.", valueName: "who"),
+        completion: Completion.usersAndConnections)
     var who: String?
 
     @Option(help: "The most events, up to 1000.")
@@ -29,6 +31,14 @@ struct WhyCommand: ParsableCommand {
     func validate() throws {
         guard (1...Why.replyLimit).contains(limit) else {
             throw ValidationError("--limit \(limit): take 1 to \(Why.replyLimit)")
+        }
+        guard let who else { return }
+        let meant = filter()
+        if let ip = selection.ip, meant.ip == who {
+            throw ValidationError("'\(who)' and --ip \(ip) are both addresses; give one of them.")
+        }
+        if let user = selection.user, meant.user == who {
+            throw ValidationError("'\(who)' and --user \(user) are both users; give one of them.")
         }
     }
 
@@ -53,8 +63,7 @@ struct WhyCommand: ParsableCommand {
     private func filter() -> ConnectionFilter {
         var filter = selection.filter()
         guard let who else { return filter }
-        let numbers = who.split(separator: ".", omittingEmptySubsequences: false)
-        if numbers.count == 3, numbers.allSatisfy({ UInt32($0) != nil }) {
+        if Self.isID(who) {
             filter.ids = [who]
         } else if AddressPrefix(who) != nil {
             filter.ip = who
@@ -62,5 +71,11 @@ struct WhyCommand: ParsableCommand {
             filter.user = who
         }
         return filter
+    }
+
+    /// Whether a word is the id of a connection.
+    static func isID(_ word: String) -> Bool {
+        let numbers = word.split(separator: ".", omittingEmptySubsequences: false)
+        return numbers.count == 3 && numbers.allSatisfy { UInt32($0) != nil }
     }
 }

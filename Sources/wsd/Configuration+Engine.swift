@@ -22,7 +22,8 @@ extension Configuration {
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
         // Room to raise the limit in while the daemon runs: address space only, until connections come.
         engine.connectionCapacity = max(
-            engine.maximumConnections, min(1_000_000, descriptorLimit - Configuration.reservedDescriptors(of: descriptorLimit)))
+            engine.maximumConnections,
+            min(1_000_000, descriptorLimit - Configuration.reservedDescriptors(of: descriptorLimit)))
         engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
         engine.handshakeTimeout = server.handshakeTimeout
         engine.maximumHeaderByteCount = server.maxHeaderByteCount

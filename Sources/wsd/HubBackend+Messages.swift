@@ -18,9 +18,11 @@ extension HubBackend {
             message.opcode, message.payload, isPlainText: message.isPlainText, to: selection)
         note(
             "broadcast \(message.payload.count) bytes to \(count) connections",
-            metadata(caller).merging([("channel", channel), ("user", user)].compactMap { key, value in
-                value.map { (key, "\($0)") }
-            }) { $1 }, caller)
+            metadata(caller).merging(
+                [("channel", channel), ("user", user)].compactMap { key, value in
+                    value.map { (key, "\($0)") }
+                }
+            ) { $1 }, caller)
         return count
     }
 

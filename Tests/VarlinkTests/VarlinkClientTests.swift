@@ -71,4 +71,41 @@ struct VarlinkClientTests {
         #expect("\(error)" == "\(path): \(expected)")
         if answer != nil { close(peer) }
     }
+
+    @Test("tells a service that has ended from one that never answered")
+    func ended() throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path + "/socket"
+        let service = try listening(path)
+        defer { close(service) }
+        let client = try VarlinkClient(path: path, timeoutSeconds: 30)
+        let peer = accept(service, nil, nil)
+        _ = Array("{}\0".utf8).withUnsafeBytes { send(peer, $0.baseAddress, $0.count, 0) }
+        _ = try client.call("a.b.C", returning: NoParameters.self)
+        close(peer)
+        #expect(failure { _ = try client.call("a.b.C", returning: NoParameters.self) } == .ended(path: path))
+    }
+
+    @Test("leaves waiting to who has more to look after, and gives up when told to")
+    func interrupted() throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path + "/socket"
+        let service = try listening(path)
+        defer { close(service) }
+        let client = try VarlinkClient(path: path, timeoutSeconds: 30)
+        var asked: [Int?] = []
+        client.wait = { _, seconds in
+            asked.append(seconds)
+            return false
+        }
+        #expect(failure { _ = try client.call("a.b.C", returning: NoParameters.self) } == .interrupted(path: path))
+        #expect(asked == [30])
+
+        // One that says it has waited long enough, with nothing to read.
+        client.wait = { _, _ in true }
+        let error = failure { _ = try client.call("a.b.C", returning: NoParameters.self) }
+        #expect(error == .timedOut(path: path, seconds: 30))
+    }
 }

@@ -1,15 +1,22 @@
 """The operator's view: wsctl's commands that watch, explain, set and follow."""
 
+import contextlib
 import json
+import os
+import pty
 import re
+import signal
 import subprocess
+import termios
 import threading
+from pathlib import Path
 
 import pytest
 import varlink
 from websockets.sync.client import connect
 
 from jsonclient import JSONClient
+from tmux import Tmux
 from waiting import DEADLINE, wait_until
 from wsdaemon import binary, clean_environment
 
@@ -17,7 +24,7 @@ from wsdaemon import binary, clean_environment
 class Follower:
     """A wsctl that runs on; its lines as they come."""
 
-    def __init__(self, hub, *arguments):
+    def __init__(self, hub, *arguments, begun=lambda self: self.notes):
         self.lines = []
         self.notes = []
         self.process = subprocess.Popen(
@@ -30,7 +37,7 @@ class Follower:
         )
         for stream, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.notes)):
             threading.Thread(target=lambda s=stream, l=lines: l.extend(s), daemon=True).start()
-        wait_until(lambda: self.notes, "it has begun")
+        wait_until(lambda: begun(self), "it has begun")
 
     def __enter__(self):
         return self
@@ -57,7 +64,7 @@ def test_monitor_shows_what_happens_as_it_happens(start_wsd):
         assert closed["user"] == client.welcome["user"] and closed["endpoint"] == "/chat"
         assert "limits.channels" in next(each for each in events if each["kind"] == "reload")["text"]
         [refused] = refusals.wait_for(1)
-        assert re.search(r"refuse +127\.0\.0\.1 not_found ", refused)
+        assert re.search(r"refuse +127\.0\.0\.1 (/nowhere )?not_found ", refused)
     # Nobody watches any more: the unremarkable is not reported.
     with connect(hub.url()) as again:
         again.send("x")
@@ -164,7 +171,7 @@ def test_limits_are_read_and_set(daemon):
         refused = daemon.wsctl("limits", "limits.burst=9", wrong)
         assert refused.returncode == 78 and wrong.split("=")[0] in refused.stderr, refused.stderr
     assert "limits.burst = 0" in daemon.wsctl("config", "limits").stdout
-    assert daemon.wsctl("limits", "nonsense").returncode == 64
+    assert daemon.wsctl("limits", "nonsense").returncode == 1
     assert "by default" not in daemon.log() and "asked to set limits.messages_per_second = 50" in daemon.log()
 
 
@@ -192,32 +199,6 @@ def test_top_is_printed_where_there_is_no_terminal(daemon):
     assert daemon.wsctl("top", "--interval", "0").returncode == 64
 
 
-class Tmux:
-    """A terminal that a person would sit at."""
-
-    def __init__(self, directory, command, size=(100, 30)):
-        self.socket = str(directory / "tmux")
-        self.run("-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), command)
-
-    def run(self, *arguments):
-        done = subprocess.run(["tmux", "-S", self.socket, *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def screen(self):
-        return self.run("capture-pane", "-p")
-
-    def keys(self, *keys):
-        self.run("send-keys", *keys)
-
-    def wait_for(self, text):
-        wait_until(lambda: text in self.screen(), f"the screen shows {text!r}")
-        return self.screen()
-
-    def close(self):
-        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True)
-
-
 def test_top_on_a_terminal(daemon, wsd_directory):
     """It fills the screen, takes keys, follows the window's size, and leaves everything as it was."""
     command = f"env WSD_SOCKET={daemon.control} {binary('wsctl')} top --interval 0.2; stty -a; echo left $?; exec sleep 300"
@@ -243,43 +224,279 @@ def test_top_on_a_terminal(daemon, wsd_directory):
             terminal.close()
 
 
-@pytest.mark.parametrize("ending", ["C-c", "TERM"])
-def test_top_gives_the_terminal_back_however_it_ends(daemon, wsd_directory, ending):
-    command = f"env WSD_SOCKET={daemon.control} {binary('wsctl')} top; stty -a; echo left; exec sleep 300"
-    terminal = Tmux(wsd_directory, command)
+def top_in(directory, daemon, options="", size=(100, 30)):
+    """A terminal in which `wsctl top` runs, and behind it says how it ended and how the terminal is."""
+    top = f"env WSD_SOCKET={daemon.control} {binary('wsctl')} top {options}"
+    return Tmux(directory, f"{top}; echo left $?; stty -a; exec sleep 300", size)
+
+
+def pid_of_top(daemon):
+    """The process of `wsctl top`, which is the only one that has the daemon's socket in its environment's place."""
+    for directory in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            words = (directory / "cmdline").read_bytes().split(b"\0")
+            environment = (directory / "environ").read_bytes()
+            if words[1:2] == [b"top"] and f"WSD_SOCKET={daemon.control}".encode() in environment.split(b"\0"):
+                return int(directory.name)
+    return None
+
+
+def state_of(pid):
+    """A process's state (proc(5)), such as T for stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["answers", "hangs"])
+@pytest.mark.parametrize("ending", ["C-c", "q", "TERM"])
+def test_top_ends_at_once_and_gives_the_terminal_back(daemon, wsd_directory, ending, hangs):
+    terminal = top_in(wsd_directory, daemon, "--interval 0.1")
     try:
         terminal.wait_for("by queuedBytes")
-        if ending == "C-c":
-            terminal.keys("C-c")
+        if hangs:
+            daemon.signal(signal.SIGSTOP)
+            # It has asked, and waits: what it asked for is more than the daemon's thread can have taken.
+            wait_until(lambda: is_asking(daemon), "top waits for an answer")
+        if ending == "TERM":
+            os.kill(pid_of_top(daemon), signal.SIGTERM)
         else:
-            [pid] = subprocess.run(
-                ["pgrep", "-f", f"{binary('wsctl')} top"], capture_output=True, text=True
-            ).stdout.split()[-1:]
-            subprocess.run(["kill", pid])
-        terminal.wait_for("left")
+            terminal.keys(ending)
+        terminal.wait_for("left 0")
         assert "icanon" in terminal.run("capture-pane", "-p", "-S", "-50").split()
+    finally:
+        daemon.signal(signal.SIGCONT)
+        terminal.close()
+
+
+def is_asking(daemon):
+    """Whether something waits to be read from the daemon's control socket (ss(8))."""
+    rows = subprocess.run(["ss", "-xH", "src", daemon.control], capture_output=True, text=True).stdout.splitlines()
+    return any(int(row.split()[2]) > 0 for row in rows)
+
+
+def test_top_takes_every_key_that_is_typed(daemon, wsd_directory):
+    terminal = top_in(wsd_directory, daemon, "--interval 60")
+    try:
+        terminal.wait_for("by queuedBytes")
+        # All at once, with arrows between, which are no letters: left is ESC [ D.
+        terminal.run("send-keys", "i", "Left", "+", "I", "Left", "?", "o", "Left")
+        screen = terminal.wait_for("by messagesOut")
+        assert "look less often" in screen and "by bytes that wait" in screen
+        terminal.keys("?")
+        wait_until(lambda: "look less often" not in terminal.screen(), "the keys are hidden")
+        terminal.run("send-keys", "L", "q", "D")
+        assert "left 0" in terminal.wait_for("left")
     finally:
         terminal.close()
 
 
-def test_shells_complete_names_from_the_daemon(daemon):
-    with JSONClient(daemon.port) as client:
+def test_top_says_what_keys_do_as_wide_as_the_terminal_is(daemon, wsd_directory):
+    terminal = top_in(wsd_directory, daemon, "--interval 0.1", size=(140, 30))
+    try:
+        assert "Q queued" in terminal.wait_for("by queuedBytes") and "- faster" in terminal.screen()
+        terminal.run("resize-window", "-x", "60", "-y", "20")
+        screen = wait_until(
+            lambda: (now := terminal.screen()) and "faster" not in now and "? keys" in now and now, "keys fit"
+        )
+        assert "q quit" in screen and all(len(line) <= 60 for line in screen.splitlines())
+        # What doesn't fit beside another stands below it.
+        header = screen.partition("\n\n")[0]
+        assert "slow clients" in header and "out " in header and "…" not in header
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("way", ["C-z", "TSTP", "STOP"])
+def test_top_can_be_stopped_and_go_on(daemon, wsd_directory, way):
+    terminal = Tmux(wsd_directory, f"exec env WSD_SOCKET={daemon.control} PS1='$ ' bash --norc -i")
+    try:
+        terminal.type(f"{binary('wsctl')} top --interval 0.1")
+        terminal.keys("Enter")
+        terminal.wait_for("by queuedBytes")
+        pid = pid_of_top(daemon)
+        if way == "C-z":
+            terminal.keys("C-z")
+        else:
+            os.kill(pid, getattr(signal, f"SIG{way}"))
+        wait_until(lambda: state_of(pid) == "T", "it is stopped")
+        if way != "STOP":
+            # The shell's own screen is back, with its prompt, and what is typed there is seen.
+            terminal.wait_for("Stopped")
+            terminal.type("echo the sh''ell is here; stty -a")
+            terminal.keys("Enter")
+            terminal.wait_for("the shell is here")
+        terminal.keys("Enter")
+        terminal.type("fg")
+        terminal.keys("Enter")
+        terminal.wait_for("by queuedBytes")
+        terminal.keys("L")
+        terminal.wait_for("by idle")
+        terminal.keys("q")
+        wait_until(lambda: "by idle" not in terminal.screen(), "the screen of before is back")
+    finally:
+        terminal.close()
+
+
+def test_stopping_top_stops_the_whole_command(daemon, wsd_directory):
+    """Control-Z in a script that runs top stops the script, too, or the shell would not get its terminal back."""
+    terminal = Tmux(wsd_directory, f"exec env WSD_SOCKET={daemon.control} PS1='$ ' bash --norc -i")
+    try:
+        terminal.type(f"bash -c '{binary('wsctl')} top --interval 0.1; true'")
+        terminal.keys("Enter")
+        terminal.wait_for("by queuedBytes")
+        pid = pid_of_top(daemon)
+        terminal.keys("C-z")
+        terminal.wait_for("Stopped")
+        terminal.type("fg")
+        terminal.keys("Enter")
+        terminal.wait_for("by queuedBytes")
+        assert state_of(pid) != "T"
+    finally:
+        terminal.close()
+
+
+def test_top_leaves_the_last_of_so_many_looks(daemon, wsd_directory):
+    with connect(daemon.url()):
+        terminal = top_in(wsd_directory, daemon, "--count 1")
+        try:
+            screen = terminal.wait_for("left 0")
+            assert "1 of " in screen and "by queuedBytes" in screen and "127.0.0.1" in screen
+        finally:
+            terminal.close()
+
+
+def test_a_terminal_that_only_prints_is_no_screen(daemon):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    command = [binary("wsctl"), "top", "--count", "2", "--interval", "0.1"]
+    environment = clean_environment(WSD_SOCKET=daemon.control, TERM="dumb")
+    with subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs) as process:
+        os.close(theirs)
+        output = b""
+        with contextlib.suppress(OSError):  # The end of a terminal.
+            while piece := os.read(ours, 65536):
+                output += piece
+        os.close(ours)
+    assert process.returncode == 0 and b"\x1b" not in output and output.count(b"by queuedBytes") == 2
+
+
+# When the daemon ends.
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("command", [["monitor"], ["subscribe", "lobby"], ["top", "--interval", "0.1", "--json"]])
+def test_the_end_of_the_daemon_is_told_to_who_watches(start_wsd, command, way):
+    hub = start_wsd()
+    hub.may_fail = True
+    with Follower(hub, *command, begun=lambda self: self.lines if command[0] == "top" else self.notes) as follower:
+        hub.stop(way)
+        assert follower.process.wait(DEADLINE) == 69
+        wait_until(lambda: any("the daemon has ended" in line for line in follower.notes), "it is said")
+        assert sum("following" in line or "watching" in line for line in follower.notes) <= 1
+
+
+def test_top_on_a_terminal_says_that_the_daemon_has_ended(daemon, wsd_directory):
+    terminal = top_in(wsd_directory, daemon, "--interval 0.1")
+    try:
+        terminal.wait_for("by queuedBytes")
+        assert daemon.stop() == 0
+        assert "the daemon has ended" in terminal.wait_for("left 69")
+    finally:
+        terminal.close()
+
+
+def test_a_profile_that_is_cut_short_is_written_and_told(daemon):
+    with Follower(daemon, "profile", "cpu", "--seconds", "200", "--json", begun=lambda self: True) as follower:
+        daemon.wait_for_log("taking a CPU profile")
+        assert daemon.stop() == 0
+        assert follower.process.wait(DEADLINE) == 1
+        [line] = follower.wait_for(1)
+        assert json.loads(line)["data"]
+        assert "cut short" in wait_until(lambda: follower.notes, "it is told")[0]
+
+
+def test_a_profile_of_a_daemon_that_is_gone_is_none(daemon):
+    daemon.may_fail = True
+    with Follower(daemon, "profile", "cpu", "--seconds", "200", begun=lambda self: True) as follower:
+        daemon.wait_for_log("taking a CPU profile")
+        daemon.kill()
+        assert follower.process.wait(DEADLINE) == 69 and follower.lines == []
+        assert "the daemon has ended" in wait_until(lambda: follower.notes, "it is told")[0]
+
+
+# What is wrong, for programs and for people.
+
+
+def test_failures_are_an_object_for_programs(daemon):
+    def errors(*arguments):
+        done = daemon.wsctl(*arguments, "--json")
+        assert done.returncode == (1 if arguments[0] == "config" else 78), done
+        # A person is told the same.
+        told = json.loads(done.stdout)["errors"]
+        assert all(each in done.stderr for each in told) and "wsctl: wsctl:" not in done.stderr
+        return told
+
+    [error] = errors("limits", "limits.nope=1")
+    assert "limits.nope" in error
+    [error] = errors("log-level", "loud")
+    assert "loud" in error
+    good = daemon.config_path.read_text()
+    daemon.config_path.write_text(good + "\n[limits]\nchanels = 3\nburst = -1\n")
+    for command in (["reload"], ["config", "--diff"]):
+        told = errors(*command)
+        assert len(told) == 2 and all(re.match(r".*wsd\.toml:\d+:\d+: ", each) for each in told)
+    unreachable = daemon.wsctl("reload", "--json", "--socket", "/nonexistent")
+    assert unreachable.returncode == 69 and "/nonexistent" in json.loads(unreachable.stdout)["errors"][0]
+    # A difference is no failure to tell of.
+    daemon.config_path.write_text(good + "\n[limits]\nburst = 7\n")
+    rows = [json.loads(line) for line in daemon.wsctl("config", "--diff", "--json").stdout.splitlines()]
+    assert [row["key"] for row in rows] == ["limits.burst"]
+
+
+def test_keys_and_patterns_that_match_nothing_fail(daemon):
+    for command in (["config", "nope"], ["config", "--diff", "nope"], ["limits", "nope"], ["limits", "auth.issuer"]):
+        done = daemon.wsctl(*command)
+        assert (done.returncode, done.stdout) == (1, "") and command[-1] in done.stderr, done
+    assert daemon.wsctl("config", "--diff", "limits").returncode == 0
+    none = daemon.wsctl("channels", "nope*")
+    assert (none.returncode, none.stdout) == (1, "") and "no channel matches" in none.stderr
+    assert daemon.wsctl("channels", "nope*", "-q").stderr == ""
+
+
+def test_wrong_usage_names_the_command(daemon):
+    for arguments in (
+        ["limits", "a=1", "b"], ["limits", "limits.burst=1", "limits.burst=2"], ["history", "x", "--limit", "0"],
+        ["why", "10.0.0.1", "--ip", "10.0.0.2"], ["why", "ada", "--user", "bob"],
+    ):  # fmt: skip
+        done = daemon.wsctl(*arguments)
+        assert done.returncode == 64 and f"Usage: wsctl {arguments[0]}" in done.stderr, done
+    both = daemon.wsctl("why", "ada", "--user", "bob").stderr
+    assert "ada" in both and "--user bob" in both
+    # One narrows the other where the fields differ.
+    assert daemon.wsctl("why", "ada", "--ip", "10.0.0.1").returncode == 1
+
+
+def test_limits_shows_every_key_that_it_sets(daemon):
+    shown = [line.split(" = ")[0] for line in daemon.wsctl("limits").stdout.splitlines()]
+    live = [row["key"] for row in map(json.loads, daemon.wsctl("config", "--json").stdout.splitlines()) if row["live"]]
+    tables = ("server.", "websocket.", "queue.", "limits.", "drain.", "log.")
+    assert shown == [key for key in live if key.startswith(tables)]
+    assert {"websocket.ping_interval", "websocket.pong_timeout", "drain.period", "drain.timeout"} <= set(shown)
+    assert daemon.wsctl("limits", "limits.burst", "drain").stdout.splitlines() == [
+        line for line in daemon.wsctl("limits").stdout.splitlines() if line.startswith(("limits.burst ", "drain."))
+    ]
+
+
+def test_lists_are_tables(start_wsd):
+    hub = start_wsd('[channels."room:*"]\npresence = true')
+    with JSONClient(hub.port) as client, connect(hub.url()):
         client.ok("join", channel="room:1")
-        for shell in ("bash", "zsh", "fish"):
-            script = subprocess.run([binary("wsctl"), "--generate-completion-script", shell], capture_output=True)
-            assert script.returncode == 0 and b"---completion" in script.stdout
-        environment = clean_environment(WSD_SOCKET=daemon.control, SAP_SHELL="bash")
-        completed = subprocess.run(
-            [binary("wsctl"), "---completion", "presence", "--", "positional@0", "1", "0", "wsctl presence r"],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert "room:1" in completed.stdout, completed
-        completed = subprocess.run(
-            [binary("wsctl"), "---completion", "show", "--", "positional@0", "1", "0", ""],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert client.welcome["connection"] in completed.stdout, completed
+        user = client.welcome["user"]
+        hub.wait_for_connections(2)
+        rows = {line.split()[3]: line.split() for line in hub.wsctl("list").stdout.splitlines()}
+        assert rows["ENDPOINT"][2] == "USER" and rows["/chat"][2] == user and rows["/ws"][2] == "-"
+        lines = hub.wsctl("channels").stdout.splitlines()
+        assert lines == ["CONNECTIONS  CHANNEL", "          2  lobby", "          1  room:1"]
+        assert hub.wsctl("channels", "--no-legend", "room:*").stdout == "1  room:1\n"
+        header, row = hub.wsctl("presence", "room:1").stdout.splitlines()
+        assert header.split() == ["SINCE", "CONNECTIONS", "USER"] and row.split()[1:] == ["1", user]
+        assert len(hub.wsctl("presence", "room:1", "--no-legend").stdout.splitlines()) == 1

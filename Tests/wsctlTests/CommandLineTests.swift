@@ -14,6 +14,8 @@ struct CommandLineTests {
             ["kick", "--all", "--code", "abc"], ["kick", "--all", "--reason", String(repeating: "x", count: 124)],
             ["list", "--ip", "here"], ["list", "0.1.2"], ["show"], ["show", "a", "b"], ["broadcast"], ["frobnicate"],
             ["status", "--nope"], ["list", "--json=yes"],
+            ["limits", "a=1", "b"], ["limits", "a=1", "a=2"], ["history", "x", "--limit", "0"],
+            ["why", "ada", "--user", "bob"], ["why", "10.0.0.1", "--ip", "10.0.0.2"],
         ])
     func usage(_ arguments: [String]) {
         do {
@@ -60,13 +62,34 @@ struct CommandLineTests {
     }
 
     @Test("asks for a completion script", arguments: ["bash", "zsh", "fish"])
-    func completions(_ shell: String) {
-        do {
-            _ = try WSCtl.parseAsRoot(["--generate-completion-script", shell])
-            Issue.record("no script")
-        } catch {
-            #expect(WSCtl.exitCode(for: error) == .success)
-            #expect(WSCtl.message(for: error).contains("broadcast"))
+    func completions(_ shell: String) throws {
+        let script = try #require(try ShellCompletion.answer(["--generate-completion-script", shell]))
+        #expect(script.contains("---complete \(shell)"))
+        #expect(try ShellCompletion.answer(["--generate-completion-script=\(shell)"]) == script)
+        #expect(try ShellCompletion.answer(["broadcast", "--", "--generate-completion-script", shell]) == nil)
+    }
+
+    @Test("asks for a script of a shell that there is")
+    func noCompletions() {
+        #expect(throws: Failure.self) { try ShellCompletion.answer(["--generate-completion-script", "csh"]) }
+    }
+
+    @Test("knows what may stand at its end")
+    func completer() throws {
+        func words(_ words: [String], _ current: String) -> [String]? {
+            guard case .words(let candidates)? = Completer(words: words, current: current)?.answer else { return nil }
+            return candidates.map(\.text)
         }
+        #expect(words([], "li") == ["list", "limits"])
+        #expect(words(["--json", "help"], "dr") == ["drain"])
+        #expect(words(["top", "--order"], "m") == ["messagesIn", "messagesOut"])
+        #expect(words(["top"], "--order=i") == ["--order=idle"])
+        #expect(words(["top", "--order", "idle"], "--o") == [])
+        #expect(words(["monitor", "--kind", "close"], "--k") == ["--kind"])
+        #expect(words(["profile"], "") == ["cpu", "stacks", "heap"])
+        #expect(words(["profile", "--"], "--") == [])
+        #expect(words(["drain"], "--w") == ["--wait"])
+        #expect(Completer(words: ["drain", "--socket"], current: "/r")?.answer == .file)
+        #expect(Completer(words: ["frobnicate"], current: "")?.answer == nil)
     }
 }

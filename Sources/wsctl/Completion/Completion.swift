@@ -1,0 +1,101 @@
+import ArgumentParser
+import Control
+import Glibc
+import Terminal
+
+/// What a shell offers for an argument, asked from the daemon; nothing where it can't be.
+enum Completion {
+    /// As many as a person can choose from.
+    private static let limit = 200
+    /// How long somebody who pressed Tab is kept waiting.
+    private static let patienceSeconds = 1
+
+    /// Names of channels.
+    static let channels = CompletionKind.custom { words, _, prefix in
+        // An asterisk in the name stands for any run of characters, so for itself as well.
+        let reply = try? looking(words)?.call(
+            ListChannels.name, ListChannels.Parameters(pattern: "\(prefix)*", limit: limit),
+            returning: ListChannels.Reply.self)
+        return offered(reply?.channels.map(\.name) ?? [], prefix)
+    }
+
+    /// Ids of connections.
+    static let connections = CompletionKind.custom { words, _, prefix in
+        gather(words, prefix) { [$0.id] }
+    }
+
+    /// Names of users who are connected.
+    static let users = CompletionKind.custom { words, _, prefix in
+        gather(words, prefix) { $0.user.map { [$0] } ?? [] }
+    }
+
+    /// Whom `wsctl why` can be asked about: users first, since ids are many.
+    static let usersAndConnections = CompletionKind.custom { words, _, prefix in
+        let found = gather(words, prefix) { [$0.id] + ($0.user.map { [$0] } ?? []) }
+        return found.filter { !WhyCommand.isID($0) } + found.filter(WhyCommand.isID)
+    }
+
+    /// Paths of endpoints: those of the configuration, and where that may not be read, those that somebody is on.
+    static let endpoints = CompletionKind.custom { words, _, prefix in
+        do throws(Failure) {
+            let paths = try settings(words).filter { $0.key.hasPrefix("endpoint[") && $0.key.hasSuffix("].path") }
+            return offered(paths.map { String($0.value.drop { $0 == "\"" }.prefix { $0 != "\"" }) }, prefix)
+        } catch {
+            // A daemon that hangs would only do it again.
+            return error.exitCode == EX_NOPERM ? gather(words, prefix) { [$0.endpoint] } : []
+        }
+    }
+
+    /// Keys of the configuration.
+    static let keys = CompletionKind.custom { words, _, prefix in
+        offered((try? settings(words).map(\.key)) ?? [], prefix)
+    }
+
+    /// Keys that `wsctl limits` sets, each with what comes behind it.
+    static let settableKeys = CompletionKind.custom { words, _, prefix in
+        offered((try? settings(words).filter(\.isSettable).map { "\($0.key)=" }) ?? [], prefix)
+    }
+
+    private static func settings(_ words: [String]) throws(Failure) -> [GetConfiguration.Setting] {
+        try DaemonClient.forActing(options(words), timeoutSeconds: patienceSeconds)
+            .call(GetConfiguration.name, returning: GetConfiguration.Reply.self).settings
+    }
+
+    /// What connections have that begins with `prefix`: of all of them, as far as they can be looked through in time.
+    private static func gather(
+        _ words: [String], _ prefix: String, _ values: (ConnectionInfo) -> [String]
+    ) -> [String] {
+        struct Enough: Error {}
+        let end = ContinuousClock.now + .seconds(patienceSeconds)
+        var found: Set<String> = []
+        try? looking(words)?.callMore(List.name, List.Parameters(), returning: ConnectionPage.self) { page in
+            for value in page.connections.flatMap(values) where value.hasPrefix(prefix) { found.insert(value) }
+            if found.count >= limit || ContinuousClock.now > end { throw Enough() }
+        }
+        return offered(found.sorted(), prefix)
+    }
+
+    /// The values that can be typed and mean what they say: clients choose names, and one that a terminal obeys, that has
+    /// two lines, or that looks like an option is nothing to offer.
+    private static func offered(_ values: [String], _ prefix: String) -> [String] {
+        let fit = values.filter {
+            $0.hasPrefix(prefix) && !$0.isEmpty && !$0.hasPrefix("-") && TerminalText.escape($0) == $0
+        }
+        return Array(fit.prefix(limit))
+    }
+
+    private static func looking(_ words: [String]) -> DaemonClient? {
+        try? DaemonClient.forLooking(options(words), timeoutSeconds: patienceSeconds)
+    }
+
+    /// The options that say where the daemon is; the last word is the one that is being typed.
+    private static func options(_ words: [String]) -> GlobalOptions {
+        var named: [String] = []
+        for (place, word) in words.dropLast().enumerated() {
+            if word == "--socket", place + 2 < words.count { named = [word, words[place + 1]] }
+            if word.hasPrefix("--socket=") { named = [word] }
+        }
+        // Nothing else is in it, so it can be read.
+        return (try? GlobalOptions.parse(named)) ?? GlobalOptions()
+    }
+}

@@ -1,0 +1,27 @@
+import Control
+import Terminal
+
+/// Keys of the configuration, shown and set.
+enum SettingText {
+    static func line(_ setting: GetConfiguration.Setting, _ options: GlobalOptions) throws -> [UInt8] {
+        guard !options.json else { return try JSONLine.bytes(setting) }
+        return Array(TerminalText.escape("\(setting.key) = \(setting.value)  # \(setting.origin)").utf8)
+    }
+
+    /// Whether a key is the one that was named, or in the table that was.
+    static func isOf(_ key: String, _ name: String) -> Bool {
+        key == name || key.hasPrefix("\(name).") || key.hasPrefix("\(name)[")
+    }
+
+    /// A key that there isn't.
+    static func unknown(_ key: String) -> Failure { Failure("no key '\(key)'", advice: "See wsd.toml(5).") }
+
+    static func set(_ values: [String: String], _ options: GlobalOptions) throws {
+        let outcome = try DaemonClient.forActing(options).call(
+            SetConfiguration.name, SetConfiguration.Parameters(values: values), returning: ReloadOutcome.self)
+        if options.json { return try Output.standard.write(line: JSONLine.bytes(outcome)) }
+        guard !options.quiet else { return }
+        let text = outcome.changed.isEmpty ? "nothing changed" : "set: \(outcome.changed.joined(separator: ", "))"
+        try Output.standard.write(line: TerminalText.escape(text))
+    }
+}

@@ -1,0 +1,52 @@
+import Control
+
+/// How somebody wants to see `wsctl top`, and the keys that change it.
+struct TopView {
+    /// The keys, and what each does, in the fewest words.
+    static let keys: [(key: Character, order: Top.Order?, short: String, long: String)] = [
+        ("Q", .queuedBytes, "queued", "order by bytes that wait"),
+        ("D", .droppedMessages, "dropped", "order by messages dropped"),
+        ("L", .idle, "idle", "order by how long nothing came"),
+        ("i", .messagesIn, "msg in", "order by messages in"),
+        ("o", .messagesOut, "msg out", "order by messages out"),
+        ("I", .bytesIn, "in", "order by bytes in"),
+        ("O", .bytesOut, "out", "order by bytes out"),
+        ("+", nil, "slower", "look less often"),
+        ("-", nil, "faster", "look more often"),
+        ("?", nil, "keys", "show these keys, or hide them"),
+        ("q", nil, "quit", "end"),
+    ]
+
+    /// What connections are put in order by.
+    var order: Top.Order
+    /// Seconds between two looks.
+    var interval: Double
+    /// Whether the keys are explained.
+    var hasKeys = false
+
+    /// Does what a key is for; nothing for a key that is for nothing.
+    mutating func press(_ key: UInt8) {
+        let key = Character(Unicode.Scalar(key))
+        if let order = Self.keys.first(where: { $0.key == key })?.order { self.order = order }
+        switch key {
+        case "+": interval = min(60, interval * 2)
+        case "-": interval = max(0.1, interval / 2)
+        case "?": hasKeys.toggle()
+        default: break
+        }
+    }
+
+    /// As many keys in one line as fit, with a way to see the others.
+    static func shortLine(columns: Int) -> String {
+        let all = keys.map { "\($0.key) \($0.short)" }
+        // The last two are of use wherever the others don't fit.
+        for count in stride(from: all.count - 2, through: 0, by: -1) {
+            let line = (all.prefix(count) + all.suffix(2)).joined(separator: "  ")
+            if line.count <= columns { return line }
+        }
+        return "? q"
+    }
+
+    /// All of them, a line each.
+    static var lines: [String] { keys.map { "  \($0.key)  \($0.long)" } }
+}
