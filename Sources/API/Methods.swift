@@ -107,9 +107,7 @@ struct Methods: Sendable {
     }
 
     static func checked(_ channel: String) throws(Problem) -> String {
-        guard (1...255).contains(channel.utf8.count),
-            !channel.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) })
-        else { throw Problem(.badRequest, "a channel's name has 1 to 255 bytes and no control characters") }
+        do throws(ControlError) { try ChannelName.check(channel) } catch { throw Problem(error) }
         return channel
     }
 }
