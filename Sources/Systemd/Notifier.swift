@@ -32,10 +32,11 @@ package struct Notifier: Sendable {
         sendNow("STATUS=" + Self.oneLine(text))
     }
 
-    /// The daemon has begun to shut down. Sent unasked it starts the clock of `TimeoutStopSec=`.
+    /// The daemon has begun to shut down. Sent unasked it starts the clock of `TimeoutStopSec=`. A drain waits for nobody who
+    /// doesn't read.
     @discardableResult
     package func stopping(status: String? = nil) -> Bool {
-        send("STOPPING=1", status: status)
+        sendNow(Self.lines("STOPPING=1", status: status))
     }
 
     /// The daemon has begun to read its configuration again; `ready()` must follow, however that ends.
@@ -68,11 +69,14 @@ package struct Notifier: Sendable {
     }
 
     private func send(_ state: String, status: String? = nil) -> Bool {
-        guard isPresent else { return false }
-        return sd_notify(0, state + (status.map { "\nSTATUS=" + Self.oneLine($0) } ?? "")) > 0
+        isPresent && sd_notify(0, Self.lines(state, status: status)) > 0
     }
 
-    private func sendNow(_ line: String) -> Bool { isPresent && clinux_notify_now(line) == 0 }
+    private func sendNow(_ lines: String) -> Bool { isPresent && clinux_notify_now(lines) == 0 }
+
+    private static func lines(_ state: String, status: String?) -> String {
+        state + (status.map { "\nSTATUS=" + oneLine($0) } ?? "")
+    }
 
     /// The text without line breaks and other control characters, which would begin a new assignment or upset the
     /// terminal of whoever asks, cut to `statusLimit` bytes.

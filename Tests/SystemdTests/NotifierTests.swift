@@ -32,6 +32,7 @@ import Testing
         while notifier.status("\(taken)") { taken += 1 }
         #expect(taken > 0)
         #expect(!notifier.extendTimeout(.seconds(1)))
+        #expect(!notifier.stopping(status: "draining"))
         #expect(manager.received(1) == ["STATUS=0"])
         #expect(notifier.status("there is room again"))
     }

@@ -2,6 +2,7 @@
 
 import select
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,18 @@ def test_the_control_sockets_are_removed(start_wsd):
     assert Path(daemon.control).is_socket() and Path(daemon.status_path).is_socket()
     assert daemon.stop() == 0
     assert not Path(daemon.control).exists() and not Path(daemon.status_path).exists()
+
+
+def test_a_drain_waits_for_nobody_who_does_not_read(start_wsd):
+    """Not even for the service manager, whose queue holds ten notifications (net.unix.max_dgram_qlen)."""
+    daemon = start_wsd("[drain]\nperiod = '1s'")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+        others.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            for _ in range(10_000):
+                others.sendto(b"STATUS=full", str(daemon.notify_path))
+    client = daemon.connect()
+    daemon.signal()
+    assert client.receive_close()[0] == 1001
+    client.close()
+    assert daemon.wait() == 0

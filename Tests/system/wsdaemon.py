@@ -132,6 +132,7 @@ class Daemon:
         notify_path.unlink(missing_ok=True)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(notify_path))
+        self.notify_path = notify_path
         self._notify.setblocking(False)
 
         with open(self.log_path, "wb") as log:
