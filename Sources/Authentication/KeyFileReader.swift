@@ -37,8 +37,8 @@ package enum KeyFileReader {
         return bytes
     }
 
-    /// Whether everybody may read the file, who then may make tokens.
-    static func isReadableByEverybody(_ path: String) -> Bool {
+    /// Whether everybody may read the file, who then may do what its keys are for.
+    package static func isReadableByEverybody(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
     }

@@ -23,7 +23,7 @@ struct ActingMethods: Sendable {
             case SetConfiguration.name:
                 let values = try request.parameters(as: SetConfiguration.Parameters.self).values
                 guard !values.isEmpty else { throw ControlError.invalidParameter("values") }
-                return try await backend.set(values, by: .process(request.peer, request.client))
+                return try await backend.set(values, by: request.caller)
             case Profile.name: return try await profile(request)
             case Reload.name: return try await reload(request)
             case MakeToken.name: return try await makeToken(request)
@@ -40,7 +40,7 @@ struct ActingMethods: Sendable {
         let matcher = try ConnectionMatcher(parameters.filter)
         let reason = try CloseReason(
             code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
-        let count = try await backend.kick(matcher, reason: reason, by: .process(request.peer, request.client))
+        let count = try await backend.kick(matcher, reason: reason, by: request.caller)
         return Kick.Reply(connections: count)
     }
 
@@ -58,19 +58,19 @@ struct ActingMethods: Sendable {
         }
         if let channel = parameters.channel { try ChannelName.check(channel) }
         let count = try await backend.broadcast(
-            message, channel: parameters.channel, user: parameters.user, by: .process(request.peer, request.client))
+            message, channel: parameters.channel, user: parameters.user, by: request.caller)
         return Broadcast.Reply(recipients: count)
     }
 
     private func drain(_ request: VarlinkRequest) async throws -> Drain.Reply {
         _ = try request.parameters(as: NoParameters.self)
-        let drain = try await backend.drain(by: .process(request.peer, request.client))
+        let drain = try await backend.drain(by: request.caller)
         return Drain.Reply(drain: drain)
     }
 
     private func reload(_ request: VarlinkRequest) async throws -> ReloadOutcome {
         _ = try request.parameters(as: NoParameters.self)
-        return try await backend.reload(by: .process(request.peer, request.client))
+        return try await backend.reload(by: request.caller)
     }
 
     private func profile(_ request: VarlinkRequest) async throws -> Profile.Reply {
@@ -80,7 +80,7 @@ struct ActingMethods: Sendable {
         guard (1...Profile.longestSeconds).contains(seconds), kind == .cpu || parameters.seconds == nil else {
             throw ControlError.invalidParameter("seconds")
         }
-        let caller = Caller.process(request.peer, request.client)
+        let caller = request.caller
         switch kind {
         case .cpu:
             let profile = try await backend.cpuProfile(seconds: seconds, by: caller)
@@ -110,7 +110,12 @@ struct ActingMethods: Sendable {
         let grants = parameters.grants ?? []
         for grant in grants { try ChannelName.check(grant.pattern, field: "grant") }
         let token = try await backend.makeToken(
-            user: parameters.user, lifetime: lifetime, grants: grants, by: .process(request.peer, request.client))
+            user: parameters.user, lifetime: lifetime, grants: grants, by: request.caller)
         return MakeToken.Reply(token: token)
     }
+}
+
+extension VarlinkRequest {
+    /// Who calls, for the log.
+    fileprivate var caller: Caller { .process(peer, client) }
 }

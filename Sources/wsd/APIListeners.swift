@@ -76,9 +76,7 @@ extension Configuration.API {
 
     /// Says which files with keys everybody may read, who then may do what the keys are for.
     func warnOfOpenKeyFiles(_ logger: Logger) {
-        for file in keyFiles {
-            var status = stat()
-            guard stat(file.path, &status) == 0, status.st_mode & S_IROTH != 0 else { continue }
+        for file in keyFiles where KeyFileReader.isReadableByEverybody(file.path) {
             logger.warning("\(file.name): everybody can read these keys; chmod o= \(file.path)")
         }
     }

@@ -197,8 +197,9 @@ struct Daemon {
                         let count = hub.connectionCount
                         notifier.stopping(status: "draining \(count) connections")
                         let drain = await reloader.drain
-                        logger.notice("draining \(count) connections over \(drain.period)")
-                        feed.send(Event(draining: "draining \(count) connections over \(drain.period)"))
+                        let text = "draining \(count) connections over \(drain.period)"
+                        logger.notice("\(text)")
+                        feed.send(Event(draining: text))
                         Task {
                             await hub.drain(period: drain.period, timeout: drain.timeout, reason: reason)
                             finished.finish()
