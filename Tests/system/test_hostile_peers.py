@@ -25,7 +25,7 @@ def test_a_flood_after_the_end_is_not_heard_and_cut_off(start_wsd, end):
             [row] = [row for row in daemon.connections() if row["port"] == client.socket.getsockname()[1]]
             assert daemon.wsctl("kick", row["id"], "--code", "4001").returncode == 0
             assert client.receive_close()[0] == 4001
-        assert send_until_cut_off(client, flood, 20_000 * MEBIBYTE), "it may send for ever"
+        send_until_cut_off(client, flood)
         daemon.wait_for_connections(3)
         bystander.expect_echo("nothing else")
 

@@ -23,12 +23,12 @@ def connect_stuck(daemon):
 @pytest.mark.parametrize("size", [125, 0])
 def test_pings_whose_pongs_nobody_reads_end_as_a_slow_consumer(start_wsd, size):
     daemon = start_wsd('[websocket]\nclose_timeout = "300ms"' + ENDPOINTS)
-    # Without an end it would be more than 300 MiB.
+    # Without an end it would be as much as it sends.
     with siege(daemon, growth=24 * MEBIBYTE) as conversation:
         ticks = processor_ticks(daemon)
         client = daemon.connect(receive_buffer=4096)
         pings = many((256 << 10) // (6 + size), PING, b"x" * size)
-        assert send_until_cut_off(client, pings, 1000 * MEBIBYTE), "it may send for ever"
+        send_until_cut_off(client, pings)
         status = wait_for_closed(daemon, "slow_consumer", 1)
         assert status["queuedBytes"] == 0
         conversation.expect_progress()

@@ -15,6 +15,7 @@ from rawws import (
     handshake_headers,
     request,
 )
+from siege import processor_ticks
 from waiting import wait_until
 
 
@@ -182,13 +183,6 @@ def test_running_out_of_descriptors_does_not_spin(start_wsd):
         if used < 50:
             return
     pytest.fail(f"{used} ticks of the processor in a second of waiting")
-
-
-def processor_ticks(daemon):
-    """The processor time used so far, in hundredths of a second (proc(5), utime and stime)."""
-    with open(f"/proc/{daemon.pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def test_too_many_messages_a_second_close_with_1008(start_wsd):

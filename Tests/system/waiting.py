@@ -6,8 +6,11 @@ import time
 DEADLINE = 30.0
 
 
-def wait_until(condition, what, deadline=DEADLINE):
-    """Calls `condition` until it returns something true, and returns that; fails naming `what` at the deadline."""
+def wait_until(condition, what, deadline=DEADLINE, pause=0.02):
+    """Calls `condition` until it returns something true, and returns that; fails naming `what` at the deadline.
+
+    Between two calls it sleeps for `pause` seconds.
+    """
     end = time.monotonic() + deadline
     while True:
         result = condition()
@@ -15,4 +18,4 @@ def wait_until(condition, what, deadline=DEADLINE):
             return result
         if time.monotonic() > end:
             raise AssertionError(f"after {deadline:g} s still waiting until {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
