@@ -25,23 +25,38 @@ extension Methods {
     private static let mostMessages = 10_000
     private static let mostBytes = 64 << 20
 
-    private struct Recipients: Encodable { var recipients: Int }
     private struct Replies: Encodable { var replies: [Reply] }
 
     /// What became of one command of a batch.
-    private struct Reply: Encodable {
-        var recipients: Int?
-        var error: String?
+    private enum Reply: Encodable {
+        case done(PublishResult)
+        case refused(String)
+
+        private enum CodingKeys: CodingKey { case error }
+
+        func encode(to encoder: any Encoder) throws {
+            switch self {
+            case .done(let result): try result.encode(to: encoder)
+            case .refused(let error):
+                var container = encoder.container(keyedBy: CodingKeys.self)
+                try container.encode(error, forKey: .error)
+            }
+        }
+
+        var isRefused: Bool {
+            guard case .refused = self else { return false }
+            return true
+        }
     }
 
     func publish(_ request: Request) async throws -> Answer {
-        Self.json(Recipients(recipients: try await send([publishing(request.body)], by: request)[0].get()))
+        Self.json(try await send([publishing(request.body)], by: request)[0].get())
     }
 
     func broadcast(_ request: Request) async throws -> Answer {
         let sending = try broadcasting(request.body)
         try Self.checkSize([sending])
-        return Self.json(Recipients(recipients: try await send([sending], by: request)[0].get()))
+        return Self.json(try await send([sending], by: request)[0].get())
     }
 
     func batch(_ request: Request) async throws -> Answer {
@@ -58,13 +73,13 @@ extension Methods {
         let replies = sendings.map { sending -> Reply in
             do {
                 _ = try sending.get()
-                return Reply(recipients: try results.removeFirst().get())
+                return .done(try results.removeFirst().get())
             } catch {
-                return Reply(error: Problem(error).detail)
+                return .refused(Problem(error).detail)
             }
         }
         var answer = Self.json(Replies(replies: replies))
-        answer.isVoid = replies.allSatisfy { $0.error != nil }
+        answer.isVoid = replies.allSatisfy(\.isRefused)
         return answer
     }
 
@@ -127,18 +142,24 @@ extension Methods {
         }
     }
 
+    /// What became of a message in all its channels. A place there is only in one of them.
+    private static func sum(_ results: [PublishResult]) -> PublishResult {
+        if results.count == 1 { return results[0] }
+        return PublishResult(recipients: results.reduce(0) { $0 + $1.recipients })
+    }
+
     /// Sends in order. What is for channels is published together, up to the next that is not.
-    private func send(_ sendings: [Sending], by request: Request) async -> [Result<Int, any Error>] {
+    private func send(_ sendings: [Sending], by request: Request) async -> [Result<PublishResult, any Error>] {
         let caller = Caller.client(address: request.address)
-        var results: [Result<Int, any Error>] = []
+        var results: [Result<PublishResult, any Error>] = []
         var pending: [[ChannelMessage]] = []
         func publishPending() async {
             guard !pending.isEmpty else { return }
-            var counts = await backend.publish(Array(pending.joined()), by: caller)[...]
+            var published = await backend.publish(Array(pending.joined()), by: caller)[...]
             for messages in pending {
-                let own = counts.prefix(messages.count)
-                counts = counts.dropFirst(messages.count)
-                results.append(Result { try own.reduce(0) { $0 + (try $1.get()) } })
+                let own = published.prefix(messages.count)
+                published = published.dropFirst(messages.count)
+                results.append(Result { try Self.sum(own.map { try $0.get() }) })
             }
             pending = []
         }
@@ -148,9 +169,8 @@ extension Methods {
             case .direct(let message, let channel, let user):
                 await publishPending()
                 do {
-                    results.append(
-                        .success(
-                            try await backend.broadcast(message, channel: channel, user: user, by: caller)))
+                    let count = try await backend.broadcast(message, channel: channel, user: user, by: caller)
+                    results.append(.success(PublishResult(recipients: count)))
                 } catch { results.append(.failure(error)) }
             }
         }

@@ -43,7 +43,7 @@ package protocol ControlBackend: Sendable {
 
     /// Publishes messages, those of a channel in their order, and says of each to how many connections it goes, or what
     /// keeps it from going.
-    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<Int, ControlError>]
+    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<PublishResult, ControlError>]
 
     /// Takes the connections that `matcher` selects out of a channel and says how many those were.
     func unsubscribe(

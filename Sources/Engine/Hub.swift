@@ -163,10 +163,10 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Publishes messages, those of a channel in their order. Returns to how many connections each goes.
-    package func publish(_ messages: [Message]) async -> [Int] {
-        var counts = Array(repeating: 0, count: messages.count)
-        guard !messages.isEmpty else { return counts }
+    /// Publishes messages, those of a channel in their order. Returns what became of each.
+    package func publish(_ messages: [Message]) async -> [Published] {
+        var results = Array(repeating: Published(connections: 0), count: messages.count)
+        guard !messages.isEmpty else { return results }
         let now = clinux_monotonic_nanoseconds()
         let answers = await Gather.answers(messages.count) { gather in
             var last: (message: Message, segment: Segment)?
@@ -185,8 +185,11 @@ package final class Hub: Sendable {
                         Receipt(gather: gather, index: index, isPlainText: message.isPlainText)))
             }
         }
-        for answer in answers { counts[answer.index] += answer.connections }
-        return counts
+        for answer in answers {
+            results[answer.index].connections += answer.connections
+            results[answer.index].position = answer.position ?? results[answer.index].position
+        }
+        return results
     }
 
     /// Has other settings hold from now on, for connections and channels that are there, too. What can't change while the

@@ -1,11 +1,5 @@
 /// A connection asks a channel's home to let it in, or, where it is in, for what it missed.
 struct JoinRequest: Sendable {
-    /// A message's place in a channel.
-    struct Position: Sendable {
-        var epoch: String
-        var seq: UInt64
-    }
-
     var connection: ConnectionID
     /// Who is to be counted as present.
     var name: String
@@ -14,7 +8,7 @@ struct JoinRequest: Sendable {
     /// The request's id as it came; empty without one.
     var id: [UInt8]
     /// What the client saw last.
-    var since: Position?
+    var since: MessagePosition?
 }
 
 /// What the home says to it.

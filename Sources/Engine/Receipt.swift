@@ -1,8 +1,24 @@
-/// How many connections a message of a batch goes to.
+/// What became of a message.
+package struct Published: Sendable, Equatable {
+    /// How many connections it goes to.
+    package var connections: Int
+    /// Its place in the channel, where that keeps history and it is text.
+    package var position: MessagePosition?
+}
+
+/// A message's place in a channel.
+package struct MessagePosition: Sendable, Equatable {
+    /// Changes when the numbering begins anew.
+    package var epoch: String
+    package var seq: UInt64
+}
+
+/// What became of a message of a batch, as one worker sees it.
 struct Reached: Sendable {
     /// The message's place in the batch.
     var index: Int
     var connections: Int
+    var position: MessagePosition?
 }
 
 /// An operator's or backend's message: whom to tell how many connections it goes to.
@@ -11,6 +27,16 @@ struct Receipt: Sendable {
     let index: Int
     /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
     let isPlainText: Bool
+    /// Set at the channel's home.
+    var position: MessagePosition?
 
-    func answer(_ connections: Int) { gather.answer(Reached(index: index, connections: connections)) }
+    init(gather: Gather<Reached>, index: Int, isPlainText: Bool) {
+        self.gather = gather
+        self.index = index
+        self.isPlainText = isPlainText
+    }
+
+    func answer(_ connections: Int) {
+        gather.answer(Reached(index: index, connections: connections, position: position))
+    }
 }

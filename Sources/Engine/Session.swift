@@ -51,7 +51,7 @@ struct PendingOpen {
     var userAgent: String?
     var session: Session?
     /// What the client saw last of the endpoint's channel.
-    var since: JoinRequest.Position?
+    var since: MessagePosition?
     /// What it sent behind its request.
     var rest: [UInt8] = []
 }

@@ -45,18 +45,25 @@ extension Worker {
         }
     }
 
-    /// RFC 6750, section 3: a challenge names the error, unless there was no token at all.
+    /// RFC 6750, section 3: a challenge names the error, unless there was no token at all. A token that can't be checked
+    /// at the moment is no error of its holder's.
     private func refuseToken(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal, _ path: String,
         isMissing: Bool
     ) {
+        let known = RefusedAs(path: path, user: refusal.user)
+        guard !refusal.isTemporary else {
+            let refusal = Refusal(.serviceUnavailable, refusal.message, fields: [Worker.retryAfter])
+            refuse(slot, record, refusal, cause: .unauthorized, known)
+            return
+        }
         let description = String(decoding: refusal.message.utf8.map(Token.quotable), as: UTF8.self)
         let challenge =
             isMissing ? "" : ", error=\"invalid_token\", error_description=\"\(description)\""
         refuse(
             slot, record,
             Refusal(.unauthorized, refusal.message, fields: ["WWW-Authenticate: Bearer realm=\"wsd\"" + challenge]),
-            cause: .unauthorized, RefusedAs(path: path, user: refusal.user))
+            cause: .unauthorized, known)
     }
 
     private func admit(

@@ -24,11 +24,15 @@ extension Worker {
         let channel = channels[index]
         markPublished(channel, index, at: time)
         channel.batch.append(segment)
-        if let receipt { channel.receipts.append(receipt) }
+        var receipt = receipt
         if needsRoom(channel) {
             let origin = receipt.map { Origin.operator(isPlainText: $0.isPlainText) } ?? .client
-            segment.forEachFrame { opcode, payload in translate(opcode, payload, from: origin, channel) }
+            segment.forEachFrame { opcode, payload in
+                let position = translate(opcode, payload, from: origin, channel)
+                if channel.settings.keepsHistory { receipt?.position = position }
+            }
         }
+        if let receipt { channel.receipts.append(receipt) }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 

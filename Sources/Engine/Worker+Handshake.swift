@@ -68,11 +68,11 @@ extension Worker {
         }
         let compression =
             configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
-        var since: JoinRequest.Position?
+        var since: MessagePosition?
         if let epoch = FormQuery.value("epoch", in: head.query),
             let seq = FormQuery.value("seq", in: head.query).flatMap({ UInt64($0) })
         {
-            since = JoinRequest.Position(epoch: epoch, seq: seq)
+            since = MessagePosition(epoch: epoch, seq: seq)
         }
         return .upgrade(
             PendingOpen(

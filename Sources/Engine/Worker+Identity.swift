@@ -89,7 +89,7 @@ extension Worker {
         session.pointee.refreshes -= 1
         switch outcome {
         case .failure(let refusal):
-            sendError(slot, record, .badToken, refusal.message, id: id)
+            sendError(slot, record, refusal.isTemporary ? .unavailable : .badToken, refusal.message, id: id)
         case .success(let identity) where identity.user.map(Name.init) != session.pointee.identity.user.map(Name.init):
             sendError(slot, record, .badToken, "the token is another user's; its \"sub\" must stay the same", id: id)
         case .success(let identity):

@@ -126,9 +126,9 @@ extension Worker {
         _ record: UnsafeMutablePointer<Connection>
     ) {
         let session = record.pointee.session!
-        var position: JoinRequest.Position?
+        var position: MessagePosition?
         if let since = request.since {
-            position = JoinRequest.Position(epoch: since.epoch.text(in: bytes), seq: since.seq)
+            position = MessagePosition(epoch: since.epoch.text(in: bytes), seq: since.seq)
         }
         let join = JoinRequest(
             connection: self.id(slot, record), name: name(of: session.pointee.identity, slot, record),

@@ -20,9 +20,12 @@ extension Worker {
     }
 
     /// Says a `relay` message in the words of the `json` protocol: text as a string, what an operator sends as it is where
-    /// it is JSON. Binary messages can't be said in it.
-    func translate(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer, from origin: Origin, _ channel: Channel) {
-        guard opcode == .text, needsRoom(channel) else { return }
+    /// it is JSON. Binary messages can't be said in it. Returns its place in the channel.
+    @discardableResult
+    func translate(
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, from origin: Origin, _ channel: Channel
+    ) -> MessagePosition? {
+        guard opcode == .text, needsRoom(channel) else { return nil }
         let room = room(channel)
         let now = clinux_realtime_milliseconds()
         room.seq += 1
@@ -40,6 +43,7 @@ extension Worker {
         }
         text.append("}")
         finishMessage(room, channel, now)
+        return MessagePosition(epoch: room.epoch, seq: room.seq)
     }
 
     /// A `json` client's message gets its number and goes to everyone in the channel.
@@ -127,14 +131,14 @@ extension Worker {
                 missed: isRecovered ? request.since.flatMap { missed($0, room) } : nil))
     }
 
-    private func isRecoverable(_ since: JoinRequest.Position, _ room: Room) -> Bool {
+    private func isRecoverable(_ since: MessagePosition, _ room: Room) -> Bool {
         guard since.epoch == room.epoch else { return false }
         changeHistory(room) { $0.expire(now: clinux_realtime_milliseconds()) }
         return room.history.covers(after: since.seq, newest: room.seq)
     }
 
     /// What came after a position that is recoverable; nil where nothing did.
-    private func missed(_ since: JoinRequest.Position, _ room: Room) -> Segment? {
+    private func missed(_ since: MessagePosition, _ room: Room) -> Segment? {
         guard since.seq < room.seq else { return nil }
         var builder = SegmentBuilder()
         room.history.forEach(after: since.seq, through: room.seq) { builder.append(.text, payload: $0) }

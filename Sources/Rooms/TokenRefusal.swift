@@ -13,6 +13,9 @@ package struct TokenRefusal: Error, Equatable, Sendable {
         "keys_unavailable",
     ]
 
+    /// Whether the token may be good, and what checks it can't be had: its holder should come again with it.
+    package var isTemporary: Bool { label == "keys_unavailable" }
+
     package init(label: String, message: String) {
         self.label = label
         self.message = message

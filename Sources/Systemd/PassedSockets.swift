@@ -26,15 +26,7 @@ package struct PassedSockets: Sendable {
     package static func take(
         expecting expected: [String: PassedSocket.Family]
     ) throws(PassedSocketError) -> PassedSockets {
-        var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
-        let count = sd_listen_fds_with_names(1, &list)
-        var passed: [(name: String, descriptor: Int32)] = []
-        for index in 0..<max(0, Int(count)) {
-            let name = list?[index].map { String(cString: $0) } ?? "unknown"
-            passed.append((name, SD_LISTEN_FDS_START + Int32(index)))
-            free(list?[index])
-        }
-        free(list)
+        let (count, passed) = inherited(unsetting: true)
         var sockets = try sort(passed, expecting: expected)
         if count < 0 {
             let reason = String(cString: strerror(-count))
@@ -42,6 +34,25 @@ package struct PassedSockets: Sendable {
             sockets = PassedSockets(warnings: sockets.warnings + [warning], byName: sockets.byName)
         }
         return sockets
+    }
+
+    /// What was passed to this process, and is left in the environment for `take`: names and descriptors, not looked at.
+    package static func inherited() -> [(name: String, descriptor: Int32)] {
+        inherited(unsetting: false).passed
+    }
+
+    /// `count` is negative, an error number, where the environment makes no sense.
+    private static func inherited(unsetting: Bool) -> (count: Int32, passed: [(name: String, descriptor: Int32)]) {
+        var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+        let count = sd_listen_fds_with_names(unsetting ? 1 : 0, &list)
+        var passed: [(name: String, descriptor: Int32)] = []
+        for index in 0..<max(0, Int(count)) {
+            let name = list?[index].map { String(cString: $0) } ?? "unknown"
+            passed.append((name, SD_LISTEN_FDS_START + Int32(index)))
+            free(list?[index])
+        }
+        free(list)
+        return (count, passed)
     }
 
     /// The part of `take` that needs no environment.

@@ -103,7 +103,7 @@ final class Conductor {
         wait(forProgress: plan.timeout) { self.isBurstOver }
         drain()
         progress.label = "pausing"
-        wait(for: pause.nanoseconds) { false }
+        wait(for: pause.nanoseconds) { self.interrupt.hasCome }
         outcome.memory.returned = look()?.residentBytes
     }
 

@@ -10,7 +10,7 @@ extension HubBackend {
     ) async throws(ControlError) -> Int {
         if let channel, user == nil {
             let messages = [ChannelMessage(channel: channel, message: message)]
-            return try await publish(messages, by: caller)[0].get()
+            return try await publish(messages, by: caller)[0].get().recipients
         }
         try check(message)
         let selection = ConnectionSelection(channel: channel, user: user)
@@ -26,8 +26,8 @@ extension HubBackend {
         return count
     }
 
-    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<Int, ControlError>] {
-        var results: [Result<Int, ControlError>] = []
+    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<PublishResult, ControlError>] {
+        var results: [Result<PublishResult, ControlError>] = []
         var good: [Hub.Message] = []
         for message in messages {
             do throws(ControlError) {
@@ -36,17 +36,19 @@ extension HubBackend {
                     Hub.Message(
                         channel: message.channel, opcode: message.message.opcode, payload: message.message.payload,
                         isPlainText: message.message.isPlainText))
-                results.append(.success(0))
+                results.append(.success(PublishResult(recipients: 0)))
             } catch { results.append(.failure(error)) }
         }
-        var counts = await hub.publish(good)[...]
+        var published = await hub.publish(good)[...]
         for index in results.indices {
-            if case .success = results[index], let count = counts.popFirst() { results[index] = .success(count) }
+            if case .success = results[index], let next = published.popFirst() {
+                results[index] = .success(PublishResult(next))
+            }
         }
         for (message, result) in zip(messages, results) {
-            guard case .success(let count) = result else { continue }
+            guard case .success(let result) = result else { continue }
             note(
-                "broadcast \(message.message.payload.count) bytes to \(count) connections",
+                "broadcast \(message.message.payload.count) bytes to \(result.recipients) connections",
                 metadata(caller).merging(["channel": "\(message.channel)"]) { $1 }, caller)
         }
         return results
@@ -98,6 +100,14 @@ extension HubBackend {
             try await body([], 0)
             for await shared in events { try await body([shared.event], lost()) }
         }
+    }
+}
+
+extension PublishResult {
+    fileprivate init(_ published: Published) {
+        self.init(
+            recipients: published.connections, epoch: published.position?.epoch,
+            seq: published.position.map { Int(clamping: $0.seq) })
     }
 }
 

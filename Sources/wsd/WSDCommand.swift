@@ -46,12 +46,15 @@ struct WSDCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let destination = LogDestination.detect()
+        // Before anything takes them.
+        var turnAway = TurnAway()
         let loader = ConfigurationLoader(path: config, listen: listen, controlPath: control)
         let loaded: LoadedConfiguration
         do throws(ConfigurationErrors) {
             loaded = try loader.load()
         } catch {
             complain(error.errors.map(\.description), to: destination)
+            if !checkConfig && !printConfig { turnAway.run() }
             // What was typed is usage; what a file says is configuration.
             throw ExitCode(error.errors.allSatisfy { $0.file == commandLine } ? EX_USAGE : EX_CONFIG)
         }
@@ -78,6 +81,7 @@ struct WSDCommand: AsyncParsableCommand {
             try await Daemon(loaded, destination: destination, loader: loader).run()
         } catch let failure as StartFailure {
             complain(failure.messages, to: destination)
+            if failure.exitCode == EX_CONFIG { turnAway.run() }
             throw ExitCode(failure.exitCode)
         }
     }

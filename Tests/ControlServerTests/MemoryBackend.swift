@@ -70,8 +70,8 @@ final class MemoryBackend: ControlBackend {
         return connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count }
     }
 
-    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<Int, ControlError>] {
-        messages.map { _ in .success(0) }
+    func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<PublishResult, ControlError>] {
+        messages.map { _ in .success(PublishResult(recipients: 0)) }
     }
 
     func unsubscribe(

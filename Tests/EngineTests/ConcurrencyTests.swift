@@ -49,7 +49,7 @@ extension TestClient: @unchecked Sendable {}
                             let reached = await hub.publish([
                                 Hub.Message(channel: String(channel), opcode: .binary, payload: message)
                             ])
-                            #expect(reached == [Self.members])
+                            #expect(reached.map(\.connections) == [Self.members])
                         }
                         return nil
                     }

@@ -91,7 +91,7 @@ def hub(start_jwt):
 
 
 def request(hub, path="/chat", token=None, **fields):
-    """The answer to a handshake: status, challenge, body."""
+    """The answer to a handshake: status, challenge or when to come again, body."""
     headers = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",
@@ -105,7 +105,7 @@ def request(hub, path="/chat", token=None, **fields):
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.headers["WWW-Authenticate"] or "", answer.read().decode()
+        return answer.status, answer.headers["WWW-Authenticate"] or answer.headers["Retry-After"] or "", answer.read().decode()
     finally:
         connection.close()
 
@@ -422,8 +422,8 @@ def lets_in(hub, text):
 def test_a_key_set_that_cannot_be_had(start_jwt, issuer):
     issuer.body = b"<html>"
     hub = start_jwt(alone=True, jwks=f"http://127.0.0.1:{issuer.port}/keys")
-    status, _, body = request(hub, token=token("ES256"))
-    assert (status, "fetched" in body) == (401, True)
+    status, later, body = request(hub, token=token("ES256"))
+    assert (status, "fetched" in body) == (503, True) and later.isdigit()
     wait_until(lambda: "no JSON Web Key Set" in hub.log(), "the log says what is wrong")
     issuer.body = None
     issuer.keys = {"a": ("ES256", KEYS["p256"])}
@@ -464,7 +464,7 @@ def test_a_key_set_by_https(start_wsd, wsd_directory):
             pass
         # Nobody vouches for the server: no keys.
         hub = start_wsd(config)
-        assert request(hub, token=token("EdDSA"))[0] == 401
+        assert request(hub, token=token("EdDSA"))[0] == 503
         wait_until(lambda: "certificate" in hub.log().lower(), "the log says why")
         hub.may_fail = True
     finally:

@@ -1,0 +1,137 @@
+"""Clients who wait for a daemon that can't start are answered: else its service manager starts it for them again and again."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from rawws import Wire
+from waiting import DEADLINE
+from wsdaemon import binary, clean_environment
+
+# Does what systemd does for socket units (sd_listen_fds(3)): passes what it inherited, and becomes the daemon.
+PASS = """
+import fcntl, os, sys
+names, descriptors = sys.argv[1], map(int, sys.argv[2].split(","))
+copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 100) for descriptor in descriptors]
+for place, copy in enumerate(copies, 3):
+    os.dup2(copy, place)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(copies)), "LISTEN_FDNAMES": names}
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+BROKEN = {
+    "a wrong key": ("[limits]\nnonsense = 1\n", "nonsense"),
+    "no TOML": ("[limits\n", "wsd.toml:1"),
+    "no such key file": ('[auth]\nmode = "jwt"\nhmac_secret_file = "/nowhere/key"\n', "/nowhere/key"),
+}
+
+
+class Service:
+    """The sockets of the units, and the daemon that is started with them."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.hub, self.api = socket.create_server(("127.0.0.1", 0), backlog=1000), socket.create_server(("127.0.0.1", 0))
+        self.control = socket.socket(socket.AF_UNIX)
+        self.control.bind(str(directory / "control"))
+        self.control.listen()
+        self.process = None
+
+    def start(self, configuration, *arguments):
+        (self.directory / "wsd.toml").write_text(configuration)
+        passed = [self.hub.fileno(), self.api.fileno(), self.control.fileno()]
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-c", PASS, "wsd:api:control", ",".join(map(str, passed)),
+                binary("wsd"), "--config", self.directory / "wsd.toml", *arguments,
+            ],
+            env=clean_environment(), pass_fds=passed, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def end(self):
+        """Its exit status, and what it said."""
+        _, said = self.process.communicate(timeout=DEADLINE)
+        return self.process.returncode, said
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        for listener in (self.hub, self.api, self.control):
+            listener.close()
+
+
+@pytest.fixture
+def service(tmp_path):
+    with contextlib.closing(Service(tmp_path)) as service:
+        yield service
+
+
+def ask(listener):
+    wire = Wire(listener.getsockname()[1])
+    wire.send(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
+    return wire
+
+
+def expect_turned_away(wire):
+    response = wire.read_response()
+    assert response.status == 503
+    assert response.header("Retry-After") == "5" and response.header("Connection") == "close"
+    assert response.body == b"The service is not available; come later.\n"
+    wire.expect_end()
+    wire.close()
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_who_waits_and_who_comes_is_told_to_come_later(service, broken):
+    configuration, named = BROKEN[broken]
+    waiting = [ask(service.hub), ask(service.api)]
+    service.start(configuration)
+    for wire in waiting:
+        expect_turned_away(wire)
+    for listener in (service.hub, service.api):
+        expect_turned_away(ask(listener))
+    status, said = service.end()
+    assert status == os.EX_CONFIG and named in said
+    # The sockets are the service manager's: still there.
+    socket.create_connection(service.hub.getsockname()).close()
+
+
+def test_more_wait_than_are_kept(service):
+    waiting = [ask(service.hub) for _ in range(900)]
+    service.start(BROKEN["a wrong key"][0])
+    for wire in waiting:
+        assert wire.read_response().status == 503
+        wire.close()
+    assert service.end()[0] == os.EX_CONFIG
+
+
+def test_wsctl_is_told_at_once(service):
+    service.start(BROKEN["a wrong key"][0])
+    told = subprocess.run(
+        [binary("wsctl"), "--socket", service.directory / "control", "status"],
+        env=clean_environment(), capture_output=True, text=True, timeout=DEADLINE,
+    )  # fmt: skip
+    assert told.returncode == os.EX_UNAVAILABLE and "journalctl" in told.stderr
+    assert service.process.poll() is None
+    assert service.end()[0] == os.EX_CONFIG
+
+
+@pytest.mark.parametrize("broken", ["a wrong key", "no such key file"])
+def test_it_can_be_stopped_meanwhile(service, broken):
+    service.start(BROKEN[broken][0])
+    expect_turned_away(ask(service.hub))
+    service.process.send_signal(signal.SIGTERM)
+    assert service.end()[0] == -signal.SIGTERM
+
+
+def test_a_check_answers_nobody(service):
+    with contextlib.closing(ask(service.hub)):
+        service.start(BROKEN["a wrong key"][0], "--check-config")
+        assert service.end()[0] == os.EX_CONFIG
+        assert service.hub.accept()[0].recv(3) == b"GET"
