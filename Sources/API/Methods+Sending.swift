@@ -1,4 +1,5 @@
 internal import Control
+internal import FoundationEssentials
 internal import NIOHTTP1
 internal import Rooms
 
@@ -104,7 +105,7 @@ extension Methods {
     }
 
     private func publishing(_ body: [UInt8]) throws -> Sending {
-        let members = try JSONMembers(body, known: ["channel", "data", "text", "user"])
+        let members = try JSONMembers(body, known: ["base64", "channel", "data", "text", "user"])
         let channel = try Self.channel(members)
         let message = try message(members)
         if let user = try members.choice("user", "the name of a user") {
@@ -114,7 +115,7 @@ extension Methods {
     }
 
     private func broadcasting(_ body: [UInt8]) throws -> Sending {
-        let members = try JSONMembers(body, known: ["all", "channels", "data", "text"])
+        let members = try JSONMembers(body, known: ["all", "base64", "channels", "data", "text"])
         let channels = try members.choices("channels", "an array of names of channels")
         let isForAll = try members.all()
         guard !isForAll || channels == nil else {
@@ -134,11 +135,18 @@ extension Methods {
 
     private func message(_ members: JSONMembers) throws(Problem) -> BroadcastMessage {
         let text = try members.string("text", "a string")
-        switch (text, members.text("data")) {
-        case (let text?, nil): return BroadcastMessage(plainText: text)
-        case (nil, let data?): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
-        case (nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, or \"text\" is missing")
-        case (_?, _?): throw Problem(.badRequest, "either \"data\" or \"text\", not both")
+        let base64 = try members.string("base64", "a string in Base64")
+        switch (members.text("data"), text, base64) {
+        case (let data?, nil, nil): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
+        case (nil, let text?, nil): return BroadcastMessage(plainText: text)
+        case (nil, nil, let base64?):
+            guard let bytes = Data(base64Encoded: base64) else {
+                throw Problem(
+                    .badRequest, "\"base64\" must be Base64 with + and /, padded with =, without line breaks")
+            }
+            return BroadcastMessage(data: Array(bytes))
+        case (nil, nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, \"text\" or \"base64\" is missing")
+        default: throw Problem(.badRequest, "one of \"data\", \"text\" and \"base64\", not more")
         }
     }
 

@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import Systemd
 
-/// What is done for clients who wait at the sockets of a daemon that can't start, because its configuration is wrong.
+/// What is done for clients who wait at the sockets of a daemon that can't start, because its configuration or its command
+/// line is wrong.
 ///
 /// Whoever waits has the service manager start the daemon again as soon as it has ended, and after some tries of that
 /// systemd closes the sockets for good (systemd.unit(5), `StartLimitBurst=`; systemd.socket(5), `TriggerLimitBurst=`).

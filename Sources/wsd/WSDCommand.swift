@@ -41,20 +41,35 @@ struct WSDCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"))
     var control: String?
 
+    static func main() async {
+        // Before anything takes what was passed.
+        var turnAway = TurnAway()
+        var serves = true
+        do {
+            var command = try parse()
+            serves = !command.checkConfig && !command.printConfig
+            try await command.run()
+        } catch {
+            let code = exitCode(for: error).rawValue
+            // What systemd doesn't start again, for it would end so again; but clients have it started.
+            guard serves, code == EX_CONFIG || code == EX_USAGE else { exit(withError: error) }
+            complain(fullMessage(for: error).split(separator: "\n").map(String.init), to: LogDestination.detect())
+            turnAway.run()
+            Glibc.exit(code)
+        }
+    }
+
     /// What errors of options name in place of a file.
     private var commandLine: String { ConfigurationOrigin.commandLine.description }
 
     mutating func run() async throws {
         let destination = LogDestination.detect()
-        // Before anything takes them.
-        var turnAway = TurnAway()
         let loader = ConfigurationLoader(path: config, listen: listen, controlPath: control)
         let loaded: LoadedConfiguration
         do throws(ConfigurationErrors) {
             loaded = try loader.load()
         } catch {
-            complain(error.errors.map(\.description), to: destination)
-            if !checkConfig && !printConfig { turnAway.run() }
+            Self.complain(error.errors.map(\.description), to: destination)
             // What was typed is usage; what a file says is configuration.
             throw ExitCode(error.errors.allSatisfy { $0.file == commandLine } ? EX_USAGE : EX_CONFIG)
         }
@@ -68,7 +83,7 @@ struct WSDCommand: AsyncParsableCommand {
                 if hidden > 0 { print("\(hidden) credentials are for the daemon alone, which looks at them itself") }
                 try await checkKeys(visible)
             } catch {
-                complain(StartFailure(error).messages, to: destination)
+                Self.complain(StartFailure(error).messages, to: destination)
                 throw ExitCode(EX_CONFIG)
             }
             let files =
@@ -80,8 +95,7 @@ struct WSDCommand: AsyncParsableCommand {
         do {
             try await Daemon(loaded, destination: destination, loader: loader).run()
         } catch let failure as StartFailure {
-            complain(failure.messages, to: destination)
-            if failure.exitCode == EX_CONFIG { turnAway.run() }
+            Self.complain(failure.messages, to: destination)
             throw ExitCode(failure.exitCode)
         }
     }
@@ -97,7 +111,7 @@ struct WSDCommand: AsyncParsableCommand {
     }
 
     /// Writes errors for whoever started the program: before there is a log, and without which there will be none.
-    private func complain(_ lines: [String], to destination: LogDestination) {
+    private static func complain(_ lines: [String], to destination: LogDestination) {
         let prefix = destination == .stderr(prefixesPriority: false) ? "" : "<3>"
         for line in lines {
             let text = Array("\(prefix)\(line)\n".utf8)

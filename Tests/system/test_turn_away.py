@@ -122,6 +122,14 @@ def test_wsctl_is_told_at_once(service):
     assert service.end()[0] == os.EX_CONFIG
 
 
+@pytest.mark.parametrize("argument", ["--nonsense", "--listen=nowhere"])
+def test_a_wrong_command_line_is_no_different(service, argument):
+    service.start("", argument)
+    expect_turned_away(ask(service.hub))
+    status, said = service.end()
+    assert status == os.EX_USAGE and argument.partition("=")[2] in said and said.count("nonsense") < 3
+
+
 @pytest.mark.parametrize("broken", ["a wrong key", "no such key file"])
 def test_it_can_be_stopped_meanwhile(service, broken):
     service.start(BROKEN[broken][0])
