@@ -166,6 +166,18 @@ def test_several_urls_and_sources_are_used_in_turns(start_wsd):
     assert result["interrupted"] is True
 
 
+def test_an_interrupt_ends_the_pause_behind_a_burst(daemon):
+    burst = ("--duration", "10ms", "--burst", "1KiBx2", "--pause", "1h")
+    running = start("idle", "-n", 3, *burst, "--pid", daemon.pid, daemon.url())
+    try:
+        # It has received the burst whole, and waits for the server's memory to return.
+        wait_until(lambda: sum(row["messagesOut"] for row in daemon.connections()) == 6, "the burst is over")
+        result = interrupt(running)
+    finally:
+        running.kill()
+    assert result["interrupted"] is True and result["connections"]["opened"] == 3
+
+
 def test_the_table_names_what_was_measured(daemon):
     done = wsbench("fanout", "-n", 3, "--rate", 50, "--pid", daemon.pid, *SHORT, daemon.url())
     assert done.returncode == 0, done.stderr
