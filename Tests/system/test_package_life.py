@@ -73,7 +73,8 @@ def test_the_life_of_the_package(administrator, packages, tmp_path):
     asking = machine.popen("python3", "-c", ASK)
     try:
         starts = administrator.log().count("unknown key")
-        wait_for(lambda: administrator.log().count("unknown key") > starts + 6, "it was started seven times")
+        # Three seconds each.
+        wait_for(lambda: administrator.log().count("unknown key") > starts + 6, "it was started seven times", 120)
     finally:
         machine.run("pkill", "-TERM", "-f", "ask-again-and-again")
     assert asking.communicate(timeout=60)[0].strip() == "503"

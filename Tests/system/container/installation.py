@@ -71,7 +71,7 @@ class Installation:
         """One property of a unit, as `systemctl show` has it."""
         return self.machine.run("systemctl", "show", "--value", "-p", property, unit).stdout.strip()
 
-    def wait_for_property(self, property: str, pattern: str, unit: str = "wsd.service", timeout: float = 20) -> str:
+    def wait_for_property(self, property: str, pattern: str, unit: str = "wsd.service", timeout: float = 60) -> str:
         """Waits until a property of a unit matches a regular expression, and returns it."""
 
         def value() -> str | None:
@@ -99,7 +99,7 @@ class Installation:
         """Starts `client.py` in the machine."""
         return self.machine.popen("python3", CLIENT, *arguments, user=user)
 
-    def talk(self, text: str, timeout: float = 20) -> str:
+    def talk(self, text: str, timeout: float = 60) -> str:
         """Connects to the relay endpoint, sends a message and returns what comes back."""
         return self.machine.run("python3", CLIENT, "talk", text, timeout=timeout).stdout.rstrip("\n")
 

@@ -39,7 +39,7 @@ exec systemd-nspawn --quiet --directory="$scratch/root" --machine="$name" --regi
 """
 
 
-def wait_for(condition, what: str, timeout: float = 20):
+def wait_for(condition, what: str, timeout: float = 60):
     """Calls `condition` until it returns something true, and returns that."""
     deadline = time.monotonic() + timeout
     while True:
@@ -90,7 +90,7 @@ class Machine:
         )
         try:
             self.leader = wait_for(self._find_leader, f"{self.name} has a process 1")
-            wait_for(self._is_up, f"{self.name} has booted", timeout=60)
+            wait_for(self._is_up, f"{self.name} has booted", timeout=120)
         except BaseException as error:
             error.add_note(self.console())
             self.close()
@@ -116,13 +116,13 @@ class Machine:
             except ProcessLookupError:
                 pass
             try:
-                self._nspawn.wait(timeout=10)
+                self._nspawn.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 continue
-        self._nspawn.wait(timeout=10)
+        self._nspawn.wait(timeout=60)
         for cgroup in self._cgroups:
             # The kernel removes a group only once its last process is reaped.
-            wait_for(lambda: _remove_cgroup(cgroup), f"{cgroup} is gone", timeout=10)
+            wait_for(lambda: _remove_cgroup(cgroup), f"{cgroup} is gone")
         self._console.close()
 
     # Commands
