@@ -1,5 +1,4 @@
 internal import Control
-internal import FoundationEssentials
 internal import NIOHTTP1
 internal import Rooms
 
@@ -140,11 +139,11 @@ extension Methods {
         case (let data?, nil, nil): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
         case (nil, let text?, nil): return BroadcastMessage(plainText: text)
         case (nil, nil, let base64?):
-            guard let bytes = Data(base64Encoded: base64) else {
+            guard let message = BroadcastMessage(base64: base64) else {
                 throw Problem(
                     .badRequest, "\"base64\" must be Base64 with + and /, padded with =, without line breaks")
             }
-            return BroadcastMessage(data: Array(bytes))
+            return message
         case (nil, nil, nil): throw Problem(.badRequest, "\"data\", any JSON value, \"text\" or \"base64\" is missing")
         default: throw Problem(.badRequest, "one of \"data\", \"text\" and \"base64\", not more")
         }

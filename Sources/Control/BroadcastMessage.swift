@@ -1,3 +1,5 @@
+internal import FoundationEssentials
+
 /// A message that an administrator sends to many.
 package struct BroadcastMessage: Sendable, Hashable {
     /// What it says; UTF-8 unless it is binary.
@@ -26,6 +28,14 @@ package struct BroadcastMessage: Sendable, Hashable {
         payload = data
         isBinary = true
         isPlainText = false
+    }
+
+    /// A binary message in Base64 (RFC 4648, section 4); nil where it isn't exactly that. Foundation reads much more.
+    package init?(base64: String) {
+        guard let data = Data(base64Encoded: base64), data.base64EncodedString().utf8.elementsEqual(base64.utf8) else {
+            return nil
+        }
+        self.init(data: Array(data))
     }
 }
 

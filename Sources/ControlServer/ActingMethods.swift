@@ -51,8 +51,8 @@ struct ActingMethods: Sendable {
         case (let text?, nil):
             message = BroadcastMessage(text: text)
         case (nil, let base64?):
-            guard let data = Data(base64Encoded: base64) else { throw ControlError.invalidParameter("data") }
-            message = BroadcastMessage(data: Array(data))
+            guard let binary = BroadcastMessage(base64: base64) else { throw ControlError.invalidParameter("data") }
+            message = binary
         case (nil, nil): throw ControlError.invalidParameter("message")
         case (_?, _?): throw ControlError.invalidParameter("data")
         }

@@ -39,14 +39,15 @@ struct Daemon {
         // Before anyone is told that the daemon is ready: whoever is told may end it.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let passed = try takePassedSockets(logger)
+        // Before anybody can connect to a listener of our own.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let authenticator = try await authenticator(group, logger)
+        let apiKeys = KeyRing(try apiKeys())
         let listeners = try listen(passed["wsd"])
         let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
         let apiListeners = try APIListeners(
             passed: passed["api"], configuration: configuration.api,
             isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let authenticator = try await authenticator(group, logger)
-        let apiKeys = KeyRing(try apiKeys())
         let descriptorLimit = Hub.raiseDescriptorLimit()
         let hub = startHub(descriptorLimit, logger, authenticator?.verifier)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)

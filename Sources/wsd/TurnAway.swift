@@ -2,31 +2,41 @@ import CLinux
 import Glibc
 import Systemd
 
-/// What is done for clients who wait at the sockets of a daemon that can't start, because its configuration or its command
-/// line is wrong.
+/// What is done for clients who wait at the sockets of a daemon that can't start, mostly because its configuration is
+/// wrong.
 ///
 /// Whoever waits has the service manager start the daemon again as soon as it has ended, and after some tries of that
 /// systemd closes the sockets for good (systemd.unit(5), `StartLimitBurst=`; systemd.socket(5), `TriggerLimitBurst=`).
 /// So those who come are answered: WebSocket clients and those of the API with 503 and `Retry-After` (RFC 9110, sections
-/// 15.6.4 and 10.2.3), `wsctl` with the end of its connection. When the configuration is mended, the next one who comes
+/// 15.6.4 and 10.2.3), `wsctl` with the end of its connection. When the reason is mended, the next one who comes
 /// starts the daemon, and there is nothing to repair.
 struct TurnAway {
     /// Longer than systemd's limits let a start take: five in ten seconds, and twenty in two.
     static let duration = Duration.seconds(3)
 
-    private static let response = """
+    private static let text = response("text/plain", "The service is not available; come later.\n")
+    private static let problem = response(
+        "application/problem+json",
+        #"{"detail":"the hub can't start; its log says why","status":503,"title":"Service Unavailable"}"#)
+
+    private static func response(_ type: String, _ body: String) -> String {
+        """
         HTTP/1.1 503 Service Unavailable\r\n\
         Retry-After: 5\r\n\
-        Content-Type: text/plain\r\n\
-        Content-Length: 42\r\n\
+        Content-Type: \(type)\r\n\
+        Content-Length: \(body.utf8.count)\r\n\
         Connection: close\r\n\
         \r\n\
-        The service is not available; come later.\n
+        \(body)
         """
+    }
 
     /// Those who were answered stay open until the end, so that the answer arrives though they go on sending; not more
     /// than these, for there are other descriptors.
     private static let keptLimit = 500
+
+    /// Those who are let in at one listener before it is the next one's turn, and the time's to be over.
+    private static let burst = 100
 
     private let listeners: [(name: String, descriptor: Int32)]
     private var answered: [Int32] = []
@@ -56,36 +66,37 @@ struct TurnAway {
             guard left > 0 else { break }
             guard poll(&polled, nfds_t(polled.count), left) > 0 else { continue }
             for index in polled.indices where polled[index].revents != 0 {
-                acceptAll(listeners[index])
+                accept(listeners[index])
             }
         }
         for client in answered { close(client) }
     }
 
-    private mutating func acceptAll(_ listener: (name: String, descriptor: Int32)) {
+    private mutating func accept(_ listener: (name: String, descriptor: Int32)) {
         var peer = sockaddr_storage()
-        while true {
+        for _ in 0..<Self.burst {
             let client = clinux_accept(listener.descriptor, &peer)
             guard client >= 0 else {
-                // Without descriptors those who came first make room.
-                guard errno == EMFILE || errno == ENFILE, !answered.isEmpty else { return }
+                guard errno != EAGAIN else { return }
+                // Where descriptors are scarce, those who came first make room; whatever else it is may pass.
                 forgetAll()
-                continue
+                usleep(10_000)
+                return
             }
-            guard listener.name != "control", listener.name != "status" else {
-                close(client)
-                continue
+            switch listener.name {
+            case "control", "status": close(client)
+            case "api": answer(client, Self.problem)
+            default: answer(client, Self.text)
             }
-            answer(client)
         }
     }
 
-    private mutating func answer(_ client: Int32) {
+    private mutating func answer(_ client: Int32, _ response: String) {
         // What is not read when a socket is closed has its peer told of a reset, maybe before the answer.
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in
             _ = recv(client, buffer.baseAddress, buffer.count, 0)
         }
-        _ = clinux_send(client, Self.response, Self.response.utf8.count)
+        _ = clinux_send(client, response, response.utf8.count)
         shutdown(client, Int32(SHUT_WR))
         if answered.count == Self.keptLimit { forgetAll() }
         answered.append(client)

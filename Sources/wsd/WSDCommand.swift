@@ -51,8 +51,7 @@ struct WSDCommand: AsyncParsableCommand {
             try await command.run()
         } catch {
             let code = exitCode(for: error).rawValue
-            // What systemd doesn't start again, for it would end so again; but clients have it started.
-            guard serves, code == EX_CONFIG || code == EX_USAGE else { exit(withError: error) }
+            guard serves, code != EXIT_SUCCESS else { exit(withError: error) }
             complain(fullMessage(for: error).split(separator: "\n").map(String.init), to: LogDestination.detect())
             turnAway.run()
             Glibc.exit(code)

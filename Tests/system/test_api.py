@@ -114,7 +114,7 @@ def test_binary_messages_are_base64(api):
         relay.expect_message(BINARY, b"")
         api.ok("POST", "/api/broadcast", {"channels": ["lobby"], "base64": None, "text": "after it"})
         assert (client.next("system")["data"], relay.receive_text()) == ("after it", "after it")
-        for wrong in ("_-8=", "YQ", "YQ=", "Y Q=", "YQ==\n", 1, ["YQ=="]):
+        for wrong in ("====", "YQ=x", "YWJj=", "YQ======", "YR==", "_-8=", "YQ", "YQ=", "Y Q=", "YQ==\n", 1, ["YQ=="]):
             status, problem = api.call("POST", "/api/publish", {"channel": "lobby", "base64": wrong})
             assert status == 400 and "Base64" in problem["detail"]
         for more in ({"data": 1}, {"text": "x"}):

@@ -232,16 +232,17 @@ def test_wrong_configuration_is_told_once_and_not_retried(wsd):
     assert any("50-test.toml:2:1:" in message for message in messages), messages
 
 
-def test_clients_of_a_daemon_that_cannot_start_and_the_way_back(wsd):
-    """Each client starts it again, until systemd closes the sockets; the manual says how to go on from there."""
-    wsd.configure("[server]\nworkers = -1\n")
-    knocking = wsd.client("hold", "1")
-    wsd.wait_for_property("ActiveState", "^failed$", unit="wsd.socket")
-    kill(knocking)
+@pytest.mark.parametrize("wrong", ["[server]\nworkers = -1\n", '[api]\npublish_key_file = "/nowhere"\n'])
+def test_clients_of_a_daemon_that_cannot_start_are_told_so_and_nothing_else_is_to_be_mended(wsd, wrong):
+    """Each starts it again, and gets an answer; so systemd has no reason to close the sockets."""
+    wsd.configure(wrong)
+    for _ in range(3):
+        refused = wsd.client("hold", "1").communicate(timeout=60)[1]
+        assert "HTTP 503" in refused
     wsd.configure("")
-    wsd.machine.run("systemctl", "reset-failed", "wsd*")
-    wsd.machine.run("systemctl", "start", *SOCKETS)
+    wsd.wait_for_property("MainPID", "^0$")
     assert wsd.talk("mended") == "mended"
+    assert wsd.show("ActiveState", "wsd.socket") == "active"
 
 
 def test_only_the_administrators_group_may_control(wsd):

@@ -1,6 +1,7 @@
 """Clients who wait for a daemon that can't start are answered: else its service manager starts it for them again and again."""
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -43,13 +44,13 @@ class Service:
         self.control.listen()
         self.process = self.command = None
 
-    def start(self, configuration, *arguments):
+    def start(self, configuration, *arguments, names="wsd:api:control"):
         (self.directory / "wsd.toml").write_text(configuration)
         self.command = (configuration, *arguments)
         passed = [self.hub.fileno(), self.api.fileno(), self.control.fileno()]
         self.process = subprocess.Popen(
             [
-                sys.executable, "-c", PASS, "wsd:api:control", ",".join(map(str, passed)),
+                sys.executable, "-c", PASS, names, ",".join(map(str, passed)),
                 binary("wsd"), "--config", self.directory / "wsd.toml", *arguments,
             ],
             env=clean_environment(), pass_fds=passed, stderr=subprocess.PIPE, text=True,
@@ -97,9 +98,9 @@ def expect_turned_away(wire):
     response = wire.read_response()
     assert response.status == 503
     assert response.header("Retry-After") == "5" and response.header("Connection") == "close"
-    assert response.body == b"The service is not available; come later.\n"
     wire.expect_end()
     wire.close()
+    return response
 
 
 @pytest.mark.parametrize("broken", BROKEN)
@@ -107,8 +108,9 @@ def test_who_waits_and_who_comes_is_told_to_come_later(service, broken):
     configuration, named = BROKEN[broken]
     waiting = [ask(service.hub), ask(service.api)]
     service.start(configuration)
-    for wire in waiting:
-        expect_turned_away(wire)
+    hub, api = map(expect_turned_away, waiting)
+    assert hub.header("Content-Type") == "text/plain" and b"come later" in hub.body
+    assert api.header("Content-Type") == "application/problem+json" and json.loads(api.body)["status"] == 503
     for listener in (service.hub, service.api):
         wire = ask(listener)
         service.serve(wire)
@@ -148,7 +150,7 @@ def test_a_wrong_command_line_is_no_different(service, argument):
     service.start("", argument)
     expect_turned_away(wire)
     status, said = service.end()
-    assert status == os.EX_USAGE and argument.partition("=")[2] in said and said.count("nonsense") < 3
+    assert status == os.EX_USAGE and said.count("nonsense") + said.count("nowhere") == 1
 
 
 @pytest.mark.parametrize("broken", ["a wrong key", "no such key file"])
@@ -163,6 +165,19 @@ def test_it_can_be_stopped_meanwhile(service, broken):
         if status != os.EX_CONFIG:
             break
     assert status == -signal.SIGTERM
+
+
+def test_an_address_in_use_is_no_different(service):
+    """Its control socket is passed, and its own listener can't be had."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
+        taken = other.getsockname()[1]
+        service.hub, hub = other, service.hub
+        wire = ask(service.api)
+        with contextlib.closing(hub):
+            service.start(f'[server]\nlisten = ["127.0.0.1:{taken}"]\n', names="unknown:api:control")
+            expect_turned_away(wire)
+        status, said = service.end()
+    assert status == 1 and str(taken) in said
 
 
 def test_a_check_answers_nobody(service):
