@@ -220,7 +220,8 @@ class TestConnection:
         assert ada.waiting == []
 
     def test_what_waits_survives_a_reload(self, browser, restartable):
-        page = browser.open(restartable.http("/")).until_connected()
+        # By itself it doesn't come back before the reload, to send what the reloaded page would not show.
+        page = browser.open(restartable.http("/"), before=ENDLESS_WAITS).until_connected()
         restartable.stop()
         page.until(lambda page: page.status == "Reconnecting", "the page has noticed")
         page.write("not lost")
