@@ -21,11 +21,11 @@ package struct PassedSocket: Sendable, Equatable {
     package let port: UInt16?
 
     /// Checks a descriptor and makes it ready to serve.
-    init(name: String, descriptor: Int32, family: Family) throws(PassedSocketError) {
+    package init(name: String, descriptor: Int32, family: Family) throws(PassedSocketError) {
         guard fcntl(descriptor, F_GETFD) >= 0 else {
             throw PassedSocketError(name: name, descriptor: descriptor, problem: .notOpen)
         }
-        guard Self.isListening(descriptor) else {
+        guard sd_is_socket(descriptor, AF_UNSPEC, Int32(SOCK_STREAM.rawValue), 1) > 0 else {
             throw PassedSocketError(name: name, descriptor: descriptor, problem: .notListening)
         }
         let bound = Self.boundAddress(of: descriptor)
@@ -44,11 +44,6 @@ package struct PassedSocket: Sendable, Equatable {
         self.descriptor = descriptor
         self.address = bound.text
         self.port = bound.port
-    }
-
-    /// Whether a descriptor is a stream socket that listens.
-    package static func isListening(_ descriptor: Int32) -> Bool {
-        sd_is_socket(descriptor, AF_UNSPEC, Int32(SOCK_STREAM.rawValue), 1) > 0
     }
 
     private static func boundAddress(of descriptor: Int32) -> (family: Int32, text: String, port: UInt16?) {

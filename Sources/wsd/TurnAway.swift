@@ -38,12 +38,12 @@ struct TurnAway {
     /// Those who are let in at one listener before it is the next one's turn, and the time's to be over.
     private static let burst = 100
 
-    private let listeners: [(name: String, descriptor: Int32)]
+    private let passed: [(name: String, descriptor: Int32)]
     private var answered: [Int32] = []
 
     /// Remembers what was passed to this process. To be made before `PassedSockets.take`, after which nobody knows.
     init() {
-        listeners = PassedSockets.inherited()
+        passed = PassedSockets.inherited()
     }
 
     /// Answers everybody who waits at a passed socket or comes within `duration`; returns at once if none was passed.
@@ -52,12 +52,8 @@ struct TurnAway {
     mutating func run() {
         signal(SIGPIPE, SIG_IGN)
         for number in [SIGTERM, SIGINT, SIGHUP] { signal(number, SIG_DFL) }
-        let listeners = listeners.filter { PassedSocket.isListening($0.descriptor) }
+        let listeners = passed.compactMap { try? PassedSocket(name: $0.name, descriptor: $0.descriptor, family: .any) }
         guard !listeners.isEmpty else { return }
-        for (_, descriptor) in listeners {
-            let flags = fcntl(descriptor, F_GETFL)
-            guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else { return }
-        }
         var polled = listeners.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
         let clock = ContinuousClock()
         let end = clock.now + Self.duration
@@ -69,10 +65,10 @@ struct TurnAway {
                 accept(listeners[index])
             }
         }
-        for client in answered { close(client) }
+        forgetAll()
     }
 
-    private mutating func accept(_ listener: (name: String, descriptor: Int32)) {
+    private mutating func accept(_ listener: PassedSocket) {
         var peer = sockaddr_storage()
         for _ in 0..<Self.burst {
             let client = clinux_accept(listener.descriptor, &peer)

@@ -89,11 +89,14 @@ def test_publish_reaches_clients_of_both_protocols_byte_for_byte(api):
         wait_until(lambda: len(hub.connections()) == 2, "both are in the lobby")
         data = '{"price": 1.50, "name":"\\u00fc"}'
         answer = api.ok("POST", "/api/publish", f'{{"channel": "lobby", "data": {data}}}', scope="publish")
-        assert answer["recipients"] == 2
         message = client.next("system")
+        epoch = answer["epoch"]
+        assert answer == {"recipients": 2, "epoch": epoch, "seq": 1}
         assert (message["channel"], message["seq"], message["data"]) == ("lobby", 1, {"price": 1.5, "name": "ü"})
         assert relay.receive_text() == data
-        assert api.ok("POST", "/api/publish", {"channel": "lobby", "text": "hello"})["recipients"] == 2
+        assert api.ok("POST", "/api/publish", {"channel": "lobby", "text": "hello"}) == {
+            "recipients": 2, "epoch": epoch, "seq": 2,
+        }  # fmt: skip
         assert client.next("system")["data"] == "hello"
         # Text is text, whatever it looks like.
         assert relay.receive_text() == "hello"
@@ -130,8 +133,10 @@ def test_broadcast_and_batch(api):
         commands = [{"publish": {"channel": "a", "data": number}} for number in range(100)]
         commands += [{"publish": {"channel": ""}}, {"nonsense": 1}, {"broadcast": {"channels": ["b"], "data": "last"}}]
         replies = api.ok("POST", "/api/batch", {"commands": commands})["replies"]
-        assert [reply["recipients"] for reply in replies[:100]] == [1] * 100
-        assert ["error" in reply for reply in replies[100:]] == [True, True, False]
+        epoch = replies[0]["epoch"]
+        # Behind that of the broadcast.
+        assert replies[:100] == [{"recipients": 1, "epoch": epoch, "seq": seq} for seq in range(2, 102)]
+        assert [list(reply) for reply in replies[100:]] == [["error"], ["error"], ["epoch", "recipients", "seq"]]
         heard = [client.next("system") for _ in range(2 + 1 + 100 + 1)]
         told = [each["data"] for each in heard]
         # What is for one channel comes in its order.
@@ -148,7 +153,9 @@ def test_a_batch_keeps_its_order_around_what_is_for_connections(api):
             {"publish": {"channel": "lobby", "data": 4}},
         ]
         replies = api.ok("POST", "/api/batch", {"commands": commands})["replies"]
-        assert [reply["recipients"] for reply in replies] == [1] * 4
+        # Two of them are kept in the channel.
+        place = {"recipients": 1, "epoch": replies[0]["epoch"]}
+        assert replies == [place | {"seq": 1}, {"recipients": 1}, {"recipients": 1}, place | {"seq": 2}]
         assert [client.next("system")["data"] for _ in commands] == [1, 2, 3, 4]
 
 
@@ -176,13 +183,14 @@ def test_a_message_of_a_channel_with_history_is_told_its_place(start_api):
 def test_unsubscribe_takes_clients_out_of_a_channel(api):
     with JSONClient(api.hub.port) as first, JSONClient(api.hub.port) as second:
         name = first.welcome["user"]
-        for client in (first, second):
-            client.ok("join", channel="room")
+        epochs = [client.ok("join", channel="room")["epoch"] for client in (first, second)]
         body = {"channel": "room", "user": name, "reason": "moderated"}
         assert api.ok("POST", "/api/unsubscribe", body) == {"connections": 1}
         left = first.next("system")
         assert (left["event"], left["channel"], left["reason"]) == ("left", "room", "moderated")
-        assert api.ok("POST", "/api/publish", {"channel": "room", "data": 1})["recipients"] == 1
+        assert api.ok("POST", "/api/publish", {"channel": "room", "data": 1}) == {
+            "recipients": 1, "epoch": epochs[0], "seq": 1,
+        }  # fmt: skip
         assert api.ok("POST", "/api/unsubscribe", {"channel": "room", "all": True}) == {"connections": 1}
         assert api.call("POST", "/api/unsubscribe", {"channel": "room"})[0] == 400
         assert api.call("POST", "/api/unsubscribe", body, scope="publish")[0] == 403
@@ -440,6 +448,7 @@ def test_one_connection_carries_many_requests_also_pipelined(api):
             assert part, read[-500:]
             read += part
         assert read.count(b"HTTP/1.1 200 OK") == 200
+        assert [int(seq) for seq in re.findall(rb'"recipients":0,"seq":(\d+)}', read)] == list(range(1, 201))
     with JSONClient(api.hub.port) as client:
         client.ok("join", channel="c")
         kept = client.ok("history", channel="c", limit=10)["messages"]

@@ -114,15 +114,20 @@ def test_the_life_of_the_package(administrator, packages, tmp_path):
 
 
 # Connects again and again until it is told to end, and says how often nobody was there.
-KNOCK = """
-# knock-at-the-door
-import signal, socket
+UNTIL_TERMINATED = """
+import signal
 
 def end(*_):
     raise KeyboardInterrupt
 
 # Not SIGINT: who starts the tests in the background has it ignored.
 signal.signal(signal.SIGTERM, end)
+"""
+
+KNOCK = UNTIL_TERMINATED + """
+# knock-at-the-door
+import socket
+
 tried = refused = 0
 print("it knocks", flush=True)
 try:
@@ -136,15 +141,10 @@ except KeyboardInterrupt:
     print(f"tried {tried > 0} refused {refused}", flush=True)
 """
 
-
-ASK = """
+ASK = UNTIL_TERMINATED + """
 # ask-again-and-again
-import http.client, signal, time
+import http.client, time
 
-def end(*_):
-    raise KeyboardInterrupt
-
-signal.signal(signal.SIGTERM, end)
 answers = set()
 try:
     while True:

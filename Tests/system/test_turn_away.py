@@ -56,18 +56,18 @@ class Service:
             env=clean_environment(), pass_fds=passed, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def serve(self, wire):
+    def serve(self, is_answered):
         """Waits for an answer, as a service manager does: where the daemon has ended meanwhile, it is started again."""
 
-        def is_answered():
-            if select.select([wire.socket], [], [], 0)[0]:
+        def is_served():
+            if is_answered():
                 return True
             if self.process.poll() is not None:
                 self.end()
                 self.start(*self.command)
             return False
 
-        wait_until(is_answered, "an answer comes")
+        wait_until(is_served, "an answer comes")
 
     def end(self):
         """Its exit status, and what it said."""
@@ -113,7 +113,7 @@ def test_who_waits_and_who_comes_is_told_to_come_later(service, broken):
     assert api.header("Content-Type") == "application/problem+json" and json.loads(api.body)["status"] == 503
     for listener in (service.hub, service.api):
         wire = ask(listener)
-        service.serve(wire)
+        service.serve(lambda: select.select([wire.socket], [], [], 0)[0])
         expect_turned_away(wire)
     status, said = service.end()
     assert status == os.EX_CONFIG and named in said
@@ -136,9 +136,7 @@ def test_wsctl_is_told(service):
         env=clean_environment(), stderr=subprocess.PIPE, text=True,
     ) as wsctl:  # fmt: skip
         service.start(BROKEN["a wrong key"][0])
-        wait_until(lambda: wsctl.poll() is not None or service.process.poll() is not None, "one of them ends")
-        if wsctl.poll() is None:
-            service.start(*service.command)
+        service.serve(lambda: wsctl.poll() is not None)
         _, said = wsctl.communicate(timeout=DEADLINE)
     assert wsctl.returncode == os.EX_UNAVAILABLE and "journalctl" in said
     assert service.end()[0] == os.EX_CONFIG
