@@ -4,17 +4,25 @@ import WebSocket
 final class Answers {
     private var builder = SegmentBuilder()
     private var connections: [ConnectionID] = []
+    /// Connections that have all their answers with these.
+    private var done: [ConnectionID] = []
 
-    var isEmpty: Bool { connections.isEmpty }
+    var isEmpty: Bool { connections.isEmpty && done.isEmpty }
 
     func append(_ payload: UnsafeRawBufferPointer, to connection: ConnectionID) {
         builder.append(.text, payload: payload)
         connections.append(connection)
     }
 
+    /// A connection has no more answers to come.
+    func finish(_ connection: ConnectionID) { done.append(connection) }
+
     /// Hands over what was collected: frame i is for connection i.
-    func take() -> (Segment, [ConnectionID]) {
-        defer { connections = [] }
-        return (builder.finish(), connections)
+    func take() -> Letter {
+        defer {
+            connections = []
+            done = []
+        }
+        return .answers(builder.isEmpty ? nil : builder.finish(), connections, done: done)
     }
 }

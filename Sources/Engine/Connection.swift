@@ -28,7 +28,7 @@ struct Connection {
     }
 
     struct Flags: OptionSet {
-        let rawValue: UInt16
+        let rawValue: UInt32
         /// In the turn's list of connections to flush.
         static let dirty = Flags(rawValue: 1 << 0)
         /// epoll reports when the socket takes more.
@@ -53,6 +53,15 @@ struct Connection {
         static let excluded = Flags(rawValue: 1 << 10)
         /// Counted among those of its address (admission).
         static let addressCounted = Flags(rawValue: 1 << 11)
+        /// A request is being answered elsewhere: what follows it is read when that is done.
+        static let awaitsAnswer = Flags(rawValue: 1 << 12)
+        /// Its end is decided and follows in this turn.
+        static let ending = Flags(rawValue: 1 << 13)
+        /// In the worker's list of connections that go on with input they hold.
+        static let runnable = Flags(rawValue: 1 << 14)
+
+        /// Any of these: nothing more is read from an open connection for now.
+        static let waiting: Flags = [.awaitsAnswer, .ending]
     }
 
     var descriptor: Int32
@@ -72,8 +81,8 @@ struct Connection {
 
     /// Bytes of an incomplete request head.
     var head: UnsafeMutablePointer<HeadBuffer>?
-    /// The frame reader while it is within a frame or message.
-    var reader: UnsafeMutablePointer<FrameReader>?
+    /// What it is in the middle of; nil between messages.
+    var input: UnsafeMutablePointer<PartialInput>?
     /// What the socket did not take.
     var backlog: Unmanaged<Backlog>?
     /// First and last of this turn's pieces in `Turn`; `noPiece` for none. The slab links free slots through the first.

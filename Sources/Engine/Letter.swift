@@ -25,8 +25,10 @@ enum Letter: Sendable {
     /// Somebody is in a channel whose home this is, and was counted under that configuration; 0 where not at all.
     case count(channel: String, name: String, generation: UInt32)
     case ask(channel: String, Question)
-    /// Frame i of the segment is for connection i.
-    case answers(Segment, [ConnectionID])
+    /// Frame i of the segment is for connection i; the connections in `done` have no more answers to come.
+    case answers(Segment?, [ConnectionID], done: [ConnectionID])
+    /// Asks a home to say when it has answered what a connection sent it before.
+    case fenceAnswers(ConnectionID)
     case verified(ConnectionID, Result<Identity, TokenRefusal>)
     case refreshed(ConnectionID, id: [UInt8], Result<Identity, TokenRefusal>)
     /// A message to every selected connection, whatever its channels.

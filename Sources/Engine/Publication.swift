@@ -2,8 +2,10 @@ import WebSocket
 
 /// A channel's next messages in every encoding that its subscribers use.
 struct Publication: Sendable {
-    /// What every subscriber gets, where all get the same bytes.
+    /// What every subscriber gets, where all speak one protocol and get the same bytes.
     private(set) var common: Segment?
+    /// The encodings of that protocol.
+    private var commonProtocol: Encoding.Set = []
     /// Otherwise by encoding.
     private var encoded: [Segment?] = []
     /// Senders who do not want their own messages back, each with the place of one among the frames of `json`.
@@ -23,14 +25,19 @@ struct Publication: Sendable {
     init(relay: Segment?, json: Segment?, for encodings: Encoding.Set) {
         if encodings.isDisjoint(with: .anyJSON) {
             common = relay
+            commonProtocol = .anyRelay
         } else if encodings.isDisjoint(with: .anyRelay) {
             common = json
+            commonProtocol = .anyJSON
         } else {
             encoded = Array(repeating: nil, count: Encoding.count)
             self[.relay] = relay
             self[.json] = json
         }
     }
+
+    /// Whether `common` is for all that use these encodings.
+    func serves(_ encodings: Encoding.Set) -> Bool { commonProtocol.isSuperset(of: encodings) }
 
     /// How many messages it has; those of one protocol are in no other, so that it is the larger number.
     var messageCount: Int {
@@ -39,17 +46,19 @@ struct Publication: Sendable {
 
     /// The plain frames of an encoding's protocol.
     func plain(_ encoding: Encoding) -> Segment? {
-        encoded.isEmpty ? common : encoded[Int(encoding.plain.rawValue)]
+        guard encoded.isEmpty else { return encoded[Int(encoding.plain.rawValue)] }
+        return commonProtocol.contains(Encoding.Set(encoding)) ? common : nil
     }
 
     /// An encoding that is missing takes the plain frames, which every client understands.
     subscript(encoding: Encoding) -> Segment? {
-        get { encoded.isEmpty ? common : encoded[Int(encoding.rawValue)] ?? plain(encoding) }
+        get { encoded.isEmpty ? plain(encoding) : encoded[Int(encoding.rawValue)] ?? plain(encoding) }
         set {
             if encoded.isEmpty {
                 encoded = Array(repeating: nil, count: Encoding.count)
-                encoded[Int(Encoding.relay.rawValue)] = common
-                encoded[Int(Encoding.json.rawValue)] = common
+                for plain in [Encoding.relay, .json] where commonProtocol.contains(Encoding.Set(plain)) {
+                    encoded[Int(plain.rawValue)] = common
+                }
                 common = nil
             }
             encoded[Int(encoding.rawValue)] = newValue

@@ -6,16 +6,12 @@ struct Session {
     /// A place in a channel.
     struct Membership {
         enum State: UInt8 {
-            /// The channel's home has been asked.
+            /// The channel's home has been asked. The connection waits for the answer; only an operator or a reload can come
+            /// between.
             case joining
-            /// Likewise, and the client has left again since.
-            case cancelled
             /// Likewise, and the client has been taken out since, of which the answer to its request will tell.
             case revoked
             case joined
-
-            /// Whether it only waits for an answer that changes nothing.
-            var isOver: Bool { self == .cancelled || self == .revoked }
         }
 
         var channel: UInt32
@@ -24,8 +20,6 @@ struct Session {
         var state: State
         /// The configuration under which the home counted the connection; 0 where it didn't.
         var generation: UInt32 = 0
-        /// The number of the message after which the live stream began.
-        var startSeq: UInt64
     }
 
     var identity: Identity
@@ -38,8 +32,9 @@ struct Session {
     var expiresAt: UInt32
     /// Whether the client has been asked for a newer token.
     var isAskedToRefresh = false
-    /// Refreshes that are being verified.
-    var refreshes = 0
+    /// The other worker that has still to answer messages with an id, where one has: no other worker, nor this one, is to
+    /// answer before it, so that answers come in the order of the requests.
+    var answeringHome: Int?
 }
 
 /// A client that is let in once its token is verified and its channel's home has answered.

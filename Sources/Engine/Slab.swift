@@ -55,6 +55,12 @@ struct Slab: ~Copyable {
             && record.pointee.phase != .dead ? record : nil
     }
 
+    /// The record that a tag means (`Connection.tag`); nil where its connection is gone.
+    @inline(__always)
+    func find(tag: UInt64) -> UnsafeMutablePointer<Connection>? {
+        find(slot: Int(tag & 0xFFFF_FFFF), generation: UInt32(truncatingIfNeeded: tag >> 32))
+    }
+
     /// Takes a slot for a new connection; nil where all are taken.
     mutating func allocate(descriptor: Int32, address: IPAddress, port: UInt16) -> Int? {
         let slot: Int
@@ -75,7 +81,7 @@ struct Slab: ~Copyable {
             to: Connection(
                 descriptor: descriptor, generation: generation, phase: .handshake, flags: [], cause: .none,
                 closeCode: 1006, encoding: .relay, endpoint: 0, port: port, address: address,
-                head: nil, reader: nil, backlog: nil,
+                head: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
                 lastReceived: 0, connectedAt: 0,
@@ -87,7 +93,7 @@ struct Slab: ~Copyable {
 
     /// Gives a slot back. Its record owns nothing any more.
     mutating func release(_ slot: Int) {
-        assert(records[slot].head == nil && records[slot].reader == nil && records[slot].backlog == nil)
+        assert(records[slot].head == nil && records[slot].input == nil && records[slot].backlog == nil)
         assert(records[slot].session == nil)
         records[slot].phase = .free
         records[slot].flags = []

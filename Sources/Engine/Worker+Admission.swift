@@ -110,7 +110,7 @@ extension Worker {
         }
         let request = JoinRequest(
             connection: id(slot, record), name: name(of: identity, slot, record), isMember: false, id: [], since: since)
-        requestJoin(request, record.pointee.encoding, to: channels.intern(endpoint.channel))
+        requestJoin(request, slot, record, to: channels.intern(endpoint.channel))
     }
 
     /// A `relay` client of nobody in particular needs no session.

@@ -29,9 +29,22 @@ extension Worker {
         guard hasAnswers else { return }
         hasAnswers = false
         for (worker, pending) in answers.enumerated() where !pending.isEmpty {
-            let (segment, connections) = pending.take()
-            context.handles[worker].mailbox.post(.answers(segment, connections))
+            context.handles[worker].mailbox.post(pending.take())
         }
+    }
+
+    /// Tells a connection of another worker, behind its answers, that these were all.
+    func finishAnswers(to connection: ConnectionID) {
+        guard Int(connection.worker) < answers.count else { return }
+        answers[Int(connection.worker)].finish(connection)
+        hasAnswers = true
+    }
+
+    /// Another worker has answered all that a connection asked it: the next request is read.
+    func answered(_ connection: ConnectionID) {
+        let slot = Int(connection.slot)
+        guard let record = slab.find(slot: slot, generation: connection.generation) else { return }
+        resume(slot, record, .awaitsAnswer)
     }
 
     /// Hands out what another worker answered.

@@ -57,6 +57,8 @@ extension Worker {
                 published.removeAll(keepingCapacity: true)
             }
         }
+        for (home, connection) in pendingFences { context.handles[home].mailbox.post(.fenceAnswers(connection)) }
+        pendingFences.removeAll(keepingCapacity: true)
         postAnswers()
     }
 
@@ -128,7 +130,8 @@ extension Worker {
         guard !channel.subscribers.isEmpty else { return 0 }
         sentOn.append(publication.publishedAt)
         let hasExclusions = mark(publication.exclusions)
-        if let segment = publication.common, !hasExclusions {
+        // A client that has come since the home encoded it may speak another protocol.
+        if let segment = publication.common, !hasExclusions, publication.serves(channel.encodings) {
             let number = turn.add(segment)
             let messages = UInt64(segment.messageCount)
             for slot in channel.subscribers {
@@ -194,15 +197,15 @@ extension Worker {
         let own = id(slot, record)
         var start = 0
         var count = segment.messageCount
-        for exclusion in exclusions where exclusion.connection == own {
+        for exclusion in exclusions where exclusion.connection == own && exclusion.frame < segment.frameEnds.count {
             let frameStart = exclusion.frame > 0 ? segment.frameEnds[exclusion.frame - 1] : 0
             if frameStart > start { turn.push(number, start: start, end: frameStart, to: record, slot: slot) }
             start = segment.frameEnds[exclusion.frame]
             count -= 1
         }
         if segment.count > start { turn.push(number, start: start, end: segment.count, to: record, slot: slot) }
-        record.pointee.messagesOut &+= UInt64(count)
-        statistics.messagesOut &+= UInt64(count)
+        record.pointee.messagesOut &+= UInt64(max(0, count))
+        statistics.messagesOut &+= UInt64(max(0, count))
     }
 
     /// Whether messages of this connection's own are still on their way through their channel's home. Then a fence goes

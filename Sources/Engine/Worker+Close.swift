@@ -21,6 +21,7 @@ extension Worker {
         leaveChannels(slot, record)
         sendClose(slot, record, code, reason: reason)
         record.pointee.phase = .closing
+        waitNoMore(slot, record)
         setDeadline(slot, now &+ ticks(configuration.closeTimeout))
     }
 
@@ -29,6 +30,7 @@ extension Worker {
     func closeBehindOwnMessages(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if awaitsOwnMessages(slot, record) {
             record.pointee.phase = .fenced
+            waitNoMore(slot, record)
             setDeadline(slot, now &+ ticks(configuration.closeTimeout))
         } else {
             passFence(slot, record)
@@ -62,6 +64,7 @@ extension Worker {
     /// Nothing more is said to this connection: once what is queued is sent, our side is shut down.
     func finish(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         record.pointee.phase = .finishing
+        waitNoMore(slot, record)
         setDeadline(slot, now &+ ticks(configuration.closeTimeout))
         turn.markDirty(record, slot: slot)
     }
@@ -95,7 +98,7 @@ extension Worker {
         Glibc.close(record.pointee.descriptor)
         if record.pointee.phase == .fenced { fencedReasons[slot] = nil }
         dropHead(record)
-        dropReader(record)
+        dropInput(record)
         dropBacklog(record)
         dropSession(slot, record)
         record.pointee.phase = .dead

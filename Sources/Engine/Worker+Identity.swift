@@ -61,24 +61,20 @@ extension Worker {
         return false
     }
 
-    /// A client sends a newer token.
-    func refresh(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, token: String, id: [UInt8]) {
+    /// A client sends a newer token. Its next request is read when that has been checked.
+    func refresh(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, token: String,
+        id: [UInt8]
+    ) {
         guard let verify = configuration.verifyToken else {
             sendError(slot, record, .unsupported, "this server asks nobody for a token", id: id)
             return
         }
-        let session = record.pointee.session!
-        guard session.pointee.refreshes < Worker.refreshesAtOnce else {
-            sendError(slot, record, .badToken, "other tokens of this connection are still being checked", id: id)
-            return
-        }
-        session.pointee.refreshes += 1
+        record.pointee.flags.insert(.awaitsAnswer)
         let connection = self.id(slot, record)
         let mailbox = handle.mailbox
         Task { mailbox.post(.refreshed(connection, id: id, await verify(token))) }
     }
-
-    private static let refreshesAtOnce = 4
 
     /// What the newer token says.
     func refreshed(_ connection: ConnectionID, _ id: [UInt8], _ outcome: Result<Identity, TokenRefusal>) {
@@ -86,7 +82,7 @@ extension Worker {
         guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open,
             let session = record.pointee.session
         else { return }
-        session.pointee.refreshes -= 1
+        resume(slot, record, .awaitsAnswer)
         switch outcome {
         case .failure(let refusal):
             sendError(slot, record, refusal.isTemporary ? .unavailable : .badToken, refusal.message, id: id)
@@ -116,9 +112,9 @@ extension Worker {
         for place in session.pointee.memberships.indices.reversed() {
             let membership = session.pointee.memberships[place]
             let channel = channels[membership.channel]
-            guard !membership.state.isOver, !session.pointee.identity.maySubscribe(to: channel.name, channel.settings)
+            guard membership.state != .revoked, !session.pointee.identity.maySubscribe(to: channel.name, channel.settings)
             else { continue }
-            takeOut(slot, record, place: place, reason: reason)
+            takeOut(slot, record, session, place: place, reason: reason)
         }
     }
 }

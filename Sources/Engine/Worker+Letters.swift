@@ -48,9 +48,13 @@ extension Worker {
             case .ask(let name, let question):
                 let index = channels.intern(name)
                 answer(question, channels[index])
+                finishAnswers(to: question.connection)
                 channels.removeIfUnused(index)
-            case .answers(let segment, let connections):
-                take(segment, connections)
+            case .answers(let segment, let connections, let done):
+                if let segment { take(segment, connections) }
+                for connection in done { answered(connection) }
+            case .fenceAnswers(let connection):
+                finishAnswers(to: connection)
             case .inspect(let name, let before, let limit, let gather):
                 gather.answer(snapshot(of: name, before: before, limit: limit))
             case .top(let order, let limit, let gather):

@@ -27,7 +27,7 @@ extension Worker {
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: RequestError.Code, _ message: String,
         id: [UInt8] = [], channel: String? = nil
     ) {
-        guard record.pointee.phase == .open else { return }
+        guard record.pointee.phase == .open, !record.pointee.flags.contains(.ending) else { return }
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"error\"")
         if !id.isEmpty {
@@ -46,7 +46,8 @@ extension Worker {
         text.withBytes { sendMessage($0, slot, record) }
         guard !takeErrorToken(record) else { return }
         let reason = "more than \(configuration.errorsPerMinute) errors in a minute"
-        beginClose(slot, record, .rateLimited, .policyViolation, reason, then: .finishing)
+        // Not at once: who sends an error has the connection's channels in hand.
+        endSoon(slot, record, .rateLimited, .policyViolation, reason)
     }
 
     /// Whether `limits.errors_per_minute` forgives one more error: a token bucket, as for messages.
@@ -79,23 +80,20 @@ extension Worker {
         }
         text.append("}")
         text.withBytes { sendMessage($0, slot, record) }
-        if let reply { sendMissed(slot, record, reply, through: .max) }
+        if let reply { sendMissed(slot, record, reply) }
     }
 
-    /// Confirms that a connection is in a channel, and sends what it missed.
-    ///
-    /// - Parameter through: the number of the message after which its live stream begins.
+    /// Confirms that a connection is in a channel, and sends what it missed. Its live stream goes on behind that.
     func sendJoinAck(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, epoch: String,
-        through seq: UInt64
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel
     ) {
-        guard record.pointee.phase == .open, case .joined(_, _, let isRecovered, _) = reply.outcome else { return }
+        guard case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome else { return }
         reply.request.id.withUnsafeBytes { id in
             sendAck(slot, record, id: id, channel: channel.name) {
                 appendPlace(epoch: epoch, seq: seq, isRecovered: isRecovered)
             }
         }
-        sendMissed(slot, record, reply, through: seq)
+        sendMissed(slot, record, reply)
     }
 
     private func appendPlace(epoch: String, seq: UInt64, isRecovered: Bool) {
@@ -107,17 +105,12 @@ extension Worker {
         text.append(isRecovered ? "true" : "false")
     }
 
-    /// The messages after the one that the client saw last, as far as they are not in its live stream.
-    private func sendMissed(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, through seq: UInt64
-    ) {
-        guard case .joined(_, let newest, _, let missed?) = reply.outcome else { return }
-        let surplus = Int(clamping: newest > seq ? newest - seq : 0)
-        let count = missed.messageCount - surplus
-        guard count > 0 else { return }
-        record.pointee.messagesOut &+= UInt64(count)
-        statistics.messagesOut &+= UInt64(count)
-        turn.push(turn.add(missed), start: 0, end: missed.frameEnds[count - 1], to: record, slot: slot)
+    /// The messages after the one that the client saw last, up to the one whose number it was told.
+    private func sendMissed(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply) {
+        guard case .joined(_, _, _, let missed?) = reply.outcome else { return }
+        record.pointee.messagesOut &+= UInt64(missed.messageCount)
+        statistics.messagesOut &+= UInt64(missed.messageCount)
+        turn.push(turn.add(missed), start: 0, end: missed.count, to: record, slot: slot)
     }
 
     /// Asks a client whose token has expired for a newer one.

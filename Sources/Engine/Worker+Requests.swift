@@ -7,21 +7,61 @@ extension Worker {
     func request(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
     ) {
+        guard let session = record.pointee.session else { return }
+        work += Worker.requestWork
         guard opcode == .text else {
+            guard isNext(nil, slot, record, session, opcode, bytes) else { return }
             sendError(slot, record, .unsupported, "a message is a text frame with one JSON object, not a binary frame")
             return
         }
         switch RequestReader.read(bytes) {
         case .failure(let error):
+            guard isNext(nil, slot, record, session, opcode, bytes) else { return }
             let id = error.id.map { Array(bytes[$0]) } ?? []
             sendError(slot, record, error.code, error.message, id: id, channel: error.channel?.text(in: bytes))
         case .success(let request):
-            answer(request, bytes, slot, record)
+            guard isNext(destination(of: request, bytes, record, session), slot, record, session, opcode, bytes) else {
+                return
+            }
+            answer(request, bytes, slot, record, session)
         }
     }
 
+    /// What a request costs beside its bytes: about a microsecond.
+    private static let requestWork = 512
+
+    /// Whether a request may be acted on now: answers come in the order of the requests, so none is answered here, or by
+    /// another worker, while one has still to answer. Else it is kept until that one has.
+    ///
+    /// - Parameter destination: the worker that answers a message; nil for a request that this one answers or passes on.
+    private func isNext(
+        _ destination: @autoclosure () -> Int?, _ slot: Int, _ record: UnsafeMutablePointer<Connection>,
+        _ session: UnsafeMutablePointer<Session>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
+    ) -> Bool {
+        guard let home = session.pointee.answeringHome, home != destination() else { return true }
+        session.pointee.answeringHome = nil
+        record.pointee.flags.insert(.awaitsAnswer)
+        pendingFences.append((home, id(slot, record)))
+        `defer`(bytes, opcode, record)
+        return false
+    }
+
+    /// The worker that answers a message which goes to its channel; nil where this one refuses it.
+    private func destination(
+        of request: Request, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>,
+        _ session: UnsafeMutablePointer<Session>
+    ) -> Int? {
+        guard request.kind == .chat else { return nil }
+        let name = channelName(request, bytes, record)
+        guard !name.isEmpty, session.pointee.identity.mayPublish(to: name, channels.settings(for: name)) else {
+            return nil
+        }
+        return ChannelTable.home(of: name, workerCount: configuration.workerCount)
+    }
+
     private func answer(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>,
+        _ session: UnsafeMutablePointer<Session>
     ) {
         let id =
             request.id.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
@@ -31,7 +71,8 @@ extension Worker {
             sendAck(slot, record, id: id)
             return
         case .refresh:
-            refresh(slot, record, token: request.token!.text(in: bytes), id: Array(id))
+            guard let token = request.token else { return }
+            refresh(slot, record, session, token: token.text(in: bytes), id: Array(id))
             return
         case .chat, .join, .leave, .presence, .history:
             break
@@ -41,22 +82,24 @@ extension Worker {
             sendError(slot, record, .badChannel, message, id: Array(id))
             return
         }
-        let place = membership(request.channel, bytes, record)
+        let place = membership(request.channel, bytes, record, session)
         switch request.kind {
         case .chat:
-            chat(request, bytes, id, place, slot, record)
+            chat(request, bytes, id, place, slot, record, session)
         case .join:
-            join(request, bytes, id, place, slot, record)
+            join(request, bytes, id, place, slot, record, session)
         case .leave:
             let name = channelName(request, bytes, record)
             guard let place else {
                 sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
                 return
             }
+            // What was published before comes before the answer.
+            distribute(channels[session.pointee.memberships[place].channel])
             sendAck(slot, record, id: id, channel: name)
-            leave(slot, record, place: place)
+            leave(slot, record, session, place: place)
         case .presence, .history, .ping, .refresh:
-            ask(request, bytes, id, place, slot, record)
+            ask(request, bytes, id, place, slot, record, session)
         }
     }
 
@@ -64,12 +107,13 @@ extension Worker {
 
     /// The place of a channel among those the client is in or about to be in; nil where it is not.
     private func membership(
-        _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>
+        _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>,
+        _ session: UnsafeMutablePointer<Session>
     ) -> Int? {
         let own = name == nil ? configuration.endpoints[Int(record.pointee.endpoint)].channel : ""
-        return record.pointee.session!.pointee.memberships.firstIndex { membership in
+        return session.pointee.memberships.firstIndex { membership in
             let known = channels[membership.channel].name
-            return !membership.state.isOver && (name?.equals(known, in: bytes) ?? (Name(known) == Name(own)))
+            return membership.state == .joined && (name?.equals(known, in: bytes) ?? (Name(known) == Name(own)))
         }
     }
 
@@ -81,9 +125,8 @@ extension Worker {
 
     private func chat(
         _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>
+        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
     ) {
-        let session = record.pointee.session!
         let index: UInt32
         if let place {
             index = session.pointee.memberships[place].channel
@@ -97,12 +140,14 @@ extension Worker {
             sendError(slot, record, .notPermitted, message, id: Array(id), channel: channel.name)
             return
         }
+        guard let data = request.data else { return }
         markPublished(channel, index, at: nanoseconds)
         writeName(slot, record)
+        if channel.home != self.index, !id.isEmpty { session.pointee.answeringHome = channel.home }
         nameText.withBytes { from in
             let draft = Drafts.Draft(
                 connection: self.id(slot, record), from: from, id: id,
-                data: UnsafeRawBufferPointer(rebasing: bytes[request.data!]))
+                data: UnsafeRawBufferPointer(rebasing: bytes[data]))
             if channel.home == self.index {
                 accept(draft, channel)
             } else {
@@ -123,9 +168,8 @@ extension Worker {
 
     private func join(
         _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>
+        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
     ) {
-        let session = record.pointee.session!
         var position: MessagePosition?
         if let since = request.since {
             position = MessagePosition(epoch: since.epoch.text(in: bytes), seq: since.seq)
@@ -135,7 +179,7 @@ extension Worker {
             isMember: place != nil, id: Array(id),
             since: position)
         if let place {
-            requestJoin(join, record.pointee.encoding, to: session.pointee.memberships[place].channel)
+            requestJoin(join, slot, record, to: session.pointee.memberships[place].channel)
             return
         }
         let name = channelName(request, bytes, record)
@@ -153,14 +197,14 @@ extension Worker {
         }
         let index = channels.intern(name)
         session.pointee.memberships.append(
-            Session.Membership(channel: index, position: 0, state: .joining, startSeq: 0))
-        requestJoin(join, record.pointee.encoding, to: index)
+            Session.Membership(channel: index, position: 0, state: .joining))
+        requestJoin(join, slot, record, to: index)
     }
 
     /// Passes a member's question to the channel's home.
     private func ask(
         _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>
+        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
     ) {
         let isPresence = request.kind == .presence
         let name = channelName(request, bytes, record)
@@ -168,7 +212,7 @@ extension Worker {
             sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
             return
         }
-        let channel = channels[record.pointee.session!.pointee.memberships[place].channel]
+        let channel = channels[session.pointee.memberships[place].channel]
         guard isPresence ? channel.settings.presence : channel.settings.keepsHistory else {
             let message = isPresence ? "this channel does not tell who is in it" : "this channel keeps no history"
             sendError(slot, record, .unavailable, message, id: Array(id), channel: name)
@@ -180,6 +224,9 @@ extension Worker {
         if channel.home == index {
             answer(question, channel)
         } else {
+            // What it published before has to be there before it asks.
+            distribute(channel)
+            record.pointee.flags.insert(.awaitsAnswer)
             context.handles[channel.home].mailbox.post(.ask(channel: channel.name, question))
         }
     }

@@ -73,7 +73,8 @@ extension Worker {
         text.append(",\"data\":")
         text.append(raw: draft.data)
         text.append("}")
-        if !channel.settings.echo {
+        // A message that nobody hears as JSON is nobody's to leave out.
+        if !channel.settings.echo, !channel.allEncodings.isDisjoint(with: .anyJSON) {
             channel.exclusions.append(
                 Publication.Exclusion(connection: draft.connection, frame: channel.jsonBatch.frameEnds.count))
         }
@@ -117,9 +118,10 @@ extension Worker {
             if channel.settings.tracksPresence, room.presence.enter(request.name, at: now) {
                 announce("join", request.name, channel, room, now)
             }
-            // What was published before is not for the newcomer's live stream.
-            distribute(channel)
         }
+        // What was published before is not for the newcomer's live stream; and a member that asks for what it missed hears
+        // all that has a smaller number than its answer before it.
+        distribute(channel)
         postAnswers()
         let isCounted = !request.isMember && channel.settings.isTracked
         let isRecovered = request.since.map { isRecoverable($0, room) } ?? false

@@ -72,9 +72,9 @@ extension Worker {
         var count = 0
         forEach(selection, from: 0) { slot, record in
             guard record.pointee.phase == .open, let session = record.pointee.session,
-                let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && !$0.state.isOver })
+                let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state != .revoked })
             else { return true }
-            takeOut(slot, record, place: place, reason: reason)
+            takeOut(slot, record, session, place: place, reason: reason)
             count += 1
             return true
         }

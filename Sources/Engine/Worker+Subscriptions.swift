@@ -78,13 +78,20 @@ extension Worker {
 
     // MARK: Joining, for clients of the json protocol
 
-    /// Asks a channel's home to let a connection in. The answer comes as a letter, or at once where the home is here.
-    func requestJoin(_ request: JoinRequest, _ encoding: Encoding, to index: UInt32) {
+    /// Asks a channel's home to let a connection in. The answer comes as a letter, for which an open connection waits, or at
+    /// once where the home is here.
+    func requestJoin(
+        _ request: JoinRequest, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, to index: UInt32
+    ) {
         let channel = channels[index]
+        let encoding = record.pointee.encoding
         if !request.isMember { changeSubscribers(channel) { channel.reserve(encoding) } }
         if channel.home == self.index {
             joined(join(request, index), encoding, index)
         } else {
+            // What it published before comes before it joins.
+            distribute(channel)
+            if record.pointee.phase == .open { record.pointee.flags.insert(.awaitsAnswer) }
             context.handles[channel.home].mailbox.post(.join(channel: channel.name, request, encoding))
         }
     }
@@ -96,46 +103,48 @@ extension Worker {
         let channel = channels[index]
         let slot = Int(request.connection.slot)
         let record = slab.find(slot: slot, generation: request.connection.generation)
-        guard case .joined(let epoch, let seq, _, _) = reply.outcome else {
+        if let record { resume(slot, record, .awaitsAnswer) }
+        guard case .joined = reply.outcome else {
             changeSubscribers(channel) { channel.cancel(encoding) }
             if let record { refuseJoin(slot, record, request, channel, index) }
             return
         }
         if request.isMember {
-            if let record { answerMember(slot, record, reply, channel, index) }
+            if let record, record.pointee.phase == .open { sendJoinAck(slot, record, reply, channel) }
             return
         }
         if let record, record.pointee.phase == .admitting {
-            guard openPending(slot, record) else {
+            guard openPending(slot, record), let session = record.pointee.session else {
                 abandonJoin(reply, encoding, channel)
                 return
             }
-            record.pointee.session!.pointee.memberships.append(
-                Session.Membership(channel: index, position: 0, state: .joining, startSeq: 0))
-            enter(slot, record, index, channel, after: seq, countedUnder: reply.generation)
+            enter(slot, record, session, index, channel, countedUnder: reply.generation)
             sendWelcome(slot, record, channel: channel.name, reply)
             readPending(slot, record)
             return
         }
-        guard let record, let session = record.pointee.session,
-            let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state != .joined })
+        guard let record, record.pointee.phase == .open, let session = record.pointee.session,
+            let state = takePlace(in: index, session)
         else {
             abandonJoin(reply, encoding, channel)
             return
         }
-        let state = session.pointee.memberships[place].state
-        if state == .revoked {
+        guard state == .joining else {
+            abandonJoin(reply, encoding, channel)
             let message = "you were taken out of the channel meanwhile"
             sendError(slot, record, .notPermitted, message, id: request.id, channel: channel.name)
-        } else {
-            sendJoinAck(slot, record, reply, channel, epoch: epoch, through: seq)
+            return
         }
-        if state.isOver {
-            session.pointee.memberships.remove(at: place)
-            abandonJoin(reply, encoding, channel)
-        } else {
-            enter(slot, record, index, channel, after: seq, countedUnder: reply.generation)
-        }
+        sendJoinAck(slot, record, reply, channel)
+        enter(slot, record, session, index, channel, countedUnder: reply.generation)
+    }
+
+    /// Takes out the place that a connection held in a channel while it was joining; what became of it meanwhile.
+    private func takePlace(
+        in index: UInt32, _ session: UnsafeMutablePointer<Session>
+    ) -> Session.Membership.State? {
+        let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state != .joined }
+        return place.map { session.pointee.memberships.remove(at: $0).state }
     }
 
     /// The home counts somebody who is not here any more.
@@ -145,27 +154,12 @@ extension Worker {
     }
 
     private func enter(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ index: UInt32, _ channel: Channel, after seq: UInt64,
-        countedUnder generation: UInt32
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
+        _ index: UInt32, _ channel: Channel, countedUnder generation: UInt32
     ) {
-        let session = record.pointee.session!
-        let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state == .joining }!
-        session.pointee.memberships[place].state = .joined
-        session.pointee.memberships[place].startSeq = seq
-        session.pointee.memberships[place].generation = generation
-        session.pointee.memberships[place].position = admit(slot, to: channel)
-    }
-
-    /// A connection that joins again learns where its live stream began and, where it asks, what it missed before that.
-    private func answerMember(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel,
-        _ index: UInt32
-    ) {
-        guard record.pointee.phase == .open, let session = record.pointee.session,
-            case .joined(let epoch, let seq, _, _) = reply.outcome
-        else { return }
-        let membership = session.pointee.memberships.first { $0.channel == index && $0.state == .joined }
-        sendJoinAck(slot, record, reply, channel, epoch: epoch, through: membership?.startSeq ?? seq)
+        session.pointee.memberships.append(
+            Session.Membership(
+                channel: index, position: admit(slot, to: channel), state: .joined, generation: generation))
     }
 
     private func refuseJoin(
@@ -181,40 +175,39 @@ extension Worker {
                     path: pendingOpens[slot].map { configuration.endpoints[$0.endpoint].path },
                     user: pendingOpens[slot]?.session?.identity.user, channel: channel.name))
         } else if let session = record.pointee.session {
-            // A request that was taken back and made again has an answer of its own to come.
-            let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state != .joined }
-            if let place { session.pointee.memberships.remove(at: place) }
+            _ = takePlace(in: index, session)
             sendError(slot, record, .full, message, id: request.id, channel: channel.name)
         }
     }
 
-    /// Ends one membership of a `json` client, or takes back the request for it.
-    func leave(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, place: Int) {
-        let session = record.pointee.session!
-        let membership = session.pointee.memberships[place]
+    /// Ends a `json` client's membership, in which it is joined.
+    func leave(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, place: Int
+    ) {
+        let membership = session.pointee.memberships.remove(at: place)
         let channel = channels[membership.channel]
-        if membership.state == .joined {
-            session.pointee.memberships.remove(at: place)
-            unsubscribe(slot, record, from: membership.channel, at: membership.position)
-            tellHome(
-                thatLeft: name(of: session.pointee.identity, slot, record), channel, isLost: false,
-                countedUnder: membership.generation)
-            channels.removeIfUnused(membership.channel)
-        } else {
-            session.pointee.memberships[place].state = .cancelled
-        }
+        unsubscribe(slot, record, from: membership.channel, at: membership.position)
+        tellHome(
+            thatLeft: name(of: session.pointee.identity, slot, record), channel, isLost: false,
+            countedUnder: membership.generation)
+        channels.removeIfUnused(membership.channel)
     }
 
     /// Takes a `json` client out of a channel and tells it so, or, where it is still joining, has it told.
-    func takeOut(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, place: Int, reason: String) {
-        let session = record.pointee.session!
+    func takeOut(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, place: Int,
+        reason: String
+    ) {
         let membership = session.pointee.memberships[place]
         guard membership.state == .joined else {
             session.pointee.memberships[place].state = .revoked
             return
         }
-        sendLeft(slot, record, channel: channels[membership.channel].name, reason: reason)
-        leave(slot, record, place: place)
+        let channel = channels[membership.channel]
+        // What was published before comes before it; nothing of the channel comes behind it.
+        distribute(channel)
+        sendLeft(slot, record, channel: channel.name, reason: reason)
+        leave(slot, record, session, place: place)
     }
 
     private func tellHome(

@@ -59,6 +59,8 @@ extension Worker {
             return
         }
         guard tokenExpired(slot, record) else { return }
+        // Who is not read can't be silent.
+        if holdsBack(record) { record.pointee.lastReceived = now }
         guard configuration.pingInterval > .zero else {
             armOpen(slot, record)
             return

@@ -59,7 +59,15 @@ final class Worker: @unchecked Sendable {
     /// Where every read lands.
     var buffer: UnsafeMutableRawBufferPointer
     /// The reader of every connection that is between messages.
-    var idleReader: UnsafeMutablePointer<FrameReader>
+    var idleInput: UnsafeMutablePointer<PartialInput>
+    /// What the turn has done so far, in bytes: what it read, after inflating, what it answered, and what else took as long.
+    var work = 0
+    /// Connections that go on with input they hold, by their tags.
+    var runnable: ContiguousArray<UInt64> = []
+    /// Connections that are closed at the turn's end, by their tags.
+    var endingSoon: [(tag: UInt64, cause: CloseCause, code: CloseCode, reason: String)] = []
+    /// Homes of channels that are to say when they have answered a connection's requests.
+    var pendingFences: [(home: Int, connection: ConnectionID)] = []
     var inflater = Inflater()
     var deflater: Deflater
 
@@ -84,8 +92,10 @@ final class Worker: @unchecked Sendable {
     /// The clock of deadlines: 50 ms a tick, 6.8 years in 32 bits.
     static let tickNanoseconds: UInt64 = 50_000_000
     private static let eventCount = 512
-    /// A turn stops reading after this much, so that what was read is sent before more is taken in.
-    private static let readBudget = 4 * 1024 * 1024
+    /// A turn takes nothing more in after this much work, so that what was read is sent before more is taken in, and a
+    /// connection nothing more after its share: no pipeline keeps the others waiting.
+    static let workBudget = 4 * 1024 * 1024
+    static let connectionShare = 1024 * 1024
 
     static let mailboxTag: UInt64 = 1 << 63
     static let listenerTag: UInt64 = 1 << 63 | 1 << 62
@@ -104,8 +114,8 @@ final class Worker: @unchecked Sendable {
             generation: configuration.generation)
         answers = (0..<configuration.workerCount).map { _ in Answers() }
         buffer = .allocate(byteCount: Worker.bufferByteCount(configuration), alignment: 64)
-        idleReader = .allocate(capacity: 1)
-        idleReader.initialize(to: FrameReader())
+        idleInput = .allocate(capacity: 1)
+        idleInput.initialize(to: PartialInput())
         flushDelay = Worker.nanoseconds(configuration.flushDelay)
         endings = Endings(capacity: max(512, 8_192 / configuration.workerCount))
         deflater = Deflater(level: configuration.compressionLevel)
@@ -117,8 +127,8 @@ final class Worker: @unchecked Sendable {
 
     deinit {
         buffer.deallocate()
-        idleReader.deinitialize(count: 1)
-        idleReader.deallocate()
+        idleInput.deinitialize(count: 1)
+        idleInput.deallocate()
         if reserveDescriptor >= 0 { Glibc.close(reserveDescriptor) }
         Glibc.close(epoll)
     }
@@ -160,18 +170,20 @@ final class Worker: @unchecked Sendable {
         var pending = 0..<0
         while !isStopped {
             if pending.isEmpty {
-                let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), waitMilliseconds())
+                let wait = runnable.isEmpty ? waitMilliseconds() : 0
+                let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), wait)
                 pending = 0..<max(0, Int(count))
             }
             readClock()
             statistics.turns &+= 1
-            var budget = Worker.readBudget
-            while let index = pending.first, budget > 0 {
+            work = 0
+            // Who waited comes first, but does not take all of the turn.
+            goOn(budget: Worker.workBudget / 2)
+            while let index = pending.first, work < Worker.workBudget {
                 pending.removeFirst()
                 handle(
                     tag: clinux_epoll_data(events, Int32(index)),
-                    events: clinux_epoll_events(events, Int32(index)),
-                    budget: &budget
+                    events: clinux_epoll_events(events, Int32(index))
                 )
             }
             if now >= nextDeadline { sweep() }
@@ -219,19 +231,19 @@ final class Worker: @unchecked Sendable {
         return wake <= current ? 0 : Int32(clamping: (wake - current + 999_999) / 1_000_000)
     }
 
-    private func handle(tag: UInt64, events: UInt32, budget: inout Int) {
+    private func handle(tag: UInt64, events: UInt32) {
         if tag & Worker.mailboxTag != 0 {
             if tag == Worker.mailboxTag { takeLetters() } else { accept(from: Int(tag & 0xFFFF_FFFF)) }
             return
         }
         let slot = Int(tag & 0xFFFF_FFFF)
-        guard let record = slab.find(slot: slot, generation: UInt32(tag >> 32)) else { return }
+        guard let record = slab.find(tag: tag) else { return }
         if events & EPOLLOUT.rawValue != 0 {
             sendBacklog(slot, record)
             guard record.pointee.phase != .dead else { return }
         }
         if events & EPOLLIN.rawValue != 0 {
-            budget -= receive(slot, record)
+            receive(slot, record)
         } else if events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
             end(slot, record, cause: .reset)
         }
@@ -239,6 +251,7 @@ final class Worker: @unchecked Sendable {
 
     /// Hands the turn's messages over, sends what every connection has coming, and frees what ended.
     private func endTurn() {
+        endThoseDue()
         distributePublished()
         if !direct.isEmpty { turn.setDirect(direct.finish()) }
         var position = 0

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A string within a JSON text: the range between its quotes. Nothing of it is copied until its text is asked for.
 package struct JSONString: Equatable, Sendable {
     package var range: Range<Int>
@@ -9,73 +11,129 @@ package struct JSONString: Equatable, Sendable {
         self.isEscaped = isEscaped
     }
 
-    /// Its text. What stands for a lone surrogate becomes U+FFFD.
-    package func text(in bytes: UnsafeRawBufferPointer) -> String {
-        guard isEscaped else { return String(decoding: bytes[range], as: UTF8.self) }
-        var units: [UInt16] = []
+    /// The most bytes of JSON that one byte of text can take: `\u0041`.
+    private static let mostBytesForOne = 6
+
+    /// The text, or as much of its front as `limit` bytes hold. What stands for a lone surrogate becomes U+FFFD.
+    package func text(in bytes: UnsafeRawBufferPointer, limit: Int = .max) -> String {
         var utf8: [UInt8] = []
-        var index = range.lowerBound
-        func flush() {
-            utf8.append(contentsOf: String(decoding: units, as: UTF16.self).utf8)
-            units.removeAll()
+        forEachPiece(in: bytes) { piece in
+            utf8.append(contentsOf: piece.prefix(limit - utf8.count))
+            return utf8.count < limit
         }
-        while index < range.upperBound {
-            guard bytes[index] == UInt8(ascii: "\\") else {
-                flush()
-                utf8.append(bytes[index])
-                index += 1
-                continue
-            }
-            if bytes[index + 1] == UInt8(ascii: "u") {
-                units.append(Self.unit(bytes, at: index + 2))
-                index += 6
-            } else {
-                flush()
-                utf8.append(Self.plain(bytes[index + 1]))
-                index += 2
-            }
-        }
-        flush()
         return String(decoding: utf8, as: UTF8.self)
     }
 
-    /// Whether it is this text; without a copy where it has no escapes.
+    /// Whether the text is `other`, byte for byte. Compares while it decodes, and ends at the first difference.
     package func equals(_ other: String, in bytes: UnsafeRawBufferPointer) -> Bool {
-        guard !isEscaped else { return Name(text(in: bytes)) == Name(other) }
-        let slice = UnsafeRawBufferPointer(rebasing: bytes[range])
-        guard other.utf8.count == slice.count else { return false }
-        return other.utf8.withContiguousStorageIfAvailable { slice.elementsEqual($0) }
-            ?? slice.elementsEqual(other.utf8)
+        var other = other
+        return other.withUTF8 { wanted in
+            guard mayHave(byteCount: wanted.count) else { return false }
+            var position = 0
+            let isSame = forEachPiece(in: bytes) { piece in
+                guard piece.count <= wanted.count - position,
+                    piece.elementsEqual(wanted[position..<(position + piece.count)])
+                else { return false }
+                position += piece.count
+                return true
+            }
+            return isSame && position == wanted.count
+        }
+    }
+
+    /// How many bytes the text has, or some number above `limit` where they are more. Ends once they are.
+    package func byteCount(in bytes: UnsafeRawBufferPointer, limit: Int) -> Int {
+        guard isEscaped else { return range.count }
+        guard range.count / Self.mostBytesForOne <= limit else { return .max }
+        var count = 0
+        forEachPiece(in: bytes) { piece in
+            count += piece.count
+            return count <= limit
+        }
+        return count
+    }
+
+    /// Whether a text of so many bytes can be written in the bytes of this one.
+    private func mayHave(byteCount: Int) -> Bool {
+        isEscaped
+            ? byteCount < range.count && range.count <= byteCount * Self.mostBytesForOne : byteCount == range.count
+    }
+
+    /// Visits the text in pieces, each as long as no escape cuts it, until the body says false; whether it never did.
+    @discardableResult
+    private func forEachPiece(
+        in bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool
+    ) -> Bool {
+        var index = range.lowerBound
+        while index < range.upperBound {
+            let stop = isEscaped ? Self.nextEscape(bytes, index..<range.upperBound) : range.upperBound
+            if stop > index {
+                guard body(UnsafeRawBufferPointer(rebasing: bytes[index..<stop])) else { return false }
+                index = stop
+                continue
+            }
+            let (scalar, end) = escape(in: bytes, at: index)
+            index = end
+            let goesOn = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4) { piece in
+                var count = 0
+                for byte in UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter {
+                    piece[count] = byte
+                    count += 1
+                }
+                return body(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(piece)[..<count]))
+            }
+            guard goesOn else { return false }
+        }
+        return true
+    }
+
+    /// Where the next backslash is; the range's end without one.
+    private static func nextEscape(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int {
+        guard let base = bytes.baseAddress,
+            let found = memchr(base + range.lowerBound, Int32(UInt8(ascii: "\\")), range.count)
+        else { return range.upperBound }
+        return UnsafeRawPointer(found) - base
+    }
+
+    /// The scalar that the escape at an index stands for, and where the escape ends. The scanner has checked its form.
+    private func escape(in bytes: UnsafeRawBufferPointer, at index: Int) -> (Unicode.Scalar, end: Int) {
+        guard bytes[index + 1] == UInt8(ascii: "u") else {
+            return (Unicode.Scalar(Self.plain(bytes[index + 1])), index + 2)
+        }
+        let unit = Self.unit(bytes, at: index + 2)
+        guard UTF16.isLeadSurrogate(unit), let trail = trailSurrogate(in: bytes, at: index + 6) else {
+            return (Unicode.Scalar(unit) ?? "\u{FFFD}", index + 6)
+        }
+        let value = 0x10000 + (UInt32(unit) & 0x3FF) << 10 + (UInt32(trail) & 0x3FF)
+        return (Unicode.Scalar(value) ?? "\u{FFFD}", index + 12)
+    }
+
+    /// The second half of a surrogate pair, where its escape begins at an index.
+    private func trailSurrogate(in bytes: UnsafeRawBufferPointer, at index: Int) -> UInt16? {
+        guard index + 6 <= range.upperBound, bytes[index] == UInt8(ascii: "\\"), bytes[index + 1] == UInt8(ascii: "u")
+        else { return nil }
+        let unit = Self.unit(bytes, at: index + 2)
+        return UTF16.isTrailSurrogate(unit) ? unit : nil
     }
 
     /// Whether it has an escape for half a surrogate pair without the other half.
     func hasLoneSurrogate(in bytes: UnsafeRawBufferPointer) -> Bool {
         guard isEscaped else { return false }
         var index = range.lowerBound
-        while index < range.upperBound {
-            guard bytes[index] == UInt8(ascii: "\\") else {
-                index += 1
-                continue
-            }
-            guard bytes[index + 1] == UInt8(ascii: "u") else {
-                index += 2
-                continue
-            }
-            let unit = Self.unit(bytes, at: index + 2)
-            index += 6
-            guard UTF16.isLeadSurrogate(unit) || UTF16.isTrailSurrogate(unit) else { continue }
-            guard UTF16.isLeadSurrogate(unit), index + 6 <= range.upperBound, bytes[index] == UInt8(ascii: "\\"),
-                bytes[index + 1] == UInt8(ascii: "u"), UTF16.isTrailSurrogate(Self.unit(bytes, at: index + 2))
-            else { return true }
-            index += 6
+        while true {
+            index = Self.nextEscape(bytes, index..<range.upperBound)
+            guard index < range.upperBound else { return false }
+            let (scalar, end) = escape(in: bytes, at: index)
+            // U+FFFD itself may be written as an escape, too.
+            if scalar == "\u{FFFD}", Self.unit(bytes, at: index + 2) != 0xFFFD { return true }
+            index = end
         }
-        return false
     }
 
     /// The four hexadecimal digits at an index, which the scanner has checked.
     private static func unit(_ bytes: UnsafeRawBufferPointer, at index: Int) -> UInt16 {
         bytes[index..<(index + 4)].reduce(0) { unit, byte in
-            unit << 4 | UInt16(byte <= UInt8(ascii: "9") ? byte - 0x30 : (byte | 0x20) - 0x57)
+            unit << 4 | UInt16(byte <= UInt8(ascii: "9") ? byte &- 0x30 : (byte | 0x20) &- 0x57)
         }
     }
 

@@ -10,6 +10,12 @@ package struct Request {
         package var seq: UInt64
     }
 
+    /// The most bytes of a token; a handshake has room for no more by default.
+    static let maximumTokenByteCount = 16 * 1024
+
+    /// The most bytes of a channel's name.
+    static let maximumChannelByteCount = 255
+
     package var kind: Kind
     /// As it came, the quotes of a string included.
     package var id: Range<Int>?

@@ -44,6 +44,8 @@ extension RequestReader {
             guard let token = string(members[.token], bytes) else {
                 throw bad("a \"refresh\" needs \"token\", a string")
             }
+            guard token.byteCount(in: bytes, limit: Request.maximumTokenByteCount) <= Request.maximumTokenByteCount
+            else { throw bad("a \"token\" has at most \(Request.maximumTokenByteCount) bytes") }
             request.token = token
         }
     }
@@ -56,7 +58,7 @@ extension RequestReader {
         }
         guard let name = string(range, bytes) else { throw bad("\"type\" must be a string: \(kinds)") }
         if let kind = Request.Kind.allCases.first(where: { name.equals($0.rawValue, in: bytes) }) { return kind }
-        let shown = name.text(in: bytes).prefix(32).unicodeScalars.map {
+        let shown = name.text(in: bytes, limit: 128).prefix(32).unicodeScalars.map {
             $0.properties.generalCategory == .control ? "?" : String($0)
         }.joined()
         throw RequestError(code: .unknownType, message: "the type \"\(shown)\" does not exist; there are \(kinds)")
@@ -70,18 +72,14 @@ extension RequestReader {
         guard let range = members[.channel] else { return nil }
         func badChannel(_ message: String) -> RequestError { RequestError(code: .badChannel, message: message) }
         guard let name = string(range, bytes) else { throw badChannel("\"channel\" must be a string") }
-        guard !name.hasLoneSurrogate(in: bytes) else { throw badChannel("\"channel\" has half a surrogate pair in it") }
+        let count = name.byteCount(in: bytes, limit: Request.maximumChannelByteCount)
+        guard (1...Request.maximumChannelByteCount).contains(count) else {
+            throw badChannel("a channel's name has 1 to \(Request.maximumChannelByteCount) bytes of UTF-8")
+        }
         // Most names can be judged without a copy: ASCII, and no escape.
-        if !name.isEscaped, (1...255).contains(name.range.count),
-            bytes[name.range].allSatisfy({ (0x20...0x7E).contains($0) })
-        {
-            return name
-        }
-        let text = name.text(in: bytes)
-        guard (1...255).contains(text.utf8.count) else {
-            throw badChannel("a channel's name has 1 to 255 bytes of UTF-8, not \(text.utf8.count)")
-        }
-        guard !hasControls(text) else { throw badChannel("a channel's name has no control characters") }
+        if !name.isEscaped, bytes[name.range].allSatisfy({ (0x20...0x7E).contains($0) }) { return name }
+        guard !name.hasLoneSurrogate(in: bytes) else { throw badChannel("\"channel\" has half a surrogate pair in it") }
+        guard !hasControls(name.text(in: bytes)) else { throw badChannel("a channel's name has no control characters") }
         return name
     }
 
@@ -108,7 +106,9 @@ extension RequestReader {
         } catch {
             throw wrong
         }
-        guard let epoch = string(epoch, bytes), let seq, let number = wholeNumber(seq, bytes) else { throw wrong }
+        guard let epoch = string(epoch, bytes), let seq, let number = wholeNumber(seq, bytes),
+            epoch.byteCount(in: bytes, limit: Epoch.maximumByteCount) <= Epoch.maximumByteCount
+        else { throw wrong }
         return Request.Position(epoch: epoch, seq: number)
     }
 

@@ -124,8 +124,8 @@ package enum RequestReader {
     /// Whether a value can be an id: a string of 1 to 64 bytes without control characters, or a whole number.
     static func isID(_ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> Bool {
         if let string = string(range, bytes) {
-            let text = string.text(in: bytes)
-            return (1...64).contains(text.utf8.count) && !string.hasLoneSurrogate(in: bytes) && !hasControls(text)
+            return (1...64).contains(string.byteCount(in: bytes, limit: 64)) && !string.hasLoneSurrogate(in: bytes)
+                && !hasControls(string.text(in: bytes))
         }
         let digits = bytes[range.lowerBound] == UInt8(ascii: "-") ? range.dropFirst() : range
         return wholeNumber(digits, bytes) != nil

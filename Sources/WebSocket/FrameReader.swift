@@ -86,8 +86,12 @@ package struct FrameReader: ~Copyable {
         }
     }
 
-    /// A message handed out from the buffer stays valid until the next call; here is that next call.
-    private mutating func releaseDelivered() {
+    /// What it keeps of an unfinished frame or message takes, in bytes.
+    package var heldByteCount: Int { messageBytes.capacity + controlBytes.capacity }
+
+    /// A message handed out from the buffer stays valid until the next call; here is that next call. Who makes none, because
+    /// something else comes first, releases it so.
+    package mutating func releaseDelivered() {
         if message == nil && messageBytes.count > 0 { messageBytes.reset() }
         if controlBytes.count > 0 && frame.map({ !$0.opcode.isControl }) ?? true { controlBytes.reset() }
     }

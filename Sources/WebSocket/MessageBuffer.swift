@@ -7,7 +7,7 @@ import Glibc
 struct MessageBuffer: ~Copyable {
     private(set) var base: UnsafeMutableRawPointer?
     private(set) var count = 0
-    private var capacity = 0
+    private(set) var capacity = 0
 
     deinit { free(base) }
 
