@@ -63,8 +63,6 @@ package enum ControlInterface {
             input: int,
             # Messages on their way from one worker to another.
             mailboxes: int,
-            # Answers to requests that have not been sent.
-            answers: int,
             # What waits for slow clients.
             backlogs: int,
             # The history of channels, the channels themselves included.

@@ -8,8 +8,6 @@ package struct MemoryStatus: Codable, Sendable, Hashable {
     package var input: Int
     /// Messages on their way from one worker to another.
     package var mailboxes: Int
-    /// Answers to requests that have not been sent.
-    package var answers: Int
     /// What waits for slow clients.
     package var backlogs: Int
     /// The history of channels, the channels themselves included.
@@ -17,14 +15,13 @@ package struct MemoryStatus: Codable, Sendable, Hashable {
 
     /// The account at one moment.
     package init(
-        limit: Int = 0, used: Int = 0, input: Int = 0, mailboxes: Int = 0, answers: Int = 0, backlogs: Int = 0,
+        limit: Int = 0, used: Int = 0, input: Int = 0, mailboxes: Int = 0, backlogs: Int = 0,
         history: Int = 0
     ) {
         self.limit = limit
         self.used = used
         self.input = input
         self.mailboxes = mailboxes
-        self.answers = answers
         self.backlogs = backlogs
         self.history = history
     }

@@ -1,6 +1,9 @@
 import Synchronization
 
 /// Counts, across all workers, what the limits are about. Touched when a connection comes or goes, never per message.
+///
+/// A connection counts twice: from the moment that it is accepted until it is let in or refused as one that opens, and then as
+/// one that is open. Neither may be more than the limits allow, in all and for each address.
 final class Admission: Sendable {
     /// Whether a WebSocket is let in.
     enum Answer {
@@ -9,15 +12,27 @@ final class Admission: Sendable {
         case refused(RefusalCause)
     }
 
+    /// The connections of one address.
+    private struct Counts {
+        var opening = 0
+        var open = 0
+    }
+
     private let openCount = Atomic<Int>(0)
+    private let openingCount = Atomic<Int>(0)
     /// Only used where there is a limit per address.
-    private let perAddress = Mutex<[IPAddress: Int]>([:])
+    private let perAddress = Mutex<[IPAddress: Counts]>([:])
     private let limit: Atomic<Int>
     private let limitPerAddress: Atomic<Int>
+    private let exemptsLoopback: Atomic<Bool>
 
-    init(maximum: Int, maximumPerAddress: Int) {
+    /// Connections of one address that may be opening however small its limit is: a browser begins six at once.
+    private static let fewestOpening = 8
+
+    init(maximum: Int, maximumPerAddress: Int, exemptsLoopback: Bool) {
         limit = Atomic(maximum)
         limitPerAddress = Atomic(maximumPerAddress)
+        self.exemptsLoopback = Atomic(exemptsLoopback)
     }
 
     var count: Int { openCount.load(ordering: .relaxed) }
@@ -28,10 +43,46 @@ final class Admission: Sendable {
 
     /// Other limits hold from now on. Those who are in stay, and where addresses begin to be counted, the workers count
     /// those who are in already.
-    func setLimits(maximum: Int, maximumPerAddress: Int) {
+    func setLimits(maximum: Int, maximumPerAddress: Int, exemptsLoopback: Bool) {
         limit.store(maximum, ordering: .relaxed)
         limitPerAddress.store(maximumPerAddress, ordering: .relaxed)
+        self.exemptsLoopback.store(exemptsLoopback, ordering: .relaxed)
         if maximumPerAddress == 0 { perAddress.withLock { $0 = [:] } }
+    }
+
+    /// The most connections of an address; nil for one that is not limited.
+    private func maximum(for address: IPAddress) -> Int? {
+        let maximum = limitPerAddress.load(ordering: .relaxed)
+        guard maximum > 0, !(address.isLoopback && exemptsLoopback.load(ordering: .relaxed)) else { return nil }
+        return maximum
+    }
+
+    /// A connection has been accepted, from an address that may be a trusted proxy's.
+    ///
+    /// - Parameter isProxy: whether its address says nothing of the client's.
+    func begin(_ address: IPAddress, isProxy: Bool) -> Answer {
+        let maximum = maximum
+        // Beyond those that can be let in there is room for some that are told why they are not.
+        if openingCount.add(1, ordering: .relaxed).newValue + count > maximum + max(1_024, maximum / 16) {
+            openingCount.subtract(1, ordering: .relaxed)
+            return .refused(.connectionLimit)
+        }
+        guard !isProxy, let most = self.maximum(for: address) else { return .admitted(isCounted: false) }
+        let isFull = perAddress.withLock { counts in
+            let opening = counts[address.client, default: Counts()].opening
+            if opening >= max(most, Self.fewestOpening) { return true }
+            counts[address.client, default: Counts()].opening = opening + 1
+            return false
+        }
+        guard isFull else { return .admitted(isCounted: true) }
+        openingCount.subtract(1, ordering: .relaxed)
+        return .refused(.perAddressLimit)
+    }
+
+    /// A connection no longer opens: it is let in, or it isn't.
+    func endOpening(_ address: IPAddress, isCounted: Bool) {
+        openingCount.subtract(1, ordering: .relaxed)
+        if isCounted { change(address) { $0.opening -= 1 } }
     }
 
     /// Lets a WebSocket in, or says which limit keeps it out.
@@ -40,12 +91,11 @@ final class Admission: Sendable {
             openCount.subtract(1, ordering: .relaxed)
             return .refused(.connectionLimit)
         }
-        let maximumPerAddress = limitPerAddress.load(ordering: .relaxed)
-        guard maximumPerAddress > 0 else { return .admitted(isCounted: false) }
+        guard let most = maximum(for: address) else { return .admitted(isCounted: false) }
         let isFull = perAddress.withLock { counts in
-            let count = counts[address, default: 0]
-            if count >= maximumPerAddress { return true }
-            counts[address] = count + 1
+            let open = counts[address.client, default: Counts()].open
+            if open >= most { return true }
+            counts[address.client, default: Counts()].open = open + 1
             return false
         }
         guard isFull else { return .admitted(isCounted: true) }
@@ -53,16 +103,24 @@ final class Admission: Sendable {
         return .refused(.perAddressLimit)
     }
 
-    /// Counts one who was let in before addresses were counted.
-    func note(_ address: IPAddress) { perAddress.withLock { $0[address, default: 0] += 1 } }
+    /// Counts one who was let in before addresses were counted; whether it counts.
+    func note(_ address: IPAddress) -> Bool {
+        guard maximum(for: address) != nil else { return false }
+        perAddress.withLock { $0[address.client, default: Counts()].open += 1 }
+        return true
+    }
 
     /// A WebSocket that was let in is gone.
     func leave(_ address: IPAddress, isCounted: Bool) {
         openCount.subtract(1, ordering: .relaxed)
-        guard isCounted else { return }
-        perAddress.withLock { counts in
-            guard let count = counts[address] else { return }
-            counts[address] = count > 1 ? count - 1 : nil
+        if isCounted { change(address) { $0.open -= 1 } }
+    }
+
+    private func change(_ address: IPAddress, _ change: (inout Counts) -> Void) {
+        perAddress.withLock { all in
+            guard var counts = all[address.client] else { return }
+            change(&counts)
+            all[address.client] = counts.opening > 0 || counts.open > 0 ? counts : nil
         }
     }
 }

@@ -1,11 +1,14 @@
+import Rooms
 import WebSocket
 
 /// Text messages to single connections of another worker, on their way there together.
 final class Answers {
-    private var builder = SegmentBuilder()
+    private var builder: SegmentBuilder
     private var connections: [ConnectionID] = []
     /// Connections that have all their answers with these.
     private var done: [ConnectionID] = []
+
+    init(_ meter: ByteMeter) { builder = SegmentBuilder(meter) }
 
     var isEmpty: Bool { connections.isEmpty && done.isEmpty }
 
@@ -23,6 +26,6 @@ final class Answers {
             connections = []
             done = []
         }
-        return .answers(builder.isEmpty ? nil : builder.finish(), connections, done: done)
+        return .answers(builder.isEmpty ? nil : builder.finish(isForMany: true), connections, done: done)
     }
 }

@@ -1,11 +1,28 @@
-/// What waits for one connection whose socket takes no more: references into shared segments, never copies.
+import Rooms
+import WebSocket
+
+/// What waits for one connection whose socket takes no more: references into shared segments, copies of what is for it
+/// alone, and the messages that it missed, which are fetched from the history as the socket takes them.
 ///
 /// Only the owning worker's thread touches it.
 final class Backlog {
+    /// What a piece is, which decides whether a queue policy may drop it.
+    enum Kind {
+        /// Messages of channels, and pongs: counted against the limit, and dropped by whole frames where there are too many.
+        case shared
+        /// Answers to the connection's own requests, and closes. Never dropped: who has too many of them isn't read.
+        case own
+        /// Messages that the connection has been promised.
+        case owed
+    }
+
     struct Piece {
         let segment: Segment
         var start: Int
         var end: Int
+        var kind = Kind.shared
+        /// What is fetched when the piece is due, in the place of a segment's bytes.
+        var missed: HistorySlice?
 
         var count: Int { end - start }
         /// Frames that begin in it.
@@ -14,10 +31,18 @@ final class Backlog {
 
     /// Copies are put together until they have so many bytes.
     private static let smallByteCount = 1024
+    /// Missed messages that are fetched at once.
+    private static let chunkByteCount = 64 * 1024
+    private static let noSegment = Segment(copying: [])
 
     private(set) var pieces: [Piece] = []
     private var head = 0
+    /// The bytes that wait, without those that are still to be fetched.
     private(set) var byteCount = 0
+    private(set) var ownByteCount = 0
+    private(set) var sharedByteCount = 0
+    /// Missed messages that are still to be fetched, in bytes.
+    private(set) var missedByteCount = 0
     /// Whether it has been counted, and said, that more waits than the limit allows.
     var isOverLimitReported = false
     /// The tick at which the socket last took something.
@@ -33,47 +58,89 @@ final class Backlog {
     func append(_ piece: Piece) {
         guard piece.count > 0 else { return }
         if let last = pieces.indices.last, last >= head, pieces[last].segment === piece.segment,
-            pieces[last].end == piece.start
+            pieces[last].end == piece.start, pieces[last].kind == piece.kind
         {
             pieces[last].end = piece.end
         } else {
             pieces.append(piece)
         }
-        byteCount += piece.count
-        frameCount += piece.frameCount
+        note(piece, 1)
+    }
+
+    /// Appends messages of a history; they are fetched as the socket takes them.
+    func append(missed slice: HistorySlice) {
+        guard slice.messageCount > 0 else { return }
+        missedByteCount += slice.byteCount
+        pieces.append(Piece(segment: Backlog.noSegment, start: 0, end: 0, kind: .owed, missed: slice))
+    }
+
+    /// Counts a piece, or, with -1, no longer.
+    private func note(_ piece: Piece, _ sign: Int) {
+        byteCount += sign * piece.count
+        frameCount += sign * piece.frameCount
+        switch piece.kind {
+        case .shared: sharedByteCount += sign * piece.count
+        case .own: ownByteCount += sign * piece.count
+        case .owed: break
+        }
     }
 
     /// Appends a copy of what this connection has coming out of a segment that holds many connections' answers, which the
     /// few bytes that wait here must not keep. Small copies become one: a pong of 2 bytes has no piece of its own.
     func append(copying segment: Segment, from start: Int, to end: Int) {
-        var builder = SegmentBuilder()
+        segment.forEachRun(from: start, to: end) { isPong, start, end in
+            append(copying: segment, from: start, to: end, isPong ? .shared : .own)
+        }
+    }
+
+    private func append(copying segment: Segment, from start: Int, to end: Int, _ kind: Kind) {
+        var builder = SegmentBuilder(segment.meter)
         var isTorn = segment.isTorn(at: start)
-        if let last = waiting.last, last.segment.messageCount == 0, last.count < Backlog.smallByteCount {
+        if let last = waiting.last, last.missed == nil, last.segment.messageCount == 0, last.kind == kind,
+            last.count < Backlog.smallByteCount
+        {
             isTorn = last.segment.isTorn(at: last.start)
             builder.append(last.segment, from: last.start, to: last.end)
-            byteCount -= last.count
-            frameCount -= last.frameCount
+            note(last, -1)
             pieces.removeLast()
         }
         builder.append(segment, from: start, to: end)
         let copy = builder.finish(isTornAtFront: isTorn)
-        append(Piece(segment: copy, start: 0, end: copy.count))
+        append(Piece(segment: copy, start: 0, end: copy.count, kind: kind))
+    }
+
+    /// Fetches the next of the missed messages where they are due.
+    func fetchMissed(_ meter: ByteMeter) {
+        guard head < pieces.count, var slice = pieces[head].missed else { return }
+        missedByteCount -= slice.byteCount
+        var builder = SegmentBuilder(meter)
+        while slice.messageCount > 0, builder.count < Backlog.chunkByteCount {
+            slice.takeFirst { builder.append(.text, payload: $0) }
+        }
+        missedByteCount += slice.byteCount
+        if slice.messageCount > 0 {
+            pieces[head].missed = slice
+        } else {
+            pieces.remove(at: head)
+        }
+        let chunk = builder.finish()
+        let piece = Piece(segment: chunk, start: 0, end: chunk.count, kind: .owed)
+        pieces.insert(piece, at: head)
+        note(piece, 1)
     }
 
     /// The socket took `count` bytes from the front.
     func consume(_ count: Int) {
         var rest = count
-        byteCount -= count
-        while rest > 0 {
-            let size = pieces[head].count
-            if size > rest {
-                frameCount -= pieces[head].frameCount
+        while rest > 0, head < pieces.count {
+            let piece = pieces[head]
+            note(piece, -1)
+            if piece.count > rest {
                 pieces[head].start += rest
-                frameCount += pieces[head].frameCount
+                note(pieces[head], 1)
                 break
             }
-            rest -= size
-            frameCount -= pieces[head].frameCount
+            rest -= piece.count
             dropFirstPiece()
         }
     }
@@ -91,73 +158,84 @@ final class Backlog {
 
     /// Whether more waits than the limit allows. One frame alone may be larger: else it could never be sent.
     func isOver(_ limit: Int) -> Bool {
-        guard byteCount > limit, let first = waiting.first else { return false }
-        return waiting.count > 1 || first.segment.frameEnd(containing: first.start) < first.end
+        guard sharedByteCount > limit else { return false }
+        let shared = waiting.lazy.filter { $0.kind == .shared }
+        guard let first = shared.first else { return false }
+        return shared.prefix(2).count > 1 || first.segment.frameEnd(containing: first.start) < first.end
     }
 
-    /// Whether the first frame is partly sent, so that it has to be finished before anything else.
-    private var isTorn: Bool {
-        guard let first = waiting.first else { return false }
-        return first.segment.isTorn(at: first.start)
+    /// The rest of a first frame that is partly sent, which has to be finished before anything else.
+    private var torn: Piece? {
+        guard var first = waiting.first, first.missed == nil, first.segment.isTorn(at: first.start) else { return nil }
+        first.end = min(first.segment.frameEnd(containing: first.start), first.end)
+        return first
     }
 
-    /// Drops whole frames from the front until `limit` holds; not one that is partly sent, and not the last that is left.
-    /// Returns how many.
+    /// Drops whole shared frames from the front until `limit` holds; not one that is partly sent, and not the last that is
+    /// left. Returns how many.
     func dropOldest(limit: Int) -> Int {
-        guard byteCount > limit, !waiting.isEmpty else { return 0 }
-        var torn: Piece?
-        if isTorn {
-            var first = pieces[head]
-            let end = first.segment.frameEnd(containing: first.start)
-            torn = Piece(segment: first.segment, start: first.start, end: min(end, first.end))
-            first.start = min(end, first.end)
-            pieces[head] = first
-        }
-        var size = byteCount
+        var excess = sharedByteCount - limit
+        guard excess > 0, let last = pieces.lastIndex(where: { $0.kind == .shared }) else { return 0 }
+        let torn = torn
         var dropped = 0
-        while size > limit, head < pieces.count {
-            let piece = pieces[head]
-            if piece.count == 0 {
-                head += 1
-                continue
+        for index in pieces.indices[head...] where pieces[index].kind == .shared {
+            guard excess > 0 else { break }
+            note(pieces[index], -1)
+            if index == head, let torn { pieces[index].start = torn.end }
+            while excess > 0, pieces[index].count > 0 {
+                let piece = pieces[index]
+                let end = min(piece.segment.frameEnd(containing: piece.start), piece.end)
+                if torn == nil, index == last, end == piece.end { break }
+                excess -= end - piece.start
+                dropped += 1
+                pieces[index].start = end
             }
-            let end = piece.segment.frameEnd(containing: piece.start)
-            if torn == nil, head == pieces.count - 1, end >= piece.end { break }
-            size -= min(end, piece.end) - piece.start
-            pieces[head].start = min(end, piece.end)
-            dropped += 1
+            note(pieces[index], 1)
         }
-        pieces.removeFirst(head)
-        head = 0
-        pieces.removeAll { $0.count == 0 }
-        if let torn { pieces.insert(torn, at: 0) }
-        byteCount = pieces.reduce(0) { $0 + $1.count }
-        frameCount = pieces.reduce(0) { $0 + $1.frameCount }
+        if let torn, torn.kind == .shared {
+            note(torn, 1)
+            pieces.insert(torn, at: head)
+        }
+        removeEmptyPieces()
         return dropped
     }
 
-    /// Drops whole frames from the back until `limit` holds; not the first. Returns how many.
-    func dropNewest(limit: Int) -> Int { dropBack(limit: limit) { _ in false } }
+    /// Drops whole shared frames from the back until `limit` holds; not the first. Returns how many.
+    func dropNewest(limit: Int) -> Int {
+        var excess = sharedByteCount - limit
+        guard excess > 0, let first = waiting.firstIndex(where: { $0.kind == .shared }) else { return 0 }
+        var dropped = 0
+        for index in pieces.indices[first...].reversed() where pieces[index].kind == .shared {
+            guard excess > 0 else { break }
+            note(pieces[index], -1)
+            while excess > 0, pieces[index].count > 0 {
+                let piece = pieces[index]
+                let start = max(piece.segment.frameStart(before: piece.end), piece.start)
+                if index == first, start == piece.start { break }
+                excess -= piece.end - start
+                dropped += 1
+                pieces[index].end = start
+            }
+            note(pieces[index], 1)
+        }
+        removeEmptyPieces()
+        return dropped
+    }
 
     /// Drops everything but the rest of a frame that is partly sent. Returns how many frames.
-    func dropAll() -> Int { dropBack(limit: 0) { isTorn in !isTorn } }
+    func dropAll() -> Int {
+        let torn = torn
+        let before = frameCount
+        pieces = torn.map { [$0] } ?? []
+        head = 0
+        (byteCount, frameCount, ownByteCount, sharedByteCount, missedByteCount) = (0, 0, 0, 0, 0)
+        for piece in pieces { note(piece, 1) }
+        return before - frameCount
+    }
 
-    private func dropBack(limit: Int, mayDropFirst: (_ isTorn: Bool) -> Bool) -> Int {
-        var dropped = 0
-        while byteCount > limit, let last = pieces.last, head < pieces.count {
-            let start = max(last.segment.frameStart(before: last.end), last.start)
-            let isFirst = head == pieces.count - 1 && start == last.start
-            if isFirst && !mayDropFirst(isTorn) { break }
-            byteCount -= last.end - start
-            frameCount -= last.segment.frameCount(from: start, to: last.end)
-            dropped += 1
-            pieces[pieces.count - 1].end = start
-            if start == last.start { pieces.removeLast() }
-        }
-        if head == pieces.count {
-            pieces.removeAll()
-            head = 0
-        }
-        return dropped
+    private func removeEmptyPieces() {
+        pieces.removeFirst(head)
+        head = 0
+        pieces.removeAll { $0.count == 0 && $0.missed == nil }
     }
 }

@@ -29,9 +29,9 @@ final class Channel {
 
     /// What was published on this worker in this turn, encoded once as the `relay` protocol sends it. At the home it goes to
     /// the subscribers, elsewhere to the home.
-    var batch = SegmentBuilder()
+    var batch: SegmentBuilder
     /// At the home: the same for the `json` protocol.
-    var jsonBatch = SegmentBuilder()
+    var jsonBatch: SegmentBuilder
     /// At the home: whose messages in `jsonBatch` do not go back to them.
     var exclusions: [Publication.Exclusion] = []
     /// Elsewhere: what `json` clients published here, for the home to number.
@@ -47,7 +47,12 @@ final class Channel {
     /// At the home: what the `json` protocol keeps; made when it is first needed.
     var room: Room?
 
-    init(name: String, home: Int, settings: ChannelSettings, knownSince: UInt32) {
+    /// What a channel takes beside its name and its subscribers: the objects, malloc's headers, its place in the table.
+    static let overhead = 640
+
+    init(name: String, home: Int, settings: ChannelSettings, knownSince: UInt32, frames: ByteMeter) {
+        batch = SegmentBuilder(frames)
+        jsonBatch = SegmentBuilder(frames)
         self.name = name
         self.home = home
         self.settings = settings

@@ -7,13 +7,15 @@ struct ChannelTable {
     private var free: [UInt32] = []
     private let worker: Int
     private let workerCount: Int
+    private let account: MemoryAccount
     var rules: ChannelRules
     /// That of the configuration which the rules are of.
     var generation: UInt32
 
-    init(worker: Int, workerCount: Int, rules: ChannelRules, generation: UInt32) {
+    init(worker: Int, workerCount: Int, rules: ChannelRules, generation: UInt32, account: MemoryAccount) {
         self.worker = worker
         self.workerCount = workerCount
+        self.account = account
         self.rules = rules
         self.generation = generation
     }
@@ -43,8 +45,9 @@ struct ChannelTable {
         if let known = index(of: name) { return known }
         let channel = Channel(
             name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name),
-            knownSince: generation)
+            knownSince: generation, frames: account.frames)
         if channel.home == worker { homeCount += 1 }
+        account.history.add(Channel.overhead + 2 * name.utf8.count)
         let index: UInt32
         if let reused = free.popLast() {
             index = reused
@@ -62,6 +65,7 @@ struct ChannelTable {
         guard let channel = channels[Int(index)], channel.isUnused else { return }
         byName[Name(channel.name)] = nil
         if channel.home == worker { homeCount -= 1 }
+        account.history.add(-(Channel.overhead + 2 * channel.name.utf8.count))
         channels[Int(index)] = nil
         free.append(index)
     }

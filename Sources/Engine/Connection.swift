@@ -60,8 +60,22 @@ struct Connection {
         /// In the worker's list of connections that go on with input they hold.
         static let runnable = Flags(rawValue: 1 << 14)
 
+        /// What it sends has no room at the moment: in a mailbox that is full.
+        static let congested = Flags(rawValue: 1 << 15)
+        /// It is in the middle of a large message while too much is held for clients.
+        static let starved = Flags(rawValue: 1 << 16)
+        /// Too many answers wait for it to read them.
+        static let unreadAnswers = Flags(rawValue: 1 << 17)
+
+        /// Among the turn's pieces for it are messages that it missed.
+        static let isOwed = Flags(rawValue: 1 << 18)
+
+        /// Counted among the connections that are opening, and among those of its address (admission).
+        static let opening = Flags(rawValue: 1 << 19)
+        static let openingCounted = Flags(rawValue: 1 << 20)
+
         /// Any of these: nothing more is read from an open connection for now.
-        static let waiting: Flags = [.awaitsAnswer, .ending]
+        static let waiting: Flags = [.awaitsAnswer, .ending, .congested, .starved, .unreadAnswers]
     }
 
     var descriptor: Int32

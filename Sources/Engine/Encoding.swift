@@ -43,6 +43,9 @@ struct Encoding: Equatable, Sendable {
         init(rawValue: UInt32) { self.rawValue = rawValue }
         init(_ encoding: Encoding) { rawValue = 1 << UInt32(encoding.rawValue) }
 
+        /// How many of them deflate.
+        var deflatingCount: Int { subtracting([Set(.relay), Set(.json)]).rawValue.nonzeroBitCount }
+
         /// Those that deflate, the largest window of a protocol first.
         var deflating: some Sequence<Encoding> {
             (0..<UInt8(Encoding.count)).reversed().lazy.map { Encoding(rawValue: $0) }

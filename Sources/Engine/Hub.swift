@@ -138,7 +138,7 @@ package final class Hub: Sendable {
     package func broadcast(
         _ opcode: Opcode, _ payload: [UInt8], isPlainText: Bool = false, to selection: ConnectionSelection
     ) async -> Int {
-        let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0) }
+        let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0, meter: context.account.frames) }
         return await ask { .broadcast(segment, isPlainText: isPlainText, selection, $0) }.reduce(0, +)
     }
 
@@ -167,6 +167,7 @@ package final class Hub: Sendable {
     package func publish(_ messages: [Message]) async -> [Published] {
         var results = Array(repeating: Published(connections: 0), count: messages.count)
         guard !messages.isEmpty else { return results }
+        await waitForRoom(messages)
         let now = clinux_monotonic_nanoseconds()
         let answers = await Gather.answers(messages.count) { gather in
             var last: (message: Message, segment: Segment)?
@@ -176,7 +177,9 @@ package final class Hub: Sendable {
                 if let last, last.message.opcode == message.opcode, last.message.payload == message.payload {
                     segment = last.segment
                 } else {
-                    segment = message.payload.withUnsafeBytes { Segment(message.opcode, payload: $0) }
+                    segment = message.payload.withUnsafeBytes {
+                        Segment(message.opcode, payload: $0, meter: context.account.frames)
+                    }
                     last = (message, segment)
                 }
                 home(of: message.channel).post(
@@ -192,6 +195,18 @@ package final class Hub: Sendable {
         return results
     }
 
+    /// Waits until the homes of the messages' channels keep up, for some seconds at most.
+    private func waitForRoom(_ messages: [Message]) async {
+        for message in messages {
+            let home = home(of: message.channel)
+            var tries = 0
+            while home.isFull, tries < 2_500 {
+                tries += 1
+                try? await Task.sleep(for: .milliseconds(2))
+            }
+        }
+    }
+
     /// Has other settings hold from now on, for connections and channels that are there, too. What can't change while the
     /// workers run stays as it is: their number, the send ring, and that tokens are checked. One call at a time.
     package func reconfigure(_ configuration: EngineConfiguration) async {
@@ -200,7 +215,9 @@ package final class Hub: Sendable {
             return running
         }
         context.admission.setLimits(
-            maximum: next.maximumConnections, maximumPerAddress: next.maximumConnectionsPerAddress)
+            maximum: next.maximumConnections, maximumPerAddress: next.maximumConnectionsPerAddress,
+            exemptsLoopback: next.exemptsLoopback)
+        context.account.setLimit(next.memoryByteCount)
         _ = await ask { .reconfigure(next, $0) } as [Void]
         _ = await ask { .recount($0) } as [Void]
     }

@@ -61,6 +61,13 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// Whether this is an IPv4 address.
     package var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
+    /// Whether it is the machine's own (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
+    package var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
+
+    /// What limits count as one client: an IPv4 address, or the /64 network of an IPv6 address, of which one customer has
+    /// at least one (RFC 6177).
+    var client: IPAddress { isIPv4 || isLoopback || self == .none ? self : IPAddress(high: high, low: 0) }
+
     /// The four or sixteen bytes in the order of the wire.
     package var bytes: [UInt8] {
         let all = [high, low].flatMap { word in

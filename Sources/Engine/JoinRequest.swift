@@ -1,3 +1,5 @@
+import Rooms
+
 /// A connection asks a channel's home to let it in, or, where it is in, for what it missed.
 struct JoinRequest: Sendable {
     var connection: ConnectionID
@@ -15,7 +17,7 @@ struct JoinRequest: Sendable {
 struct JoinReply: Sendable {
     enum Outcome: Sendable {
         /// `missed` holds, where `isRecovered`, all messages after `since`; the last of them is number `seq`.
-        case joined(epoch: String, seq: UInt64, isRecovered: Bool, missed: Segment?)
+        case joined(epoch: String, seq: UInt64, isRecovered: Bool, missed: HistorySlice?)
         case full
     }
 
@@ -23,4 +25,13 @@ struct JoinReply: Sendable {
     /// The home's configuration where the connection is counted; else 0.
     var generation: UInt32 = 0
     var outcome: Outcome
+
+    /// The same, but with nothing behind a number.
+    func through(_ last: UInt64) -> JoinReply {
+        guard case .joined(let epoch, let seq, let isRecovered, var missed) = outcome, seq > last else { return self }
+        missed?.removeLast(Int(clamping: seq - last))
+        var reply = self
+        reply.outcome = .joined(epoch: epoch, seq: last, isRecovered: isRecovered, missed: missed)
+        return reply
+    }
 }

@@ -16,6 +16,8 @@ enum Letter: Sendable {
     /// Asks a channel's home for a `fenceReached` behind everything it has delivered.
     case fence(channel: String, ConnectionID)
     case fenceReached(ConnectionID)
+    /// A mailbox that was full has room again.
+    case relieved
     /// Messages of `json` clients for a channel whose home this is.
     case publishDrafts(channel: String, Drafts, at: UInt64)
     case join(channel: String, JoinRequest, Encoding)
@@ -64,4 +66,27 @@ enum Letter: Sendable {
     /// Ends what is left without waiting.
     case abort
     case stop
+}
+
+extension Letter {
+    /// What it makes a mailbox fuller by. Letters of the control plane count nothing: each waits for its answer.
+    var byteCount: Int {
+        switch self {
+        case .publish(_, let segment, _, _): segment.count
+        case .publishDrafts(_, let drafts, _): drafts.byteCount
+        case .deliver(_, let publication, _): publication.byteCount
+        case .answers(let segment, _, _): segment?.count ?? 0
+        case .join, .joined, .leave, .ask: 256
+        default: 0
+        }
+    }
+
+    /// Whether it is for the home of a channel. Such letters are acted on in their order, as many in a turn as its work
+    /// allows, and not while what they cause has no room; all others at once.
+    var isForHome: Bool {
+        switch self {
+        case .publish, .publishDrafts, .join, .leave, .count, .ask, .fence, .fenceAnswers: true
+        default: false
+        }
+    }
 }

@@ -11,12 +11,20 @@ import Synchronization
 final class Mailbox: @unchecked Sendable {
     private struct Node {
         var letter: Letter
+        var byteCount: Int
         var next: UnsafeMutablePointer<Node>?
     }
 
     private let top = Atomic<UnsafeMutablePointer<Node>?>(nil)
     /// Becomes readable when letters wait (eventfd(2)).
     let descriptor: Int32
+    /// The bytes of the letters that have been posted and not acted on.
+    private let waiting = Atomic<Int>(0)
+    /// A bit for each worker that wants to know when it is no longer full.
+    private let waiters = Atomic<UInt64>(0)
+
+    /// From so many bytes on it is full: whoever has more for it waits, until half of it has been acted on.
+    static let fullByteCount = 2 * 1024 * 1024
 
     init() {
         descriptor = clinux_event_descriptor()
@@ -24,14 +32,16 @@ final class Mailbox: @unchecked Sendable {
     }
 
     deinit {
-        takeAll { _ in }
+        takeAll { _, _ in }
         Glibc.close(descriptor)
     }
 
     /// Puts a letter in; any thread.
     func post(_ letter: consuming Letter) {
         let node = UnsafeMutablePointer<Node>.allocate(capacity: 1)
-        node.initialize(to: Node(letter: letter, next: nil))
+        let byteCount = letter.byteCount
+        if byteCount > 0 { waiting.add(byteCount, ordering: .relaxed) }
+        node.initialize(to: Node(letter: letter, byteCount: byteCount, next: nil))
         var expected = top.load(ordering: .relaxed)
         while true {
             node.pointee.next = expected
@@ -50,8 +60,30 @@ final class Mailbox: @unchecked Sendable {
     /// Whether letters wait.
     var hasLetters: Bool { top.load(ordering: .acquiring) != nil }
 
-    /// Takes out everything, oldest first; the consumer's thread only.
-    func takeAll(_ body: (Letter) -> Void) {
+    /// The bytes that wait.
+    var byteCount: Int { waiting.load(ordering: .relaxed) }
+
+    var isFull: Bool { byteCount > Mailbox.fullByteCount }
+
+    /// Whether it is full, and then has the worker told once it no longer is (`Letter.relieved`); any thread.
+    func isFull(for worker: Int) -> Bool {
+        guard isFull else { return false }
+        // It may have been emptied in between: both sides write first and look then.
+        waiters.bitwiseOr(1 << UInt64(worker), ordering: .sequentiallyConsistent)
+        return waiting.load(ordering: .sequentiallyConsistent) > Mailbox.fullByteCount / 2
+    }
+
+    /// Letters of so many bytes have been acted on. Returns the workers that are to be told that there is room again, a bit
+    /// each; the consumer's thread only.
+    func finish(byteCount: Int) -> UInt64 {
+        let left = waiting.subtract(byteCount, ordering: .sequentiallyConsistent).newValue
+        guard left <= Mailbox.fullByteCount / 2, waiters.load(ordering: .sequentiallyConsistent) != 0 else { return 0 }
+        return waiters.exchange(0, ordering: .sequentiallyConsistent)
+    }
+
+    /// Takes out everything, oldest first, each with the bytes that it counts for until `finish`; the consumer's thread
+    /// only.
+    func takeAll(_ body: (Letter, _ byteCount: Int) -> Void) {
         var drained: UInt64 = 0
         _ = read(descriptor, &drained, 8)
         var stack = top.exchange(nil, ordering: .acquiringAndReleasing)
@@ -63,9 +95,9 @@ final class Mailbox: @unchecked Sendable {
         }
         while let node = oldest {
             oldest = node.pointee.next
-            let letter = node.move().letter
+            let taken = node.move()
             node.deallocate()
-            body(letter)
+            body(taken.letter, taken.byteCount)
         }
     }
 }

@@ -8,9 +8,7 @@ package struct MemoryFigures: Sendable, Hashable {
     package var input = 0
     /// Messages on their way from one worker to another.
     package var mailboxes = 0
-    /// Answers to requests that have not been sent.
-    package var answers = 0
-    /// What waits for slow connections.
+    /// Frames that are being sent or wait for slow connections.
     package var backlogs = 0
     /// The history of channels, the channels themselves included.
     package var history = 0
@@ -18,7 +16,7 @@ package struct MemoryFigures: Sendable, Hashable {
     package init() {}
 
     /// What is held and of none of the kinds.
-    package var other: Int { max(0, used - input - mailboxes - answers - backlogs - history) }
+    package var other: Int { max(0, used - input - mailboxes - backlogs - history) }
 
     /// Adds another worker's figures.
     package static func += (total: inout MemoryFigures, other: MemoryFigures) {
@@ -26,7 +24,6 @@ package struct MemoryFigures: Sendable, Hashable {
         total.used += other.used
         total.input += other.input
         total.mailboxes += other.mailboxes
-        total.answers += other.answers
         total.backlogs += other.backlogs
         total.history += other.history
     }

@@ -15,6 +15,11 @@ struct PartialInput: ~Copyable {
     /// Bytes behind it that came in the same read.
     var held = HeldInput()
 
+    /// The tick at which the unfinished message began; `Slab.never` between messages.
+    var unfinishedSince = Slab.never
+    /// What the account has counted of it.
+    var counted = 0
+
     /// Whether it holds nothing worth keeping.
     var isIdle: Bool { reader.isIdle && deferred == nil && held.isEmpty }
 

@@ -44,6 +44,9 @@ struct Publication: Sendable {
         common?.messageCount ?? max(self[.relay]?.messageCount ?? 0, self[.json]?.messageCount ?? 0)
     }
 
+    /// The bytes of all its encodings.
+    var byteCount: Int { common?.count ?? encoded.reduce(0) { $0 + ($1?.count ?? 0) } }
+
     /// The plain frames of an encoding's protocol.
     func plain(_ encoding: Encoding) -> Segment? {
         guard encoded.isEmpty else { return encoded[Int(encoding.plain.rawValue)] }

@@ -12,15 +12,39 @@ final class Room {
     var presence: Presence
     /// Connections that are in the channel, counted where `max_members` limits them.
     var memberCount = 0
+    /// Whether it is in the worker's queue of those whose history may have to go.
+    var isQueued = false
+    private let meter: ByteMeter
+    /// What the meter has counted, beside the blocks of the history.
+    private var counted = 0
 
-    init(name: String, settings: ChannelSettings) {
+    init(name: String, settings: ChannelSettings, meter: ByteMeter) {
+        self.meter = meter
         var text = MessageText()
         text.append(string: name)
         quotedName = text.bytes
         epoch = Epoch.random()
-        history = History(limits: settings.history)
+        history = History(limits: settings.history, meter: meter)
         presence = Presence(leaveDelay: settings.leaveDelay)
+        count()
     }
+
+    deinit { meter.add(-counted) }
+
+    /// Has the meter count what it takes now.
+    func count() {
+        let now = Room.overhead + 2 * quotedName.count + history.bufferByteCount
+        meter.add(now - counted)
+        counted = now
+    }
+
+    /// What the history costs of `limits.history_bytes`, the channel that is kept for it included.
+    var historyByteCount: Int {
+        history.count == 0 ? 0 : history.byteCount + Channel.overhead + Room.overhead + 4 * quotedName.count
+    }
+
+    /// The headers of its objects, malloc's, and what it holds in itself.
+    private static let overhead = 400
 
     /// Those who are here will be counted again.
     func forgetMembers() {

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Rooms
 import WebSocket
 
 /// An immutable run of whole frames, encoded once and shared by every connection, on every worker, they go to.
@@ -17,18 +18,31 @@ final class Segment: @unchecked Sendable {
 
     /// Whether it begins inside a frame whose front is sent.
     let isTornAtFront: Bool
+    /// Whether each of its frames is for another connection, so that none of them is to keep all.
+    let isForMany: Bool
+    /// What counts it; nil for what is not held for clients.
+    let meter: ByteMeter?
 
     /// Takes over `bytes`, which must come from malloc.
     fileprivate init(
         bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int, binaryCount: Int,
-        isTornAtFront: Bool = false
+        isTornAtFront: Bool = false, isForMany: Bool = false, meter: ByteMeter? = nil
     ) {
         self.isTornAtFront = isTornAtFront
+        self.isForMany = isForMany
+        self.meter = meter
         self.bytes = bytes
         self.frameEnds = frameEnds
         self.messageCount = messageCount
         self.binaryCount = binaryCount
+        meter?.add(heldByteCount)
     }
+
+    /// What it takes beside its frames and where they end: the objects' headers and malloc's.
+    private static let overhead = 176
+
+    /// What it takes in all.
+    var heldByteCount: Int { bytes.count + Segment.overhead + frameEnds.count * MemoryLayout<Int>.stride }
 
     /// Copies bytes that are not frames (an HTTP answer), never to be cut by a queue policy.
     convenience init(copying bytes: [UInt8]) {
@@ -38,15 +52,18 @@ final class Segment: @unchecked Sendable {
     }
 
     /// One message as a server's frame.
-    convenience init(_ opcode: Opcode, payload: UnsafeRawBufferPointer) {
+    convenience init(_ opcode: Opcode, payload: UnsafeRawBufferPointer, meter: ByteMeter? = nil) {
         var builder = SegmentBuilder()
         builder.append(opcode, payload: payload)
         self.init(
             bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 1,
-            binaryCount: builder.binaryCount)
+            binaryCount: builder.binaryCount, meter: meter)
     }
 
-    deinit { free(UnsafeMutableRawPointer(mutating: bytes.baseAddress)) }
+    deinit {
+        free(UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+        meter?.add(-heldByteCount)
+    }
 
     var count: Int { bytes.count }
 
@@ -73,6 +90,29 @@ final class Segment: @unchecked Sendable {
             body(opcode, UnsafeRawBufferPointer(rebasing: frame[header.byteCount...]))
         }
     }
+
+    /// Visits runs of frames within a range that are all pongs, or none of them.
+    func forEachRun(from start: Int, to end: Int, _ body: (_ isPong: Bool, _ start: Int, _ end: Int) -> Void) {
+        guard start < end else { return }
+        var index = frameIndex(containing: start)
+        var runStart = start
+        var position = start
+        var isRunOfPongs = false
+        while position < end, index < frameEnds.count {
+            let isPong = bytes[index > 0 ? frameEnds[index - 1] : 0] == Segment.pongByte && !isTornAtFront
+            if isPong != isRunOfPongs {
+                if position > runStart { body(isRunOfPongs, runStart, position) }
+                runStart = position
+                isRunOfPongs = isPong
+            }
+            position = min(frameEnds[index], end)
+            index += 1
+        }
+        if position > runStart { body(isRunOfPongs, runStart, position) }
+    }
+
+    /// The first byte of a pong (RFC 6455, section 5.2).
+    private static let pongByte: UInt8 = 0x8A
 
     /// Whether `position` lies within a frame, so that what follows it begins with the frame's rest.
     func isTorn(at position: Int) -> Bool {
@@ -117,8 +157,10 @@ struct SegmentBuilder: ~Copyable {
     private(set) var frameEnds: [Int] = []
     private(set) var messageCount = 0
     private(set) var binaryCount = 0
+    /// What counts the segments.
+    let meter: ByteMeter?
 
-    init() {}
+    init(_ meter: ByteMeter? = nil) { self.meter = meter }
 
     deinit { free(base) }
 
@@ -166,8 +208,10 @@ struct SegmentBuilder: ~Copyable {
 
     /// Hands the collected frames over and begins anew.
     ///
-    /// - Parameter isTornAtFront: whether they begin within a frame whose front is sent.
-    mutating func finish(isTornAtFront: Bool = false) -> Segment {
+    /// - Parameters:
+    ///   - isTornAtFront: whether they begin within a frame whose front is sent.
+    ///   - isForMany: whether each is for another connection.
+    mutating func finish(isTornAtFront: Bool = false, isForMany: Bool = false) -> Segment {
         let ends = frameEnds
         let messages = messageCount
         let binaries = binaryCount
@@ -177,7 +221,7 @@ struct SegmentBuilder: ~Copyable {
         binaryCount = 0
         return Segment(
             bytes: bytes, frameEnds: ends, messageCount: messages, binaryCount: binaries,
-            isTornAtFront: isTornAtFront)
+            isTornAtFront: isTornAtFront, isForMany: isForMany, meter: meter)
     }
 
     /// Gives the bytes away, shrunk to what they need where that saves much.
@@ -191,7 +235,7 @@ struct SegmentBuilder: ~Copyable {
     }
 
     private mutating func reserve(_ more: Int) -> UnsafeMutableRawPointer {
-        if count + more > capacity {
+        if count + more > capacity || base == nil {
             capacity = max(count + more, capacity * 2, 256)
             base = realloc(base, capacity)
             precondition(base != nil, "out of memory")

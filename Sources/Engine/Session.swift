@@ -20,6 +20,10 @@ struct Session {
         var state: State
         /// The configuration under which the home counted the connection; 0 where it didn't.
         var generation: UInt32 = 0
+        /// The number of the message after which the live stream began, and how many messages the queue policy had dropped
+        /// for the connection by then: while none has been dropped since, the stream has no gap.
+        var startSeq: UInt64 = 0
+        var droppedBefore: UInt32 = 0
     }
 
     var identity: Identity
@@ -47,6 +51,4 @@ struct PendingOpen {
     var session: Session?
     /// What the client saw last of the endpoint's channel.
     var since: MessagePosition?
-    /// What it sent behind its request.
-    var rest: [UInt8] = []
 }

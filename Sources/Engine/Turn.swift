@@ -1,3 +1,5 @@
+import Rooms
+
 /// What one turn of a worker's loop has to send: pieces of segments per connection, collected while input is read and
 /// flushed at the turn's end, so that whatever a turn produced for a connection leaves with one send.
 ///
@@ -14,6 +16,11 @@ struct Turn {
     /// The number of the segment that collects answers to single connections (pongs, closes, handshakes).
     static let direct: UInt32 = 0
 
+    /// Set in a segment's number: it is one of `missed`.
+    static let missedBit: UInt32 = 1 << 31
+
+    /// Messages that connections have missed, by number; each is for one.
+    private(set) var missed: ContiguousArray<HistorySlice> = []
     /// Segments by number; nil at 0 until the direct one is finished at the turn's end.
     private(set) var segments: ContiguousArray<Segment?> = [nil]
     private(set) var pieces: ContiguousArray<Piece> = []
@@ -50,6 +57,13 @@ struct Turn {
         markDirty(record, slot: slot)
     }
 
+    /// Queues messages that a connection has missed.
+    mutating func push(missed slice: HistorySlice, to record: UnsafeMutablePointer<Connection>, slot: Int) {
+        missed.append(slice)
+        record.pointee.flags.insert(.isOwed)
+        push(UInt32(missed.count - 1) | Turn.missedBit, start: 0, end: 0, to: record, slot: slot)
+    }
+
     /// Has the connection flushed at the turn's end.
     @inline(__always)
     mutating func markDirty(_ record: UnsafeMutablePointer<Connection>, slot: Int) {
@@ -68,5 +82,6 @@ struct Turn {
         pieces.removeAll(keepingCapacity: pieces.count < 65_536)
         segments.removeAll(keepingCapacity: true)
         segments.append(nil)
+        missed.removeAll()
     }
 }

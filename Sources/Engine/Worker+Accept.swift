@@ -111,11 +111,14 @@ extension Worker {
     }
 
     /// Answers a client that gets no slot, without waiting for what it wants.
-    private func refuseAtOnce(_ socket: Int32, _ cause: RefusalCause, _ address: IPAddress, _ reason: String) {
+    private func refuseAtOnce(
+        _ socket: Int32, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
+        _ status: HTTPStatus = .serviceUnavailable
+    ) {
         var scratch = [UInt8](repeating: 0, count: 4096)
         // Unread input would turn the close into a reset, which can overtake the answer.
         _ = recv(socket, &scratch, scratch.count, Int32(MSG_DONTWAIT))
-        let answer = Handshake.response(Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]))
+        let answer = Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
         _ = clinux_send(socket, answer, answer.count)
         Glibc.shutdown(socket, Int32(SHUT_WR))
         Glibc.close(socket)
@@ -124,12 +127,23 @@ extension Worker {
 
     /// Makes an accepted socket a connection of this worker.
     func adopt(_ socket: Int32, address: IPAddress, port: UInt16) {
-        guard drain == nil, let slot = slab.allocate(descriptor: socket, address: address, port: port) else {
+        guard drain == nil else {
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(socket, drain == nil ? .connectionLimit : .draining, address, "no room for another connection")
+            refuseAtOnce(socket, .draining, address, "this server is shutting down")
+            return
+        }
+        guard let isCounted = begin(socket, address) else {
+            handle.load.subtract(1, ordering: .relaxed)
+            return
+        }
+        guard let slot = slab.allocate(descriptor: socket, address: address, port: port) else {
+            context.admission.endOpening(address, isCounted: isCounted)
+            handle.load.subtract(1, ordering: .relaxed)
+            refuseAtOnce(socket, .connectionLimit, address, "no room for another connection")
             return
         }
         let record = slab[slot]
+        record.pointee.flags.insert(isCounted ? [.opening, .openingCounted] : .opening)
         let tag = record.pointee.tag(slot: slot)
         guard clinux_epoll_control(epoll, EPOLL_CTL_ADD, socket, EPOLLIN.rawValue, tag) == 0 else {
             end(slot, record, cause: .internalError)
@@ -138,5 +152,24 @@ extension Worker {
         record.pointee.lastReceived = now
         record.pointee.connectedAt = Int64(nanoseconds)
         setDeadline(slot, now &+ ticks(configuration.handshakeTimeout))
+    }
+
+    /// Counts an accepted connection as one that opens; whether among those of its address. Nil where that has been refused.
+    private func begin(_ socket: Int32, _ address: IPAddress) -> Bool? {
+        guard pressure < .full else {
+            refuseAtOnce(socket, .memoryLimit, address, Worker.shortOfMemory.reason)
+            return nil
+        }
+        let isProxy = address == .none || configuration.isTrustedProxy(address)
+        switch context.admission.begin(address, isProxy: isProxy) {
+        case .admitted(let isCounted):
+            return isCounted
+        case .refused(.perAddressLimit):
+            let reason = "too many connections from this address are opening; see server.max_connections_per_ip"
+            refuseAtOnce(socket, .perAddressLimit, address, reason, .tooManyRequests)
+        case .refused(let cause):
+            refuseAtOnce(socket, cause, address, "too many connections are opening; see server.max_connections")
+        }
+        return nil
     }
 }

@@ -70,6 +70,7 @@ extension Worker {
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, as identity: Identity, _ pending: consuming PendingOpen
     ) {
         let endpoint = configuration.endpoints[pending.endpoint]
+        stopOpening(record)
         record.pointee.address = pending.address
         let settings = channels.settings(for: endpoint.channel)
         let known = RefusedAs(
@@ -77,6 +78,10 @@ extension Worker {
         guard endpoint.channel.isEmpty || identity.maySubscribe(to: endpoint.channel, settings) else {
             let reason = "this endpoint's channel, \(endpoint.channel), is not open to you"
             refuse(slot, record, Refusal(.forbidden, reason), cause: .forbidden, known)
+            return
+        }
+        guard pressure < .full else {
+            refuse(slot, record, Worker.shortOfMemory, cause: .memoryLimit, known)
             return
         }
         switch context.admission.admit(pending.address) {
@@ -112,6 +117,17 @@ extension Worker {
             connection: id(slot, record), name: name(of: identity, slot, record), isMember: false, id: [], since: since)
         requestJoin(request, slot, record, to: channels.intern(endpoint.channel))
     }
+
+    /// A connection no longer counts among those that are opening.
+    func stopOpening(_ record: UnsafeMutablePointer<Connection>) {
+        guard record.pointee.flags.contains(.opening) else { return }
+        context.admission.endOpening(
+            record.pointee.address, isCounted: record.pointee.flags.contains(.openingCounted))
+        record.pointee.flags.subtract([.opening, .openingCounted])
+    }
+
+    static let shortOfMemory = Refusal(
+        .serviceUnavailable, "too much is held for other clients; see limits.memory", fields: [retryAfter])
 
     /// A `relay` client of nobody in particular needs no session.
     private func session(
@@ -162,18 +178,18 @@ extension Worker {
 
     /// Acts on what came while the connection waited.
     func readPending(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard var pending = stopAdmitting(slot, record), !pending.rest.isEmpty else { return }
-        pending.rest.withUnsafeMutableBytes { readFrames(slot, record, $0) }
+        stopAdmitting(slot, record)
+        guard let input = record.pointee.input else { return }
+        readFrames(slot, record, input.pointee.held.bytes)
     }
 
     /// Forgets what a connection was to become, and hears it again.
-    @discardableResult
-    func stopAdmitting(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> PendingOpen? {
+    func stopAdmitting(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if record.pointee.flags.contains(.holdsInput) {
             record.pointee.flags.remove(.holdsInput)
             setInterest(slot, record)
         }
-        return pendingOpens.removeValue(forKey: slot)
+        pendingOpens[slot] = nil
     }
 
     /// Frees what a connection has beyond its record.

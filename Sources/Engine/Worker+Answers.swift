@@ -29,7 +29,7 @@ extension Worker {
         guard hasAnswers else { return }
         hasAnswers = false
         for (worker, pending) in answers.enumerated() where !pending.isEmpty {
-            context.handles[worker].mailbox.post(pending.take())
+            post(pending.take(), to: worker)
         }
     }
 

@@ -6,9 +6,16 @@ extension Worker {
     static let batchByteCount = 1024 * 1024
 
     /// Publishes a `relay` client's message to its channel.
-    func publish(_ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
+    func publish(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
+    ) {
         let index = record.pointee.channel
         let channel = channels[index]
+        guard !isCongested(channel) else {
+            hold(payload, opcode, slot, record)
+            return
+        }
+        countEncoding(payload.count, channel)
         if channel.home != self.index { record.pointee.flags.insert(.publishedAbroad) }
         markPublished(channel, index, at: nanoseconds)
         channel.batch.append(opcode, payload: payload)
@@ -24,6 +31,7 @@ extension Worker {
         let channel = channels[index]
         markPublished(channel, index, at: time)
         channel.batch.append(segment)
+        countEncoding(segment.count, channel)
         var receipt = receipt
         if needsRoom(channel) {
             let origin = receipt.map { Origin.operator(isPlainText: $0.isPlainText) } ?? .client
@@ -34,6 +42,12 @@ extension Worker {
         }
         if let receipt { channel.receipts.append(receipt) }
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
+    }
+
+    /// Counts the work that it is to deflate a message, at its channel's home: some 10 ns a byte and window.
+    func countEncoding(_ byteCount: Int, _ channel: Channel) {
+        guard channel.home == index, byteCount >= configuration.compressionThreshold else { return }
+        work += 8 * byteCount * min(3, channel.allEncodings.deflatingCount)
     }
 
     /// Has a channel's messages handed over at the turn's end.
@@ -90,6 +104,7 @@ extension Worker {
             mailbox.post(.publish(channel: channel.name, channel.batch.finish(), at: channel.publishedAt, nil))
         }
         if !channel.drafts.isEmpty {
+            context.account.drafts.add(channel.drafts.byteCount)
             mailbox.post(.publishDrafts(channel: channel.name, channel.drafts, at: channel.publishedAt))
             channel.drafts = Drafts()
         }
@@ -118,7 +133,7 @@ extension Worker {
         while others != 0 {
             let worker = others.trailingZeroBitCount
             others &= others - 1
-            context.handles[worker].mailbox.post(.deliver(channel: channel.name, publication, receipts))
+            post(.deliver(channel: channel.name, publication, receipts), to: worker)
         }
         if let segment = publication[.relay] { for follower in channel.followers { follower.take(segment) } }
         let count = deliverHere(publication, of: channel)

@@ -105,6 +105,7 @@ extension Worker {
         slab.deadlines[slot] = Slab.never
         turn.markDead(slot)
         handle.load.subtract(1, ordering: .relaxed)
+        stopOpening(record)
         if record.pointee.flags.contains(.admitted) {
             context.admission.leave(
                 record.pointee.address, isCounted: record.pointee.flags.contains(.addressCounted))

@@ -20,7 +20,7 @@ extension Worker {
 
     /// The same messages, deflated where that makes them smaller; nil where it made none so.
     private func deflate(_ plain: Segment, agreed: Int) -> Segment? {
-        var builder = SegmentBuilder()
+        var builder = SegmentBuilder(context.account.frames)
         var hasGained = false
         plain.forEachFrame { opcode, payload in
             guard !opcode.isControl, payload.count >= configuration.compressionThreshold,

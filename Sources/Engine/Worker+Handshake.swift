@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Rooms
 import Synchronization
 import WebSocket
 
@@ -29,11 +30,20 @@ extension Worker {
                 )
             case .page(let segment):
                 sendPage(slot, record, segment)
-            case .upgrade(var pending):
-                pending.rest = Array(bytes[byteCount...])
+            case .upgrade(let pending):
+                holdRest(UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...]), record)
                 admit(slot, record, head, pending)
             }
         }
+    }
+
+    /// Keeps what a client sent behind its request, until it is let in.
+    private func holdRest(_ rest: UnsafeMutableRawBufferPointer, _ record: UnsafeMutablePointer<Connection>) {
+        guard !rest.isEmpty else { return }
+        takeIdleInput(record)
+        guard let input = record.pointee.input else { return }
+        input.pointee.held.keep(rest)
+        countInput(input)
     }
 
     private enum Answer {
@@ -153,10 +163,15 @@ extension Worker {
         let head = UnsafeMutablePointer<HeadBuffer>.allocate(capacity: 1)
         head.initialize(to: HeadBuffer(bytes: kept, count: bytes.count))
         record.pointee.head = head
+        context.account.input.add(bytes.count + Worker.headOverhead)
     }
+
+    /// What keeping a head takes beside its bytes.
+    private static let headOverhead = 64
 
     func dropHead(_ record: UnsafeMutablePointer<Connection>) {
         guard let head = record.pointee.head else { return }
+        context.account.input.add(-(head.pointee.count + Worker.headOverhead))
         head.pointee.bytes.deallocate()
         head.deallocate()
         record.pointee.head = nil

@@ -63,8 +63,8 @@ extension Worker {
 
     /// A client sends a newer token. Its next request is read when that has been checked.
     func refresh(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, token: String,
-        id: [UInt8]
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
+        token: String, id: [UInt8]
     ) {
         guard let verify = configuration.verifyToken else {
             sendError(slot, record, .unsupported, "this server asks nobody for a token", id: id)
@@ -112,7 +112,8 @@ extension Worker {
         for place in session.pointee.memberships.indices.reversed() {
             let membership = session.pointee.memberships[place]
             let channel = channels[membership.channel]
-            guard membership.state != .revoked, !session.pointee.identity.maySubscribe(to: channel.name, channel.settings)
+            guard membership.state != .revoked,
+                !session.pointee.identity.maySubscribe(to: channel.name, channel.settings)
             else { continue }
             takeOut(slot, record, session, place: place, reason: reason)
         }

@@ -2,119 +2,172 @@ import Synchronization
 import WebSocket
 
 extension Worker {
-    /// Acts on what other workers and the control plane have sent.
+    /// Takes what other workers and the control plane have sent, and acts on it, but for what is for a channel's home.
+    ///
+    /// News of other workers' subscribers overtake what was published before: a newcomer may hear it, if it has not been
+    /// heard by anybody else.
     func takeLetters() {
-        handle.mailbox.takeAll { letter in
-            switch letter {
-            case .adopt(let descriptor, let address, let port):
-                adopt(descriptor, address: address, port: port)
-            case .publish(let channel, let segment, let time, let receipt):
-                publish(segment, channel: channel, at: time, receipt: receipt)
-            case .deliver(let name, let publication, let receipts):
-                let count = channels.index(of: name).map { deliverHere(publication, of: channels[$0]) } ?? 0
-                for receipt in receipts { receipt.answer(count) }
-            case .interest(let name, let worker, let encodings):
-                let index = channels.intern(name)
-                let channel = channels[index]
-                // What was published before the subscription is not for the newcomer.
-                distribute(channel)
-                channel.setEncodings(encodings, ofWorker: worker)
-                channels.removeIfUnused(index)
-            case .fence(let name, let connection):
-                if let index = channels.index(of: name) { distribute(channels[index]) }
-                context.handles[Int(connection.worker)].mailbox.post(.fenceReached(connection))
-            case .fenceReached(let connection):
-                let slot = Int(connection.slot)
-                guard let record = slab.find(slot: slot, generation: connection.generation),
-                    record.pointee.phase == .fenced
-                else { break }
-                passFence(slot, record)
-            case .publishDrafts(let channel, let drafts, let time):
-                accept(drafts, channel: channel, at: time)
-            case .join(let name, let request, let encoding):
-                let reply = join(request, channels.intern(name))
-                let mailbox = context.handles[Int(request.connection.worker)].mailbox
-                mailbox.post(.joined(channel: name, reply, encoding))
-            case .joined(let name, let reply, let encoding):
-                if let index = channels.index(of: name) { joined(reply, encoding, index) }
-            case .leave(let name, let user, let isLost, let generation):
-                guard let index = channels.index(of: name) else { break }
-                left(user, channels[index], isLost: isLost, countedUnder: generation)
-                channels.removeIfUnused(index)
-            case .count(let name, let user, let generation):
-                let index = channels.intern(name)
-                countMember(user, channels[index], countedUnder: generation)
-                channels.removeIfUnused(index)
-            case .ask(let name, let question):
-                let index = channels.intern(name)
-                answer(question, channels[index])
-                finishAnswers(to: question.connection)
-                channels.removeIfUnused(index)
-            case .answers(let segment, let connections, let done):
-                if let segment { take(segment, connections) }
-                for connection in done { answered(connection) }
-            case .fenceAnswers(let connection):
-                finishAnswers(to: connection)
-            case .inspect(let name, let before, let limit, let gather):
-                gather.answer(snapshot(of: name, before: before, limit: limit))
-            case .top(let order, let limit, let gather):
-                gather.answer(top(order, limit: limit))
-            case .busiest(let limit, let gather):
-                gather.answer(busiest(limit: limit))
-            case .countSubscribers(let names, let gather):
-                gather.answer(names.map { channels.index(of: $0).map { channels[$0].subscribers.count } ?? 0 })
-            case .countChannels(let gather):
-                gather.answer(channelCounts())
-            case .verified(let connection, let outcome):
-                verified(connection, outcome)
-            case .refreshed(let connection, let id, let outcome):
-                refreshed(connection, id, outcome)
-            case .broadcast(let segment, let isPlainText, let selection, let receipt):
-                receipt.answer(broadcast(segment, isPlainText: isPlainText, to: selection))
-            case .kick(let selection, let code, let reason, let receipt):
-                receipt.answer(kick(selection, code, reason))
-            case .unsubscribe(let selection, let channel, let reason, let receipt):
-                receipt.answer(unsubscribe(selection, from: channel, reason))
-            case .list(let selection, let start, let limit, let receipt):
-                receipt.answer(page(of: selection, from: Int(start), limit: limit))
-            case .statistics(let receipt):
-                receipt.answer((index, currentStatistics()))
-            case .endings(let selection, let limit, let gather):
-                gather.answer(endings.last(limit, where: selection.selects))
-            case .follow(let channel, let follower, let receipt):
-                let index = channels.intern(channel)
-                channels[index].followers.append(follower)
-                receipt.answer(())
-            case .unfollow(let name, let follower):
-                guard let index = channels.index(of: name) else { break }
-                channels[index].followers.removeAll { $0 === follower }
-                channels.removeIfUnused(index)
-            case .reconfigure(let configuration, let receipt):
-                nextConfigurations.append((configuration, receipt))
-            case .recount(let receipt):
-                recount()
-                receipt.answer(())
-            case .probe(let number):
-                handle.answered.store(number, ordering: .releasing)
-            case .listen(let sockets, let receipt):
-                listen(sockets)
-                receipt.answer(())
-            case .stopListening(let receipt):
-                stopListening()
-                receipt.answer(())
-            case .drain(let period, let timeout, let reason, let receipt):
-                beginDrain(period: period, timeout: timeout, reason: reason, receipt: receipt)
-            case .abort:
-                abort()
-            case .stop:
-                stop()
+        var byteCount = 0
+        handle.mailbox.takeAll { letter, count in
+            if letter.isForHome {
+                homeward.append((letter, count))
+            } else {
+                act(on: letter)
+                byteCount += count
             }
+        }
+        finishLetters(byteCount: byteCount)
+    }
+
+    /// Acts on the letters for homes, oldest first, as long as the turn has work to give and what they cause has room.
+    func takeHomeward() {
+        guard homewardNext < homeward.count else { return }
+        var byteCount = 0
+        // Its own part of a turn: input may have taken all of the other.
+        let end = work + Worker.workBudget / 2
+        while homewardNext < homeward.count, work < end, !isHeldUp {
+            let (letter, count) = homeward[homewardNext]
+            homeward[homewardNext] = (.relieved, 0)
+            homewardNext += 1
+            byteCount += count
+            work += Worker.letterWork + count
+            act(on: letter)
+        }
+        if homewardNext == homeward.count {
+            homeward.removeAll(keepingCapacity: homeward.count < 4_096)
+            homewardNext = 0
+        } else if homewardNext >= 1_024, homewardNext * 2 >= homeward.count {
+            homeward.removeFirst(homewardNext)
+            homewardNext = 0
+        }
+        finishLetters(byteCount: byteCount)
+    }
+
+    /// What a letter costs beside its bytes: about a microsecond.
+    private static let letterWork = 512
+
+    private func finishLetters(byteCount: Int) {
+        var relieved = handle.mailbox.finish(byteCount: byteCount)
+        while relieved != 0 {
+            let worker = relieved.trailingZeroBitCount
+            relieved &= relieved - 1
+            context.handles[worker].mailbox.post(.relieved)
+        }
+    }
+
+    private func act(on letter: Letter) {
+        switch letter {
+        case .adopt(let descriptor, let address, let port):
+            adopt(descriptor, address: address, port: port)
+        case .publish(let channel, let segment, let time, let receipt):
+            publish(segment, channel: channel, at: time, receipt: receipt)
+        case .deliver(let name, let publication, let receipts):
+            let count = channels.index(of: name).map { deliverHere(publication, of: channels[$0]) } ?? 0
+            for receipt in receipts { receipt.answer(count) }
+        case .interest(let name, let worker, let encodings):
+            let index = channels.intern(name)
+            let channel = channels[index]
+            // What was published before the subscription is not for the newcomer.
+            distribute(channel)
+            channel.setEncodings(encodings, ofWorker: worker)
+            channels.removeIfUnused(index)
+        case .fence(let name, let connection):
+            if let index = channels.index(of: name) { distribute(channels[index]) }
+            context.handles[Int(connection.worker)].mailbox.post(.fenceReached(connection))
+        case .fenceReached(let connection):
+            let slot = Int(connection.slot)
+            guard let record = slab.find(slot: slot, generation: connection.generation),
+                record.pointee.phase == .fenced
+            else { break }
+            passFence(slot, record)
+        case .publishDrafts(let channel, let drafts, let time):
+            accept(drafts, channel: channel, at: time)
+        case .join(let name, let request, let encoding):
+            let reply = join(request, channels.intern(name))
+            let mailbox = context.handles[Int(request.connection.worker)].mailbox
+            mailbox.post(.joined(channel: name, reply, encoding))
+        case .joined(let name, let reply, let encoding):
+            if let index = channels.index(of: name) { joined(reply, encoding, index) }
+        case .leave(let name, let user, let isLost, let generation):
+            guard let index = channels.index(of: name) else { break }
+            left(user, channels[index], isLost: isLost, countedUnder: generation)
+            channels.removeIfUnused(index)
+        case .count(let name, let user, let generation):
+            let index = channels.intern(name)
+            countMember(user, channels[index], countedUnder: generation)
+            channels.removeIfUnused(index)
+        case .ask(let name, let question):
+            let index = channels.intern(name)
+            answer(question, channels[index])
+            finishAnswers(to: question.connection)
+            channels.removeIfUnused(index)
+        case .answers(let segment, let connections, let done):
+            if let segment { take(segment, connections) }
+            for connection in done { answered(connection) }
+        case .fenceAnswers(let connection):
+            finishAnswers(to: connection)
+        case .relieved:
+            resumeCongested()
+        case .inspect(let name, let before, let limit, let gather):
+            gather.answer(snapshot(of: name, before: before, limit: limit))
+        case .top(let order, let limit, let gather):
+            gather.answer(top(order, limit: limit))
+        case .busiest(let limit, let gather):
+            gather.answer(busiest(limit: limit))
+        case .countSubscribers(let names, let gather):
+            gather.answer(names.map { channels.index(of: $0).map { channels[$0].subscribers.count } ?? 0 })
+        case .countChannels(let gather):
+            gather.answer(channelCounts())
+        case .verified(let connection, let outcome):
+            verified(connection, outcome)
+        case .refreshed(let connection, let id, let outcome):
+            refreshed(connection, id, outcome)
+        case .broadcast(let segment, let isPlainText, let selection, let receipt):
+            receipt.answer(broadcast(segment, isPlainText: isPlainText, to: selection))
+        case .kick(let selection, let code, let reason, let receipt):
+            receipt.answer(kick(selection, code, reason))
+        case .unsubscribe(let selection, let channel, let reason, let receipt):
+            receipt.answer(unsubscribe(selection, from: channel, reason))
+        case .list(let selection, let start, let limit, let receipt):
+            receipt.answer(page(of: selection, from: Int(start), limit: limit))
+        case .statistics(let receipt):
+            receipt.answer((index, currentStatistics()))
+        case .endings(let selection, let limit, let gather):
+            gather.answer(endings.last(limit, where: selection.selects))
+        case .follow(let channel, let follower, let receipt):
+            let index = channels.intern(channel)
+            channels[index].followers.append(follower)
+            receipt.answer(())
+        case .unfollow(let name, let follower):
+            guard let index = channels.index(of: name) else { break }
+            channels[index].followers.removeAll { $0 === follower }
+            channels.removeIfUnused(index)
+        case .reconfigure(let configuration, let receipt):
+            nextConfigurations.append((configuration, receipt))
+        case .recount(let receipt):
+            recount()
+            receipt.answer(())
+        case .probe(let number):
+            handle.answered.store(number, ordering: .releasing)
+        case .listen(let sockets, let receipt):
+            listen(sockets)
+            receipt.answer(())
+        case .stopListening(let receipt):
+            stopListening()
+            receipt.answer(())
+        case .drain(let period, let timeout, let reason, let receipt):
+            beginDrain(period: period, timeout: timeout, reason: reason, receipt: receipt)
+        case .abort:
+            abort()
+        case .stop:
+            stop()
         }
     }
 
     private func currentStatistics() -> Statistics {
         var current = statistics
         current.channels = channels.homeCount
+        current.memory = memoryFigures()
         current.connectionsByEndpoint = connectionsByEndpoint.filter { $0.value > 0 }
         return current
     }

@@ -76,7 +76,7 @@ extension Worker {
         let share = min(work + Worker.connectionShare, max(work, Worker.workBudget))
         reading: while true {
             if record.pointee.phase == .open {
-                if !record.pointee.flags.isDisjoint(with: .waiting) { break reading }
+                if mustWait(slot, record) { break reading }
                 if work > share, !rest.isEmpty {
                     schedule(slot, record)
                     break reading
@@ -87,6 +87,7 @@ extension Worker {
                 break reading
             case .message(let opcode, let payload, let isCompressed):
                 statistics.framesIn[Int(opcode.rawValue)] &+= 1
+                input.pointee.unfinishedSince = Slab.never
                 received(slot, record, opcode, UnsafeRawBufferPointer(payload), isCompressed: isCompressed)
             case .ping(let payload):
                 statistics.framesIn[Int(Opcode.ping.rawValue)] &+= 1
@@ -109,22 +110,43 @@ extension Worker {
         input.pointee.reader.releaseDelivered()
         statistics.framesIn[Int(Opcode.continuation.rawValue)] &+= input.pointee.reader.takeContinuationCount()
         input.pointee.held.keep(rest)
-        keep(input, record)
+        keep(input, slot, record)
     }
 
     /// What a frame costs beside its bytes: some 60 ns.
     private static let frameWork = 32
 
     /// Input in the middle of something stays with its connection; what is idle serves the next.
-    private func keep(_ input: UnsafeMutablePointer<PartialInput>, _ record: UnsafeMutablePointer<Connection>) {
+    private func keep(
+        _ input: UnsafeMutablePointer<PartialInput>, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+    ) {
         if input.pointee.isIdle {
             guard record.pointee.input != nil else { return }
             abandon(input, record)
-        } else if record.pointee.input == nil {
-            record.pointee.input = input
-            idleInput = .allocate(capacity: 1)
-            idleInput.initialize(to: PartialInput())
+            return
         }
+        if record.pointee.input == nil { takeIdleInput(record) }
+        countInput(input)
+        if input.pointee.reader.isIdle {
+            input.pointee.unfinishedSince = Slab.never
+        } else if input.pointee.unfinishedSince == Slab.never {
+            input.pointee.unfinishedSince = now
+            setDeadline(slot, min(slab.deadlines[slot], messageDeadline(record)))
+        }
+    }
+
+    /// Makes the reader of those between messages a connection's own.
+    func takeIdleInput(_ record: UnsafeMutablePointer<Connection>) {
+        record.pointee.input = idleInput
+        idleInput = .allocate(capacity: 1)
+        idleInput.initialize(to: PartialInput())
+    }
+
+    /// Has the account count what a connection is in the middle of.
+    func countInput(_ input: UnsafeMutablePointer<PartialInput>) {
+        let byteCount = input.pointee.byteCount + MemoryLayout<PartialInput>.stride
+        context.account.input.add(byteCount - input.pointee.counted)
+        input.pointee.counted = byteCount
     }
 
     private func abandon(_ input: UnsafeMutablePointer<PartialInput>, _ record: UnsafeMutablePointer<Connection>) {
@@ -139,6 +161,7 @@ extension Worker {
     func dropInput(_ record: UnsafeMutablePointer<Connection>) {
         guard let input = record.pointee.input else { return }
         record.pointee.input = nil
+        context.account.input.add(-input.pointee.counted)
         input.deinitialize(count: 1)
         input.deallocate()
     }
@@ -184,7 +207,7 @@ extension Worker {
                 return
             }
         }
-        publish(record, opcode, message)
+        publish(slot, record, opcode, message)
     }
 
     /// The messages a connection may send at once.

@@ -54,10 +54,9 @@ extension Worker {
         let phase = record.pointee.phase
         guard phase != .free, phase != .dead else { return }
         if !context.admission.countsAddresses {
-            record.pointee.flags.remove(.addressCounted)
+            record.pointee.flags.subtract([.addressCounted, .openingCounted])
         } else if record.pointee.flags.intersection([.admitted, .addressCounted]) == .admitted {
-            context.admission.note(record.pointee.address)
-            record.pointee.flags.insert(.addressCounted)
+            if context.admission.note(record.pointee.address) { record.pointee.flags.insert(.addressCounted) }
         }
         guard phase == .open else { return }
         if next.messagesPerSecond != last.messagesPerSecond || next.messageBurst != last.messageBurst {

@@ -110,7 +110,7 @@ extension Worker {
         guard case .joined(_, _, _, let missed?) = reply.outcome else { return }
         record.pointee.messagesOut &+= UInt64(missed.messageCount)
         statistics.messagesOut &+= UInt64(missed.messageCount)
-        turn.push(turn.add(missed), start: 0, end: missed.count, to: record, slot: slot)
+        turn.push(missed: missed, to: record, slot: slot)
     }
 
     /// Asks a client whose token has expired for a newer one.

@@ -141,6 +141,11 @@ extension Worker {
             return
         }
         guard let data = request.data else { return }
+        guard !isCongested(channel) else {
+            hold(bytes, .text, slot, record)
+            return
+        }
+        countEncoding(data.count, channel)
         markPublished(channel, index, at: nanoseconds)
         writeName(slot, record)
         if channel.home != self.index, !id.isEmpty { session.pointee.answeringHome = channel.home }

@@ -6,21 +6,37 @@ extension Worker {
     /// Deadlines of history are looked at this coarsely: what is too old is not handed out in any case.
     private static let historyGrain: Int64 = 1_000
 
-    /// What the history of the channels whose home is here may cost.
-    private var historyByteLimit: Int { configuration.historyByteCount / configuration.workerCount }
+    /// What the history of the channels whose home is here may cost: of all that may be held for clients a quarter at most.
+    private var historyByteLimit: Int {
+        let memory = configuration.memoryByteCount
+        let limit = memory > 0 ? min(configuration.historyByteCount, memory / 4) : configuration.historyByteCount
+        return limit / configuration.workerCount
+    }
 
     /// Puts a message into a room's history.
-    func keep(_ object: UnsafeRawBufferPointer, _ room: Room, at now: Int64) {
+    func keep(_ object: UnsafeRawBufferPointer, _ room: Room, _ channel: Channel, at now: Int64) {
         changeHistory(room) { $0.append(seq: room.seq, at: now, object) }
+        if !room.isQueued, let index = channels.index(of: channel.name) {
+            room.isQueued = true
+            if historyQueue.count >= 2 * channels.homeCount + 1_024 { forgetStaleRooms() }
+            historyQueue.append((index, room.epoch, now))
+        }
         shedHistory()
         noteDeadline(room)
     }
 
+    private func forgetStaleRooms() {
+        historyQueue.removeSubrange(..<historyQueueNext)
+        historyQueueNext = 0
+        historyQueue.removeAll { channels.find($0.index)?.room?.epoch != $0.epoch }
+    }
+
     /// Changes a room's history; the only way to, because it counts what all of them cost.
     func changeHistory(_ room: Room, _ change: (inout History) -> Void) {
-        let before = room.history.byteCount
+        let before = room.historyByteCount
         change(&room.history)
-        statistics.historyBytes += room.history.byteCount - before
+        statistics.historyBytes += room.historyByteCount - before
+        room.count()
     }
 
     /// Has `expireRooms` called in time for a room.
@@ -31,33 +47,65 @@ extension Worker {
         roomsDueAt = min(roomsDueAt ?? .max, (deadline / grain + 1) * grain)
     }
 
-    /// Looks at every room once something in one of them is due.
+    /// Looks at every room once something in one of them is due, at so many in a turn.
     func expireRooms() {
         guard let due = roomsDueAt else { return }
         let now = clinux_realtime_milliseconds()
-        guard now >= due else { return }
-        roomsDueAt = nil
-        for index in channels.indices {
+        if expiryPosition == nil {
+            guard now >= due else { return }
+            expiryPosition = 0
+            // What becomes due from now on is noted anew.
+            roomsDueAt = .max
+        }
+        let start = expiryPosition ?? 0
+        let end = min(channels.indices.upperBound, start + Worker.roomsPerLook)
+        for index in start..<max(start, end) {
             guard let channel = channels.find(index), let room = channel.room else { continue }
             changeHistory(room) { $0.expire(now: now) }
             for name in room.presence.expire(now: now) { announce("leave", name, channel, room, now) }
             noteDeadline(room)
             channels.removeIfUnused(index)
         }
+        guard end >= channels.indices.upperBound else {
+            expiryPosition = end
+            return
+        }
+        expiryPosition = nil
+        if roomsDueAt == .max { roomsDueAt = nil }
     }
 
-    /// Where the limit is passed, forgets the history of the channels that have been quiet longest, down to seven eighths
-    /// of it.
-    func shedHistory() {
-        guard statistics.historyBytes > historyByteLimit else { return }
-        let goal = historyByteLimit / 8 * 7
-        let rooms = channels.indices.compactMap { channels.find($0)?.room }.filter { $0.history.count > 0 }
-            .sorted { $0.history.newestTime < $1.history.newestTime }
-        for room in rooms {
-            while statistics.historyBytes > goal, room.history.count > 0 {
-                changeHistory(room) { $0.dropOldest() }
+    /// Rooms that are looked at in one turn.
+    private static let roomsPerLook: UInt32 = 4_096
+
+    /// Where the limit is passed, forgets the history of the channels that have been quiet longest.
+    ///
+    /// - Parameter byteCount: forget so much in any case.
+    func shedHistory(byteCount: Int = 0) {
+        guard byteCount > 0 || statistics.historyBytes > historyByteLimit else { return }
+        let goal = max(0, min(historyByteLimit - Worker.historySlack, statistics.historyBytes - byteCount))
+        while statistics.historyBytes > goal, historyQueueNext < historyQueue.count {
+            let (index, epoch, time) = historyQueue[historyQueueNext]
+            historyQueueNext += 1
+            guard let room = channels.find(index)?.room, room.epoch == epoch else { continue }
+            // Who has said something since goes to the end.
+            guard room.history.newestTime <= time else {
+                historyQueue.append((index, epoch, room.history.newestTime))
+                continue
             }
-            if statistics.historyBytes <= goal { return }
+            while statistics.historyBytes > goal, room.history.count > 0 { changeHistory(room) { $0.dropOldest() } }
+            if room.history.count > 0 {
+                historyQueueNext -= 1
+            } else {
+                room.isQueued = false
+                if channels.find(index)?.isPublished == false { channels.removeIfUnused(index) }
+            }
+        }
+        if historyQueueNext >= 1_024, historyQueueNext * 2 >= historyQueue.count {
+            historyQueue.removeFirst(historyQueueNext)
+            historyQueueNext = 0
         }
     }
+
+    /// How far below the limit it goes, so that not every message drops another.
+    private static let historySlack = 16 * 1024
 }

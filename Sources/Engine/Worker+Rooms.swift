@@ -14,7 +14,7 @@ extension Worker {
 
     func room(_ channel: Channel) -> Room {
         if let room = channel.room { return room }
-        let room = Room(name: channel.name, settings: channel.settings)
+        let room = Room(name: channel.name, settings: channel.settings, meter: context.account.history)
         channel.room = room
         return room
     }
@@ -91,7 +91,7 @@ extension Worker {
         text.withBytes { object in
             if !channel.allEncodings.isDisjoint(with: .anyJSON) { channel.jsonBatch.append(.text, payload: object) }
             guard channel.settings.keepsHistory else { return }
-            keep(object, room, at: now)
+            keep(object, room, channel, at: now)
         }
     }
 
@@ -100,7 +100,9 @@ extension Worker {
         let index = channels.intern(name)
         let channel = channels[index]
         markPublished(channel, index, at: time)
+        countEncoding(drafts.byteCount, channel)
         drafts.forEach { accept($0, channel) }
+        context.account.drafts.add(-drafts.byteCount)
         channels.removeIfUnused(index)
     }
 
@@ -140,11 +142,11 @@ extension Worker {
     }
 
     /// What came after a position that is recoverable; nil where nothing did.
-    private func missed(_ since: MessagePosition, _ room: Room) -> Segment? {
+    private func missed(_ since: MessagePosition, _ room: Room) -> HistorySlice? {
         guard since.seq < room.seq else { return nil }
-        var builder = SegmentBuilder()
-        room.history.forEach(after: since.seq, through: room.seq) { builder.append(.text, payload: $0) }
-        return builder.finish()
+        var slice: HistorySlice?
+        changeHistory(room) { slice = $0.slice(after: since.seq) }
+        return slice
     }
 
     /// A member is gone.
@@ -209,11 +211,14 @@ extension Worker {
         text.append("]")
     }
 
+    /// The messages of one page of history have so many bytes at most, or it has one message.
+    private static let pageByteCount = 256 * 1024
+
     private func appendHistory(_ room: Room, before: UInt64?, limit: Int) {
         changeHistory(room) { $0.expire(now: clinux_realtime_milliseconds()) }
         appendPosition(room)
         text.append(",\"messages\":[")
-        let page = room.history.page(before: before, limit: limit)
+        let page = room.history.page(before: before, limit: limit, byteCount: Worker.pageByteCount)
         if !page.isEmpty {
             room.history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) { object in
                 text.append(raw: object)

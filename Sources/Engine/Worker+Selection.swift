@@ -29,7 +29,7 @@ extension Worker {
 
     /// The same in the words of the `json` protocol; empty where it can't be said in them.
     private func translated(_ segment: Segment, isPlainText: Bool) -> (number: UInt32, segment: Segment) {
-        var builder = SegmentBuilder()
+        var builder = SegmentBuilder(context.account.frames)
         segment.forEachFrame { opcode, payload in
             guard opcode == .text else { return }
             text.removeAll(keepingCapacity: true)
@@ -72,7 +72,9 @@ extension Worker {
         var count = 0
         forEach(selection, from: 0) { slot, record in
             guard record.pointee.phase == .open, let session = record.pointee.session,
-                let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state != .revoked })
+                let place = session.pointee.memberships.firstIndex(where: {
+                    $0.channel == index && $0.state != .revoked
+                })
             else { return true }
             takeOut(slot, record, session, place: place, reason: reason)
             count += 1

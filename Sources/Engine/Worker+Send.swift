@@ -14,6 +14,7 @@ extension Worker {
     ) {
         let start = direct.count
         direct.append(opcode, payload: payload)
+        work += payload.count
         if opcode.isControl { statistics.controlFramesOut[Int(opcode.rawValue)] &+= 1 }
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
     }
@@ -27,7 +28,12 @@ extension Worker {
         record.pointee.firstPiece = Connection.noPiece
         record.pointee.lastPiece = Connection.noPiece
         guard record.pointee.phase != .dead, record.pointee.phase != .free else { return }
-        if record.pointee.backlog != nil {
+        if record.pointee.flags.contains(.isOwed) {
+            record.pointee.flags.remove(.isOwed)
+            let wasWaiting = record.pointee.backlog != nil
+            keep(piecesFrom: first, offset: 0, slot, record)
+            if !wasWaiting { sendBacklog(slot, record) }
+        } else if record.pointee.backlog != nil {
             keep(piecesFrom: first, offset: 0, slot, record)
         } else if first != Connection.noPiece {
             if let ring, record.pointee.phase == .open, turn.pieces[Int(first)].next == Connection.noPiece {
@@ -117,6 +123,7 @@ extension Worker {
         record.pointee.bytesOut &+= UInt64(sent)
         statistics.bytesOut &+= UInt64(sent)
         keep(piecesFrom: first, offset: sent, slot, record)
+        awaitWritable(slot, record)
         return false
     }
 
@@ -131,30 +138,37 @@ extension Worker {
         var next = first
         while next != Connection.noPiece {
             let piece = turn.pieces[Int(next)]
+            next = piece.next
+            guard piece.segment & Turn.missedBit == 0 else {
+                backlog.append(missed: turn.missed[Int(piece.segment & ~Turn.missedBit)])
+                continue
+            }
             let skipped = min(offset, piece.end - piece.start)
             offset -= skipped
-            let segment = turn.segments[Int(piece.segment)]!
+            guard let segment = turn.segments[Int(piece.segment)] else { continue }
             let start = piece.start + skipped
-            if piece.segment == Turn.direct {
+            if piece.segment == Turn.direct || segment.isForMany {
                 backlog.append(copying: segment, from: start, to: piece.end)
             } else {
                 backlog.append(Backlog.Piece(segment: segment, start: start, end: piece.end))
             }
-            next = piece.next
         }
         if record.pointee.phase == .open, backlog.isOver(configuration.queueLimitByteCount) {
             applyPolicy(slot, record, backlog)
         }
-        statistics.queuedBytes += backlog.byteCount - before
-        statistics.queuedMessages += backlog.frameCount - messagesBefore
+        noteQueue(backlog, before, messagesBefore)
+    }
+
+    /// Counts what has changed about what waits.
+    private func noteQueue(_ backlog: Backlog, _ byteCount: Int, _ messageCount: Int) {
+        statistics.queuedBytes += backlog.byteCount - byteCount
+        statistics.queuedMessages += backlog.frameCount - messageCount
     }
 
     private func beginBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Backlog {
         let backlog = Backlog(now: now)
         record.pointee.backlog = Unmanaged.passRetained(backlog)
         statistics.slowConsumers += 1
-        record.pointee.flags.insert(.awaitsWritable)
-        setInterest(slot, record)
         setDeadline(slot, min(slab.deadlines[slot], now &+ ticks(configuration.writeTimeout)))
         return backlog
     }
@@ -172,57 +186,113 @@ extension Worker {
         case .dropOldest: dropped = backlog.dropOldest(limit: configuration.queueLimitByteCount)
         case .dropNewest: dropped = backlog.dropNewest(limit: configuration.queueLimitByteCount)
         case .disconnect:
-            dropped = backlog.dropAll()
             let reason = "slow consumer: more than \(configuration.queueLimitByteCount) bytes queued"
-            let payload = Worker.closePayload(.policyViolation, reason)
-            let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
-            statistics.controlFramesOut[Int(Opcode.close.rawValue)] &+= 1
-            backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count))
-            record.pointee.cause = .slowConsumer
-            record.pointee.closeCode = CloseCode.policyViolation.rawValue
-            report(slot, record, reason, queuedBytes: queued)
-            leaveChannels(slot, record)
-            record.pointee.flags.insert(.resetOnClose)
-            finish(slot, record)
+            dropped = cutOff(backlog, slot, record, .slowConsumer, .policyViolation, reason, queuedBytes: queued)
         }
         if configuration.queuePolicy != .disconnect, isFirst { reportDropping(slot, record, queuedBytes: queued) }
         record.pointee.dropped &+= UInt32(clamping: dropped)
         statistics.dropped &+= UInt64(dropped)
     }
 
-    /// The socket takes more: sends what waits.
+    /// Ends a connection that holds too much: what waits for it is dropped, but for the rest of a frame, and the reason
+    /// follows. Returns how many frames were dropped.
+    private func cutOff(
+        _ backlog: Backlog, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause,
+        _ code: CloseCode, _ reason: String, queuedBytes: Int
+    ) -> Int {
+        record.pointee.cause = cause
+        record.pointee.closeCode = code.rawValue
+        report(slot, record, reason, queuedBytes: queuedBytes)
+        leaveChannels(slot, record)
+        // What leaving brought is not for it any more, as little as what waits.
+        record.pointee.firstPiece = Connection.noPiece
+        record.pointee.lastPiece = Connection.noPiece
+        let dropped = backlog.dropAll()
+        let payload = Worker.closePayload(code, reason)
+        let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
+        statistics.controlFramesOut[Int(Opcode.close.rawValue)] &+= 1
+        backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count, kind: .own))
+        record.pointee.flags.insert(.resetOnClose)
+        finish(slot, record)
+        return dropped
+    }
+
+    /// Ends an open connection for which too much is held while everything is.
+    func cutOffForMemory(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String) {
+        guard let backlog = record.pointee.backlog?.takeUnretainedValue() else {
+            beginClose(slot, record, .memoryLimit, .tryAgainLater, reason, then: .finishing)
+            return
+        }
+        let before = (backlog.byteCount, backlog.frameCount)
+        let dropped = cutOff(
+            backlog, slot, record, .memoryLimit, .tryAgainLater, reason, queuedBytes: backlog.byteCount)
+        record.pointee.dropped &+= UInt32(clamping: dropped)
+        statistics.dropped &+= UInt64(dropped)
+        noteQueue(backlog, before.0, before.1)
+    }
+
+    /// The socket takes more: sends what waits, of what was missed as much as a connection's share of the turn.
     func sendBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard let backlog = record.pointee.backlog?.takeUnretainedValue() else { return }
+        var sent = 0
         while !backlog.isEmpty {
+            if sent >= Worker.connectionShare {
+                awaitWritable(slot, record)
+                return
+            }
+            let before = (backlog.byteCount, backlog.frameCount)
+            backlog.fetchMissed(context.account.frames)
+            noteQueue(backlog, before.0, before.1)
             var wanted = 0
             let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
                 var filled = 0
                 for piece in backlog.waiting.prefix(Worker.vectorCount) {
-                    let start = UnsafeMutableRawPointer(mutating: piece.segment.bytes.baseAddress! + piece.start)
-                    vector[filled] = iovec(iov_base: start, iov_len: piece.count)
+                    guard piece.missed == nil, let base = piece.segment.bytes.baseAddress else { break }
+                    vector[filled] = iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: base + piece.start), iov_len: piece.count)
                     wanted += piece.count
                     filled += 1
                 }
                 return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
             }
             guard count >= 0 else {
-                if !Worker.mayTakeMore(after: errno) { end(slot, record, cause: .reset) }
+                if Worker.mayTakeMore(after: errno) {
+                    awaitWritable(slot, record)
+                } else {
+                    end(slot, record, cause: .reset)
+                }
                 return
             }
             let messagesBefore = backlog.frameCount
             backlog.consume(count)
+            sent += count
+            work += count
             statistics.queuedMessages += backlog.frameCount - messagesBefore
             backlog.progressAt = now
             record.pointee.bytesOut &+= UInt64(count)
             statistics.bytesOut &+= UInt64(count)
             statistics.queuedBytes -= count
-            if count < wanted { return }
+            if backlog.ownByteCount <= Worker.unreadByteCount / 2 { resume(slot, record, .unreadAnswers) }
+            if count < wanted {
+                awaitWritable(slot, record)
+                return
+            }
         }
         dropBacklog(record)
+        resume(slot, record, .unreadAnswers)
         if record.pointee.phase == .closing { setDeadline(slot, now &+ ticks(configuration.closeTimeout)) }
-        record.pointee.flags.remove(.awaitsWritable)
-        setInterest(slot, record)
+        if record.pointee.flags.contains(.awaitsWritable) {
+            record.pointee.flags.remove(.awaitsWritable)
+            setInterest(slot, record)
+        }
         turn.markDirty(record, slot: slot)
+    }
+
+    /// Has epoll say when the socket takes more.
+    private func awaitWritable(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+        guard !record.pointee.flags.contains(.awaitsWritable) else { return }
+        record.pointee.flags.insert(.awaitsWritable)
+        setInterest(slot, record)
     }
 
     func dropBacklog(_ record: UnsafeMutablePointer<Connection>) {

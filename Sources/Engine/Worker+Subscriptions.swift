@@ -104,13 +104,13 @@ extension Worker {
         let slot = Int(request.connection.slot)
         let record = slab.find(slot: slot, generation: request.connection.generation)
         if let record { resume(slot, record, .awaitsAnswer) }
-        guard case .joined = reply.outcome else {
+        guard case .joined(_, let seq, _, _) = reply.outcome else {
             changeSubscribers(channel) { channel.cancel(encoding) }
             if let record { refuseJoin(slot, record, request, channel, index) }
             return
         }
         if request.isMember {
-            if let record, record.pointee.phase == .open { sendJoinAck(slot, record, reply, channel) }
+            if let record { answerMember(slot, record, reply, channel, index) }
             return
         }
         if let record, record.pointee.phase == .admitting {
@@ -118,7 +118,7 @@ extension Worker {
                 abandonJoin(reply, encoding, channel)
                 return
             }
-            enter(slot, record, session, index, channel, countedUnder: reply.generation)
+            enter(slot, record, session, index, channel, after: seq, countedUnder: reply.generation)
             sendWelcome(slot, record, channel: channel.name, reply)
             readPending(slot, record)
             return
@@ -136,7 +136,24 @@ extension Worker {
             return
         }
         sendJoinAck(slot, record, reply, channel)
-        enter(slot, record, session, index, channel, countedUnder: reply.generation)
+        enter(slot, record, session, index, channel, after: seq, countedUnder: reply.generation)
+    }
+
+    /// A connection that joins again gets what it missed before its live stream, or, where the queue policy has made a gap in
+    /// that, everything up to now: its live stream begins anew.
+    private func answerMember(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
+    ) {
+        guard record.pointee.phase == .open, let session = record.pointee.session,
+            let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
+        else { return }
+        if session.pointee.memberships[place].droppedBefore == record.pointee.dropped {
+            sendJoinAck(slot, record, reply.through(session.pointee.memberships[place].startSeq), channel)
+        } else if case .joined(_, let seq, _, _) = reply.outcome {
+            session.pointee.memberships[place].startSeq = seq
+            session.pointee.memberships[place].droppedBefore = record.pointee.dropped
+            sendJoinAck(slot, record, reply, channel)
+        }
     }
 
     /// Takes out the place that a connection held in a channel while it was joining; what became of it meanwhile.
@@ -155,11 +172,12 @@ extension Worker {
 
     private func enter(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
-        _ index: UInt32, _ channel: Channel, countedUnder generation: UInt32
+        _ index: UInt32, _ channel: Channel, after seq: UInt64, countedUnder generation: UInt32
     ) {
         session.pointee.memberships.append(
             Session.Membership(
-                channel: index, position: admit(slot, to: channel), state: .joined, generation: generation))
+                channel: index, position: admit(slot, to: channel), state: .joined, generation: generation,
+                startSeq: seq, droppedBefore: record.pointee.dropped))
     }
 
     private func refuseJoin(

@@ -59,6 +59,12 @@ extension Worker {
             return
         }
         guard tokenExpired(slot, record) else { return }
+        if now >= messageDeadline(record) {
+            let reason = "message not complete within \(configuration.messageTimeout); see websocket.message_timeout"
+            beginClose(slot, record, .messageTimeout, .timeout, reason, then: .finishing)
+            dropInput(record)
+            return
+        }
         // Who is not read can't be silent.
         if holdsBack(record) { record.pointee.lastReceived = now }
         guard configuration.pingInterval > .zero else {
@@ -77,6 +83,16 @@ extension Worker {
         armOpen(slot, record)
     }
 
+    /// When a message that has begun has to be complete. Who is not read is given the time once it is, but not one that is
+    /// kept waiting for the size of this very message.
+    func messageDeadline(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
+        guard configuration.messageTimeout > .zero, let input = record.pointee.input,
+            input.pointee.unfinishedSince != Slab.never,
+            record.pointee.flags.isDisjoint(with: Connection.Flags.waiting.subtracting(.starved))
+        else { return Slab.never }
+        return input.pointee.unfinishedSince &+ ticks(configuration.messageTimeout)
+    }
+
     private func pingDue(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
         record.pointee.lastReceived &+ ticks(configuration.pingInterval)
     }
@@ -93,7 +109,7 @@ extension Worker {
             let isPinged = record.pointee.flags.contains(.pinged)
             deadline = max(now &+ 1, isPinged ? pongDeadline(record) : pingDue(record))
         }
-        deadline = min(deadline, max(now &+ 1, tokenDeadline(record)))
+        deadline = min(deadline, max(now &+ 1, tokenDeadline(record)), max(now &+ 1, messageDeadline(record)))
         if let backlog = record.pointee.backlog?.takeUnretainedValue() {
             deadline = min(deadline, max(now &+ 1, backlog.progressAt &+ ticks(configuration.writeTimeout)))
         }

@@ -48,8 +48,11 @@ extension Worker {
 
     private func goOn(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard record.pointee.phase == .open || record.pointee.phase == .closing else { return }
-        // Not even its pongs were read.
+        // While it waited nothing of it was read, neither pongs nor the rest of a message.
         record.pointee.lastReceived = now
+        if let input = record.pointee.input, input.pointee.unfinishedSince != Slab.never {
+            input.pointee.unfinishedSince = now
+        }
         if record.pointee.phase == .open, record.pointee.flags.isDisjoint(with: .waiting),
             let deferred = record.pointee.input?.pointee.deferred
         {
@@ -86,22 +89,17 @@ extension Worker {
     func `defer`(
         _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ record: UnsafeMutablePointer<Connection>
     ) {
-        let input: UnsafeMutablePointer<PartialInput>
-        if let known = record.pointee.input {
-            input = known
-        } else {
-            // The reader of those between messages may be in use by the caller: it goes on with this connection.
-            input = idleInput
-            record.pointee.input = input
-            idleInput = .allocate(capacity: 1)
-            idleInput.initialize(to: PartialInput())
-        }
+        // The reader of those between messages may be in the caller's hands: it goes on with this connection.
+        if record.pointee.input == nil { takeIdleInput(record) }
+        guard let input = record.pointee.input else { return }
         input.pointee.deferred = PartialInput.Deferred(opcode: opcode, payload: Array(message))
+        countInput(input)
     }
 
     /// Closes a connection at the turn's end, once whoever has it in hand is done. Nothing more is read from it.
     func endSoon(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode, _ reason: String
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
+        _ reason: String
     ) {
         guard record.pointee.phase == .open, !record.pointee.flags.contains(.ending) else { return }
         record.pointee.flags.insert(.ending)

@@ -23,7 +23,7 @@ final class Worker: @unchecked Sendable {
     var userAgents = UserAgents()
     var turn = Turn()
     /// This turn's answers to single connections.
-    var direct = SegmentBuilder()
+    var direct: SegmentBuilder
     /// Channels in which something was published that has not been handed over.
     var published: ContiguousArray<UInt32> = []
     /// Clients that are let in once something elsewhere is known; by slot.
@@ -35,6 +35,11 @@ final class Worker: @unchecked Sendable {
     /// Answers to connections of other workers, by worker.
     let answers: [Answers]
     var hasAnswers = false
+    /// Rooms with a history, those that have been quiet longest in front, with the time of the message that put them there.
+    var historyQueue: [(index: UInt32, epoch: String, time: Int64)] = []
+    var historyQueueNext = 0
+    /// The next channel to be looked at, while `expireRooms` goes over all of them.
+    var expiryPosition: UInt32?
     /// When something in a room is due, in milliseconds since 1970.
     var roomsDueAt: Int64?
     /// When it is handed over, where it waits for more; nanoseconds of the worker's clock.
@@ -66,6 +71,17 @@ final class Worker: @unchecked Sendable {
     var runnable: ContiguousArray<UInt64> = []
     /// Connections that are closed at the turn's end, by their tags.
     var endingSoon: [(tag: UInt64, cause: CloseCause, code: CloseCode, reason: String)] = []
+    /// Letters for the channels whose home is here, with the bytes that they count for, and the next to be acted on.
+    var homeward: ContiguousArray<(letter: Letter, byteCount: Int)> = []
+    var homewardNext = 0
+    /// Connections that wait until a mailbox has room, by their tags.
+    var congested: ContiguousArray<UInt64> = []
+    /// Connections that wait until less is held for clients, likewise.
+    var starved: ContiguousArray<UInt64> = []
+    /// How full the account of bytes was when the turn began.
+    var pressure = MemoryAccount.Pressure.none
+    /// Other workers whose mailbox was full when this one last looked, a bit each.
+    var fullMailboxes: UInt64 = 0
     /// Homes of channels that are to say when they have answered a connection's requests.
     var pendingFences: [(home: Int, connection: ConnectionID)] = []
     var inflater = Inflater()
@@ -111,8 +127,9 @@ final class Worker: @unchecked Sendable {
         slab = Slab(capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
             worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules,
-            generation: configuration.generation)
-        answers = (0..<configuration.workerCount).map { _ in Answers() }
+            generation: configuration.generation, account: context.account)
+        direct = SegmentBuilder(context.account.frames)
+        answers = (0..<configuration.workerCount).map { _ in Answers(context.account.frames) }
         buffer = .allocate(byteCount: Worker.bufferByteCount(configuration), alignment: 64)
         idleInput = .allocate(capacity: 1)
         idleInput.initialize(to: PartialInput())
@@ -170,13 +187,14 @@ final class Worker: @unchecked Sendable {
         var pending = 0..<0
         while !isStopped {
             if pending.isEmpty {
-                let wait = runnable.isEmpty ? waitMilliseconds() : 0
+                let wait = hasWork ? 0 : waitMilliseconds()
                 let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), wait)
                 pending = 0..<max(0, Int(count))
             }
             readClock()
             statistics.turns &+= 1
             work = 0
+            lookAtPressure()
             // Who waited comes first, but does not take all of the turn.
             goOn(budget: Worker.workBudget / 2)
             while let index = pending.first, work < Worker.workBudget {
@@ -186,6 +204,7 @@ final class Worker: @unchecked Sendable {
                     events: clinux_epoll_events(events, Int32(index))
                 )
             }
+            takeHomeward()
             if now >= nextDeadline { sweep() }
             if let acceptsAgainAt, nanoseconds >= acceptsAgainAt { resumeAccepting() }
             if roomsDueAt != nil { expireRooms() }
@@ -198,6 +217,13 @@ final class Worker: @unchecked Sendable {
     }
 
     func stop() { isStopped = true }
+
+    /// Whether there is something to do without waiting for an event.
+    private var hasWork: Bool {
+        // What a connection's end published, or a new configuration sent, when the turn had sent its messages already.
+        if !published.isEmpty && flushAt == nil || !turn.dirty.isEmpty || hasAnswers || !endingSoon.isEmpty { return true }
+        return !runnable.isEmpty || expiryPosition != nil || homewardNext < homeward.count && !isHeldUp
+    }
 
     /// Counts what the turn took and how much it did.
     private func recordTurn() {
@@ -221,7 +247,7 @@ final class Worker: @unchecked Sendable {
         if let acceptsAgainAt { wake = min(wake, acceptsAgainAt) }
         if let drain { wake = min(wake, drain.nextStep) }
         if let flushAt { wake = min(wake, flushAt) }
-        if let roomsDueAt {
+        if let roomsDueAt, roomsDueAt != .max {
             let wait = UInt64(max(0, roomsDueAt - clinux_realtime_milliseconds())) * 1_000_000
             wake = min(wake, clinux_monotonic_nanoseconds() + wait)
         }

@@ -16,6 +16,7 @@ final class WorkerContext: Sendable {
     let configuration: EngineConfiguration
     let handles: [WorkerHandle]
     let admission: Admission
+    let account: MemoryAccount
     let events: AsyncStream<EngineEvent>.Continuation
     /// Events that came faster than they were read.
     let lostEvents = Atomic<UInt64>(0)
@@ -31,9 +32,11 @@ final class WorkerContext: Sendable {
         self.configuration = configuration
         self.events = events
         handles = (0..<configuration.workerCount).map { _ in WorkerHandle() }
+        account = MemoryAccount(limit: configuration.memoryByteCount)
         admission = Admission(
             maximum: configuration.maximumConnections,
-            maximumPerAddress: configuration.maximumConnectionsPerAddress
+            maximumPerAddress: configuration.maximumConnectionsPerAddress,
+            exemptsLoopback: configuration.exemptsLoopback
         )
     }
 }

@@ -1,8 +1,8 @@
 /// The last messages of one channel, as the bytes of their JSON objects. Their numbers follow each other without a gap.
 ///
-/// The bytes lie in one buffer, the oldest in front; what is dropped there is cut off once it is half of it, so a message is
-/// moved about once in its life. Invariant: `ends` and `times` are as long as each other, and `ends` counts from the
-/// beginning of all time, of which `base` bytes have been cut off.
+/// The newest lie in one buffer that grows; once that is large it becomes a block, which never changes again. So a recovery
+/// of any size is a few references. What is dropped in front is cut off by whole blocks, or, in the buffer, once it is half
+/// of it: a message is moved about once in its life.
 package struct History: Sendable {
     /// What is kept at most.
     package struct Limits: Equatable, Sendable {
@@ -18,39 +18,52 @@ package struct History: Sendable {
         }
     }
 
-    private struct Entry {
-        /// The end of its bytes.
-        var end: Int
-        /// Milliseconds since 1970.
-        var time: Int64
-    }
+    private typealias Entry = HistoryBlock.Entry
+
+    /// A buffer of so many bytes becomes a block.
+    private static let blockByteCount = 32 * 1024
+    /// One with less than this is copied for who is sent it: blocks of a few messages would cost more than they hold.
+    private static let smallByteCount = 4 * 1024
 
     private var limits: Limits
+    private let meter: ByteMeter?
+    /// The older messages. Invariant: none is empty.
+    private var blocks: [HistoryBlock] = []
+    /// The newest.
     private var bytes: [UInt8] = []
     private var entries: [Entry] = []
-    /// Entries in front that are dropped.
+    /// Messages in front that are dropped: of the first block, or, where there is none, of the buffer.
     private var dropped = 0
-    /// The bytes in front of the first entry that is kept.
-    private var start = 0
-    /// What the end of an entry in `bytes` is counted from.
-    private var base = 0
     private var newestSeq: UInt64 = 0
+    package private(set) var count = 0
+    /// The bytes of the messages.
+    private var messageByteCount = 0
 
-    package init(limits: Limits) { self.limits = limits }
-
-    package var count: Int { entries.count - dropped }
+    /// - Parameter meter: what counts the blocks, for as long as anybody holds them.
+    package init(limits: Limits, meter: ByteMeter? = nil) {
+        self.limits = limits
+        self.meter = meter
+    }
 
     /// What it costs: the messages and 16 bytes of bookkeeping for each.
-    package var byteCount: Int { (entries.last?.end ?? start) - start + count * MemoryLayout<Entry>.stride }
+    package var byteCount: Int { messageByteCount + count * MemoryLayout<HistoryBlock.Entry>.stride }
+
+    /// What it takes beside the blocks, in bytes.
+    package var bufferByteCount: Int { bytes.capacity + entries.capacity * MemoryLayout<HistoryBlock.Entry>.stride }
 
     /// The oldest number kept.
     package var firstSeq: UInt64? { count == 0 ? nil : newestSeq + 1 - UInt64(count) }
 
     /// When the newest message came; 0 where there is none.
-    package var newestTime: Int64 { entries.last?.time ?? 0 }
+    package var newestTime: Int64 { count == 0 ? 0 : (entries.last ?? blocks.last?.entries.last)?.time ?? 0 }
+
+    private var oldest: Entry? {
+        guard count > 0 else { return nil }
+        return blocks.first.map { $0.entries[dropped] } ?? entries[dropped]
+    }
 
     /// When the oldest message becomes too old.
-    package var expiresAt: Int64? { count == 0 ? nil : entries[dropped].time + limits.age }
+    package var expiresAt: Int64? { oldest.map { $0.time + limits.age } }
 
     /// Adds a message and drops what is too much. One that is larger than the limit alone leaves nothing.
     ///
@@ -59,9 +72,12 @@ package struct History: Sendable {
         if count > 0, seq != newestSeq + 1 { removeAll() }
         newestSeq = seq
         bytes.append(contentsOf: object)
-        entries.append(Entry(end: base + bytes.count, time: now))
+        entries.append(Entry(end: bytes.count, time: now))
+        count += 1
+        messageByteCount += object.count
         shrink()
         expire(now: now)
+        if bytes.count >= Self.blockByteCount { seal() }
     }
 
     /// Other limits hold from now on.
@@ -77,7 +93,7 @@ package struct History: Sendable {
 
     /// Drops what is older than the limit.
     package mutating func expire(now: Int64) {
-        while count > 0, entries[dropped].time + limits.age <= now { dropFirst() }
+        while let oldest, oldest.time + limits.age <= now { dropFirst() }
         compact()
     }
 
@@ -89,35 +105,63 @@ package struct History: Sendable {
     }
 
     private mutating func dropFirst() {
-        start = entries[dropped].end
-        dropped += 1
+        if let block = blocks.first {
+            messageByteCount -= block.range(dropped).count
+            dropped += 1
+            if dropped == block.count {
+                blocks.removeFirst()
+                dropped = 0
+            }
+        } else {
+            messageByteCount -= entries[dropped].end - (dropped == 0 ? 0 : entries[dropped - 1].end)
+            dropped += 1
+        }
+        count -= 1
     }
 
     private mutating func removeAll() {
+        blocks = []
         bytes = []
         entries = []
         dropped = 0
-        start = 0
-        base = 0
+        count = 0
+        messageByteCount = 0
     }
 
+    /// Cuts off what is dropped of the buffer, in steps where it is long.
     private mutating func compact() {
         guard count > 0 else {
             removeAll()
             return
         }
-        // A long history is cut in steps, a short one need not be.
-        guard dropped > 32, dropped * 2 > entries.count else { return }
+        guard blocks.isEmpty, dropped > 32, dropped * 2 > entries.count else { return }
+        let cut = entries[dropped - 1].end
         let kept = entries.count - dropped
         if entries.capacity > kept * 8 {
-            bytes = Array(bytes[(start - base)...])
+            bytes = Array(bytes[cut...])
             entries = Array(entries[dropped...])
         } else {
-            bytes.removeFirst(start - base)
+            bytes.removeFirst(cut)
             entries.removeFirst(dropped)
         }
-        base = start
+        for index in entries.indices { entries[index].end -= cut }
         dropped = 0
+    }
+
+    /// Makes the buffer a block.
+    private mutating func seal() {
+        guard !entries.isEmpty else { return }
+        if blocks.isEmpty, dropped > 0 {
+            // What is dropped isn't kept with it.
+            let cut = entries[dropped - 1].end
+            bytes = Array(bytes[cut...])
+            entries = entries[dropped...].map { Entry(end: $0.end - cut, time: $0.time) }
+            dropped = 0
+        }
+        guard !entries.isEmpty else { return }
+        blocks.append(HistoryBlock(bytes: bytes, entries: entries, meter: meter))
+        bytes = []
+        entries = []
     }
 
     /// Whether everything after `seq` up to `newest`, the channel's last number, is here.
@@ -127,27 +171,66 @@ package struct History: Sendable {
         return seq + 1 >= firstSeq
     }
 
+    /// The messages above a number, to be handed out whenever there is time.
+    package mutating func slice(after seq: UInt64) -> HistorySlice? {
+        guard let firstSeq, seq < newestSeq else { return nil }
+        if bytes.count >= Self.smallByteCount { seal() }
+        let first = max(firstSeq, seq + 1)
+        var skipped = Int(first - firstSeq) + dropped
+        var parts = blocks
+        if !entries.isEmpty { parts.append(HistoryBlock(bytes: bytes, entries: entries, meter: meter)) }
+        while let part = parts.first, skipped >= part.count {
+            skipped -= part.count
+            parts.removeFirst()
+        }
+        let messageCount = Int(newestSeq - first) + 1
+        var byteCount = parts.reduce(0) { $0 + $1.bytes.count }
+        if let part = parts.first, skipped > 0 { byteCount -= part.entries[skipped - 1].end }
+        return HistorySlice(blocks: parts, position: skipped, messageCount: messageCount, byteCount: byteCount)
+    }
+
     /// Visits the messages of the numbers above `after` up to `through`, as far as they are kept, oldest first.
     package func forEach(after: UInt64, through: UInt64, _ body: (UnsafeRawBufferPointer) -> Void) {
-        guard let firstSeq else { return }
+        guard let firstSeq, after < newestSeq else { return }
         let first = max(firstSeq, after + 1)
         let last = min(newestSeq, through)
         guard first <= last else { return }
+        var index = Int(first - firstSeq) + dropped
+        var left = Int(last - first) + 1
+        for block in blocks where left > 0 {
+            while index < block.count, left > 0 {
+                block.withMessage(index, body)
+                index += 1
+                left -= 1
+            }
+            index -= block.count
+        }
         bytes.withUnsafeBytes { bytes in
-            for seq in first...last {
-                let index = dropped + Int(seq - firstSeq)
-                let from = index == 0 ? 0 : entries[index - 1].end - base
-                body(UnsafeRawBufferPointer(rebasing: bytes[from..<(entries[index].end - base)]))
+            while left > 0, index < entries.count {
+                let from = index == 0 ? 0 : entries[index - 1].end
+                body(UnsafeRawBufferPointer(rebasing: bytes[from..<entries[index].end]))
+                index += 1
+                left -= 1
             }
         }
     }
 
-    /// The numbers of the last `limit` messages kept below `before`, or of all.
-    package func page(before: UInt64?, limit: Int) -> Range<UInt64> {
+    /// The numbers of the last `limit` messages kept below `before`, or of all: as many as have `byteCount` bytes together,
+    /// but one at least.
+    package func page(before: UInt64?, limit: Int, byteCount: Int = .max) -> Range<UInt64> {
         guard let firstSeq else { return 0..<0 }
         let end = min(before ?? .max, newestSeq + 1)
-        guard end > firstSeq else { return 0..<0 }
-        return max(firstSeq, end - min(end, UInt64(limit)))..<end
+        guard end > firstSeq, limit > 0 else { return 0..<0 }
+        let start = max(firstSeq, end - min(end, UInt64(limit)))
+        guard byteCount < messageByteCount else { return start..<end }
+        var sizes: [Int] = []
+        forEach(after: start - 1, through: end - 1) { sizes.append($0.count) }
+        var room = byteCount
+        let fitting = sizes.reversed().prefix { size in
+            room -= size
+            return room >= 0
+        }
+        return (end - UInt64(max(1, fitting.count)))..<end
     }
 
     /// Whether messages before this number are kept.

@@ -1,7 +1,8 @@
 /// Who is in a channel: connections counted by user, users announced once.
 ///
-/// A user whose last connection broke is here no more, but only gone when `leaveDelay` has passed without a return, so that
-/// a reload is no leave. Such a user is in `returning` and not listed. Times are milliseconds since 1970.
+/// A user whose last connection broke is only gone when `leaveDelay` has passed without a return, so that a reload is no
+/// leave. Until then such a user is listed with no connections: who follows what is announced has not heard of a leave, and
+/// will not hear of a return. Times are milliseconds since 1970.
 package struct Presence: Sendable {
     private struct Entry {
         var connections: Int
@@ -75,9 +76,9 @@ package struct Presence: Sendable {
         return gone
     }
 
-    /// Those who are here, in the order in which they came.
+    /// Those who are here or may come back, in the order in which they came.
     package var users: [(user: String, connections: Int, since: Int64)] {
-        entries.lazy.filter { $0.value.connections > 0 }
+        entries.lazy
             .map { (user: $0.key.text, connections: $0.value.connections, since: $0.value.since) }
             .sorted { ($0.since, Name($0.user)) < ($1.since, Name($1.user)) }
     }

@@ -71,7 +71,7 @@ enum StatusText {
     static func memory(_ memory: MemoryStatus) -> String? {
         guard memory.limit > 0 || memory.used > 0 else { return nil }
         let kinds = [
-            ("input", memory.input), ("between workers", memory.mailboxes), ("answers", memory.answers),
+            ("input", memory.input), ("between workers", memory.mailboxes),
             ("backlogs", memory.backlogs), ("history", memory.history),
         ]
         let parts = kinds.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }.map { "\($0.0) \(HumanText.bytes($0.1))" }

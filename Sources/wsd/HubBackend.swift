@@ -193,7 +193,7 @@ extension MemoryStatus {
     fileprivate init(_ memory: MemoryFigures) {
         self.init(
             limit: memory.limit, used: memory.used, input: memory.input, mailboxes: memory.mailboxes,
-            answers: memory.answers, backlogs: memory.backlogs, history: memory.history)
+            backlogs: memory.backlogs, history: memory.history)
     }
 }
 

@@ -119,7 +119,7 @@ struct HubMetrics {
     private func addMemory(to text: inout MetricsText) {
         let memory = total.memory
         let kinds = [
-            ("input", memory.input), ("mailboxes", memory.mailboxes), ("answers", memory.answers),
+            ("input", memory.input), ("mailboxes", memory.mailboxes),
             ("backlogs", memory.backlogs), ("history", memory.history), ("other", memory.other),
         ]
         text.add(

@@ -1,3 +1,4 @@
+import Rooms
 import Testing
 import WebSocket
 
@@ -127,5 +128,58 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
             }
             #expect(frames + dropped == appended)
         }
+    }
+
+    @Test func answersAndWhatIsOwedAreNeverDropped() {
+        let backlog = Backlog(now: 0)
+        backlog.append(.init(segment: segment([3]), start: 0, end: 5, kind: .own))
+        for _ in 0..<4 {
+            let shared = segment([8])
+            backlog.append(.init(segment: shared, start: 0, end: shared.count))
+        }
+        backlog.append(.init(segment: segment([4]), start: 0, end: 6, kind: .own))
+        #expect(backlog.isOver(20))
+        #expect(backlog.dropOldest(limit: 20) == 2)
+        #expect((backlog.byteCount, backlog.ownByteCount, backlog.sharedByteCount) == (31, 11, 20))
+        #expect(backlog.dropNewest(limit: 10) == 1)
+        let shared = [0x82] + [UInt8](repeating: 8, count: 9)
+        #expect(bytes(backlog) == [0x82, 3, 3, 3, 3] + shared + [0x82, 4, 4, 4, 4, 4])
+        #expect(!backlog.isOver(0), "one message may wait alone")
+    }
+
+    @Test func aCopyOfAnswersKeepsPongsApart() {
+        var builder = SegmentBuilder()
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        for opcode in [Opcode.text, .pong, .pong, .text] { builder.append(opcode, payload: nothing) }
+        let backlog = Backlog(now: 0)
+        backlog.append(copying: builder.finish(isForMany: true), from: 0, to: 8)
+        #expect(backlog.waiting.map(\.kind) == [.own, .shared, .own])
+        #expect(backlog.dropNewest(limit: 0) == 1, "the first of the pongs stays, as one message may")
+        #expect(backlog.ownByteCount == 4)
+    }
+
+    @Test func whatIsMissedIsFetchedAsItIsSent() {
+        var history = History(limits: .init(messageCount: 10_000, age: 1_000, byteCount: 1 << 30))
+        for seq in 1...1_000 {
+            [UInt8](repeating: 0x61, count: 1_000).withUnsafeBytes { history.append(seq: UInt64(seq), at: 0, $0) }
+        }
+        let meter = ByteMeter()
+        let backlog = Backlog(now: 0)
+        let slice = history.slice(after: 100)
+        #expect(slice?.messageCount == 900)
+        if let slice { backlog.append(missed: slice) }
+        let live = segment([9])
+        backlog.append(.init(segment: live, start: 0, end: live.count))
+        #expect(backlog.byteCount == 11 && backlog.missedByteCount == 900_000)
+        var sent = 0
+        while !backlog.isEmpty {
+            backlog.fetchMissed(meter)
+            // A piece of history and not all of it.
+            #expect(meter.byteCount < 200_000)
+            let count = backlog.waiting.prefix { $0.missed == nil }.reduce(0) { $0 + $1.count }
+            sent += count
+            backlog.consume(count)
+        }
+        #expect(sent == 900 * 1_004 + 11 && backlog.missedByteCount == 0)
     }
 }

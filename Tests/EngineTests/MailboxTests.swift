@@ -18,7 +18,7 @@ import Testing
                 var next = [Int](repeating: 0, count: producers)
                 var taken = 0
                 while taken < producers * count {
-                    mailbox.takeAll { letter in
+                    mailbox.takeAll { letter, _ in
                         guard case .probe(let value) = letter else { return }
                         let producer = Int(value) / count
                         #expect(Int(value) % count == next[producer])

@@ -110,6 +110,53 @@ struct HistoryTests {
         for client in clients { #expect(client.seen == (0..<client.last).map { $0 + 1 }) }
         #expect(recoveries > 0 && refusals > 0 && recoveries + refusals > 50)
     }
+
+    @Test("hands out a slice that stays as it is, whatever becomes of it", arguments: [1, 3_000, 40_000])
+    func sliced(_ size: Int) {
+        let meter = ByteMeter()
+        let limits = History.Limits(messageCount: 50, age: .max / 2, byteCount: 1 << 30)
+        var history: History? = History(limits: limits, meter: meter)
+        for seq in 1...UInt64(200) {
+            let text = Array("\(seq)".utf8) + [UInt8](repeating: 0x20, count: size)
+            text.withUnsafeBytes { history?.append(seq: seq, at: 0, $0) }
+            guard seq > 60, seq % 7 == 0 else { continue }
+            let after = seq - (seq &* 31 % 50 + 1)
+            guard var slice = history?.slice(after: after) else {
+                Issue.record("no slice after \(after) at \(seq)")
+                continue
+            }
+            #expect(slice.messageCount == Int(seq - after))
+            let byteCount = slice.byteCount
+            var found: [UInt64] = []
+            var taken = 0
+            while slice.messageCount > 0 {
+                slice.takeFirst {
+                    found.append(UInt64(String(decoding: $0.prefix { $0 != 0x20 }, as: UTF8.self)) ?? 0)
+                    taken += $0.count
+                }
+            }
+            #expect(found == Array((after + 1)...seq), "after \(after) at \(seq)")
+            #expect(taken == byteCount && slice.byteCount == 0)
+            var visited: [UInt64] = []
+            history?.forEach(after: after, through: seq) {
+                visited.append(UInt64(String(decoding: $0.prefix { $0 != 0x20 }, as: UTF8.self)) ?? 0)
+            }
+            #expect(visited == found)
+        }
+        history = nil
+        #expect(meter.byteCount == 0, "blocks are given back")
+    }
+
+    @Test("has pages that are bounded in bytes, with one message at least")
+    func pages() {
+        var history = History(limits: History.Limits(messageCount: 100, age: .max / 2, byteCount: 1 << 20))
+        for seq in 1...UInt64(20) {
+            [UInt8](repeating: 0x20, count: 1_000).withUnsafeBytes { history.append(seq: seq, at: 0, $0) }
+        }
+        #expect(history.page(before: nil, limit: 1_000, byteCount: 5_500) == 16..<21)
+        #expect(history.page(before: 10, limit: 1_000, byteCount: 10) == 9..<10)
+        #expect(history.page(before: 10, limit: 3, byteCount: 1 << 20) == 7..<10)
+    }
 }
 
 extension History {

@@ -1,0 +1,142 @@
+import Rooms
+import WebSocket
+
+/// What this worker does while others, or the account of bytes, have no room for what it takes in.
+extension Worker {
+    /// Whether a message of a client has no room in a channel: its home's mailbox is full, or, at the home, that of a
+    /// worker with subscribers.
+    func isCongested(_ channel: Channel) -> Bool {
+        if channel.home == index { return fullMailboxes & channel.interested != 0 && isHeldUp }
+        return context.handles[channel.home].mailbox.isFull(for: index)
+    }
+
+    /// Whether letters for homes wait because a worker that they lead to has no room.
+    var isHeldUp: Bool {
+        guard fullMailboxes != 0 else { return false }
+        var rest = fullMailboxes
+        while rest != 0 {
+            let worker = rest.trailingZeroBitCount
+            rest &= rest - 1
+            if !context.handles[worker].mailbox.isFull(for: index) { fullMailboxes &= ~(1 << UInt64(worker)) }
+        }
+        return fullMailboxes != 0
+    }
+
+    /// Posts something that a home has for another worker, and notes where that has become too much.
+    func post(_ letter: consuming Letter, to worker: Int) {
+        let mailbox = context.handles[worker].mailbox
+        mailbox.post(letter)
+        if mailbox.isFull { fullMailboxes |= 1 << UInt64(worker) }
+    }
+
+    /// Keeps a message for which there is no room, and its connection waiting.
+    func hold(
+        _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+    ) {
+        `defer`(message, opcode, record)
+        record.pointee.flags.insert(.congested)
+        congested.append(record.pointee.tag(slot: slot))
+    }
+
+    /// There is room again. Who finds none after all waits again.
+    func resumeCongested() {
+        let waiting = congested
+        congested = []
+        for tag in waiting {
+            guard let record = slab.find(tag: tag) else { continue }
+            resume(Int(tag & 0xFFFF_FFFF), record, .congested)
+        }
+    }
+
+    // MARK: The account of bytes
+
+    /// Input that a connection may hold while too much is held for clients.
+    private static let modestByteCount = 16 * 1024
+    /// Answers that may wait for a connection whose requests are still read.
+    static let unreadByteCount = 64 * 1024
+
+    /// Looks once a turn at how much is held for clients.
+    func lookAtPressure() {
+        pressure = context.account.pressure
+        if pressure < .high, !starved.isEmpty {
+            let waiting = starved
+            starved = []
+            for tag in waiting {
+                guard let record = slab.find(tag: tag) else { continue }
+                resume(Int(tag & 0xFFFF_FFFF), record, .starved)
+            }
+        }
+        if pressure == .over { closeLargest() }
+    }
+
+    /// Whether an open connection has to wait before it is read further; notes for what.
+    func mustWait(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
+        if let backlog = record.pointee.backlog,
+            backlog._withUnsafeGuaranteedRef({ $0.ownByteCount }) > Worker.unreadByteCount
+        {
+            record.pointee.flags.insert(.unreadAnswers)
+        }
+        if pressure >= .high, let input = record.pointee.input,
+            input.pointee.reader.heldByteCount > Worker.modestByteCount, !record.pointee.flags.contains(.starved)
+        {
+            record.pointee.flags.insert(.starved)
+            starved.append(record.pointee.tag(slot: slot))
+        }
+        return !record.pointee.flags.isDisjoint(with: .waiting)
+    }
+
+    /// Connections that are looked for at once: a look reads every record.
+    private static let largestCount = 16
+
+    /// More is held than allowed: closes the connections for which most is held, until what they held is what was too much.
+    private func closeLargest() {
+        var excess = context.account.used - context.account.byteLimit
+        var largest: [(byteCount: Int, slot: Int)] = []
+        for slot in 0..<slab.highWater {
+            let record = slab[slot]
+            guard record.pointee.phase != .free, record.pointee.phase != .dead else { continue }
+            let byteCount = heldByteCount(record)
+            guard byteCount > 4_096, largest.count < Worker.largestCount || byteCount > largest[0].byteCount else {
+                continue
+            }
+            if largest.count == Worker.largestCount { largest.removeFirst() }
+            largest.insert((byteCount, slot), at: largest.firstIndex { $0.byteCount > byteCount } ?? largest.count)
+        }
+        // Each worker closes as much of it as it holds itself.
+        for (byteCount, slot) in largest.reversed() where excess > 0 {
+            excess -= byteCount
+            closeForMemory(slot, slab[slot], byteCount)
+        }
+        if excess > 0 { shedHistory(byteCount: excess / configuration.workerCount) }
+    }
+
+    /// What is held for one connection, in bytes; what it shares with others included.
+    private func heldByteCount(_ record: UnsafeMutablePointer<Connection>) -> Int {
+        (record.pointee.head?.pointee.count ?? 0) + (record.pointee.input?.pointee.byteCount ?? 0)
+            + (record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount + $0.missedByteCount } ?? 0)
+    }
+
+    private func closeForMemory(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ byteCount: Int) {
+        guard record.pointee.phase == .open else {
+            end(slot, record, cause: .memoryLimit)
+            return
+        }
+        let reason = "\(byteCount) bytes were held for this connection while limits.memory was exceeded"
+        cutOffForMemory(slot, record, reason)
+        dropInput(record)
+    }
+
+    /// What is held, for an operator. There is one account for all workers, which the first tells of.
+    func memoryFigures() -> MemoryFigures {
+        var figures = MemoryFigures()
+        guard index == 0 else { return figures }
+        let account = context.account
+        figures.limit = account.byteLimit
+        figures.used = account.used
+        figures.input = account.input.byteCount
+        figures.history = account.history.byteCount
+        figures.mailboxes = context.handles.reduce(0) { $0 + $1.mailbox.byteCount }
+        figures.backlogs = max(0, account.frames.byteCount + account.drafts.byteCount - figures.mailboxes)
+        return figures
+    }
+}
