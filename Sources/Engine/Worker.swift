@@ -221,8 +221,8 @@ final class Worker: @unchecked Sendable {
     /// Whether there is something to do without waiting for an event.
     private var hasWork: Bool {
         // What a connection's end published, or a new configuration sent, when the turn had sent its messages already.
-        if !published.isEmpty && flushAt == nil || !turn.dirty.isEmpty || hasAnswers || !endingSoon.isEmpty { return true }
-        return !runnable.isEmpty || expiryPosition != nil || homewardNext < homeward.count && !isHeldUp
+        if !published.isEmpty && flushAt == nil || !turn.dirty.isEmpty { return true }
+        return hasAnswers || !endingSoon.isEmpty || !runnable.isEmpty || expiryPosition != nil || homewardNext < homeward.count && !isHeldUp
     }
 
     /// Counts what the turn took and how much it did.
