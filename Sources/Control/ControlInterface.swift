@@ -53,6 +53,24 @@ package enum ControlInterface {
             secondsLeft: float
         )
 
+        # What the hub holds for its clients, in bytes.
+        type MemoryStatus (
+            # The most that it holds; 0 where nothing bounds it.
+            limit: int,
+            # All that it holds now.
+            used: int,
+            # Of that, input whose message is unfinished, and handshakes that are under way.
+            input: int,
+            # Messages on their way from one worker to another.
+            mailboxes: int,
+            # Answers to requests that have not been sent.
+            answers: int,
+            # What waits for slow clients.
+            backlogs: int,
+            # The history of channels, the channels themselves included.
+            history: int
+        )
+
         # The hub as a whole at one moment. Counters are since the daemon started.
         type HubStatus (
             # The daemon's version.
@@ -91,6 +109,8 @@ package enum ControlInterface {
             queuedBytes: int,
             # Connections that have something waiting now.
             slowConsumers: int,
+            # What it holds for its clients.
+            memory: MemoryStatus,
             # Where the hub listens, such as [::]:8080.
             listeners: []string,
             # The configuration files in force, in the order they were read; empty on built-in defaults.

@@ -44,6 +44,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
     package var queuedBytes: Int
     /// Connections that have something waiting now.
     package var slowConsumers: Int
+    /// What the hub holds for its clients.
+    package var memory: MemoryStatus
     /// Where the hub listens, such as `[::]:8080`.
     package var listeners: [String]
     /// The configuration files in force, in the order they were read; empty on built-in defaults.
@@ -57,7 +59,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
         uptimeSeconds: Double,
         connections: Int, maxConnections: Int, connectionsPerWorker: [Int], accepted: Int, refused: [String: Int],
         closed: [String: Int], messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int,
-        slowConsumers: Int, listeners: [String], configurationFiles: [String], drain: DrainProgress? = nil
+        slowConsumers: Int, memory: MemoryStatus = MemoryStatus(), listeners: [String],
+        configurationFiles: [String], drain: DrainProgress? = nil
     ) {
         self.version = version
         self.pid = pid
@@ -77,6 +80,7 @@ package struct HubStatus: Codable, Sendable, Hashable {
         self.bytesOut = bytesOut
         self.queuedBytes = queuedBytes
         self.slowConsumers = slowConsumers
+        self.memory = memory
         self.listeners = listeners
         self.configurationFiles = configurationFiles
         self.drain = drain

@@ -20,6 +20,10 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
     case tokenExpired
     case notPermitted
     case internalError
+    /// It held the most of what `limits.memory` allows when there was too much.
+    case memoryLimit
+    /// It began a message and did not end it within `websocket.message_timeout`.
+    case messageTimeout
 
     /// The label, fixed for good: metrics and scripts know it.
     package var label: String {
@@ -40,6 +44,8 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
         case .tokenExpired: "token_expired"
         case .notPermitted: "not_permitted"
         case .internalError: "internal_error"
+        case .memoryLimit: "memory_limit"
+        case .messageTimeout: "message_timeout"
         }
     }
 

@@ -19,6 +19,10 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case forbidden
     /// The endpoint's channel has its `max_members`.
     case channelLimit
+    /// As much is held for clients as `limits.memory` allows.
+    case memoryLimit
+    /// The request is for a host that is not among `server.allowed_hosts`.
+    case host
 
     /// The label, fixed for good: metrics and scripts know it.
     package var label: String {
@@ -37,6 +41,8 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
         case .unauthorized: "unauthorized"
         case .forbidden: "forbidden"
         case .channelLimit: "channel_limit"
+        case .memoryLimit: "memory_limit"
+        case .host: "host"
         }
     }
 

@@ -5,9 +5,9 @@ package struct Statistics: Sendable {
     package var accepted: UInt64 = 0
     package var opened: UInt64 = 0
     /// By `RefusalCause.rawValue`.
-    package var refused = InlineArray<14, UInt64>(repeating: 0)
+    package var refused = InlineArray<16, UInt64>(repeating: 0)
     /// By `CloseCause.rawValue`.
-    package var closed = InlineArray<16, UInt64>(repeating: 0)
+    package var closed = InlineArray<18, UInt64>(repeating: 0)
     /// By the code of the first close frame, as `closeCodeLabels` has them; 1006 where there was none.
     package var closeCodes = InlineArray<19, UInt64>(repeating: 0)
     package var messagesIn: UInt64 = 0
@@ -54,6 +54,8 @@ package struct Statistics: Sendable {
     package var channels = 0
     /// What the history of the channels whose home is here costs.
     package var historyBytes = 0
+    /// What is held for clients.
+    package var memory = MemoryFigures()
     /// Whether the worker did not answer in time, so that these are its figures of before.
     package var isStale = false
 
@@ -114,6 +116,7 @@ package struct Statistics: Sendable {
         total.connectionsByEndpoint.merge(other.connectionsByEndpoint, uniquingKeysWith: +)
         total.channels += other.channels
         total.historyBytes += other.historyBytes
+        total.memory += other.memory
         total.isStale = total.isStale || other.isStale
     }
 }

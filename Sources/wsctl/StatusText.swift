@@ -35,6 +35,9 @@ enum StatusText {
                 status.configurationFiles.isEmpty ? "built-in defaults" : list(status.configurationFiles)
             ),
         ]
+        if let memory = memory(status.memory), let place = fields.firstIndex(where: { $0.0 == "queued" }) {
+            fields.insert(("memory", memory), at: place + 1)
+        }
         // "running, for 1d" is since the start; a drain is younger than that.
         if status.drain != nil { fields[0].1 = "draining" }
         return aligned(fields)
@@ -62,6 +65,19 @@ enum StatusText {
             ("queued", queued),
             ("dropped", HumanText.plural(connection.droppedMessages, "message")),
         ])
+    }
+
+    /// What is held for clients and of what kind, the most first; nil where nobody keeps account.
+    static func memory(_ memory: MemoryStatus) -> String? {
+        guard memory.limit > 0 || memory.used > 0 else { return nil }
+        let kinds = [
+            ("input", memory.input), ("between workers", memory.mailboxes), ("answers", memory.answers),
+            ("backlogs", memory.backlogs), ("history", memory.history),
+        ]
+        let parts = kinds.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }.map { "\($0.0) \(HumanText.bytes($0.1))" }
+        return "\(HumanText.bytes(memory.used)) bytes for clients"
+            + (memory.limit > 0 ? ", of at most \(HumanText.bytes(memory.limit))" : "")
+            + (parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))")
     }
 
     private static func traffic(_ messages: Int, _ bytes: Int) -> String {

@@ -54,6 +54,7 @@ struct HubBackend: ControlBackend {
             bytesOut: Int(clamping: total.bytesOut),
             queuedBytes: total.queuedBytes,
             slowConsumers: total.slowConsumers,
+            memory: MemoryStatus(total.memory),
             listeners: facts.listeners,
             configurationFiles: await reloader.files,
             drain: drain
@@ -185,6 +186,14 @@ struct HubBackend: ControlBackend {
             selection.matchesAddress = { network.contains(high: $0.high, low: $0.low) }
         }
         return selection
+    }
+}
+
+extension MemoryStatus {
+    fileprivate init(_ memory: MemoryFigures) {
+        self.init(
+            limit: memory.limit, used: memory.used, input: memory.input, mailboxes: memory.mailboxes,
+            answers: memory.answers, backlogs: memory.backlogs, history: memory.history)
     }
 }
 

@@ -14,6 +14,7 @@ struct HubMetrics {
         addMessages(to: &text)
         addFrames(to: &text)
         addQueues(to: &text)
+        addMemory(to: &text)
         addTimes(to: &text)
     }
 
@@ -113,6 +114,21 @@ struct HubMetrics {
         text.add(
             "wsd_dropped_messages_total", .counter, "Messages that slow clients never got, by queue.policy.",
             total.dropped)
+    }
+
+    private func addMemory(to text: inout MetricsText) {
+        let memory = total.memory
+        let kinds = [
+            ("input", memory.input), ("mailboxes", memory.mailboxes), ("answers", memory.answers),
+            ("backlogs", memory.backlogs), ("history", memory.history), ("other", memory.other),
+        ]
+        text.add(
+            "wsd_memory_bytes", .gauge,
+            "What is held for clients, by what it is; all together is what limits.memory bounds.",
+            kinds.map { ([("kind", $0.0)], $0.1) })
+        text.add(
+            "wsd_memory_limit_bytes", .gauge, "The most that is held for clients; 0 where nothing bounds it.",
+            memory.limit)
     }
 
     private func addTimes(to text: inout MetricsText) {

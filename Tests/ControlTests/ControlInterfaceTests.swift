@@ -41,6 +41,7 @@ struct ControlInterfaceTests {
             bytesOut: 0, queuedBytes: 0, slowConsumers: 0, listeners: [], configurationFiles: [], drain: drain)
         #expect(try fields(of: "Connection", in: description) == members(connection))
         #expect(try fields(of: "HubStatus", in: description) == members(status))
+        #expect(try fields(of: "MemoryStatus", in: description) == members(MemoryStatus()))
         #expect(try fields(of: "DrainProgress", in: description) == members(drain))
         var event = Event(.close, millisecondsSinceEpoch: 0)
         (event.cause, event.code, event.text, event.id, event.address) = ("", 0, "", "", "")
