@@ -99,8 +99,7 @@ struct LookingMethods: Sendable {
         let parameters = try request.parameters(as: ListChannels.Parameters.self)
         let limit = parameters.limit ?? ListChannels.replyLimit
         guard (1...ListChannels.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
-        return ListChannels.Reply(
-            await backend.channels(), pattern: parameters.pattern, after: parameters.after, limit: limit)
+        return await backend.channels(pattern: parameters.pattern, after: parameters.after, limit: limit)
     }
 
     /// One page, or with `more` one after the other: the next is asked for when the peer has room for it.
