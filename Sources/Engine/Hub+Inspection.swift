@@ -15,8 +15,7 @@ extension Hub {
 
     /// How the last connections of a selection ended, the newest first; one ending may stand for many of a flood.
     package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Ending] {
-        let found = await ask { .endings(selection, limit: limit, $0) }.joined()
-        return Array(found.sorted { $0.time > $1.time }.prefix(limit))
+        Ending.digest(Array(await ask { .endings(selection, $0) }.joined()), limit: limit)
     }
 
     /// The channels with how many are in each, by name, at most `limit` of them.
@@ -66,6 +65,7 @@ extension Hub {
         }
         return (first.map(\.connection), busiest)
     }
+
     /// Has a worker look at all of its places, some in each turn.
     private func walk<Element: Sendable>(
         _ mailbox: Mailbox, _ letter: (UInt32, Gather<Slice<Element>>) -> Letter, _ body: ([Element]) -> Void
@@ -77,7 +77,6 @@ extension Hub {
             start = slice?.next
         }
     }
-
 
     /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;
     /// with each, how many before it came too fast and are lost. The first is nil: from then on nothing is missed.

@@ -46,8 +46,8 @@ enum Letter: Sendable {
     case unsubscribe(ConnectionSelection, channel: String, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
     case statistics(Gather<(worker: Int, Statistics)>)
-    /// The last endings of a selection, the newest first.
-    case endings(ConnectionSelection, limit: Int, Gather<[Ending]>)
+    /// The last endings of a selection, in no particular order.
+    case endings(ConnectionSelection, Gather<[Ending]>)
     case follow(channel: String, Follower, Gather<Void>)
     case unfollow(channel: String, Follower)
     /// Another configuration holds from the end of the turn on.

@@ -75,8 +75,8 @@ extension Worker {
                 receipt.answer(page(of: selection, from: Int(start), limit: limit))
             case .statistics(let receipt):
                 receipt.answer((index, currentStatistics()))
-            case .endings(let selection, let limit, let gather):
-                gather.answer(endings.last(limit, where: selection.selects))
+            case .endings(let selection, let gather):
+                gather.answer(endings.all(where: selection.selects))
             case .follow(let channel, let follower, let receipt):
                 let index = channels.intern(channel)
                 channels[index].followers.append(follower)

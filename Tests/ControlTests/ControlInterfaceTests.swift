@@ -52,6 +52,9 @@ struct ControlInterfaceTests {
             fields(of: "ConnectionFilter", in: description)
                 == Set(ConnectionFilter.CodingKeys.allCases.map(\.stringValue)))
     }
+        let others = Event.Others(count: 0, first: "", last: "", sameAddress: true)
+        event.more = others
+        #expect(try fields(of: "OtherEvents", in: description) == members(others))
 
     @Test("has every method and error, those that act only where acting is possible")
     func members() {
