@@ -1,5 +1,5 @@
 extension ControlInterface {
-    /// What both interfaces have to watch the hub with.
+    /// What ``control`` has to watch the hub with.
     static let watching = """
         # A channel with how much is said in it.
         type BusyChannel (

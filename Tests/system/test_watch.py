@@ -72,7 +72,7 @@ def test_monitor_shows_what_happens_as_it_happens(start_wsd):
 
 
 def test_a_monitor_that_does_not_read_loses_events_and_holds_up_nobody(daemon):
-    control = varlink.Client(f"unix:{daemon.status_path}").open("io.wsd.Status")
+    control = varlink.Client(f"unix:{daemon.control}").open("io.wsd.Control")
     events = control.Monitor(_more=True)
     assert next(events) == {"events": [], "lost": 0}
     for _ in range(40):
