@@ -43,6 +43,10 @@ struct ObservationTests {
             for _ in 0..<3 {
                 _ = await hub.publish([Hub.Message(channel: names[count / 2], opcode: .text, payload: [0x31])])
             }
+            let before = await hub.statistics()[0].turns
+            #expect(await hub.channelCounts(limit: 1).channels.map(\.name) == [names[0]])
+            // Three for the walk, and one for the question.
+            #expect(await hub.statistics()[0].turns >= before + 4)
             var found: [String] = []
             var hasMore = true
             while hasMore {
