@@ -67,7 +67,7 @@ struct ControlInterfaceTests {
         #expect(ControlInterface.statusDescription.contains("method GetStatus("))
         for text in [
             "method List(", "method Show(", "method Top(", "method Why(", "method Monitor(", "method ListChannels(",
-            "method ShowChannel(", "error NoSuchConnection ", "error InvalidFilter ", "type Connection ", "address",
+            "method ShowChannel(", "error NoSuchConnection ", "error InvalidFilter ", "type Connection ", "address:",
             "method Kick(", "method Broadcast(", "method Drain(", "method Reload(", "method MakeToken(",
             "error ReloadFailed ", "error NoSigningKey ", "type Grant ", "error NothingSelected ",
             "error InvalidCloseCode ",
