@@ -29,7 +29,7 @@ extension Methods {
                     .badRequest, "unknown parameter \"\(name.prefix(64))\"; there are pattern, after, limit")
             }
         }
-        return Self.json(ListChannels.Reply(await backend.channels(), pattern: pattern, after: after, limit: limit))
+        return Self.json(await backend.channels(pattern: pattern, after: after, limit: limit))
     }
 
     func presence(_ request: Request) async throws -> Answer {

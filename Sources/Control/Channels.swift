@@ -1,4 +1,3 @@
-internal import Rooms
 package import Varlink
 
 /// `ListChannels`: the channels, by name.
@@ -33,16 +32,6 @@ package enum ListChannels {
         package let channels: [ChannelInfo]
         /// Where the list goes on; nil at its end.
         package let next: String?
-
-        /// The part of all channels, which are in the order of their names, that is asked for.
-        package init(_ all: [ChannelInfo], pattern: String?, after: String?, limit: Int) {
-            let pattern = pattern.map { ChannelPattern($0) }
-            let chosen = all.filter { channel in
-                (after.map { Name(channel.name) > Name($0) } ?? true) && (pattern?.matches(channel.name) ?? true)
-            }
-            self.init(
-                channels: Array(chosen.prefix(limit)), next: chosen.count > limit ? chosen[limit - 1].name : nil)
-        }
 
         /// A part of the list.
         package init(channels: [ChannelInfo], next: String?) {

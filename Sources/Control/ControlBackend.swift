@@ -20,8 +20,8 @@ package protocol ControlBackend: Sendable {
     /// The hub at this moment, with the connections that come first in an order and the busiest channels.
     func top(_ order: Top.Order, connections: Int, channels: Int) async -> Top.Reply
 
-    /// Every channel with how many are in it, by name.
-    func channels() async -> [ChannelInfo]
+    /// Channels with how many are in each, by name: those of a pattern, behind a name, at most `limit` of them.
+    func channels(pattern: String?, after name: String?, limit: Int) async -> ListChannels.Reply
 
     /// One channel, with the newest messages below `before`, at most `limit` of them; nil for one that nobody is in and
     /// nothing is kept of.

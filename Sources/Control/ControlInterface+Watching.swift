@@ -1,5 +1,5 @@
 extension ControlInterface {
-    /// What both interfaces have to watch the hub with.
+    /// What ``control`` has to watch the hub with.
     static let watching = """
         # A channel with how much is said in it.
         type BusyChannel (
@@ -25,6 +25,18 @@ extension ControlInterface {
         # to lose messages; the configuration was read again or set; the hub began to send its connections away; connections can't be
         # accepted.
         type EventKind (connect, close, refuse, slow, reload, drain, trouble)
+
+        # Events like one that are not told one by one, for it came in a flood.
+        type OtherEvents (
+            # How many.
+            count: int,
+            # When the first of them came: RFC 3339, UTC, milliseconds.
+            first: string,
+            # When the last of them came.
+            last: string,
+            # Whether all are of the same address as the event that they stand with.
+            sameAddress: bool
+        )
 
         # Something that happened in the hub.
         type Event (
@@ -52,7 +64,9 @@ extension ControlInterface {
             # Bytes that waited for it.
             queuedBytes: ?int,
             # Messages it never got.
-            droppedMessages: ?int
+            droppedMessages: ?int,
+            # Those of its kind and cause that came behind it and are not told one by one.
+            more: ?OtherEvents
         )
 
         # What happens, as it happens. Needs more, and ends when the caller goes away. The first reply is empty: nothing is
@@ -68,7 +82,8 @@ extension ControlInterface {
             lost: int
         )
 
-        # How the last connections ended and who was refused, the newest first. Some thousands are kept.
+        # How the last connections ended and who was refused, the newest first. Some thousands of each are kept. A flood of
+        # those that are alike is told by its newest and its first, with more, which comes where the last of these would.
         method Why(
             # Only what is about these connections; absent means everything.
             filter: ?ConnectionFilter,

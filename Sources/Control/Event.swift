@@ -20,6 +20,26 @@ package struct Event: Codable, Sendable, Hashable {
         case trouble
     }
 
+    /// Events like one that are not told one by one.
+    package struct Others: Codable, Sendable, Hashable {
+        /// How many.
+        package let count: Int
+        /// When the first of them came: RFC 3339, UTC, milliseconds.
+        package let first: String
+        /// When the last of them came.
+        package let last: String
+        /// Whether all are of the same address as the event that they stand with.
+        package let sameAddress: Bool
+
+        /// So many events.
+        package init(count: Int, first: String, last: String, sameAddress: Bool) {
+            self.count = count
+            self.first = first
+            self.last = last
+            self.sameAddress = sameAddress
+        }
+    }
+
     /// When: RFC 3339, UTC, milliseconds.
     package var time: String
     /// What kind of thing.
@@ -46,6 +66,8 @@ package struct Event: Codable, Sendable, Hashable {
     package var queuedBytes: Int?
     /// Messages it never got.
     package var droppedMessages: Int?
+    /// Those of its kind and cause that came behind it and are not told one by one; nil where there are none.
+    package var more: Others?
 
     /// The first of the channels.
     package var channel: String? { channels?.first }
@@ -127,7 +149,7 @@ package enum Why {
 
     /// What it returns.
     package struct Reply: Codable, Sendable, Hashable {
-        /// The newest first.
+        /// The newest first; one with ``Event/more`` where the last of these would be.
         package let events: [Event]
 
         /// Events as they are returned.

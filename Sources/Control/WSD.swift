@@ -10,6 +10,6 @@ package enum WSD {
     package static let url = "man:wsd(8)"
     /// The socket for full control, unless configured otherwise.
     package static let controlSocketPath = "/run/wsd/io.wsd.Control"
-    /// The socket for looking only, unless configured otherwise.
+    /// The socket for figures only, unless configured otherwise.
     package static let statusSocketPath = "/run/wsd/io.wsd.Status"
 }

@@ -9,11 +9,12 @@ package import VarlinkServer
 package struct ControlService: Sendable {
     /// What is served on the control socket: everything.
     package let control: VarlinkService
-    /// What is served on the status socket: looking. A call of `io.wsd.Control` is told that it isn't permitted here.
+    /// What is served on the status socket: figures, which name nobody. Who asks for more is told that it isn't permitted here.
     package let status: VarlinkService
 
     /// The services of a hub.
     package init(backend: any ControlBackend) {
+        let figures = FigureMethods(backend: backend)
         let looking = LookingMethods(backend: backend)
         let acting = ActingMethods(backend: backend)
         let name = ControlInterface.control
@@ -21,16 +22,25 @@ package struct ControlService: Sendable {
         let statusInterface = VarlinkInterface(
             name: ControlInterface.status, description: ControlInterface.statusDescription
         ) { request in
-            if let reply = try await looking.respond(to: request, of: ControlInterface.status) { return reply }
+            if let reply = try await figures.respond(to: request) { return reply }
+            throw VarlinkError.methodNotFound(request.fullName)
+        }
+        let statusForEverybody = VarlinkInterface(
+            name: statusInterface.name, description: statusInterface.description
+        ) { request in
+            if let reply = try await figures.respond(to: request) { return reply }
+            // It was here once, and a caller of before learns more from this.
+            if LookingMethods.names.contains(request.member) { throw VarlinkError.permissionDenied }
             throw VarlinkError.methodNotFound(request.fullName)
         }
         let controlInterface = VarlinkInterface(name: name, description: description) { request in
+            if let reply = try await figures.respond(to: request) { return reply }
             if let reply = try await looking.respond(to: request, of: name) { return reply }
             if let reply = try await acting.respond(to: request, of: name) { return reply }
             throw VarlinkError.methodNotFound(request.fullName)
         }
         control = Self.service([controlInterface, statusInterface])
-        status = Self.service([VarlinkInterface(refusing: name, description: description), statusInterface])
+        status = Self.service([VarlinkInterface(refusing: name, description: description), statusForEverybody])
     }
 
     /// What the status socket takes from its peers. Every user of the machine may open it, and a question is short: by

@@ -3,9 +3,14 @@ import Synchronization
 import Varlink
 import VarlinkServer
 
-/// The methods that both interfaces have, and that change nothing.
+/// The methods that change nothing, and name clients.
 struct LookingMethods: Sendable {
     let backend: any ControlBackend
+
+    /// What they are called.
+    static let names: Set<String> = [
+        List.name, Show.name, Top.name, Why.name, Monitor.name, ListChannels.name, ShowChannel.name,
+    ]
 
     /// Carries out a call of `interface`; nil when the method isn't one of these.
     func respond(
@@ -13,9 +18,6 @@ struct LookingMethods: Sendable {
     ) async throws -> (any Encodable & Sendable)? {
         do {
             switch request.member {
-            case GetStatus.name:
-                _ = try request.parameters(as: NoParameters.self)
-                return GetStatus.Reply(status: await backend.status())
             case List.name:
                 return try await list(request)
             case Show.name:
@@ -34,8 +36,6 @@ struct LookingMethods: Sendable {
                 guard (0...ShowChannel.messageLimit).contains(limit) else {
                     throw ControlError.invalidParameter("limit")
                 }
-                // Everybody may open the socket for looking, and not everybody may read what others write.
-                guard limit == 0 || interface == ControlInterface.control else { throw VarlinkError.permissionDenied }
                 if let before = parameters.before, before < 0 { throw ControlError.invalidParameter("before") }
                 guard
                     let channel = await backend.channel(
@@ -99,8 +99,7 @@ struct LookingMethods: Sendable {
         let parameters = try request.parameters(as: ListChannels.Parameters.self)
         let limit = parameters.limit ?? ListChannels.replyLimit
         guard (1...ListChannels.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
-        return ListChannels.Reply(
-            await backend.channels(), pattern: parameters.pattern, after: parameters.after, limit: limit)
+        return await backend.channels(pattern: parameters.pattern, after: parameters.after, limit: limit)
     }
 
     /// One page, or with `more` one after the other: the next is asked for when the peer has room for it.

@@ -5,6 +5,14 @@ package struct Ending: Sendable {
     package enum Reason: Sendable {
         case closed(CloseCause, CloseCode)
         case refused(RefusalCause)
+
+        /// The cause's number among those of its kind.
+        var causeValue: UInt8 {
+            switch self {
+            case .closed(let cause, _): cause.rawValue
+            case .refused(let cause): cause.rawValue
+            }
+        }
     }
 
     /// Milliseconds since 1970.
@@ -25,6 +33,8 @@ package struct Ending: Sendable {
     package var connectedAt: Int64?
     package var queuedBytes = 0
     package var dropped: UInt32 = 0
+    /// Those like it that came behind it and are not kept one by one.
+    package var omitted: Omitted?
 
     /// The label of the cause.
     package var label: String {
@@ -40,6 +50,50 @@ package struct Ending: Sendable {
         case .closed(let cause, _): cause.isNoteworthy
         case .refused: true
         }
+    }
+}
+
+extension Ending {
+    /// How many endings of one kind and cause are only counted, and when those were.
+    package struct Omitted: Sendable, Hashable {
+        package var count: Int
+        /// When the first and the last of them came, in milliseconds since 1970.
+        package var first: Int64
+        package var last: Int64
+        /// Whether all are of the address of the ending that stands for them.
+        package var isOfOneAddress: Bool
+    }
+
+    /// When the last came that it stands for.
+    var lastTime: Int64 { max(time, omitted?.last ?? time) }
+
+    /// Endings that are further apart, in milliseconds, are not of one flood.
+    private static let floodGap: Int64 = 60_000
+
+    /// Whether another one of its kind and cause that came at that time may be of one flood with it.
+    func isNear(_ time: Int64) -> Bool { time - lastTime <= Self.floodGap }
+
+    /// Stands for another one from now on, too, that came behind it.
+    mutating func absorb(_ other: Ending) {
+        let other = Omitted(
+            count: 1 + (other.omitted?.count ?? 0), first: min(other.time, other.omitted?.first ?? other.time),
+            last: other.lastTime,
+            isOfOneAddress: other.address == address && other.omitted?.isOfOneAddress ?? true)
+        guard let mine = omitted else {
+            omitted = other
+            return
+        }
+        omitted = Omitted(
+            count: mine.count + other.count, first: min(mine.first, other.first), last: max(mine.last, other.last),
+            isOfOneAddress: mine.isOfOneAddress && other.isOfOneAddress)
+    }
+
+    /// What it takes in memory, at most: its strings may be shared with whoever is still there.
+    var byteCount: Int {
+        var strings = text.utf8.count + (user?.utf8.count ?? 0) + (endpoint?.utf8.count ?? 0)
+        for channel in channels { strings += channel.utf8.count + 48 }
+        // A string of more than 15 bytes has 32 in front of them.
+        return MemoryLayout<Ending>.stride + 3 * 32 + strings
     }
 }
 
@@ -59,37 +113,5 @@ struct RefusedAs {
             path.utf8.count <= Self.pathLimit
                 ? path : String(decoding: path.utf8.prefix(Self.pathLimit), as: UTF8.self) + "…"
         }
-    }
-}
-
-/// The last endings of a worker.
-struct Endings {
-    /// How many are kept.
-    private let capacity: Int
-    private var entries: ContiguousArray<Ending> = []
-    /// The place of the oldest, once all places are taken.
-    private var next = 0
-
-    init(capacity: Int) { self.capacity = capacity }
-
-    mutating func append(_ ending: Ending) {
-        if entries.count < capacity {
-            entries.append(ending)
-        } else {
-            entries[next] = ending
-            next = (next + 1) % capacity
-        }
-    }
-
-    /// The newest that are meant, the newest first.
-    func last(_ limit: Int, where isMeant: (Ending) -> Bool) -> [Ending] {
-        var found: [Ending] = []
-        for offset in entries.indices {
-            let place = (next + entries.count - 1 - offset) % entries.count
-            guard isMeant(entries[place]) else { continue }
-            found.append(entries[place])
-            if found.count == limit { break }
-        }
-        return found
     }
 }

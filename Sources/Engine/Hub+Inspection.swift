@@ -13,34 +13,69 @@ extension Hub {
         }.first ?? nil
     }
 
-    /// How the last connections of a selection ended, the newest first.
+    /// How the last connections of a selection ended, the newest first; one ending may stand for many of a flood.
     package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Ending] {
-        let found = await ask { .endings(selection, limit: limit, $0) }.joined()
-        return Array(found.sorted { $0.time > $1.time }.prefix(limit))
+        Ending.digest(Array(await ask { .endings(selection, $0) }.joined()), limit: limit)
     }
 
-    /// Every channel with how many are in it, by name.
-    package func channelCounts() async -> [ChannelCount] {
-        var counts: [Name: Int] = [:]
-        for part in await ask({ .countChannels($0) }) as [[ChannelCount]] {
-            for channel in part { counts[Name(channel.name), default: 0] += channel.connections }
+    /// The channels with how many are in each, by name, at most `limit` of them.
+    ///
+    /// - Parameters:
+    ///   - name: only those behind this one; nil: all.
+    ///   - isMeant: only those whose names it is true for.
+    package func channelCounts(
+        after name: String? = nil, limit: Int, where isMeant: (String) -> Bool = { _ in true }
+    ) async -> (channels: [ChannelCount], hasMore: Bool) {
+        var census = ChannelCensus(after: name, limit: limit)
+        for (worker, mailbox) in mailboxes.enumerated() {
+            await walk(mailbox, { .countChannels(from: $0, $1) }) { (channels: [ChannelCount]) in
+                for channel in channels where isMeant(channel.name) { census.add(channel, ofWorker: worker) }
+            }
         }
-        return counts.sorted { $0.key < $1.key }.map { ChannelCount(name: $0.key.text, connections: $0.value) }
+        return census.result
     }
 
     /// The connections that come first in an order, and the channels in which most is said, both from the top.
     package func top(
         _ order: ConnectionOrder, connections: Int, channels: Int
     ) async -> (connections: [ConnectionSnapshot], channels: [ChannelActivity]) {
-        let all = await ask { .top(order, limit: connections, $0) }.joined()
-        let first = all.sorted { $0.value > $1.value }.prefix(connections)
-        let active = await ask { .busiest(limit: channels, $0) }.joined()
-        var busiest = ChannelActivity.busiest(active, limit: channels)
+        var first: [RankedConnection] = []
+        var busiest: [ChannelActivity] = []
+        for mailbox in mailboxes {
+            if connections > 0 {
+                var floor: UInt64?
+                await walk(mailbox, { .top(order, limit: connections, from: $0, above: floor, $1) }) { found in
+                    first = Array((first + found).sorted { $0.value > $1.value }.prefix(connections))
+                    // Who is no more than the last has no place any more.
+                    floor = first.count == connections ? first.last?.value : nil
+                }
+            }
+            if channels > 0 {
+                await walk(mailbox, { .busiest(limit: channels, from: $0, $1) }) { found in
+                    // A channel may have been forgotten and come again in another place.
+                    let names = Set(found.map { Name($0.name) })
+                    let others = busiest.filter { !names.contains(Name($0.name)) }
+                    busiest = ChannelActivity.busiest(others + found, limit: channels)
+                }
+            }
+        }
         let names = busiest.map(\.name)
         for counts in await ask({ .countSubscribers(names, $0) }) as [[Int]] {
             for (index, count) in counts.enumerated() { busiest[index].connections += count }
         }
         return (first.map(\.connection), busiest)
+    }
+
+    /// Has a worker look at all of its places, some in each turn.
+    private func walk<Element: Sendable>(
+        _ mailbox: Mailbox, _ letter: (UInt32, Gather<Slice<Element>>) -> Letter, _ body: ([Element]) -> Void
+    ) async {
+        var start: UInt32? = 0
+        while let place = start {
+            let slice = await Gather.answers(1) { mailbox.post(letter(place, $0)) }.first
+            body(slice?.found ?? [])
+            start = slice?.next
+        }
     }
 
     /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;

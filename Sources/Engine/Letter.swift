@@ -37,20 +37,21 @@ enum Letter: Sendable {
     case broadcast(Segment, isPlainText: Bool, ConnectionSelection, Gather<Int>)
     /// What the home knows of a channel; with the messages below a number, at most so many.
     case inspect(channel: String, before: UInt64?, limit: Int, Gather<ChannelSnapshot?>)
-    /// The connections that come first in an order.
-    case top(ConnectionOrder, limit: Int, Gather<[RankedConnection]>)
-    /// The channels of this home in which most is said.
-    case busiest(limit: Int, Gather<[ChannelActivity]>)
+    /// The connections that come first in an order, of those from a slot on that have more than a floor.
+    case top(ConnectionOrder, limit: Int, from: UInt32, above: UInt64?, Gather<Slice<RankedConnection>>)
+    /// The channels of this home in which most is said, of those from a place on.
+    case busiest(limit: Int, from: UInt32, Gather<Slice<ChannelActivity>>)
     /// How many on this worker are in each of these channels.
     case countSubscribers([String], Gather<[Int]>)
-    case countChannels(Gather<[ChannelCount]>)
+    /// How many on this worker are in each of the channels from a place on.
+    case countChannels(from: UInt32, Gather<Slice<ChannelCount>>)
     case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
     /// Takes the selected `json` connections out of a channel.
     case unsubscribe(ConnectionSelection, channel: String, reason: String, Gather<Int>)
     case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
     case statistics(Gather<(worker: Int, Statistics)>)
-    /// The last endings of a selection, the newest first.
-    case endings(ConnectionSelection, limit: Int, Gather<[Ending]>)
+    /// The last endings of a selection, in no particular order.
+    case endings(ConnectionSelection, Gather<[Ending]>)
     case follow(channel: String, Follower, Gather<Void>)
     case unfollow(channel: String, Follower)
     /// Another configuration holds from the end of the turn on.

@@ -25,28 +25,44 @@ extension Worker {
         return snapshot
     }
 
-    /// How many connections of this worker are in each channel that anybody here is in.
-    func channelCounts() -> [ChannelCount] {
-        channels.indices.compactMap { index in
-            guard let channel = channels.find(index) else { return nil }
-            return ChannelCount(name: channel.name, connections: channel.subscribers.count)
-        }
+    /// Places that are looked at in one turn, as ``page(of:from:limit:)`` does: some tenths of a millisecond, or one where
+    /// nothing of them is in the processor's cache.
+    private static let placesPerLook = 4096
+
+    private func places(from start: UInt32, of count: Int) -> (looked: Range<Int>, next: UInt32?) {
+        let start = min(Int(start), count)
+        let end = min(count, start + Self.placesPerLook)
+        return (start..<end, end < count ? UInt32(end) : nil)
     }
 
-    /// The connections that come first in an order, the first first. One look at each.
-    func top(_ order: ConnectionOrder, limit: Int) -> [RankedConnection] {
-        guard limit > 0 else { return [] }
+    /// How many connections of this worker are in each channel that anybody here is in.
+    func channelCounts(from start: UInt32) -> Slice<ChannelCount> {
+        let (looked, next) = places(from: start, of: channels.indices.count)
+        let found = looked.compactMap { index in
+            channels.find(UInt32(index)).map { ChannelCount(name: $0.name, connections: $0.subscribers.count) }
+        }
+        return Slice(found: found, next: next)
+    }
+
+    /// The connections that come first in an order, the first first.
+    ///
+    /// - Parameter floor: only those with more are of interest; nil for all.
+    func top(_ order: ConnectionOrder, limit: Int, from start: UInt32, above floor: UInt64?) -> Slice<RankedConnection>
+    {
+        let (looked, next) = places(from: start, of: slab.highWater)
         var best: [(value: UInt64, slot: Int)] = []
-        for slot in 0..<slab.highWater {
+        for slot in looked where limit > 0 {
             let record = slab[slot]
             guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
             else { continue }
             let value = value(record, order)
+            if let floor, value <= floor { continue }
             if best.count == limit, value <= best[best.count - 1].value { continue }
             if best.count == limit { best.removeLast() }
             best.insert((value, slot), at: best.firstIndex { $0.value < value } ?? best.count)
         }
-        return best.map { RankedConnection(value: $0.value, connection: snapshot($0.slot, slab[$0.slot])) }
+        let found = best.map { RankedConnection(value: $0.value, connection: snapshot($0.slot, slab[$0.slot])) }
+        return Slice(found: found, next: next)
     }
 
     private func value(_ record: UnsafeMutablePointer<Connection>, _ order: ConnectionOrder) -> UInt64 {
@@ -62,13 +78,14 @@ extension Worker {
     }
 
     /// The channels of this home in which most is said, the busiest first.
-    func busiest(limit: Int) -> [ChannelActivity] {
-        let active = channels.indices.lazy.compactMap { [channels, self] index -> ChannelActivity? in
-            guard let channel = channels.find(index), channel.home == self.index else { return nil }
+    func busiest(limit: Int, from start: UInt32) -> Slice<ChannelActivity> {
+        let (looked, next) = places(from: start, of: channels.indices.count)
+        let active = looked.lazy.compactMap { [channels, self] place -> ChannelActivity? in
+            guard let channel = channels.find(UInt32(place)), channel.home == self.index else { return nil }
             return ChannelActivity(
                 name: channel.name, messagesPerSecond: channel.activity.perSecond(at: nanoseconds),
                 messages: channel.activity.total)
         }
-        return ChannelActivity.busiest(active, limit: limit)
+        return Slice(found: ChannelActivity.busiest(active, limit: limit), next: next)
     }
 }

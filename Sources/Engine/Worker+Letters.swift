@@ -110,14 +110,14 @@ extension Worker {
             resumeCongested()
         case .inspect(let name, let before, let limit, let gather):
             gather.answer(snapshot(of: name, before: before, limit: limit))
-        case .top(let order, let limit, let gather):
-            gather.answer(top(order, limit: limit))
-        case .busiest(let limit, let gather):
-            gather.answer(busiest(limit: limit))
+        case .top(let order, let limit, let start, let floor, let gather):
+            gather.answer(top(order, limit: limit, from: start, above: floor))
+        case .busiest(let limit, let start, let gather):
+            gather.answer(busiest(limit: limit, from: start))
         case .countSubscribers(let names, let gather):
             gather.answer(names.map { channels.index(of: $0).map { channels[$0].subscribers.count } ?? 0 })
-        case .countChannels(let gather):
-            gather.answer(channelCounts())
+        case .countChannels(let start, let gather):
+            gather.answer(channelCounts(from: start))
         case .verified(let connection, let outcome):
             verified(connection, outcome)
         case .refreshed(let connection, let id, let outcome):
@@ -132,8 +132,8 @@ extension Worker {
             receipt.answer(page(of: selection, from: Int(start), limit: limit))
         case .statistics(let receipt):
             receipt.answer((index, currentStatistics()))
-        case .endings(let selection, let limit, let gather):
-            gather.answer(endings.last(limit, where: selection.selects))
+        case .endings(let selection, let gather):
+            gather.answer(endings.all(where: selection.selects))
         case .follow(let channel, let follower, let receipt):
             let index = channels.intern(channel)
             channels[index].followers.append(follower)

@@ -9,9 +9,9 @@ struct DaemonClient {
     private let client: VarlinkClient
     private let interface: String
 
-    /// Connects for looking. Both sockets serve `io.wsd.Status`, so where none was named, the one that everyone may open
+    /// Connects for figures. Both sockets serve `io.wsd.Status`, so where none was named, the one that everyone may open
     /// will do.
-    static func forLooking(
+    static func forFigures(
         _ options: GlobalOptions, timeoutSeconds: Int = patienceSeconds
     ) throws(Failure) -> DaemonClient {
         if let path = options.namedSocket { return try DaemonClient(path, ControlInterface.status, timeoutSeconds) }
@@ -29,6 +29,13 @@ struct DaemonClient {
             }
             return DaemonClient(client, ControlInterface.status)
         }
+    }
+
+    /// Connects for seeing who is there, which needs the control socket as acting does.
+    static func forLooking(
+        _ options: GlobalOptions, timeoutSeconds: Int = patienceSeconds
+    ) throws(Failure) -> DaemonClient {
+        try forActing(options, timeoutSeconds: timeoutSeconds)
     }
 
     /// Connects for everything.

@@ -3,6 +3,19 @@ import Terminal
 
 /// An event as a line for a person.
 enum EventText {
+    /// Those that an event stands for, too; nil where there are none.
+    static func moreLine(_ event: Event) -> String? {
+        guard let more = event.more else { return nil }
+        let alike = more.sameAddress ? "" : " from several addresses"
+        let times = "between \(time(more.first)) and \(time(more.last))"
+        return TerminalText.escape("… and \(HumanText.grouped(more.count)) more like it\(alike) \(times)")
+    }
+
+    /// The time of day of a date and time, to the second.
+    private static func time(_ text: String) -> String {
+        String(text.drop { $0 != "T" }.dropFirst().prefix { $0 != "." && $0 != "Z" })
+    }
+
     static func line(_ event: Event) -> String {
         var words = [event.time, event.kind.rawValue.padded(to: 7)]
         if let id = event.id { words.append(id) }

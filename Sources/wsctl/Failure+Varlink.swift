@@ -34,7 +34,8 @@ extension Failure {
         switch (name?.interface, name?.member) {
         case ("org.varlink.service", "PermissionDenied"):
             self.init(
-                "not permitted on this socket", advice: "Use the control socket, \(WSD.controlSocketPath).",
+                "not permitted on this socket, which has figures only",
+                advice: "Use the control socket, \(WSD.controlSocketPath). \(Self.whoMayOpen(WSD.controlSocketPath))",
                 exitCode: EX_NOPERM)
         case ("org.varlink.service", "InvalidParameter"):
             self.init("the daemon doesn't accept '\(text("parameter"))'")
@@ -68,9 +69,13 @@ extension Failure {
     /// Whom the socket file lets in, for somebody whom it doesn't.
     private static func whoMayOpen(_ path: String) -> String {
         var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & 0o020 != 0, let group = getgrgid(status.st_gid) else {
+        guard stat(path, &status) == 0, status.st_mode & 0o020 != 0, status.st_gid != 0,
+            let group = getgrgid(status.st_gid)
+        else {
             return "Only its owner may; try: sudo wsctl …"
         }
-        return "The members of the group '\(String(cString: group.pointee.gr_name))' may; or try: sudo wsctl …"
+        let name = String(cString: group.pointee.gr_name)
+        let user = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "NAME"
+        return "This needs membership in \(name): sudo adduser \(user) \(name), then log in again; or try: sudo wsctl …"
     }
 }

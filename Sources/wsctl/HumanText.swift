@@ -27,6 +27,15 @@ enum HumanText {
         return tenths < 100 ? "\(tenths / 10).\(tenths % 10)\(unit)" : "\((tenths + 5) / 10)\(unit)"
     }
 
+    /// A number to the last digit: `980`, `14,980`.
+    static func grouped(_ count: Int) -> String {
+        var text = "\(count.magnitude)"
+        for offset in stride(from: text.count - 3, to: 0, by: -3) {
+            text.insert(",", at: text.index(text.startIndex, offsetBy: offset))
+        }
+        return count < 0 ? "-\(text)" : text
+    }
+
     /// A length of time by its two largest units: `0s`, `42s`, `4m12s`, `3h2m`, `5d4h`.
     static func duration(seconds: Double) -> String {
         let seconds = seconds.isFinite ? Int(max(0, min(seconds, 1e15))) : 0

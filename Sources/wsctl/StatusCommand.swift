@@ -7,7 +7,7 @@ struct StatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "Show how the hub is.",
         discussion: """
-            Counters are since the daemon started.
+            Counters are since the daemon started. This is the only command that everybody may use: it names no client.
 
             EXAMPLES
               wsctl status
@@ -17,7 +17,7 @@ struct StatusCommand: ParsableCommand {
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
-        let status = try DaemonClient.forLooking(options).call(GetStatus.name, returning: GetStatus.Reply.self).status
+        let status = try DaemonClient.forFigures(options).call(GetStatus.name, returning: GetStatus.Reply.self).status
         if options.json { return try Output.standard.write(line: JSONLine.bytes(status)) }
         for line in StatusText.lines(status) { try Output.standard.write(line: line) }
     }

@@ -18,7 +18,8 @@ struct TopCommand: ParsableCommand {
               I  by bytes in            O  by bytes out
               +  look less often        -  look more often         ?  show these keys
 
-            Where standard output is no terminal, or one that can only print, each look is printed behind the one before.
+            Where standard output is no terminal, or one that can only print, each look is printed behind the one before. What \
+            is a second is over the interval before a look, so that the first comes behind one, unless it is for JSON.
 
             EXAMPLES
               wsctl top
@@ -62,8 +63,13 @@ struct TopCommand: ParsableCommand {
     }
 
     private func printLooks(_ client: DaemonClient) throws {
-        var previous: Top.Reply?
         var left = count ?? Int.max
+        var previous: Top.Reply?
+        // Rates are between two looks; one object has none to show.
+        if !options.json {
+            previous = try look(client, order, connections: 0, channels: 0)
+            usleep(useconds_t(interval * 1e6))
+        }
         while true {
             let reply = try look(client, order, connections: 10, channels: 10)
             if options.json {
@@ -90,7 +96,8 @@ struct TopCommand: ParsableCommand {
         defer { client.wait(with: nil) }
         var view = TopView(order: order, interval: interval)
         var previous: Top.Reply?
-        var left = count ?? Int.max
+        // What stays on the screen has rates, which are between two looks.
+        var left = max(2, count ?? Int.max)
         while true {
             let size = screen.size
             let reply: Top.Reply

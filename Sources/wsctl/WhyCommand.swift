@@ -7,7 +7,7 @@ struct WhyCommand: ParsableCommand {
         commandName: "why",
         abstract: "Say why connections were closed or refused, the last first.",
         discussion: """
-            The daemon remembers some thousand closes and refusals. What is typed is a connection's id, an address or a \
+            The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. What is typed is a connection's id, an address or a \
             network, or else a user; without it, all are shown. If nothing is known, the exit status is 1.
 
             EXAMPLES
@@ -50,14 +50,29 @@ struct WhyCommand: ParsableCommand {
             returning: Why.Reply.self
         ).events
         for event in events {
-            try Output.standard.write(line: options.json ? JSONLine.bytes(event) : Array(EventText.line(event).utf8))
+            if options.json {
+                try Output.standard.write(line: JSONLine.bytes(event))
+                continue
+            }
+            // The newest come first, so these stand above the one that they came behind.
+            if let line = EventText.moreLine(event) { try Output.standard.write(line: line) }
+            try Output.standard.write(line: EventText.line(event))
         }
+        try tellMemory(client, events)
         let open = try client.call(List.name, List.Parameters(filter: filter, limit: 1), returning: ConnectionPage.self)
         if filter.hasCriteria, let connection = open.connections.first {
             options.note("connected now: \(connection.id) since \(connection.connectedSince)")
         } else if events.isEmpty {
             throw Failure(options.quiet ? nil : "nothing is known of that")
         }
+    }
+
+    /// Where memory was what was wrong, how it is now.
+    private func tellMemory(_ client: DaemonClient, _ events: [Event]) throws(Failure) {
+        guard !options.json, !options.quiet, events.contains(where: { $0.cause == "memory_limit" }) else { return }
+        let status = try client.call(GetStatus.name, returning: GetStatus.Reply.self).status
+        guard let memory = StatusText.memory(status.memory) else { return }
+        options.note("memory now: \(memory); see limits.memory in wsd.toml(5)")
     }
 
     private func filter() -> ConnectionFilter {

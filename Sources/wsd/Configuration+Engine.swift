@@ -90,7 +90,7 @@ extension Configuration {
         logger.warning(
             """
             the limit of open files allows \(limit) connections, not server.max_connections = \
-            \(server.maxConnections); raise LimitNOFILE= in the unit, and restart
+            \(server.maxConnections); \(DescriptorLimit.advice), and restart
             """)
     }
 

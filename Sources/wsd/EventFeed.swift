@@ -124,6 +124,11 @@ extension Event {
         endpoint = ending.endpoint
         user = ending.user
         if !ending.channels.isEmpty { channels = ending.channels }
+        more = ending.omitted.map {
+            Others(
+                count: $0.count, first: RFC3339.string(millisecondsSinceEpoch: $0.first),
+                last: RFC3339.string(millisecondsSinceEpoch: $0.last), sameAddress: $0.isOfOneAddress)
+        }
         connectedSince = ending.connectedAt.map { RFC3339.string(millisecondsSinceEpoch: $0) }
     }
 }

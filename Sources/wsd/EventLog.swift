@@ -42,9 +42,9 @@ struct EventLog {
             logger.info("slow consumer: messages to it are being dropped", metadata: metadata)
         case .acceptFailed(let error):
             guard mayLog("accept failed") else { return }
-            let hint = "raise LimitNOFILE= in the unit, or lower server.max_connections"
+            let hint = DescriptorLimit.advice(acceptError: error).map { "; \($0)" } ?? ""
             logger.error(
-                "accepting connections fails, trying again: \(errorText(error)); \(hint)",
+                "accepting connections fails, trying again: \(errorText(error))\(hint)",
                 metadata: ["errno": "\(error)"])
         }
     }

@@ -100,8 +100,14 @@ struct HubBackend: ControlBackend {
             })
     }
 
-    func channels() async -> [ChannelInfo] {
-        await scans.run { await hub.channelCounts() }.map { ChannelInfo(name: $0.name, connections: $0.connections) }
+    func channels(pattern: String?, after name: String?, limit: Int) async -> ListChannels.Reply {
+        let pattern = pattern.map { ChannelPattern($0) }
+        let (found, hasMore) = await scans.run {
+            await hub.channelCounts(after: name, limit: limit) { pattern?.matches($0) ?? true }
+        }
+        return ListChannels.Reply(
+            channels: found.map { ChannelInfo(name: $0.name, connections: $0.connections) },
+            next: hasMore ? found.last?.name : nil)
     }
 
     func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What the kernel tells of this process; see proc(5).
+/// What the kernel tells of this process, see proc(5), and the service manager of the machine.
 enum ProcessFile {
     /// The pages that are in RAM.
     static var residentPages: Int? {
@@ -11,6 +11,12 @@ enum ProcessFile {
     /// What a process calls itself, while it is there and may be seen.
     static func command(of process: Int32) -> String? {
         let name = contents("/proc/\(process)/comm").prefix { $0 != "\n" }
+        return name.isEmpty ? nil : String(name)
+    }
+
+    /// What kind of container the service manager runs in, such as `docker`; nil where it runs in none, or does not say.
+    static var container: String? {
+        let name = contents("/run/systemd/container").prefix { $0 != "\n" }
         return name.isEmpty ? nil : String(name)
     }
 

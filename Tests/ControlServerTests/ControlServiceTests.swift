@@ -46,7 +46,7 @@ struct ControlServiceTests {
         }
     }
 
-    @Test("answers the same questions on both interfaces and both sockets")
+    @Test("gives figures on both interfaces and both sockets, and names clients on the control socket only")
     func looking() async throws {
         try await withClients { control, status in
             for (client, interface) in [
@@ -55,12 +55,31 @@ struct ControlServiceTests {
             ] {
                 let hub: GetStatus.Reply = try client.call("\(interface).GetStatus")
                 #expect(hub.status.connections == 1500)
-                let shown: Show.Reply = try client.call("\(interface).Show", Show.Parameters(id: "0.7.1"))
-                #expect(shown.connection.userAgent == "test/7")
-                let gone = VarlinkError(name: "\(interface).NoSuchConnection", parameters: ["id": "x"])
-                #expect(throws: VarlinkClientError.failed(gone)) {
-                    try client.call("\(interface).Show", Show.Parameters(id: "x"), returning: Show.Reply.self)
+            }
+            let shown: Show.Reply = try control.call("io.wsd.Control.Show", Show.Parameters(id: "0.7.1"))
+            #expect(shown.connection.userAgent == "test/7")
+            let gone = VarlinkError(name: "io.wsd.Control.NoSuchConnection", parameters: ["id": "x"])
+            #expect(throws: VarlinkClientError.failed(gone)) {
+                try control.call("io.wsd.Control.Show", Show.Parameters(id: "x"), returning: Show.Reply.self)
+            }
+            let parameters = ListChannels.Parameters(pattern: "a*", after: "b", limit: 3)
+            let channels: ListChannels.Reply = try control.call("io.wsd.Control.ListChannels", parameters)
+            #expect(channels.channels == [ChannelInfo(name: "a* b", connections: 3)])
+        }
+    }
+
+    @Test(
+        "names nobody on the status socket, whatever is asked",
+        arguments: ["List", "Show", "Top", "Why", "Monitor", "ListChannels", "ShowChannel"])
+    func privacy(_ member: String) async throws {
+        try await withClients { control, status in
+            for interface in [ControlInterface.control, ControlInterface.status] {
+                #expect(throws: VarlinkClientError.failed(.permissionDenied)) {
+                    try status.call("\(interface).\(member)", returning: NoParameters.self)
                 }
+            }
+            #expect(throws: VarlinkClientError.failed(.methodNotFound("io.wsd.Status.\(member)"))) {
+                try control.call("io.wsd.Status.\(member)", returning: NoParameters.self)
             }
         }
     }
@@ -119,7 +138,7 @@ struct ControlServiceTests {
             (
                 List.Parameters(filter: ConnectionFilter(ip: "here")),
                 VarlinkError(
-                    name: "io.wsd.Status.InvalidFilter",
+                    name: "io.wsd.Control.InvalidFilter",
                     parameters: [
                         "field": "ip", "value": "here",
                         "reason": "neither an IP address nor a network such as 10.0.0.0/8",
@@ -127,9 +146,9 @@ struct ControlServiceTests {
             ),
         ])
     func invalidList(_ parameters: List.Parameters, _ error: VarlinkError) async throws {
-        try await withClients { _, status in
+        try await withClients { control, _ in
             #expect(throws: VarlinkClientError.failed(error)) {
-                try status.call("io.wsd.Status.List", parameters, returning: ConnectionPage.self)
+                try control.call("io.wsd.Control.List", parameters, returning: ConnectionPage.self)
             }
         }
     }

@@ -136,8 +136,9 @@ final class MemoryBackend: ControlBackend {
             channels: [Top.BusyChannel(name: order.rawValue, connections: 1, messagesPerSecond: 2.5, messages: 3)])
     }
 
-    func channels() async -> [ChannelInfo] {
-        ["a", "b:1", "b:2", "c"].map { ChannelInfo(name: $0, connections: 1) }
+    func channels(pattern: String?, after name: String?, limit: Int) async -> ListChannels.Reply {
+        ListChannels.Reply(
+            channels: [ChannelInfo(name: "\(pattern ?? "-") \(name ?? "-")", connections: limit)], next: nil)
     }
 
     func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {

@@ -27,16 +27,45 @@ struct ObservationTests {
         }
     }
 
-    @Test("only so many are remembered, and the oldest go first")
-    func ring() {
-        var endings = Endings(capacity: 3)
-        #expect(endings.last(5) { _ in true }.isEmpty)
-        for time in 1...7 {
-            endings.append(
-                Ending(time: Int64(time), reason: .refused(.origin), text: "", address: IPAddress("192.0.2.1")!))
-            #expect(endings.last(5) { _ in true }.map(\.time) == (max(1, time - 2)...time).reversed().map(Int64.init))
+    @Test("channels and connections are found however many there are, some in each turn")
+    func slices() async throws {
+        let count = 10_000
+        try await withHub {
+            var settings = ChannelSettings()
+            settings.history = History.Limits(messageCount: 1, age: 600_000, byteCount: 1_000)
+            $0.workerCount = 1
+            $0.channelRules = ChannelRules([(ChannelPattern("kept:*"), settings)])
+        } _: {
+            hub, port in
+            let names = (0..<count).map { "kept:\(String(10 * count + $0).dropFirst())" }
+            _ = await hub.publish(names.map { Hub.Message(channel: $0, opcode: .text, payload: [0x31]) })
+            // One in the middle is the busiest.
+            for _ in 0..<3 {
+                _ = await hub.publish([Hub.Message(channel: names[count / 2], opcode: .text, payload: [0x31])])
+            }
+            let before = await hub.statistics()[0].turns
+            #expect(await hub.channelCounts(limit: 1).channels.map(\.name) == [names[0]])
+            // Three for the walk, and one for the question.
+            #expect(await hub.statistics()[0].turns >= before + 4)
+            var found: [String] = []
+            var hasMore = true
+            while hasMore {
+                let page = await hub.channelCounts(after: found.last, limit: 3_000)
+                found += page.channels.map(\.name)
+                hasMore = page.hasMore
+            }
+            #expect(found == names)
+            let chosen = await hub.channelCounts(limit: 2) { $0.hasSuffix("99") }
+            #expect(chosen.channels.map(\.name) == ["kept:00099", "kept:00199"] && chosen.hasMore)
+            let clients = try (0..<5).map { _ in try TestClient(port: port).opened() }
+            clients[3].say("busy")
+            for client in clients { #expect(try client.text() == "busy") }
+            let top = await hub.top(.messagesIn, connections: 2, channels: 2)
+            #expect(top.channels.count == 2)
+            #expect(top.channels[0].name == names[count / 2] && top.channels[0].messages == 4)
+            #expect(top.connections.count == 2 && top.connections[0].messagesIn == 1)
+            withExtendedLifetime(clients) {}
         }
-        #expect(endings.last(1) { $0.time < 7 }.map(\.time) == [6])
     }
 
     @Test("a follower gets what a relay client gets, and the channel doesn't notice")
@@ -67,7 +96,7 @@ struct ObservationTests {
             // The channel is gone with its clients, follower or not.
             relay.leave()
             json.leave()
-            try await eventually { await hub.channelCounts().isEmpty }
+            try await eventually { await hub.channelCounts(limit: 1).channels.isEmpty }
         }
     }
 

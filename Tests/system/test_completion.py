@@ -143,11 +143,12 @@ def test_the_socket_on_the_line_is_the_one_that_is_asked(daemon):
         assert asked(daemon, "fish", "presence", "room", **nowhere) == ["words"]
         for words in (
             ["presence", "--socket", daemon.control],
-            ["--socket", daemon.status_path, "presence"],
+            ["--socket", daemon.control, "presence"],
             [f"--socket={daemon.control}", "presence"],
             ["presence", f"--socket={daemon.control}"],
         ):
             assert asked(daemon, "fish", *words, "room", **nowhere) == ["words", "room:1"]
+        assert asked(daemon, "fish", "presence", "--socket", daemon.status_path, "room", **nowhere) == ["words"]
         assert asked(daemon, "fish", "presence", "--socket", "/ru") == ["file"]
 
 
@@ -159,9 +160,12 @@ def test_what_can_be_named_is_completed(daemon):
         assert asked(daemon, "fish", "why", user) == ["words", user]
         assert asked(daemon, "fish", "why", name) == ["words", name]
         assert asked(daemon, "bash", f"wsctl list --user={user[:2]}", user[:2]) == ["words", user]
-        for socket_path in (daemon.control, daemon.status_path):
-            found = asked(daemon, "fish", "list", "--socket", socket_path, "--endpoint", "")
-            assert found == ["words", "/ws", "/chat"] or found == ["words", "/chat", "/ws"]
+        found = asked(daemon, "fish", "list", "--socket", daemon.control, "--endpoint", "")
+        assert found == ["words", "/ws", "/chat"] or found == ["words", "/chat", "/ws"]
+        # Who may see figures only is shown no names.
+        for words in (["show"], ["kick"], ["why"], ["list", "--user"], ["list", "--endpoint"]):
+            command, *option = words
+            assert asked(daemon, "fish", command, "--socket", daemon.status_path, *option, "") == ["words"], words
         assert "limits.channels" in asked(daemon, "fish", "config", "lim")
         assert "queue.policy=" in asked(daemon, "fish", "limits", "queue.limit=1MiB", "queue.")
         assert "server.workers=" not in asked(daemon, "fish", "limits", "server.")

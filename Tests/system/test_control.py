@@ -1,6 +1,7 @@
 """The control sockets and wsctl, with clients that are there: what is shown is so, and what is ordered happens."""
 
 import contextlib
+import grp
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ import varlink
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as open_client
 
+from jsonclient import JSONClient
 from waiting import DEADLINE, wait_until
 from wsdaemon import REPOSITORY, binary, clean_environment
 
@@ -378,18 +380,30 @@ def test_without_a_daemon_wsctl_names_the_socket_and_the_way_out(daemon, tmp_pat
     assert daemon.wsctl("status").returncode == 69  # The socket file is left over.
 
 
-def test_the_status_socket_is_for_looking_only(daemon):
+SEEING = {
+    "list": ["list"], "show": ["show", "0.0.1"], "why": ["why"], "top": ["top", "--count", "1"], "monitor": ["monitor"],
+    "channels": ["channels"], "presence": ["presence", "lobby"], "history": ["history", "lobby"],
+    "subscribe": ["subscribe", "lobby"], "config": ["config"], "limits": ["limits"],
+}  # fmt: skip
+ACTING = {"kick": ["kick", "--all"], "broadcast": ["broadcast", "x"], "drain": ["drain"]}
+
+
+def test_the_status_socket_is_for_figures_only(daemon):
     def wsctl(*arguments):
         return daemon.wsctl(*arguments, "--socket", daemon.status_path)
 
     with clients(daemon, "/ws"):
         assert json_of(wsctl("status", "--json"))["connections"] == 1
-        [row] = [json.loads(line) for line in wsctl("list", "--json").stdout.splitlines()]
-        assert wsctl("show", row["id"]).returncode == 0
-        for command in (["kick", "--all"], ["broadcast", "x"], ["drain"]):
+        for command in (SEEING | ACTING).values():
             result = wsctl(*command)
-            assert (result.returncode, result.stdout) == (77, "") and "not permitted" in result.stderr
+            assert (result.returncode, result.stdout) == (77, ""), command
+            assert "not permitted on this socket" in result.stderr
         with RawVarlink(daemon.status_path) as raw:
+            for method in ("List", "Show", "Top", "Why", "Monitor", "ListChannels", "ShowChannel"):
+                for interface in ("Status", "Control"):
+                    for more in ({}, {"more": True}):
+                        raw.send(json.dumps({"method": f"io.wsd.{interface}.{method}", **more}).encode() + b"\0")
+                        assert raw.receive() == {"error": "org.varlink.service.PermissionDenied", "parameters": {}}
             for method in ("Kick", "Broadcast", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"):
                 assert raw.call(f"io.wsd.Control.{method}") == {
                     "error": "org.varlink.service.PermissionDenied", "parameters": {}
@@ -416,12 +430,29 @@ def test_another_user_may_look_but_not_touch(daemon):
     executable = str(daemon.directory / "wsctl")
     subprocess.run(["cp", binary("wsctl"), executable], check=True)
 
-    for command in (["status"], ["kick", "--all"], ["drain"]):
+    for command in (["status"], *SEEING.values(), *ACTING.values()):
         result = wsctl(*command, path=daemon.control)
-        assert (result.returncode, result.stdout) == (77, "")
+        assert (result.returncode, result.stdout) == (77, ""), command
         assert daemon.control in result.stderr
-    assert wsctl("status", path=daemon.status_path).returncode == 0
-    assert wsctl("kick", "--all", path=daemon.status_path).returncode == 77
+    with JSONClient(daemon.port) as client:
+        client.ok("join", channel="secret-room")
+        text = wsctl("status", path=daemon.status_path)
+        whole = wsctl("status", "--json", path=daemon.status_path)
+        assert text.returncode == whole.returncode == 0 and json.loads(whole.stdout)["connections"] == 1
+        # Figures, and nothing that a client has or says.
+        for word in ("127.0.0.1", client.welcome["user"], "secret-room", "lobby"):
+            assert word not in (text.stdout + whole.stdout).replace(f"127.0.0.1:{daemon.port}", "")
+        for command in (*SEEING.values(), *ACTING.values()):
+            result = wsctl(*command, path=daemon.status_path)
+            assert (result.returncode, result.stdout) == (77, ""), command
+    # Nobody is told to join root's group; where the file names another one, that is the way in.
+    advice = wsctl("list", path=daemon.control).stderr
+    assert "adduser" not in advice and "sudo wsctl" in advice
+    os.chown(daemon.control, -1, grp.getgrnam("games").gr_gid)
+    advice = wsctl("list", path=daemon.control).stderr
+    assert "This needs membership in games: sudo adduser nobody games" in advice
+    os.chown(daemon.control, -1, nobody.pw_gid)
+    assert wsctl("list", path=daemon.control).returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["list", "--nope"], ["show"], ["broadcast"], ["list", "--ip", "x"]])
@@ -460,7 +491,7 @@ def test_the_sockets_describe_themselves(daemon, name):
             acting = {"Kick", "Broadcast", "Drain", "Reload", "MakeToken", "FollowChannel", "Profile"}
             acting |= {"GetConfiguration", "SetConfiguration"}
             if interface == "io.wsd.Status":
-                assert methods == looking
+                assert methods == {"GetStatus"} and "address" not in str(parsed.members)
             if interface == "io.wsd.Control":
                 assert methods == looking | acting
 

@@ -158,11 +158,11 @@ def test_unfinished_messages_are_bounded_in_all(daemon):
 
 
 def test_many_who_look_for_few_hold_nobody_up(start_wsd):
-    """Everybody may open the status socket, and ask for what makes the daemon look at every connection."""
+    """Questions for which the daemon looks at every connection, many at a time."""
     daemon = start_wsd("[websocket]\nping_interval = '0s'")
     with Crowd(daemon.port, 3000), Chatter(daemon) as chatter:
-        clients = [opened(daemon.status_path) for _ in range(100)]
-        question = call("io.wsd.Status.List", {"filter": {"channel": "nobody", "ip": "192.0.2.0/24"}})
+        clients = [opened(daemon.control) for _ in range(100)]
+        question = call("io.wsd.Control.List", {"filter": {"channel": "nobody", "ip": "192.0.2.0/24"}})
         for client in clients:
             client.sendall(question * 20)
         for _ in range(5):
@@ -211,9 +211,9 @@ def test_what_is_wrong_has_a_name(daemon, method, parameters, error):
 def test_a_call_without_an_answer_that_would_never_end_is_none(daemon):
     """Each would hold a place among the connections, of which one user has 256."""
     for _ in range(300):
-        client = opened(daemon.status_path)
-        client.sendall(call("io.wsd.Status.Monitor", more=True, oneway=True))
-        client.sendall(call("io.wsd.Status.GetStatus"))
+        client = opened(daemon.control)
+        client.sendall(call("io.wsd.Control.Monitor", more=True, oneway=True))
+        client.sendall(call("io.wsd.Control.GetStatus"))
         assert "status" in reply(client)["parameters"]
         client.close()
 
@@ -221,8 +221,8 @@ def test_a_call_without_an_answer_that_would_never_end_is_none(daemon):
 def test_top_of_nothing(daemon):
     """No connections and no channels are an answer, whoever asks."""
     with connect(daemon.url()):
-        client = opened(daemon.status_path)
-        client.sendall(call("io.wsd.Status.Top", {"connections": 0, "channels": 0}))
+        client = opened(daemon.control)
+        client.sendall(call("io.wsd.Control.Top", {"connections": 0, "channels": 0}))
         answer = reply(client)["parameters"]
         assert answer["connections"] == answer["channels"] == [] and answer["status"]["connections"] == 1
         client.close()

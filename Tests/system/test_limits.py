@@ -1,5 +1,8 @@
 """What the daemon refuses, and that it goes on."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from rawws import (
@@ -17,6 +20,7 @@ from rawws import (
 )
 from siege import processor_ticks
 from waiting import wait_until
+from wsdaemon import binary, clean_environment, free_port
 
 
 def good_request(daemon, *extra):
@@ -163,6 +167,29 @@ def test_running_out_of_descriptors_harms_nobody_who_is_connected(start_wsd):
             wire.close()
     until_connected(daemon).expect_echo("a new one")
     assert connected[0].read(11) == b"\x81\x09a new one"
+
+
+def test_what_caps_the_open_files_is_named(start_wsd, tmp_path):
+    """LimitNOFILE= is of use to a unit only, and not in a container that has less itself."""
+    few = ("prlimit", "--nofile=160:160")
+    text = "the limit of open files allows 118 connections, not server.max_connections = 100000; "
+    log = start_wsd(prefix=few).log()
+    container = Path("/run/systemd/container")
+    if container.exists():
+        name = container.read_text().strip()
+        assert f"{text}raise the limit of the {name} container" in log and "which caps LimitNOFILE= in the unit" in log
+    else:
+        assert f"{text}raise LimitNOFILE= in the unit, and fs.nr_open where that is lower" in log
+    (tmp_path / "wsd.toml").write_text("[api]\nlisten = []\n")
+    by_hand = subprocess.Popen(
+        [*few, binary("wsd"), "--config", tmp_path / "wsd.toml", "--listen", f"127.0.0.1:{free_port()}",
+         "--control", tmp_path / "io.wsd.Control"],
+        env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with by_hand:
+        line = next(line for line in by_hand.stderr if "limit of open files" in line)
+        by_hand.terminate()
+    assert f"{text}raise the hard limit (ulimit -Hn;" in line and "LimitNOFILE" not in line
 
 
 def test_running_out_of_descriptors_does_not_spin(start_wsd):

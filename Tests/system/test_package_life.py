@@ -23,11 +23,13 @@ def test_the_life_of_the_package(administrator, packages, tmp_path):
     first = administrator.pid
     assert first > 0
 
-    # Members of the group steer it, others look.
+    # Members of the group steer it and see who is there, others see figures.
     administrator.run("systemd-sysusers", "--inline", "u alice -", "u bob -", "m alice wsd-admin")
     assert '"connections":' in administrator.run("setpriv", *identity("bob"), "wsctl", "status", "--json").stdout
     refused = administrator.run("setpriv", *identity("bob"), "wsctl", "broadcast", "x", status=None)
     assert refused.returncode == 77 and "wsd-admin" in refused.stderr
+    hidden = administrator.run("setpriv", *identity("bob"), "wsctl", "list", status=None)
+    assert hidden.returncode == 77 and "sudo adduser bob wsd-admin" in hidden.stderr
     clients = machine.popen("python3", "/tmp/client.py", "hold", "3")
     try:
         wait_for(lambda: clients.stdout.readline() == "open\n", "three are connected")

@@ -72,7 +72,7 @@ def test_monitor_shows_what_happens_as_it_happens(start_wsd):
 
 
 def test_a_monitor_that_does_not_read_loses_events_and_holds_up_nobody(daemon):
-    control = varlink.Client(f"unix:{daemon.status_path}").open("io.wsd.Status")
+    control = varlink.Client(f"unix:{daemon.control}").open("io.wsd.Control")
     events = control.Monitor(_more=True)
     assert next(events) == {"events": [], "lost": 0}
     for _ in range(40):
@@ -184,6 +184,25 @@ def test_the_log_level_is_read_and_set(daemon):
     assert daemon.wsctl("config", "log").stdout == 'log.level = "debug"  # wsctl\n'
 
 
+@contextlib.contextmanager
+def traffic(client):
+    """Messages from a client, all the while."""
+    is_over = threading.Event()
+
+    def send():
+        while not is_over.is_set():
+            client.send("x")
+            client.recv(timeout=DEADLINE)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def test_top_is_printed_where_there_is_no_terminal(daemon):
     with connect(daemon.url()) as client:
         for _ in range(10):
@@ -195,6 +214,10 @@ def test_top_is_printed_where_there_is_no_terminal(daemon):
         assert channel["messagesPerSecond"] > 0
         text = daemon.wsctl("top", "--count", "2", "--interval", "0.1").stdout
         assert text.count("lobby") >= 2 and "1 of " in text
+        # One look is enough for rates: of what came meanwhile.
+        with traffic(client):
+            text = daemon.wsctl("top", "--count", "1", "--interval", "0.5").stdout
+        assert text.count("wsd ") == 1 and re.search(r"in +[1-9]\d* messages/s +[1-9]", text), text
     assert daemon.wsctl("top", "--order", "beauty").returncode == 64
     assert daemon.wsctl("top", "--interval", "0").returncode == 64
 

@@ -1,6 +1,7 @@
 """What an operator finds out about who is gone or was never let in, and what is logged of who acts."""
 
 import json
+import socket
 
 import pytest
 from websockets.sync.client import connect
@@ -61,3 +62,41 @@ def test_who_acts_is_logged_whatever_the_level(daemon):
     for text in ("asked to set log.level", "kicked 1 connections: enough", "broadcast 1 bytes", "limits.burst", "each thread"):
         assert any(text in line and "peer-command=wsctl" in line for line in lines), (text, lines)
     assert any("selection=ip=127.0.0.0/8" in line or 'selection="ip=127.0.0.0/8"' in line for line in lines), lines
+
+
+def scan(hub, count):
+    """Asks for that many wrong paths; returns when they have been answered."""
+    for start in range(0, count, 500):
+        sockets = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(min(500, count - start))]
+        for number, each in enumerate(sockets):
+            each.sendall(b"GET /wrong/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (start + number))
+        for each in sockets:
+            assert each.recv(12).endswith(b"404")
+            each.close()
+
+
+def test_a_scan_does_not_erase_what_is_known(start_wsd):
+    """15,000 wrong paths from one address: what was before is known, and of the scan its ends and how much there was."""
+    hub = start_wsd("[server]\nallowed_origins = ['https://a.example']")
+    with JSONClient(hub.port) as client:
+        user = client.welcome["user"]
+        hub.wsctl("kick", "--user", user, "--reason", "for good")
+    assert refused(hub, "/ws", origin="https://evil.example").status_code == 403
+    scan(hub, 15_000)
+    refusals = json.loads(hub.wsctl("status", "--json").stdout)["refused"]
+    assert refusals["not_found"] == 15_000
+    [kicked] = why(hub, user)
+    assert kicked["cause"] == "kicked" and kicked["text"] == "for good"
+    events = why(hub, "--limit", "20")
+    assert [each["cause"] for each in events].count("not_found") == len(events) - 2 == 18
+    assert {each["cause"] for each in events} == {"kicked", "origin", "not_found"}
+    assert sum(1 + each.get("more", {"count": 0})["count"] for each in events) == 15_002
+    first = next(each for each in events if "more" in each)
+    assert first["endpoint"].startswith("/wrong/") and first["more"]["sameAddress"]
+    assert first["time"] <= first["more"]["first"] <= first["more"]["last"] <= events[0]["time"]
+    # The same for a person.
+    lines = hub.wsctl("why").stdout.splitlines()
+    [more] = [line for line in lines if line.startswith("…")]
+    times = f"between {first['more']['first'][11:19]} and {first['more']['last'][11:19]}"
+    assert more == f"… and {first['more']['count']:,} more like it {times}"
+    assert first["time"] in lines[lines.index(more) + 1] and any("for good" in line for line in lines)

@@ -1,0 +1,162 @@
+/// The last endings of one kind: closes, or refusals.
+///
+/// It is bounded, and whoever fills it pays for it. Where there is no room for another ending, one of the cause goes that has
+/// the most of them, and of these, where many are of the newcomer's address, one of that address. And of a flood, which is
+/// endings less than a minute apart, the first and the last stay, and the first says how many there were in between. So a
+/// scan leaves what was known of others as it was.
+struct EndingLog {
+    /// No more than so many endings, which take no more than so many bytes.
+    private let capacity: Int
+    private let byteCapacity: Int
+    private(set) var byteCount = 0
+    /// Places of endings; nil for those that are free.
+    private var nodes: ContiguousArray<Node?> = []
+    private var free: ContiguousArray<Int> = []
+    /// By the cause's raw value.
+    private var causes: ContiguousArray<Chain> = []
+    private var sources: [Source: Chain] = [:]
+
+    /// Whose order an ending has neighbours in: that of its cause, or that of its source.
+    private enum Order { case cause, source }
+
+    private struct Node {
+        var ending: Ending
+        let source: Source
+        private var inCause = Links()
+        private var inSource = Links()
+
+        init(_ ending: Ending, _ source: Source) {
+            self.ending = ending
+            self.source = source
+        }
+
+        subscript(order: Order) -> Links {
+            get { order == .cause ? inCause : inSource }
+            set { if order == .cause { inCause = newValue } else { inSource = newValue } }
+        }
+    }
+
+    private struct Links {
+        var older: Int?
+        var newer: Int?
+    }
+
+    /// Endings in the order in which they came.
+    private struct Chain {
+        var oldest: Int?
+        var newest: Int?
+        var count = 0
+    }
+
+    /// Who causes endings: an address with a cause. A customer has a network of 64 bits of IPv6.
+    private struct Source: Hashable {
+        let cause: UInt8
+        let high: UInt64
+        let low: UInt64
+
+        init(_ ending: Ending) {
+            cause = ending.reason.causeValue
+            high = ending.address.high
+            low = ending.address.high == 0 ? ending.address.low : 0
+        }
+    }
+
+    /// A source with more than this part of its cause's endings makes room itself.
+    private static let shareOfSource = 8
+    /// How far from the oldest a flood is looked for.
+    private static let depth = 16
+
+    init(capacity: Int, byteCapacity: Int) {
+        self.capacity = capacity
+        self.byteCapacity = byteCapacity
+    }
+
+    /// How many are kept.
+    var count: Int { nodes.count - free.count }
+
+    /// All that are kept, in no particular order.
+    var entries: some Sequence<Ending> { nodes.lazy.compactMap { $0?.ending } }
+
+    mutating func append(_ ending: Ending) {
+        let source = Source(ending)
+        insert(ending, source)
+        while count > max(1, capacity) || (byteCount > byteCapacity && count > 1) {
+            let before = count
+            makeRoom(for: source)
+            guard count < before else { return }
+        }
+    }
+
+    private mutating func makeRoom(for source: Source) {
+        guard let largest = causes.indices.max(by: { causes[$0].count < causes[$1].count }) else { return }
+        if Int(source.cause) == largest, let own = sources[source], own.count > 2,
+            own.count * Self.shareOfSource > causes[largest].count
+        {
+            shorten(own, .source)
+        } else {
+            shorten(causes[largest], .cause)
+        }
+    }
+
+    /// Takes an ending out of a chain: of the oldest flood of which there is more than the first and the last, the second,
+    /// for which the first stands from now on; where there is no such flood, the oldest.
+    private mutating func shorten(_ chain: Chain, _ order: Order) {
+        guard let oldest = chain.oldest else { return }
+        var first = oldest
+        for _ in 0..<Self.depth {
+            guard let second = newer(first, order), let third = newer(second, order) else { break }
+            if isNear(first, second), isNear(second, third), let other = nodes[second]?.ending {
+                nodes[first]?.ending.absorb(other)
+                remove(second)
+                return
+            }
+            first = second
+        }
+        remove(oldest)
+    }
+
+    private func newer(_ place: Int, _ order: Order) -> Int? { nodes[place]?[order].newer }
+
+    private func isNear(_ place: Int, _ next: Int) -> Bool {
+        guard let time = nodes[next]?.ending.time else { return false }
+        return nodes[place]?.ending.isNear(time) ?? false
+    }
+
+    private mutating func insert(_ ending: Ending, _ source: Source) {
+        let place = free.popLast() ?? nodes.count
+        if place == nodes.count { nodes.append(nil) }
+        nodes[place] = Node(ending, source)
+        byteCount += ending.byteCount
+        let cause = Int(source.cause)
+        while causes.count <= cause { causes.append(Chain()) }
+        causes[cause] = linking(place, to: causes[cause], .cause)
+        sources[source] = linking(place, to: sources[source] ?? Chain(), .source)
+    }
+
+    private mutating func remove(_ place: Int) {
+        guard let node = nodes[place] else { return }
+        byteCount -= node.ending.byteCount
+        let cause = Int(node.source.cause)
+        causes[cause] = unlinking(place, from: causes[cause], .cause)
+        if let chain = sources[node.source] {
+            sources[node.source] = chain.count > 1 ? unlinking(place, from: chain, .source) : nil
+        }
+        nodes[place] = nil
+        free.append(place)
+    }
+
+    private mutating func linking(_ place: Int, to chain: Chain, _ order: Order) -> Chain {
+        nodes[place]?[order] = Links(older: chain.newest, newer: nil)
+        if let newest = chain.newest { nodes[newest]?[order].newer = place }
+        return Chain(oldest: chain.oldest ?? place, newest: place, count: chain.count + 1)
+    }
+
+    private mutating func unlinking(_ place: Int, from chain: Chain, _ order: Order) -> Chain {
+        guard let links = nodes[place]?[order] else { return chain }
+        if let older = links.older { nodes[older]?[order].newer = links.newer }
+        if let newer = links.newer { nodes[newer]?[order].older = links.older }
+        return Chain(
+            oldest: links.older == nil ? links.newer : chain.oldest,
+            newest: links.newer == nil ? links.older : chain.newest, count: chain.count - 1)
+    }
+}
