@@ -78,13 +78,19 @@ extension Configuration {
     /// Beside connections a process needs descriptors for itself: listeners, control clients, those of the API, the log.
     private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_088, limit / 16) }
 
+    /// The way out of too few descriptors. Whose limit it is can't be seen from here: a container may give less than the
+    /// unit asks for.
+    static let descriptorAdvice = """
+        raise LimitNOFILE= in the unit or, where that is higher already, the limit of open files of the container
+        """
+
     /// Says so where there are to be more connections than there can be.
     func warnOfLimit(_ limit: Int, _ logger: Logger) {
         guard limit < server.maxConnections else { return }
         logger.warning(
             """
             the limit of open files allows \(limit) connections, not server.max_connections = \
-            \(server.maxConnections); raise LimitNOFILE= in the unit, and restart
+            \(server.maxConnections); \(Self.descriptorAdvice), and restart
             """)
     }
 

@@ -1,3 +1,4 @@
+import Configuration
 import Control
 import Engine
 import Logging
@@ -42,7 +43,7 @@ struct EventLog {
             logger.info("slow consumer: messages to it are being dropped", metadata: metadata)
         case .acceptFailed(let error):
             guard mayLog("accept failed") else { return }
-            let hint = "raise LimitNOFILE= in the unit, or lower server.max_connections"
+            let hint = "\(Configuration.descriptorAdvice), or lower server.max_connections"
             logger.error(
                 "accepting connections fails, trying again: \(errorText(error)); \(hint)",
                 metadata: ["errno": "\(error)"])
