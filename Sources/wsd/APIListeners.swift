@@ -14,18 +14,23 @@ struct APIListeners {
     /// What systemd passes, else what the configuration names.
     ///
     /// - Parameter isDefault: whether nobody has named the addresses: then the daemon can do without them.
-    init(passed: [PassedSocket], configuration: Configuration.API, isDefault: Bool, logger: Logger) throws {
+    init(
+        passed: [PassedSocket], _ missing: MissingSockets, configuration: Configuration.API, isDefault: Bool,
+        logger: Logger
+    ) throws {
         configuration.warnOfOpenKeyFiles(logger)
         do throws(ListenError) {
             sockets = try ListeningSocket.sockets(passed: passed, else: configuration.listen)
         } catch {
             guard !isDefault else {
-                logger.warning("no HTTP API: \(error.description); see api.listen")
+                let reason = missing.explanation(of: "api", error)
+                logger.warning("no HTTP API: \(reason); see api.listen")
                 sockets = []
                 return
             }
             throw StartFailure(
-                message: "\(error.description); the HTTP API listens at api.listen, and [] is nowhere",
+                message: missing.explanation(of: "api", error)
+                    + "; the HTTP API listens at api.listen, and [] is nowhere",
                 exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
         }
     }

@@ -1,6 +1,7 @@
 import Configuration
 import ControlServer
 import Glibc
+import Logging
 import NIOCore
 import Systemd
 import VarlinkServer
@@ -10,10 +11,25 @@ struct ControlListeners {
     private var control: [VarlinkListener]
     private var status: [VarlinkListener]
 
-    init(passed: PassedSockets, configuration: Configuration.Control) throws {
-        control = try Self.listeners(passed["control"], path: configuration.path, mode: 0o660, key: "control.path")
-        status = try Self.listeners(
-            passed["status"], path: configuration.statusPath, mode: 0o666, key: "control.status_path")
+    /// - Parameter missing: a service does without a socket whose unit is masked or has failed, unless somebody has named
+    ///   its path.
+    init(
+        passed: PassedSockets, _ missing: MissingSockets, _ loaded: LoadedConfiguration, _ logger: Logger
+    ) throws {
+        func listeners(_ name: String, path: String, mode: mode_t, key: String) throws -> [VarlinkListener] {
+            do {
+                return try Self.listeners(passed[name], path: path, mode: mode, key: key)
+            } catch {
+                guard loaded.origin(of: key) == .builtIn, let reason = missing.explanation(of: name) else {
+                    throw error
+                }
+                logger.notice("no \(name) socket for wsctl: \(reason)")
+                return []
+            }
+        }
+        let configuration = loaded.configuration.control
+        control = try listeners("control", path: configuration.path, mode: 0o660, key: "control.path")
+        status = try listeners("status", path: configuration.statusPath, mode: 0o666, key: "control.status_path")
     }
 
     private static func listeners(

@@ -43,15 +43,16 @@ struct Daemon {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let authenticator = try await authenticator(group, logger)
         let apiKeys = KeyRing(try apiKeys())
-        let listeners = try listen(passed["wsd"])
-        let controlListeners = try ControlListeners(passed: passed, configuration: configuration.control)
+        let notifier = Notifier()
+        let missing = MissingSockets(passed, notifier: notifier)
+        let listeners = try listen(passed["wsd"], missing)
+        let controlListeners = try ControlListeners(passed: passed, missing, loaded, logger)
         let apiListeners = try APIListeners(
-            passed: passed["api"], configuration: configuration.api,
+            passed: passed["api"], missing, configuration: configuration.api,
             isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
         let descriptorLimit = Hub.raiseDescriptorLimit()
         let hub = startHub(descriptorLimit, logger, authenticator?.verifier)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
-        let notifier = Notifier()
         let feed = EventFeed(hub: hub)
         feed.setLogsEverything(threshold.level <= .debug)
         let reloader = Reloader(
@@ -119,11 +120,13 @@ struct Daemon {
     }
 
     /// The WebSocket listeners: what systemd passes, else what the configuration names.
-    private func listen(_ passed: [PassedSocket]) throws -> [ListeningSocket] {
+    private func listen(_ passed: [PassedSocket], _ missing: MissingSockets) throws -> [ListeningSocket] {
         do throws(ListenError) {
             return try ListeningSocket.sockets(passed: passed, else: configuration.server.listen)
         } catch {
-            throw StartFailure(message: error.description, exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
+            throw StartFailure(
+                message: missing.explanation(of: "wsd", error),
+                exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
         }
     }
 

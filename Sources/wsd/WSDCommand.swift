@@ -64,11 +64,14 @@ struct WSDCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let destination = LogDestination.detect()
         let loader = ConfigurationLoader(path: config, listen: listen, controlPath: control)
+        // The service's own files, as the service reads them; another that is named may lie where only its owner can.
+        var reader = ServiceAccount.Reader.caller
+        if checkConfig, config == nil { reader = try Self.assumeServiceAccount(destination) }
         let loaded: LoadedConfiguration
         do throws(ConfigurationErrors) {
             loaded = try loader.load()
         } catch {
-            Self.complain(error.errors.map(\.description), to: destination)
+            Self.complain(error.errors.map(\.description), by: reader, to: destination)
             // What was typed is usage; what a file says is configuration.
             throw ExitCode(error.errors.allSatisfy { $0.file == commandLine } ? EX_USAGE : EX_CONFIG)
         }
@@ -77,18 +80,19 @@ struct WSDCommand: AsyncParsableCommand {
             return
         }
         if checkConfig {
+            if config != nil { reader = try Self.assumeServiceAccount(destination) }
             do throws(KeyErrors) {
                 let (visible, hidden) = loaded.configuration.withoutHiddenCredentials
                 if hidden > 0 { print("\(hidden) credentials are for the daemon alone, which looks at them itself") }
                 try await checkKeys(visible)
             } catch {
-                Self.complain(StartFailure(error).messages, to: destination)
+                Self.complain(StartFailure(error).messages, by: reader, to: destination)
                 throw ExitCode(EX_CONFIG)
             }
             let files =
                 loaded.files.isEmpty
                 ? "no configuration file; the built-in defaults" : loaded.files.joined(separator: ", ")
-            print("good: \(files)")
+            print("good: \(files)\(reader.remark)")
             return
         }
         do {
@@ -107,6 +111,21 @@ struct WSDCommand: AsyncParsableCommand {
         } catch { errors += error.errors }
         do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
         guard errors.isEmpty else { throw KeyErrors(errors: errors) }
+    }
+
+    private static func assumeServiceAccount(_ destination: LogDestination) throws -> ServiceAccount.Reader {
+        do throws(StartFailure) {
+            return try ServiceAccount.assume()
+        } catch {
+            complain(error.messages, to: destination)
+            throw ExitCode(error.exitCode)
+        }
+    }
+
+    /// Writes what a check has found; where something may not be read, then also by whom.
+    private static func complain(_ lines: [String], by reader: ServiceAccount.Reader, to destination: LogDestination) {
+        let refusal = errorText(EACCES)
+        complain(lines.map { $0.contains(refusal) ? $0 + reader.remark : $0 }, to: destination)
     }
 
     /// Writes errors for whoever started the program: before there is a log, and without which there will be none.

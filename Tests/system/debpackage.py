@@ -1,8 +1,10 @@
 """The Debian package, built and taken apart, and who installs it in a booted machine."""
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from wsdaemon import REPOSITORY
 
@@ -14,8 +16,11 @@ def run(*command, **options):
 
 
 def build(directory):
-    """The package and that of its debug symbols, as an administrator builds them."""
-    run(REPOSITORY / "packaging/deb", directory)
+    """The package and that of its debug symbols, as an administrator builds them; or those in $WSD_PACKAGE_DIR."""
+    if "WSD_PACKAGE_DIR" in os.environ:
+        directory = Path(os.environ["WSD_PACKAGE_DIR"])
+    else:
+        run(REPOSITORY / "packaging/deb", directory)
     [package] = directory.glob("wsd_*.deb")
     [symbols] = directory.glob("wsd-dbgsym_*.deb")
     return package, symbols

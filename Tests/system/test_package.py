@@ -27,7 +27,7 @@ def test_lintian_finds_nothing(packages):
 def test_what_is_in_it(tree):
     files = {str(path.relative_to(tree)) for path in tree.rglob("*") if not path.is_dir()}
     expected = {f"usr/bin/{name}" for name in ("wsd", "wsctl", "wsbench")}
-    expected |= {f"lib/systemd/system/{unit}" for unit in (*SOCKETS, "wsd.service")}
+    expected |= {f"lib/systemd/system/{unit}" for unit in (*SOCKETS, "wsd.service", "wsd.target")}
     expected |= {"usr/lib/sysusers.d/wsd.conf", "usr/lib/tmpfiles.d/wsd.conf"}
     expected |= {"etc/wsd/wsd.toml", "etc/apparmor.d/wsd", "etc/ufw/applications.d/wsd", "etc/logcheck/ignore.d.server/wsd"}
     for name in ("wsd", "wsctl", "wsbench"):
@@ -36,8 +36,10 @@ def test_what_is_in_it(tree):
         expected.add(f"usr/share/fish/vendor_completions.d/{name}.fish")
     for page in (REPOSITORY / "man").iterdir():
         expected.add(f"usr/share/man/man{page.suffix[1:]}/{page.name}.gz")
+    expected |= {f"usr/share/doc/wsd/{name}" for name in ("README.Debian", "README.md.gz", "SECURITY.md")}
     examples = {path.name for path in tree.glob("usr/share/doc/wsd/examples/**/*")}
     assert {"self-bind.conf", "credentials.conf", "nginx.conf", "haproxy.cfg", "Caddyfile"} <= examples
+    assert {"loopback.conf", "restart-backoff.conf", "io-uring.conf"} <= examples
     assert {"wsd.rules.yml", "prometheus.yml", "50-site.toml.example"} <= examples
     assert expected <= files, expected - files
     copyright = (tree / "usr/share/doc/wsd/copyright").read_text()
@@ -48,6 +50,14 @@ def test_what_is_in_it(tree):
         assert name in copyright, f"{name} is not named"
         if list((REPOSITORY / ".build/checkouts" / name).glob("NOTICE*")):
             assert {f"{name}.txt", f"{name}.txt.gz"} & notices, f"what {name} asks to be passed on is not in it"
+
+
+def test_whom_to_ask_is_said_and_that_nobody_is_there_yet(packages, tree):
+    """Whoever publishes the package has a home page and an address; until then it names none that could be somebody's."""
+    homepage = run("dpkg-deb", "--field", packages[0], "Homepage").strip()
+    assert re.fullmatch(r"https://[a-z.]+\.invalid/", homepage)
+    security = (tree / "usr/share/doc/wsd/SECURITY.md").read_text()
+    assert re.search(r"[a-z]+@[a-z.]+\.invalid", security) and "placeholder" in security
 
 
 @pytest.mark.parametrize("name", ["wsd", "wsctl", "wsbench"])

@@ -1,7 +1,11 @@
 """nginx, HAProxy and Caddy in front, as the examples of the manual say."""
 
 import os
+import re
 import subprocess
+import sys
+import tomllib
+import urllib.error
 import urllib.request
 
 import pytest
@@ -32,7 +36,7 @@ class Proxy:
 
     def nginx(self, hub, directory):
         path = self.write(
-            hub, directory, "nginx.conf", "listen 80;", f"listen 127.0.0.1:{self.port};",
+            hub, directory, "nginx.conf", "listen 80;\n    listen [::]:80;", f"listen 127.0.0.1:{self.port};",
             f"daemon off; pid {directory}/pid; error_log {directory}/error.log; worker_rlimit_nofile 8192;\n"
             "events { worker_connections 4096; }\nhttp { access_log off;\n%s\n}\n",
         )
@@ -40,7 +44,7 @@ class Proxy:
 
     def haproxy(self, hub, directory):
         return ["haproxy", "-f", self.write(
-            hub, directory, "haproxy.cfg", "bind :80", f"bind 127.0.0.1:{self.port}", "global\n    maxconn 4096\n%s"
+            hub, directory, "haproxy.cfg", "bind [::]:80 v4v6", f"bind 127.0.0.1:{self.port}", "global\n    maxconn 4096\n%s"
         )]
 
     def caddy(self, hub, directory):
@@ -120,6 +124,111 @@ def test_a_thousand_through_a_proxy(hub, proxy):
         for client in clients:
             client.close()
     assert hub.wait() == 0
+
+
+# Dropped into the configuration that Debian installs, as an administrator does it: in a network and with files of its own, since
+# that listens on port 80.
+STOCK = {
+    "nginx": """
+        cp --archive /etc/nginx $SCRATCH/nginx && mount --bind $SCRATCH/nginx /etc/nginx
+        cp $EXAMPLES/nginx.conf /etc/nginx/sites-available/wsd
+        ln --symbolic /etc/nginx/sites-available/wsd /etc/nginx/sites-enabled/
+        nginx -t
+        exec nginx -g 'daemon off;'
+    """,
+    "haproxy": """
+        cp --archive /etc/haproxy $SCRATCH/haproxy && mount --bind $SCRATCH/haproxy /etc/haproxy
+        mkdir /run/haproxy
+        cat $EXAMPLES/haproxy.cfg >>/etc/haproxy/haproxy.cfg
+        haproxy -c -f /etc/haproxy/haproxy.cfg
+        exec haproxy -db -f /etc/haproxy/haproxy.cfg
+    """,
+    "caddy": """
+        cp --archive /etc/caddy $SCRATCH/caddy && mount --bind $SCRATCH/caddy /etc/caddy
+        # Without TLS, for nobody here gives out certificates.
+        sed 's,^example.org,http://example.org,' $EXAMPLES/Caddyfile >>/etc/caddy/Caddyfile
+        caddy validate --config /etc/caddy/Caddyfile
+        exec caddy run --config /etc/caddy/Caddyfile
+    """,
+}
+SANDBOX = """
+set -e
+ip link set lo up
+mount -t tmpfs tmpfs /run
+echo ready
+exec sleep infinity
+"""
+# Speaks as a browser does that has come to the page by its name: an address, and one more for the client itself.
+VISITOR = """
+import socket, sys
+from websockets.sync.client import connect
+
+where, own = sys.argv[1:]
+family = socket.AF_INET6 if ":" in where else socket.AF_INET
+connection = socket.socket(family)
+connection.bind((own, 0))
+connection.connect((where, 80))
+with connect("ws://example.org/ws", sock=connection, origin="http://example.org") as client:
+    client.send("by its name")
+    assert client.recv(timeout=60) == "by its name"
+    print("heard", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def sandbox():
+    """A network and a mount namespace: what begins a command that is to run in them."""
+    holder = subprocess.Popen(
+        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", SANDBOX],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert holder.stdout.readline() == "ready\n"
+        yield ["nsenter", "--target", str(holder.pid), "--net", "--mount"]
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_the_example_works_in_what_debian_installs(start_wsd, sandbox, tmp_path, name):
+    example = EXAMPLES / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}[name]
+    # What it says of the hub's own configuration.
+    settings = re.findall(r"^#   ([a-z\[].*)$", example.read_text(), re.M)
+    settings = [line for line in settings if not line.startswith((name, "["))]
+    assert settings == ['trusted_proxies = ["127.0.0.1", "::1"]']
+    assert "loopback.conf" in example.read_text()
+    server = {"listen": ["127.0.0.1:8080"]} | tomllib.loads("\n".join(settings))
+    hub = start_wsd(toml({"server": server, "api": {"listen": ["127.0.0.1:8081"]}}), prefix=sandbox)
+    with open(tmp_path / "log", "wb") as log:
+        proxy = subprocess.Popen(
+            [*sandbox, "sh", "-e", "-c", STOCK[name]],
+            env=os.environ | {"HOME": str(tmp_path), "SCRATCH": str(tmp_path), "EXAMPLES": str(EXAMPLES)},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        for where, own in (("127.0.0.1", "127.0.1.7"), ("::1", "::1")):
+            def page():
+                assert proxy.poll() is None, (tmp_path / "log").read_text()
+                shown = f"[{where}]" if ":" in where else where
+                curl = ["curl", "--silent", "--resolve", f"example.org:80:{shown}", "http://example.org/"]
+                return subprocess.run([*sandbox, *curl], capture_output=True, text=True).stdout
+
+            wait_until(page, f"{name} answers at {where}")
+            wait_until(lambda: "wsd.js" in page(), f"{name} passes requests on to the hub; it says {page()}")
+            visitor = subprocess.Popen(
+                [*sandbox, sys.executable, "-c", VISITOR, where, own],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            assert visitor.stdout.readline() == "heard\n"
+            assert [row["address"] for row in hub.connections()] == [own]
+            visitor.communicate("\n")
+            assert visitor.returncode == 0
+            hub.wait_for_connections(0)
+    finally:
+        proxy.terminate()
+        proxy.wait()
 
 
 def test_the_proxy_sees_that_the_hub_drains(hub, proxy):

@@ -44,13 +44,13 @@ class Service:
         self.control.listen()
         self.process = self.command = None
 
-    def start(self, configuration, *arguments, names="wsd:api:control"):
+    def start(self, configuration, *arguments, names="wsd:api:control", prefix=()):
         (self.directory / "wsd.toml").write_text(configuration)
         self.command = (configuration, *arguments)
         passed = [self.hub.fileno(), self.api.fileno(), self.control.fileno()]
         self.process = subprocess.Popen(
             [
-                sys.executable, "-c", PASS, names, ",".join(map(str, passed)),
+                *prefix, sys.executable, "-c", PASS, names, ",".join(map(str, passed)),
                 binary("wsd"), "--config", self.directory / "wsd.toml", *arguments,
             ],
             env=clean_environment(), pass_fds=passed, stderr=subprocess.PIPE, text=True,
@@ -176,6 +176,7 @@ def test_an_address_in_use_is_no_different(service):
             expect_turned_away(wire)
         status, said = service.end()
     assert status == 1 and str(taken) in said
+    assert 'systemd has passed no socket named "wsd"' in said and "systemctl status wsd.socket" in said
 
 
 def test_a_check_answers_nobody(service):
@@ -183,3 +184,25 @@ def test_a_check_answers_nobody(service):
         service.start(BROKEN["a wrong key"][0], "--check-config")
         assert service.end()[0] == os.EX_CONFIG
         assert service.hub.accept()[0].recv(3) == b"GET"
+
+
+@pytest.mark.parametrize("key", ["control.path", "control.status_path"])
+def test_a_service_does_without_a_socket_for_wsctl_that_is_not_passed(service, key):
+    """But not without one that somebody has named."""
+    table, name = key.split(".")
+    default = "/run/wsd/io.wsd." + ("Control" if name == "path" else "Status")
+    if os.path.exists(default):
+        pytest.skip("a daemon of this machine listens there")
+    read_only = ("unshare", "--mount", "sh", "-c", "mount --bind -o ro /sys /run && exec \"$@\"", "sh")
+    others = "path" if name == "status_path" else "status_path"
+    configuration = f'[control]\n{others} = "{service.directory}/other"\n'
+    service.start(configuration, names="wsd:api:unknown", prefix=read_only)
+    wire = ask(service.hub)
+    assert wire.read_response().status == 426
+    wire.close()
+    service.process.send_signal(signal.SIGTERM)
+    status, said = service.end()
+    assert status == 0 and f"systemctl status wsd-{'control' if name == 'path' else 'status'}.socket" in said
+    service.start(configuration + f'{name} = "/run/wsd/named"\n', names="wsd:api:unknown", prefix=read_only)
+    status, said = service.end()
+    assert status not in (0, -signal.SIGTERM) and f"{key}: " in said
