@@ -15,6 +15,8 @@ extension Configuration {
         package var pongTimeout: Duration = .seconds(10)
         /// How long the closing handshake may take; above zero.
         package var closeTimeout: Duration = .seconds(5)
+        /// How long a message may take from its first byte to its last; zero is no limit.
+        package var messageTimeout: Duration = .seconds(60)
     }
 
     /// `[queue]`: what waits for one slow connection.
@@ -37,7 +39,7 @@ extension Configuration {
         case dropNewest = "drop-newest"
     }
 
-    /// `[limits]`: what one connection may do.
+    /// `[limits]`: what one connection may do, and what all of them together may cost.
     package struct Limits: Sendable, Equatable {
         /// The messages a client may send in a second, in the long run; 0 is no limit.
         package var messagesPerSecond = 0
@@ -49,6 +51,8 @@ extension Configuration {
         package var errorsPerMinute = 60
         /// The most that the history of all channels may take.
         package var historyByteCount = 64 * 1024 * 1024
+        /// What everything that is held for clients may take.
+        package var memory = MemoryLimit.share(percent: 50)
 
         /// The messages that a client may send at once: `burst`, or what it may send in a second where that is 0.
         package var effectiveBurst: Int { burst == 0 ? messagesPerSecond : burst }

@@ -11,8 +11,9 @@ extension Configuration {
         package var ioUring = IOUring.auto
         /// Connections at the same time, 1 or more; one more gets 503 with Retry-After.
         package var maxConnections = 100_000
-        /// Connections from one address at the same time; one more gets 429. 0 is no limit.
-        package var maxConnectionsPerIP = 0
+        /// Connections from one address at the same time; one more gets 429. 0 is no limit. As long as nobody has given it,
+        /// loopback is exempt: ``LoadedConfiguration/exemptsLoopback``.
+        package var maxConnectionsPerIP = 1000
         /// From accept to the end of the request's header.
         package var handshakeTimeout: Duration = .seconds(10)
         /// The largest request header, request line included.

@@ -18,6 +18,10 @@ package struct LoadedConfiguration: Sendable {
         origins[path] ?? .builtIn
     }
 
+    /// Whether `server.max_connections_per_ip` leaves loopback alone: the default does, for proxies and tools on this machine
+    /// come from there; a value that somebody gave holds for every address.
+    package var exemptsLoopback: Bool { origin(of: "server.max_connections_per_ip") == .builtIn }
+
     /// All effective values as TOML that can be read again, each with a comment that says where it comes from. A secret
     /// that is set is only said to be.
     package var printed: String {

@@ -66,6 +66,10 @@ enum Schema {
         SchemaKey(
             "close_timeout", \.websocket.closeTimeout, .duration(.milliseconds(10) ... .seconds(3600)), .live,
             "how long the closing handshake may take"),
+        SchemaKey(
+            "message_timeout", \.websocket.messageTimeout,
+            .duration(.milliseconds(10) ... .seconds(3600), zero: "no limit"), .live,
+            "how long a message from a client may take from its first byte to its last"),
     ]
 
     private static let queue: [SchemaKey<Configuration>] = [
@@ -96,6 +100,9 @@ enum Schema {
         SchemaKey(
             "history_bytes", \.limits.historyByteCount, .byteCount(1024...1 << 40), .live,
             "the most that the history of all channels may take"),
+        SchemaKey(
+            "memory", \.limits.memory, .memoryLimit, .live,
+            "the most that everything held for clients may take, or a share of the memory there is"),
     ]
 
     private static let drain: [SchemaKey<Configuration>] = [

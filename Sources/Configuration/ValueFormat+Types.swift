@@ -33,10 +33,10 @@ extension ValueFormat<Int> {
             text: { String($0) })
     }
 
-    /// A number of bytes: "64KiB", or an integer.
-    static func byteCount(_ range: ClosedRange<Int>) -> ValueFormat {
+    /// A number of bytes: "64KiB", or an integer; `zero` says what 0 means where the range does not hold it.
+    static func byteCount(_ range: ClosedRange<Int>, zero: String? = nil) -> ValueFormat {
         let bounds = [range.lowerBound, range.upperBound].map { ByteCountText.text($0) }
-        let words = "\(bounds[0]) to \(bounds[1])"
+        let words = "\(bounds[0]) to \(bounds[1])" + (zero.map { ", or 0 for \($0)" } ?? "")
         return ValueFormat(
             type: "size", expected: "a size", range: words,
             decode: { node, decoding in
@@ -58,7 +58,7 @@ extension ValueFormat<Int> {
                     decoding.reportType(node, expected: "a size in quotes, or a number of bytes")
                     return nil
                 }
-                guard range.contains(byteCount) else {
+                guard range.contains(byteCount) || (zero != nil && byteCount == 0) else {
                     decoding.report("\(shown) is out of range; give a size from \(words)", at: node)
                     return nil
                 }

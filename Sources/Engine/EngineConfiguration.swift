@@ -50,6 +50,8 @@ package struct EngineConfiguration: Sendable {
     package var connectionCapacity = 0
     /// 0: no limit.
     package var maximumConnectionsPerAddress = 0
+    /// Whether connections from loopback don't count towards `maximumConnectionsPerAddress`.
+    package var exemptsLoopback = false
     package var handshakeTimeout: Duration = .seconds(10)
     package var maximumHeaderByteCount = 16 * 1024
     package var maximumMessageByteCount = 1024 * 1024
@@ -63,6 +65,8 @@ package struct EngineConfiguration: Sendable {
     package var pingInterval: Duration = .seconds(25)
     package var pongTimeout: Duration = .seconds(10)
     package var closeTimeout: Duration = .seconds(5)
+    /// From a message's first byte to its last; `.zero`: no limit.
+    package var messageTimeout: Duration = .zero
     /// What may wait for one connection. One message may always wait alone, however large it is.
     package var queueLimitByteCount = 1024 * 1024
     package var queuePolicy = QueuePolicy.disconnect
@@ -76,6 +80,8 @@ package struct EngineConfiguration: Sendable {
     package var errorsPerMinute = 60
     /// What the history of all channels may cost.
     package var historyByteCount = 64 * 1024 * 1024
+    /// What everything that is held for clients may take; 0: no limit.
+    package var memoryByteCount = 0
     package var channelRules = ChannelRules([])
     /// Who a token says its bearer is; nil where nobody needs one.
     package var verifyToken: (@Sendable (String) async -> Result<Identity, TokenRefusal>)?

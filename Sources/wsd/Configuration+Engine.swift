@@ -12,8 +12,11 @@ extension Configuration {
     /// - Parameters:
     ///   - descriptorLimit: how many files the process may have open. Connections beyond what it allows are refused
     ///     properly instead of failing in accept(2).
+    ///   - exemptsLoopback: whether the limit for each address leaves loopback alone.
     ///   - verifier: what checks tokens; nil where nobody needs one.
-    func engineConfiguration(descriptorLimit: Int, verifier: TokenVerifier?) -> EngineConfiguration {
+    func engineConfiguration(
+        descriptorLimit: Int, exemptsLoopback: Bool, verifier: TokenVerifier?
+    ) -> EngineConfiguration {
         var engine = EngineConfiguration()
         engine.workerCount = min(
             server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
@@ -25,6 +28,7 @@ extension Configuration {
             engine.maximumConnections,
             min(1_000_000, descriptorLimit - Configuration.reservedDescriptors(of: descriptorLimit)))
         engine.maximumConnectionsPerAddress = server.maxConnectionsPerIP
+        engine.exemptsLoopback = exemptsLoopback
         engine.handshakeTimeout = server.handshakeTimeout
         engine.maximumHeaderByteCount = server.maxHeaderByteCount
         engine.maximumMessageByteCount = websocket.maxMessageByteCount
@@ -34,6 +38,7 @@ extension Configuration {
         engine.pingInterval = websocket.pingInterval
         engine.pongTimeout = websocket.pongTimeout
         engine.closeTimeout = websocket.closeTimeout
+        engine.messageTimeout = websocket.messageTimeout
         engine.queueLimitByteCount = queue.limitByteCount
         engine.queuePolicy =
             switch queue.policy {
@@ -47,6 +52,7 @@ extension Configuration {
         engine.maximumChannels = limits.channels
         engine.errorsPerMinute = limits.errorsPerMinute
         engine.historyByteCount = limits.historyByteCount
+        engine.memoryByteCount = limits.memory.byteCount(of: AvailableMemory.byteCount())
         engine.channelRules = ChannelRules(channels.map { (ChannelPattern($0.pattern), $0.settings) })
         if let verifier { engine.verifyToken = { await verifier.verify($0) } }
         engine.tokenCookie = auth.cookie

@@ -149,7 +149,8 @@ struct Daemon {
     }
 
     private func startHub(_ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?) -> Hub {
-        let engine = configuration.engineConfiguration(descriptorLimit: descriptorLimit, verifier: verifier)
+        let engine = configuration.engineConfiguration(
+            descriptorLimit: descriptorLimit, exemptsLoopback: loaded.exemptsLoopback, verifier: verifier)
         configuration.warnOfLimit(engine.maximumConnections, logger)
         return Hub(engine)
     }

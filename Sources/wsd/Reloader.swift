@@ -125,7 +125,8 @@ actor Reloader {
         let rotated = readsKeys ? try await replaceKeys(new) : []
         await parts.hub.reconfigure(
             configuration.engineConfiguration(
-                descriptorLimit: parts.descriptorLimit, verifier: parts.authenticator?.verifier))
+                descriptorLimit: parts.descriptorLimit, exemptsLoopback: new.exemptsLoopback,
+                verifier: parts.authenticator?.verifier))
         parts.threshold.level = Logger.Level(configuration.log.level)
         parts.feed.setLogsEverything(parts.threshold.level <= .debug)
         await parts.lifecycle.setTimeout(configuration.drain.timeout)

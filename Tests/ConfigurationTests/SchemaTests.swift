@@ -11,7 +11,7 @@ struct SchemaTests {
         server.flush_delay = "0s"
         server.io_uring = "auto"
         server.max_connections = 100000
-        server.max_connections_per_ip = 0
+        server.max_connections_per_ip = 1000
         server.handshake_timeout = "10s"
         server.max_header_size = "16KiB"
         server.allowed_origins = []
@@ -23,6 +23,7 @@ struct SchemaTests {
         websocket.ping_interval = "25s"
         websocket.pong_timeout = "10s"
         websocket.close_timeout = "5s"
+        websocket.message_timeout = "1m"
         queue.limit = "1MiB"
         queue.policy = "disconnect"
         queue.write_timeout = "10s"
@@ -31,6 +32,7 @@ struct SchemaTests {
         limits.channels = 128
         limits.errors_per_minute = 60
         limits.history_bytes = "64MiB"
+        limits.memory = "50%"
         drain.period = "20s"
         drain.timeout = "30s"
         endpoint.path
