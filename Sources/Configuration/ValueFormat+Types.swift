@@ -128,6 +128,13 @@ extension ValueFormat<ListenAddress> {
         text: \.description)
 }
 
+extension ValueFormat<HostPattern> {
+    static let host = string(
+        "host", expected: "a host in quotes",
+        parse: { written throws(InvalidValue) in try HostPattern(parsing: written) },
+        text: \.description)
+}
+
 extension ValueFormat<OriginPattern> {
     static let origin = string(
         "origin", expected: "an origin in quotes",

@@ -19,6 +19,8 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case forbidden
     /// The endpoint's channel has its `max_members`.
     case channelLimit
+    /// The request names a host that is none of `server.allowed_hosts`.
+    case host
 
     /// The label, fixed for good: metrics and scripts know it.
     package var label: String {
@@ -37,6 +39,7 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
         case .unauthorized: "unauthorized"
         case .forbidden: "forbidden"
         case .channelLimit: "channel_limit"
+        case .host: "host"
         }
     }
 

@@ -5,7 +5,7 @@ package struct Statistics: Sendable {
     package var accepted: UInt64 = 0
     package var opened: UInt64 = 0
     /// By `RefusalCause.rawValue`.
-    package var refused = InlineArray<14, UInt64>(repeating: 0)
+    package var refused = InlineArray<15, UInt64>(repeating: 0)
     /// By `CloseCause.rawValue`.
     package var closed = InlineArray<16, UInt64>(repeating: 0)
     /// By the code of the first close frame, as `closeCodeLabels` has them; 1006 where there was none.

@@ -47,6 +47,10 @@ extension Worker {
         if drain != nil {
             return .refuse(Worker.shuttingDown, .draining)
         }
+        guard configuration.allowsHost(head.value("host") ?? "") else {
+            let reason = "this server is not asked by this name in the Host field; see server.allowed_hosts"
+            return .refuse(Refusal(.misdirectedRequest, reason), .host)
+        }
         if let page = configuration.pages[head.path] { return answer(page, head) }
         guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path && !$0.isRetired }) else {
             return .refuse(Refusal(.notFound, "nothing is served at this path"), .notFound)

@@ -14,6 +14,7 @@ struct SchemaTests {
         server.max_connections_per_ip = 1000
         server.handshake_timeout = "10s"
         server.max_header_size = "16KiB"
+        server.allowed_hosts = []
         server.allowed_origins = []
         server.trusted_proxies = []
         websocket.max_message_size = "1MiB"
