@@ -57,6 +57,11 @@ extension Schema {
             "leeway", \.auth.leeway, .duration(.zero ... .seconds(3600)), .live,
             "how far the clocks may be apart"),
         SchemaKey(
+            "max_lifetime", \.auth.maxLifetime,
+            .duration(.seconds(1) ... .seconds(3650 * 86_400), zero: "no bound"), .live,
+            "the longest that a token is good"),
+        SchemaKey("require_exp", \.auth.requireExpiry, .boolean, .live, "whether a token must have an exp"),
+        SchemaKey(
             "cookie", \.auth.cookie, .cookie, .live, example: "\"token\"",
             "a cookie that may carry the token"),
         SchemaKey(

@@ -56,6 +56,8 @@ struct SchemaTests {
         auth.issuer = ""
         auth.audience = ""
         auth.leeway = "30s"
+        auth.max_lifetime = "1d"
+        auth.require_exp = false
         auth.cookie = ""
         auth.refresh_grace = "30s"
         control.path = "/run/wsd/io.wsd.Control"
