@@ -27,7 +27,7 @@ struct EventLog {
 
     private mutating func log(_ event: EngineEvent) {
         switch event {
-        case .opened(let id, let address, let port, let endpoint, _, _):
+        case .opened(let id, let address, let port, let endpoint, _, _, _):
             logger.debug(
                 "connection opened",
                 metadata: ["connection": "\(id)", "address": "\(address):\(port)", "endpoint": "\(endpoint)"])
