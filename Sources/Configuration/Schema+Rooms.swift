@@ -35,7 +35,7 @@ extension Schema {
 
     static let auth: [SchemaKey<Configuration>] = [
         SchemaKey(
-            "mode", \.auth.mode, .choice(), .restart,
+            "mode", \.auth.mode, .choice(), .live,
             "how a client shows who it is"),
         SchemaKey(
             "hmac_secret_file", \.auth.hmacSecretFile, .keyFileOrNone, .live, example: "\"/etc/wsd/jwt.secret\"",

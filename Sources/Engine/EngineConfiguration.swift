@@ -112,7 +112,6 @@ package struct EngineConfiguration: Sendable {
         next.generation = running.generation + 1
         next.workerCount = running.workerCount
         next.usesSendRing = running.usesSendRing
-        next.verifyToken = running.verifyToken
         next.connectionCapacity = running.capacity
         next.maximumConnections = min(maximumConnections, running.capacity)
         next.endpoints = running.endpoints.map {

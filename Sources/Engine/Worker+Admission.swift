@@ -134,6 +134,12 @@ extension Worker {
             refuse(slot, record, Worker.shuttingDown, cause: .draining)
             return false
         }
+        // A reload asks for tokens since the request came.
+        guard !lacksToken(pending.session?.identity) else {
+            let missing = TokenRefusal(label: "missing", message: Token.howToSend)
+            refuseToken(slot, record, missing, pending, isMissing: true)
+            return false
+        }
         if let session = pending.session {
             let pointer = UnsafeMutablePointer<Session>.allocate(capacity: 1)
             pointer.initialize(to: session)

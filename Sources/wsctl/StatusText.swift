@@ -35,6 +35,9 @@ enum StatusText {
                 status.configurationFiles.isEmpty ? "built-in defaults" : list(status.configurationFiles)
             ),
         ]
+        if let keys = status.pendingRestart, !keys.isEmpty { fields.append(("after a restart", list(keys))) }
+        if let keys = status.unusedKeys, !keys.isEmpty { fields.append(("not used", list(keys))) }
+        for notice in status.notices ?? [] { fields.append(("notice", notice)) }
         // "running, for 1d" is since the start; a drain is younger than that.
         if status.drain != nil { fields[0].1 = "draining" }
         return aligned(fields)
