@@ -148,6 +148,7 @@ enum Schema {
     ]
 
     private static let log: [SchemaKey<Configuration>] = [
-        SchemaKey("level", \.log.level, .choice(), .live, "the least important lines that are written")
+        SchemaKey("level", \.log.level, .choice(), .live, "the least important lines that are written"),
+        SchemaKey("access", \.log.access, .choice(), .live, "whether each handshake and each close has a line"),
     ]
 }

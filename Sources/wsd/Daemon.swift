@@ -53,11 +53,15 @@ struct Daemon {
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
         let notifier = Notifier()
         let feed = EventFeed(hub: hub)
-        feed.setLogsEverything(threshold.level <= .debug)
+        let access = AccessLog(
+            logger: Logger(label: "wsd") { [destination] _ in destination.handler(threshold: LogThreshold(.info)) }
+        ) { hub.lostEvents }
+        access.setMode(configuration.log.access)
+        feed.setLogsEverything(configuration.log.wantsEverything)
         let reloader = Reloader(
             loaded,
             Reloader.Parts(
-                hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed,
+                hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed, access: access,
                 lifecycle: lifecycle, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
                 openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
             logger: logger, loader: loader)
@@ -73,7 +77,7 @@ struct Daemon {
         )
         let events = Task {
             var log = EventLog(logger: logger)
-            await log.follow(hub.events, feed: feed)
+            await log.follow(hub.events, feed: feed, access: access)
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
@@ -85,6 +89,7 @@ struct Daemon {
             let report = StatusReport(backend: backend, notifier: notifier)
             await notifier.ready(status: report.text())
             tasks.addTask { await report.run() }
+            tasks.addTask { await ProxyHint(hub: hub, reloader: reloader, logger: logger).run() }
             if let watchdog = Watchdog(notifier: notifier) {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }

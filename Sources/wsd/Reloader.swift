@@ -15,6 +15,7 @@ actor Reloader {
         var apiKeys: KeyRing
         var threshold: LogThreshold
         var feed: EventFeed
+        var access: AccessLog
         var lifecycle: Lifecycle
         /// How many files the process may have open.
         var descriptorLimit: Int
@@ -66,6 +67,9 @@ actor Reloader {
 
     /// The keys that are given and not used.
     var unusedKeys: [String] { parts.passed.unused(in: loaded) }
+
+    /// Whether no proxy's X-Forwarded-For is believed.
+    var trustsNoProxy: Bool { loaded.configuration.server.trustedProxies.isEmpty }
 
     /// What an administrator should know and decide.
     var notices: [String] {
@@ -173,7 +177,8 @@ actor Reloader {
                 descriptorLimit: parts.descriptorLimit, exemptsLoopback: new.exemptsLoopback,
                 verifier: parts.tokens.verifier))
         parts.threshold.level = Logger.Level(configuration.log.level)
-        parts.feed.setLogsEverything(parts.threshold.level <= .debug)
+        parts.access.setMode(configuration.log.access)
+        parts.feed.setLogsEverything(configuration.log.wantsEverything)
         await parts.lifecycle.setTimeout(configuration.drain.timeout)
         // What waits for a restart stays different from what is in force, and is named each time.
         let waiting = pendingRestart(in: new)

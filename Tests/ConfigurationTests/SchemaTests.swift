@@ -69,6 +69,7 @@ struct SchemaTests {
         broker.type = "local"
         broker.url = ""
         log.level = "info"
+        log.access = "off"
         """
 
     @Test("has every key of the design with its default, once")
