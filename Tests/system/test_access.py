@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -151,7 +152,10 @@ def test_the_filter_of_fail2ban_names_who_is_to_be_banned():
         assert not any(each.search(PREFIX + line) for each in expressions()), line
 
 
-@pytest.mark.skipif(not shutil.which("fail2ban-regex"), reason="fail2ban is not installed")
+FAIL2BAN = Path("/etc/fail2ban/filter.d")
+
+
+@pytest.mark.skipif(not shutil.which("fail2ban-regex") or not FAIL2BAN.exists(), reason="fail2ban is not installed")
 def test_fail2ban_reads_what_the_daemon_writes(start_wsd, wsd_directory):
     hub = start_wsd(ACCESS)
     for path in ("/nope", "/nothing"):
@@ -160,7 +164,13 @@ def test_fail2ban_reads_what_the_daemon_writes(start_wsd, wsd_directory):
     log = wsd_directory / "journal"
     stamped = [PREFIX + line.removeprefix("INFO ") for line in hub.log().splitlines() if "access" in line]
     log.write_text("\n".join(stamped + [PREFIX + line for line in BANNED + SPARED]) + "\n")
+    # What the filter includes lies beside it.
+    filters = wsd_directory / "filter.d"
+    filters.mkdir()
+    shutil.copy(FILTER, filters / "wsd.conf")
+    for included in FAIL2BAN.glob("common.*"):
+        shutil.copy(included, filters)
     done = subprocess.run(
-        ["fail2ban-regex", str(log), str(FILTER)], capture_output=True, text=True, timeout=DEADLINE
+        ["fail2ban-regex", str(log), str(filters / "wsd.conf")], capture_output=True, text=True, timeout=DEADLINE
     )
     assert re.search(rf"{2 + len(BANNED)} matched", done.stdout), done.stdout + done.stderr
