@@ -8,6 +8,7 @@ struct Claims: Decodable {
     private let audience: [String]
     private let expiry: Double?
     private let notBefore: Double?
+    private let issuedAt: Double?
     private let grants: [Grant]
 
     /// The longest user's name in bytes.
@@ -21,6 +22,7 @@ struct Claims: Decodable {
         case audience = "aud"
         case expiry = "exp"
         case notBefore = "nbf"
+        case issuedAt = "iat"
         case grants = "channels"
     }
 
@@ -40,6 +42,7 @@ struct Claims: Decodable {
         self.subject = subject
         expiry = try read(.expiry, Double.self, "a number, in seconds since 1970")
         notBefore = try read(.notBefore, Double.self, "a number, in seconds since 1970")
+        issuedAt = try read(.issuedAt, Double.self, "a number, in seconds since 1970")
         if let single = try? claims.decode(String.self, forKey: .audience) {
             audience = [single]
         } else {
@@ -87,7 +90,28 @@ struct Claims: Decodable {
                 label: "audience",
                 message: "the token is for another audience: \(audience.isEmpty ? "none" : shown(audience[0]))")
         }
-        return Identity(user: subject, grants: grants, expiresAt: expiry.map { Int64($0 * 1000) })
+        return Identity(user: subject, grants: grants, expiresAt: try end(policy, now: now).map { Int64($0 * 1000) })
+    }
+
+    /// When the token is good no longer, in seconds since 1970: at its `exp`, or where the policy bounds its lifetime before.
+    private func end(_ policy: TokenPolicy, now: Double) throws(TokenRefusal) -> Double? {
+        guard expiry != nil || !policy.requiresExpiry else {
+            throw .claim("the claim exp is missing, and auth.require_exp asks for it")
+        }
+        guard let bound = policy.maximumLifetime else { return expiry }
+        let lifetime = Double(bound.components.seconds) + Double(bound.components.attoseconds) / 1e18
+        if let issuedAt {
+            guard issuedAt > 0, issuedAt < 1e11 else { throw .claim("the claim iat is no time in seconds since 1970") }
+        }
+        // One that is dated in the future is good no longer for it.
+        let end = min(issuedAt ?? now, now) + lifetime
+        guard now < end + Double(policy.leeway.components.seconds) else {
+            let excess = Int(now - end)
+            throw TokenRefusal(
+                label: "expired",
+                message: "the token has expired \(excess) s ago: auth.max_lifetime counts from its iat")
+        }
+        return min(expiry ?? end, end)
     }
 
     private func shown(_ text: String?) -> String { text.map { "\"\($0.prefix(64))\"" } ?? "none" }

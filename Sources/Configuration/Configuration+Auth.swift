@@ -1,5 +1,6 @@
 extension Configuration {
-    /// `[auth]`: who the clients are. With the mode `none`, only `leeway` and `refreshGrace` may differ from the defaults.
+    /// `[auth]`: who the clients are. With the mode `none`, only `leeway`,
+    /// `maxLifetime` and `refreshGrace` may differ from the defaults.
     package struct Auth: Sendable, Equatable {
         /// How a client shows who it is.
         package var mode = AuthMode.none
@@ -16,6 +17,11 @@ extension Configuration {
         package var audience = ""
         /// How far the clocks may be apart, zero to an hour.
         package var leeway: Duration = .seconds(30)
+        /// The longest that a token is good, from its `iat` on or, without one, from the moment that it is shown; zero is no
+        /// bound.
+        package var maxLifetime: Duration = .seconds(86_400)
+        /// Whether a token must have an `exp`.
+        package var requireExpiry = false
         /// The cookie that may carry the token; empty is none.
         package var cookie = ""
         /// How long a client that was asked for a newer token may stay after its own has expired, a second to an hour.

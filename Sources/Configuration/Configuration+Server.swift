@@ -18,6 +18,8 @@ extension Configuration {
         package var handshakeTimeout: Duration = .seconds(10)
         /// The largest request header, request line included.
         package var maxHeaderByteCount = 16 * 1024
+        /// The hosts that requests may name; empty is any.
+        package var allowedHosts: [HostPattern] = []
         /// Which pages may connect; empty is those from the same host only.
         package var allowedOrigins: [OriginPattern] = []
         /// The proxies whose X-Forwarded-For is believed.

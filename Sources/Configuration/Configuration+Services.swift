@@ -37,6 +37,21 @@ extension Configuration {
     package struct Log: Sendable, Equatable {
         /// The least important lines that are written.
         package var level = LogLevel.info
+        /// Whether each handshake and each close has a line.
+        package var access = AccessLog.off
+
+        /// Whether something is written of what is unremarkable.
+        package var wantsEverything: Bool { access != .off || level == .debug || level == .trace }
+    }
+
+    /// How much of the access log is written.
+    package enum AccessLog: String, Sendable, CaseIterable {
+        /// None.
+        case off
+        /// So many lines a second, and how many more there were.
+        case limited
+        /// Every line.
+        case all
     }
 
     /// How important a line of the log is, least first; the names are those of swift-log.

@@ -80,9 +80,10 @@ extension ConfigurationDecoder {
             // Who set one of these takes clients for checked that are not.
             let given = [
                 auth.hmacSecretFile != nil, !auth.publicKeyFiles.isEmpty, auth.jwks != nil, !auth.issuer.isEmpty,
-                !auth.audience.isEmpty, !auth.cookie.isEmpty,
+                !auth.audience.isEmpty, auth.requireExpiry, !auth.cookie.isEmpty,
             ]
-            for (key, isGiven) in zip(keys + ["auth.issuer", "auth.audience", "auth.cookie"], given) where isGiven {
+            let others = ["auth.issuer", "auth.audience", "auth.require_exp", "auth.cookie"]
+            for (key, isGiven) in zip(keys + others, given) where isGiven {
                 report(
                     "\(key): nobody is asked for a token, so it has no effect; set auth.mode = \"jwt\", or leave it out",
                     about: [key, "auth.mode"])

@@ -24,7 +24,8 @@ struct ConfigurationDecoder {
             entries = try TOMLDocument.parse(bytes)
         } catch {
             isIncomplete = true
-            report(error.message, at: error.position, in: file)
+            let told = UnquotedValue.error(in: bytes, error) ?? error
+            report(told.message, at: told.position, in: file)
             return
         }
         for entry in entries {

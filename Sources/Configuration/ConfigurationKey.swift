@@ -9,6 +9,8 @@ package struct ConfigurationKey: Sendable, Equatable {
     package let type: String
     /// The values that are allowed, in words; nil where the type says it all.
     package let range: String?
+    /// The values where there are only a few, without quotes; else empty.
+    package let choices: [String]
     /// The built-in value as TOML; nil where the key must be given.
     package let defaultText: String?
     /// When a change of the key is obeyed.

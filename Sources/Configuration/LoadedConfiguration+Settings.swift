@@ -53,10 +53,13 @@ extension LoadedConfiguration {
         let source = ConfigurationOrigin.administrator.description
         for (path, text) in values.sorted(by: { $0.key < $1.key }) {
             let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
-            guard let key = ConfigurationKey.all.first(where: { $0.path == path }), parts.count == 2,
-                Self.settableTables.contains(parts[0])
-            else {
+            guard let key = ConfigurationKey.all.first(where: { $0.path == path }), parts.count == 2 else {
                 let message = "\(path): no key that can be set; \"wsctl config\" lists all, see wsd.toml(5)"
+                decoder.report(message, in: source)
+                continue
+            }
+            guard key.change != .live || Self.settableTables.contains(parts[0]) else {
+                let message = "\(path): is not set this way; change it in the file, and then \"wsctl reload\""
                 decoder.report(message, in: source)
                 continue
             }

@@ -18,9 +18,24 @@ package struct LoadedConfiguration: Sendable {
         origins[path] ?? .builtIn
     }
 
+    /// What is wrong with what a key names, `KEY = "VALUE": reason`, with the place where that was written.
+    package func located(_ text: String) -> String {
+        let key = text.prefix { $0 != " " && $0 != "[" }
+        switch origin(of: String(key)) {
+        case .builtIn: return text
+        case .file(let path, let line, let column): return "\(path):\(line):\(column): \(text)"
+        case let place: return "\(place): \(text)"
+        }
+    }
+
     /// Whether `server.max_connections_per_ip` leaves loopback alone: the default does, for proxies and tools on this machine
     /// come from there; a value that somebody gave holds for every address.
     package var exemptsLoopback: Bool { origin(of: "server.max_connections_per_ip") == .builtIn }
+
+    /// Whether somebody has chosen who may connect, be it everybody.
+    package var saysWhoMayConnect: Bool {
+        origin(of: "auth.mode") != .builtIn || origin(of: "server.allowed_origins") != .builtIn
+    }
 
     /// All effective values as TOML that can be read again, each with a comment that says where it comes from. A secret
     /// that is set is only said to be.

@@ -35,7 +35,7 @@ extension Schema {
 
     static let auth: [SchemaKey<Configuration>] = [
         SchemaKey(
-            "mode", \.auth.mode, .choice(), .restart,
+            "mode", \.auth.mode, .choice(), .live,
             "how a client shows who it is"),
         SchemaKey(
             "hmac_secret_file", \.auth.hmacSecretFile, .keyFileOrNone, .live, example: "\"/etc/wsd/jwt.secret\"",
@@ -56,6 +56,11 @@ extension Schema {
         SchemaKey(
             "leeway", \.auth.leeway, .duration(.zero ... .seconds(3600)), .live,
             "how far the clocks may be apart"),
+        SchemaKey(
+            "max_lifetime", \.auth.maxLifetime,
+            .duration(.seconds(1) ... .seconds(3650 * 86_400), zero: "no bound"), .live,
+            "the longest that a token is good"),
+        SchemaKey("require_exp", \.auth.requireExpiry, .boolean, .live, "whether a token must have an exp"),
         SchemaKey(
             "cookie", \.auth.cookie, .cookie, .live, example: "\"token\"",
             "a cookie that may carry the token"),

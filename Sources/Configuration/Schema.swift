@@ -34,6 +34,10 @@ enum Schema {
             "max_header_size", \.server.maxHeaderByteCount, .byteCount(1024...1 << 20), .live,
             "the largest request header, request line included"),
         SchemaKey(
+            "allowed_hosts", \.server.allowedHosts, .array(of: .host, "hosts"), .live,
+            example: "[\"example.org\"]",
+            "the hosts that requests may name; none is any"),
+        SchemaKey(
             "allowed_origins", \.server.allowedOrigins, .array(of: .origin, "origins"), .live,
             example: "[\"https://example.org\"]",
             "the pages that may connect; none is those from the same host only"),
@@ -144,6 +148,7 @@ enum Schema {
     ]
 
     private static let log: [SchemaKey<Configuration>] = [
-        SchemaKey("level", \.log.level, .choice(), .live, "the least important lines that are written")
+        SchemaKey("level", \.log.level, .choice(), .live, "the least important lines that are written"),
+        SchemaKey("access", \.log.access, .choice(), .live, "whether each handshake and each close has a line"),
     ]
 }

@@ -19,7 +19,7 @@ struct SchemaKey<Root: Sendable>: Sendable {
         self.name = name
         described = { section, defaults in
             ConfigurationKey(
-                section: section, name: name, type: format.type, range: format.range,
+                section: section, name: name, type: format.type, range: format.range, choices: format.choices,
                 defaultText: required ? nil : defaults.map { format.text($0[keyPath: property]) },
                 change: change, isSecret: isSecret, meaning: meaning)
         }

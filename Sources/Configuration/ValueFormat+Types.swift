@@ -1,7 +1,7 @@
 extension ValueFormat<Bool> {
     /// true or false.
     static let boolean = ValueFormat(
-        type: "boolean", expected: "true or false",
+        type: "boolean", expected: "true or false", choices: ["true", "false"],
         decode: { node, decoding in
             guard case .boolean(let flag) = node.value else {
                 decoding.reportType(node, expected: "true or false, without quotes")
@@ -104,7 +104,7 @@ extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
     /// One of the names of an enumeration. `later` names what is described already and not yet there.
     static func choice(later: [String] = []) -> ValueFormat {
         let names = Value.allCases.map(\.rawValue)
-        return .string(
+        var format = string(
             "string", expected: listed(names, "or"), range: listed(names, "or"),
             parse: { written throws(InvalidValue) in
                 if let value = Value(rawValue: written) { return value }
@@ -118,6 +118,8 @@ extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
                     "\(quoted(written)) is unknown; did you mean \(quoted(meant))? There are \(listed(names, "and"))")
             },
             text: { $0.rawValue })
+        format.choices = names
+        return format
     }
 }
 
@@ -125,6 +127,13 @@ extension ValueFormat<ListenAddress> {
     static let address = string(
         "address", expected: "an address and a port in quotes",
         parse: { written throws(InvalidValue) in try ListenAddress(parsing: written) },
+        text: \.description)
+}
+
+extension ValueFormat<HostPattern> {
+    static let host = string(
+        "host", expected: "a host in quotes",
+        parse: { written throws(InvalidValue) in try HostPattern(parsing: written) },
         text: \.description)
 }
 

@@ -6,6 +6,8 @@ struct ValueFormat<Value: Sendable>: Sendable {
     let expected: String
     /// The allowed values in words: "0 to 1024".
     var range: String?
+    /// The values where there are only a few, as TOML without quotes.
+    var choices: [String] = []
     /// The value, or nil after having reported at least one problem.
     let decode: @Sendable (TOMLNode, inout ValueDecoding) -> Value?
     /// The TOML that decodes to a value.

@@ -38,7 +38,9 @@ extension ControlInterface {
             # The keys of the configuration that changed and are in force now.
             changed: []string,
             # The keys that changed and take effect after a restart only.
-            needsRestart: []string
+            needsRestart: []string,
+            # The keys that are given and not used, because systemd passes sockets in their place; absent for none.
+            unused: ?[]string
         )
 
         # What is said in a channel, as it is said, in the words of the relay protocol. Needs more, and ends when the caller
@@ -58,10 +60,14 @@ extension ControlInterface {
             key: string,
             # As TOML.
             value: string,
-            # Where it comes from: default, a file and line, command line, or wsctl.
+            # Where it comes from: default, a file and line, command line, wsctl, or systemd, which passes a socket.
             origin: string,
+            # What is given for the key and not used, because systemd passes a socket, and where; absent for none.
+            unused: ?string,
             # Whether a change applies without a restart.
-            live: bool
+            live: bool,
+            # The values that it can have, where these are only a few, without quotes.
+            choices: ?[]string
         )
 
         # A key that is otherwise on disk.
@@ -87,7 +93,7 @@ extension ControlInterface {
         method SetConfiguration(
             # By key, such as limits.channels: TOML, or text that needs no quotes.
             values: [string]string
-        ) -> (changed: []string, needsRestart: []string)
+        ) -> (changed: []string, needsRestart: []string, unused: ?[]string)
 
         # What the daemon spends its time and memory on.
         method Profile(

@@ -115,6 +115,12 @@ package enum ControlInterface {
             listeners: []string,
             # The configuration files in force, in the order they were read; empty on built-in defaults.
             configurationFiles: []string,
+            # The keys that are otherwise in the configuration than in force, and take effect after a restart only.
+            pendingRestart: ?[]string,
+            # The keys that are given and not used, because systemd passes sockets in their place.
+            unusedKeys: ?[]string,
+            # What an administrator should know and decide.
+            notices: ?[]string,
             # How far the drain is, while there is one.
             drain: ?DrainProgress
         )

@@ -174,10 +174,13 @@ package struct ReloadOutcome: Codable, Sendable, Hashable {
     package let changed: [String]
     /// The keys that changed and take effect after a restart only.
     package let needsRestart: [String]
+    /// The keys that are given and not used, because systemd passes sockets in their place; nil for none.
+    package let unused: [String]?
 
     /// An outcome as it is returned.
-    package init(changed: [String], needsRestart: [String]) {
+    package init(changed: [String], needsRestart: [String], unused: [String]? = nil) {
         self.changed = changed
         self.needsRestart = needsRestart
+        self.unused = unused
     }
 }

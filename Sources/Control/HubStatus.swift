@@ -50,6 +50,12 @@ package struct HubStatus: Codable, Sendable, Hashable {
     package var listeners: [String]
     /// The configuration files in force, in the order they were read; empty on built-in defaults.
     package var configurationFiles: [String]
+    /// The keys that are otherwise in the configuration than in force, and take effect after a restart only.
+    package var pendingRestart: [String]?
+    /// The keys that are given and not used, because systemd passes sockets in their place.
+    package var unusedKeys: [String]?
+    /// What an administrator should know and decide.
+    package var notices: [String]?
     /// How far the drain is; nil while there is none.
     package var drain: DrainProgress?
 
@@ -60,7 +66,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
         connections: Int, maxConnections: Int, connectionsPerWorker: [Int], accepted: Int, refused: [String: Int],
         closed: [String: Int], messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int,
         slowConsumers: Int, memory: MemoryStatus = MemoryStatus(), listeners: [String],
-        configurationFiles: [String], drain: DrainProgress? = nil
+        configurationFiles: [String], pendingRestart: [String]? = nil, unusedKeys: [String]? = nil,
+        notices: [String]? = nil, drain: DrainProgress? = nil
     ) {
         self.version = version
         self.pid = pid
@@ -83,6 +90,9 @@ package struct HubStatus: Codable, Sendable, Hashable {
         self.memory = memory
         self.listeners = listeners
         self.configurationFiles = configurationFiles
+        self.pendingRestart = pendingRestart
+        self.unusedKeys = unusedKeys
+        self.notices = notices
         self.drain = drain
     }
 }

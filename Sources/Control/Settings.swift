@@ -11,17 +11,25 @@ package enum GetConfiguration {
         package let key: String
         /// The value as TOML.
         package let value: String
-        /// Where it comes from: `default`, a file and line, `command line`, or `wsctl`.
+        /// Where it comes from: `default`, a file and line, `command line`, `wsctl`, or `systemd`, which passes a socket.
         package let origin: String
+        /// What is given for the key and not used, because systemd passes a socket, and where; nil for none.
+        package let unused: String?
         /// Whether a change applies without a restart.
         package let live: Bool
+        /// The values that it can have, where these are only a few, without quotes; nil where they are not.
+        package let choices: [String]?
 
         /// A key as it is returned.
-        package init(key: String, value: String, origin: String, live: Bool) {
+        package init(
+            key: String, value: String, origin: String, unused: String? = nil, live: Bool, choices: [String]? = nil
+        ) {
             self.key = key
             self.value = value
             self.origin = origin
+            self.unused = unused
             self.live = live
+            self.choices = choices
         }
     }
 

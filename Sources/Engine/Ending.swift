@@ -21,6 +21,12 @@ package struct Ending: Sendable {
     /// What was said to the client, or what it said.
     package var text: String
     package var address: IPAddress
+    /// The peer's, which may be a proxy's; 0 where it is not known.
+    package var port: UInt16 = 0
+    /// What a refused client was answered with.
+    package var status: HTTPStatus?
+    /// What the client calls itself; only told while `Hub.reportsEverything`.
+    package var userAgent: String?
     /// Nil for who was refused.
     package var id: ConnectionID?
     /// Who was refused is known by a token whose signature was right.
@@ -31,6 +37,8 @@ package struct Ending: Sendable {
     package var channels: [String] = []
     /// When the WebSocket opened, in milliseconds since 1970.
     package var connectedAt: Int64?
+    package var bytesIn: UInt64 = 0
+    package var bytesOut: UInt64 = 0
     package var queuedBytes = 0
     package var dropped: UInt32 = 0
     /// Those like it that came behind it and are not kept one by one.
@@ -103,6 +111,9 @@ struct RefusedAs {
     var path: String?
     var user: String?
     var channel: String?
+    /// The client behind trusted proxies; nil where that is the peer.
+    var address: IPAddress?
+    var userAgent: String?
 
     /// Bytes of a path that are kept.
     private static let pathLimit = 128

@@ -93,6 +93,8 @@ package struct EngineConfiguration: Sendable {
     package var endpoints: [Endpoint] = []
     /// By path.
     package var pages: [String: Page] = [:]
+    /// Whether a request may name this host in its `Host` field.
+    package var allowsHost: @Sendable (_ host: String) -> Bool = { _ in true }
     /// Whether a browser's request from this origin may open a WebSocket at this host.
     package var allowsOrigin: @Sendable (_ origin: String, _ host: String) -> Bool = { _, _ in true }
     /// Whether what this peer says in X-Forwarded-For is believed.
@@ -110,7 +112,6 @@ package struct EngineConfiguration: Sendable {
         next.generation = running.generation + 1
         next.workerCount = running.workerCount
         next.usesSendRing = running.usesSendRing
-        next.verifyToken = running.verifyToken
         next.connectionCapacity = running.capacity
         next.maximumConnections = min(maximumConnections, running.capacity)
         next.endpoints = running.endpoints.map {

@@ -1,7 +1,8 @@
 /// Something that happened on a worker and that an operator may want to read about.
 package enum EngineEvent: Sendable {
     /// A WebSocket opened; only reported while `Hub.reportsEverything`.
-    case opened(ConnectionID, IPAddress, port: UInt16, endpoint: String, user: String?, channel: String)
+    case opened(
+        ConnectionID, IPAddress, port: UInt16, endpoint: String, user: String?, channel: String, userAgent: String?)
     /// A WebSocket began to end, or a client was refused. Unremarkable ends only while `Hub.reportsEverything`.
     case ended(Ending)
     /// A slow consumer begins to lose messages; said once until its queue is empty again.

@@ -208,7 +208,8 @@ package final class Hub: Sendable {
     }
 
     /// Has other settings hold from now on, for connections and channels that are there, too. What can't change while the
-    /// workers run stays as it is: their number, the send ring, and that tokens are checked. One call at a time.
+    /// workers run stays as it is: their number and the send ring. Where tokens are asked for from now on, connections without
+    /// one are closed. One call at a time.
     package func reconfigure(_ configuration: EngineConfiguration) async {
         let next = current.withLock { running in
             running = configuration.succeeding(running)

@@ -68,6 +68,14 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// at least one (RFC 6177).
     var client: IPAddress { isIPv4 || isLoopback || self == .none ? self : IPAddress(high: high, low: 0) }
 
+    /// Whether it is of a network that is nobody's in particular (RFC 1918, RFC 4193) or of this link: no client of the
+    /// internet has one.
+    package var isPrivate: Bool {
+        guard isIPv4 else { return high >> 57 == 0xFC >> 1 || high >> 54 == 0xFE80 >> 6 }
+        let bits = UInt32(truncatingIfNeeded: low)
+        return bits >> 24 == 10 || bits >> 20 == 0xAC1 || bits >> 16 == 0xC0A8 || bits >> 16 == 0xA9FE
+    }
+
     /// The four or sixteen bytes in the order of the wire.
     package var bytes: [UInt8] {
         let all = [high, low].flatMap { word in

@@ -51,6 +51,14 @@ package struct ListeningSocket: Sendable, Hashable {
         prepare()
     }
 
+    /// Whether only this machine reaches it: a Unix socket, or one of loopback.
+    package var isLocal: Bool {
+        var storage = sockaddr_storage()
+        guard clinux_local_address(descriptor, &storage) == 0 else { return false }
+        let address = IPAddress.parse(&storage).0
+        return address == .none || address.isLoopback
+    }
+
     func close() {
         if isOwn { Glibc.close(descriptor) }
     }

@@ -17,12 +17,13 @@ extension Worker {
             admit(slot, record, as: Identity(), pending)
             return
         }
-        let path = configuration.endpoints[pending.endpoint].path
         switch Token.find(in: head, cookie: configuration.tokenCookie) {
         case .none:
-            refuseToken(slot, record, TokenRefusal(label: "missing", message: Token.howToSend), path, isMissing: true)
+            let missing = TokenRefusal(label: "missing", message: Token.howToSend)
+            refuseToken(slot, record, missing, pending, isMissing: true)
         case .malformed(let reason):
-            refuseToken(slot, record, TokenRefusal(label: "malformed", message: reason), path, isMissing: false)
+            let malformed = TokenRefusal(label: "malformed", message: reason)
+            refuseToken(slot, record, malformed, pending, isMissing: false)
         case .found(let token):
             record.pointee.phase = .admitting
             pendingOpens[slot] = pending
@@ -40,7 +41,7 @@ extension Worker {
         else { return }
         switch outcome {
         case .failure(let refusal):
-            refuseToken(slot, record, refusal, configuration.endpoints[pending.endpoint].path, isMissing: false)
+            refuseToken(slot, record, refusal, pending, isMissing: false)
         case .success(let identity): admit(slot, record, as: identity, pending)
         }
     }
@@ -48,10 +49,12 @@ extension Worker {
     /// RFC 6750, section 3: a challenge names the error, unless there was no token at all. A token that can't be checked
     /// at the moment is no error of its holder's.
     private func refuseToken(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal, _ path: String,
-        isMissing: Bool
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal,
+        _ pending: PendingOpen, isMissing: Bool
     ) {
-        let known = RefusedAs(path: path, user: refusal.user)
+        let known = RefusedAs(
+            path: configuration.endpoints[pending.endpoint].path, user: refusal.user, address: pending.address,
+            userAgent: pending.userAgent)
         guard !refusal.isTemporary else {
             let refusal = Refusal(.serviceUnavailable, refusal.message, fields: [Worker.retryAfter])
             refuse(slot, record, refusal, cause: .unauthorized, known)
@@ -74,7 +77,8 @@ extension Worker {
         record.pointee.address = pending.address
         let settings = channels.settings(for: endpoint.channel)
         let known = RefusedAs(
-            path: endpoint.path, user: identity.user, channel: endpoint.channel.isEmpty ? nil : endpoint.channel)
+            path: endpoint.path, user: identity.user, channel: endpoint.channel.isEmpty ? nil : endpoint.channel,
+            userAgent: pending.userAgent)
         guard endpoint.channel.isEmpty || identity.maySubscribe(to: endpoint.channel, settings) else {
             let reason = "this endpoint's channel, \(endpoint.channel), is not open to you"
             refuse(slot, record, Refusal(.forbidden, reason), cause: .forbidden, known)
@@ -146,6 +150,12 @@ extension Worker {
             refuse(slot, record, Worker.shuttingDown, cause: .draining)
             return false
         }
+        // A reload asks for tokens since the request came.
+        guard !lacksToken(pending.session?.identity) else {
+            let missing = TokenRefusal(label: "missing", message: Token.howToSend)
+            refuseToken(slot, record, missing, pending, isMissing: true)
+            return false
+        }
         if let session = pending.session {
             let pointer = UnsafeMutablePointer<Session>.allocate(capacity: 1)
             pointer.initialize(to: session)
@@ -171,7 +181,7 @@ extension Worker {
             context.report(
                 .opened(
                     id(slot, record), record.pointee.address, port: record.pointee.port, endpoint: endpoint.path,
-                    user: name(slot, record), channel: endpoint.channel))
+                    user: name(slot, record), channel: endpoint.channel, userAgent: pending.userAgent))
         }
         return true
     }
@@ -184,12 +194,13 @@ extension Worker {
     }
 
     /// Forgets what a connection was to become, and hears it again.
-    func stopAdmitting(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    @discardableResult
+    func stopAdmitting(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> PendingOpen? {
         if record.pointee.flags.contains(.holdsInput) {
             record.pointee.flags.remove(.holdsInput)
             setInterest(slot, record)
         }
-        pendingOpens[slot] = nil
+        return pendingOpens.removeValue(forKey: slot)
     }
 
     /// Frees what a connection has beyond its record.

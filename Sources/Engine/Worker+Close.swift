@@ -126,10 +126,15 @@ extension Worker {
             reason: .closed(record.pointee.cause, CloseCode(rawValue: record.pointee.closeCode)), text: reason,
             address: record.pointee.address, id: id(slot, record), user: name(slot, record),
             endpoint: endpointPath(record), channels: firstChannels(record), connectedAt: record.pointee.connectedAt,
+            bytesIn: record.pointee.bytesIn, bytesOut: record.pointee.bytesOut,
             queuedBytes: queuedBytes ?? queued, dropped: record.pointee.dropped)
         endings.append(ending)
-        guard ending.isNoteworthy || context.reportsEverything.load(ordering: .relaxed) else { return }
-        context.report(.ended(ending))
+        let reportsEverything = context.reportsEverything.load(ordering: .relaxed)
+        guard ending.isNoteworthy || reportsEverything else { return }
+        var told = ending
+        told.port = record.pointee.port
+        if reportsEverything { told.userAgent = userAgents.text(record.pointee.userAgent) }
+        context.report(.ended(told))
     }
 
     /// Tells the control plane that a slow consumer loses messages.

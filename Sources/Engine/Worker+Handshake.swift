@@ -25,9 +25,10 @@ extension Worker {
             dropHead(record)
             switch answer(slot, record, head) {
             case .refuse(let refusal, let cause):
-                refuse(
-                    slot, record, refusal, cause: cause, RefusedAs(path: head.path), includesBody: head.method != "HEAD"
-                )
+                let known = RefusedAs(
+                    path: head.path, address: clientAddress(record.pointee.address, head),
+                    userAgent: head.value("user-agent"))
+                refuse(slot, record, refusal, cause: cause, known, includesBody: head.method != "HEAD")
             case .page(let segment):
                 sendPage(slot, record, segment)
             case .upgrade(let pending):
@@ -56,6 +57,10 @@ extension Worker {
         if let refusal = Handshake.checkCommon(head) { return .refuse(refusal, .badRequest) }
         if drain != nil {
             return .refuse(Worker.shuttingDown, .draining)
+        }
+        guard configuration.allowsHost(head.value("host") ?? "") else {
+            let reason = "this server is not asked by this name in the Host field; see server.allowed_hosts"
+            return .refuse(Refusal(.misdirectedRequest, reason), .host)
         }
         if let page = configuration.pages[head.path] { return answer(page, head) }
         guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path && !$0.isRetired }) else {
@@ -132,27 +137,33 @@ extension Worker {
         // A spare connection of a browser, on which nothing was ever sent, is none of an operator's business.
         let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
         dropHead(record)
-        if record.pointee.phase == .admitting { stopAdmitting(slot, record) }
+        var known = known
+        if record.pointee.phase == .admitting, let pending = stopAdmitting(slot, record) {
+            known.address = pending.address
+            known.userAgent = pending.userAgent
+        }
         let start = direct.count
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
         count(
-            refusal: cause ?? RefusalCause(refusal.status), record.pointee.address, refusal.reason, known,
-            silently: isSilent)
+            refusal: cause ?? RefusalCause(refusal.status), known.address ?? record.pointee.address, refusal.reason,
+            known, port: record.pointee.port, status: refusal.status, silently: isSilent)
         finish(slot, record)
     }
 
     func count(
         refusal cause: RefusalCause, _ address: IPAddress, _ reason: String, _ known: RefusedAs = RefusedAs(),
-        silently: Bool = false
+        port: UInt16 = 0, status: HTTPStatus = .serviceUnavailable, silently: Bool = false
     ) {
         statistics.refused[Int(cause.rawValue)] &+= 1
         guard !silently else { return }
         let ending = Ending(
-            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address,
-            user: known.user, endpoint: known.keptPath, channels: known.channel.map { [$0] } ?? [])
+            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address, port: port,
+            status: status, user: known.user, endpoint: known.keptPath, channels: known.channel.map { [$0] } ?? [])
         endings.append(ending)
-        context.report(.ended(ending))
+        var told = ending
+        if context.reportsEverything.load(ordering: .relaxed) { told.userAgent = known.userAgent }
+        context.report(.ended(told))
     }
 
     private func keepHead(_ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeRawBufferPointer) {

@@ -42,9 +42,17 @@ extension Worker {
     /// When something about the connection's token is due.
     func tokenDeadline(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
         guard let session = record.pointee.session, session.pointee.expiresAt != Slab.never else { return Slab.never }
-        let grace = isJSON(record) ? configuration.refreshGrace : configuration.tokenLeeway
-        let mayAsk = isJSON(record) && !session.pointee.isAskedToRefresh
-        return mayAsk ? session.pointee.expiresAt : session.pointee.expiresAt &+ ticks(grace)
+        if isToBeAsked(record, session) { return session.pointee.expiresAt }
+        let isAsked = session.pointee.isAskedToRefresh
+        return session.pointee.expiresAt &+ ticks(isAsked ? configuration.refreshGrace : configuration.tokenLeeway)
+    }
+
+    /// Whether the client can still be asked for a newer token. Where a reload has made an end of tokens, one that was let in
+    /// by a token may do what that grants until it expires, and comes back without.
+    private func isToBeAsked(
+        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        isJSON(record) && configuration.verifyToken != nil && !session.pointee.isAskedToRefresh
     }
 
     private func isJSON(_ record: UnsafeMutablePointer<Connection>) -> Bool { record.pointee.encoding.isJSON }
@@ -52,7 +60,7 @@ extension Worker {
     /// Asks for a newer token, or, where none has come in time, closes. False where it has closed.
     func tokenExpired(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
         guard now >= tokenDeadline(record), let session = record.pointee.session else { return true }
-        if isJSON(record), !session.pointee.isAskedToRefresh {
+        if isToBeAsked(record, session) {
             session.pointee.isAskedToRefresh = true
             sendRefresh(slot, record)
             return true

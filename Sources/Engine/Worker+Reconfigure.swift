@@ -82,14 +82,20 @@ extension Worker {
     }
 
     private static let closedToYou = "the channel is not open to you any more"
+    private static let tokenNeeded = "this server asks for a token now"
+
+    /// Whether nobody may be here without a token, and this identity has none.
+    func lacksToken(_ identity: Identity?) -> Bool { configuration.verifyToken != nil && identity?.user == nil }
 
     /// Every worker goes by the configuration now. Who is in a channel whose home has begun to count anew is counted
-    /// there, and who may not be in one any more leaves it.
+    /// there, who may not be in one any more leaves it, and who lacks a token is closed.
     func recount() {
         for slot in 0..<slab.highWater {
             let record = slab[slot]
             guard record.pointee.phase == .open else { continue }
-            if record.pointee.channel != Connection.noChannel {
+            if lacksToken(record.pointee.session?.pointee.identity) {
+                beginClose(slot, record, .notPermitted, .unauthorized, Worker.tokenNeeded, then: .closing)
+            } else if record.pointee.channel != Connection.noChannel {
                 closeWhereNotGranted(slot, record)
             } else if let session = record.pointee.session {
                 recount(slot, record, session)

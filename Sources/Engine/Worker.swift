@@ -222,7 +222,8 @@ final class Worker: @unchecked Sendable {
     private var hasWork: Bool {
         // What a connection's end published, or a new configuration sent, when the turn had sent its messages already.
         if !published.isEmpty && flushAt == nil || !turn.dirty.isEmpty { return true }
-        return hasAnswers || !endingSoon.isEmpty || !runnable.isEmpty || expiryPosition != nil || homewardNext < homeward.count && !isHeldUp
+        if hasAnswers || !endingSoon.isEmpty || !runnable.isEmpty || expiryPosition != nil { return true }
+        return homewardNext < homeward.count && !isHeldUp
     }
 
     /// Counts what the turn took and how much it did.

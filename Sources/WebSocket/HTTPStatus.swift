@@ -10,6 +10,7 @@ package enum HTTPStatus: Int, Sendable {
     case methodNotAllowed = 405
     case requestTimeout = 408
     case contentTooLarge = 413
+    case misdirectedRequest = 421
     case upgradeRequired = 426
     case tooManyRequests = 429
     case requestHeaderFieldsTooLarge = 431
@@ -29,6 +30,7 @@ package enum HTTPStatus: Int, Sendable {
         case .methodNotAllowed: "Method Not Allowed"
         case .requestTimeout: "Request Timeout"
         case .contentTooLarge: "Content Too Large"
+        case .misdirectedRequest: "Misdirected Request"
         case .upgradeRequired: "Upgrade Required"
         case .tooManyRequests: "Too Many Requests"
         case .requestHeaderFieldsTooLarge: "Request Header Fields Too Large"

@@ -29,8 +29,13 @@ struct ReloadCommand: ParsableCommand {
         let changed =
             outcome.changed.isEmpty ? "no key of the configuration changed" : outcome.changed.joined(separator: ", ")
         try Output.standard.write(line: "reloaded: \(TerminalText.escape(changed))")
-        guard !outcome.needsRestart.isEmpty else { return }
-        let waiting = TerminalText.escape(outcome.needsRestart.joined(separator: ", "))
-        try Output.standard.write(line: "only after a restart: \(waiting)")
+        if !outcome.needsRestart.isEmpty {
+            let waiting = TerminalText.escape(outcome.needsRestart.joined(separator: ", "))
+            try Output.standard.write(line: "only after a restart: \(waiting)")
+        }
+        if let unused = outcome.unused, !unused.isEmpty {
+            let keys = TerminalText.escape(unused.joined(separator: ", "))
+            try Output.standard.write(line: "not used, for systemd passes sockets: \(keys)")
+        }
     }
 }

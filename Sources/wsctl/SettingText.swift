@@ -5,7 +5,8 @@ import Terminal
 enum SettingText {
     static func line(_ setting: GetConfiguration.Setting, _ options: GlobalOptions) throws -> [UInt8] {
         guard !options.json else { return try JSONLine.bytes(setting) }
-        return Array(TerminalText.escape("\(setting.key) = \(setting.value)  # \(setting.origin)").utf8)
+        let unused = setting.unused.map { "; not used: \($0)" } ?? ""
+        return Array(TerminalText.escape("\(setting.key) = \(setting.value)  # \(setting.origin)\(unused)").utf8)
     }
 
     /// Whether a key is the one that was named, or in the table that was.

@@ -38,6 +38,9 @@ enum StatusText {
         if let memory = memory(status.memory), let place = fields.firstIndex(where: { $0.0 == "queued" }) {
             fields.insert(("memory", memory), at: place + 1)
         }
+        if let keys = status.pendingRestart, !keys.isEmpty { fields.append(("after a restart", list(keys))) }
+        if let keys = status.unusedKeys, !keys.isEmpty { fields.append(("not used", list(keys))) }
+        for notice in status.notices ?? [] { fields.append(("notice", notice)) }
         // "running, for 1d" is since the start; a drain is younger than that.
         if status.drain != nil { fields[0].1 = "draining" }
         return aligned(fields)

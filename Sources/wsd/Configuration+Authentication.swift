@@ -42,6 +42,8 @@ extension Configuration.Auth {
         policy.issuer = issuer.isEmpty ? nil : issuer
         policy.audience = audience.isEmpty ? nil : audience
         policy.leeway = leeway
+        policy.maximumLifetime = maxLifetime > .zero ? maxLifetime : nil
+        policy.requiresExpiry = requireExpiry
         return policy
     }
 

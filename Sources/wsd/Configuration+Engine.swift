@@ -67,6 +67,8 @@ extension Configuration {
             return .init(path: endpoint.path, messageProtocol: messageProtocol, channel: endpoint.channel)
         }
         engine.pages = Pages.make(endpoint: endpoints.first { $0.protocol == .json }?.path)
+        let hosts = server.allowedHosts
+        if !hosts.isEmpty { engine.allowsHost = { host in hosts.contains { $0.matches(host: host) } } }
         let patterns = server.allowedOrigins
         engine.allowsOrigin = { origin, host in
             patterns.isEmpty ? Origin.isSameHost(origin, host: host) : patterns.contains { $0.matches(origin: origin) }

@@ -41,7 +41,7 @@ struct Daemon {
         let passed = try takePassedSockets(logger)
         // Before anybody can connect to a listener of our own.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let authenticator = try await authenticator(group, logger)
+        let tokens = try await tokens(group, logger)
         let apiKeys = KeyRing(try apiKeys())
         let notifier = Notifier()
         let missing = MissingSockets(passed, notifier: notifier)
@@ -51,19 +51,24 @@ struct Daemon {
             passed: passed["api"], missing, configuration: configuration.api,
             isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
         let descriptorLimit = Hub.raiseDescriptorLimit()
-        let hub = startHub(descriptorLimit, logger, authenticator?.verifier)
+        let hub = startHub(descriptorLimit, logger, tokens.verifier)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
         let feed = EventFeed(hub: hub)
-        feed.setLogsEverything(threshold.level <= .debug)
+        let access = AccessLog(
+            logger: Logger(label: "wsd") { [destination] _ in destination.handler(threshold: LogThreshold(.info)) }
+        ) { hub.lostEvents }
+        access.setMode(configuration.log.access)
+        feed.setLogsEverything(configuration.log.wantsEverything)
         let reloader = Reloader(
             loaded,
             Reloader.Parts(
-                hub: hub, authenticator: authenticator, apiKeys: apiKeys, threshold: threshold, feed: feed,
-                lifecycle: lifecycle, descriptorLimit: descriptorLimit),
+                hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed, access: access,
+                lifecycle: lifecycle, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
+                openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
             logger: logger, loader: loader)
         let backend = HubBackend(
             hub: hub, lifecycle: lifecycle, reloader: reloader, feed: feed, notifier: notifier,
-            tokens: authenticator?.maker,
+            tokens: tokens,
             facts: HubBackend.Facts(
                 startedAt: Clock.milliseconds(),
                 listeners: listeners.map(\.address)
@@ -73,21 +78,23 @@ struct Daemon {
         )
         let events = Task {
             var log = EventLog(logger: logger)
-            await log.follow(hub.events, feed: feed)
+            await log.follow(hub.events, feed: feed, access: access)
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
-            let router = router(backend, apiKeys, authenticator?.verifier)
+            let router = router(backend, apiKeys)
             apiListeners.serve(router, group: group, logger: logger, in: &tasks)
             await hub.listen(listeners)
             for listener in listeners { logger.notice("listening on \(listener.address)") }
+            for notice in await reloader.notices { logger.notice("\(notice)") }
             let report = StatusReport(backend: backend, notifier: notifier)
             await notifier.ready(status: report.text())
             tasks.addTask { await report.run() }
+            tasks.addTask { await ProxyHint(hub: hub, reloader: reloader, logger: logger).run() }
             if let watchdog = Watchdog(notifier: notifier) {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }
-            tasks.addTask { await follow(signals, hub, lifecycle, reloader, notifier, logger) }
+            tasks.addTask { await follow(signals, hub, lifecycle, reloader, report, logger) }
             await drainWhenTold(hub, lifecycle, reloader, feed, notifier, logger)
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
@@ -106,11 +113,8 @@ struct Daemon {
                 "wsd": .any, "api": .any, "control": .unix, "status": .unix,
             ])
             for warning in passed.warnings { logger.warning("\(warning)") }
-            let keys = [
-                ("wsd", "server.listen"), ("api", "api.listen"), ("control", "control.path"),
-                ("status", "control.status_path"),
-            ]
-            for (name, key) in keys where !passed[name].isEmpty && loaded.origin(of: key) != .builtIn {
+            for key in PassedKeys(passed).unused(in: loaded) {
+                let name = PassedKeys.name(for: key)
                 logger.warning("\(key) is not used, for systemd passes sockets named \"\(name)\"; see wsd(8), SOCKETS")
             }
             return passed
@@ -130,23 +134,26 @@ struct Daemon {
         }
     }
 
-    /// What checks tokens; nil where nobody needs one.
-    private func authenticator(_ group: any EventLoopGroup, _ logger: Logger) async throws -> Authenticator? {
-        guard let sources = configuration.auth.keySources else { return nil }
-        do throws(KeyErrors) {
-            return try await Authenticator(sources, configuration.auth.tokenPolicy, group: group, logger: logger)
-        } catch {
-            throw StartFailure(error)
+    /// What checks tokens, with its keys.
+    private func tokens(_ group: any EventLoopGroup, _ logger: Logger) async throws -> Tokens {
+        let tokens = Tokens { sources, policy throws(KeyErrors) in
+            try await Authenticator(sources, policy, group: group, logger: logger)
         }
+        do throws(KeyErrors) {
+            try await tokens.load(configuration.auth)
+        } catch {
+            throw StartFailure(error, in: loaded)
+        }
+        return tokens
     }
 
     private func apiKeys() throws -> APIKeys {
-        do throws(KeyErrors) { return try configuration.api.keys() } catch { throw StartFailure(error) }
+        do throws(KeyErrors) { return try configuration.api.keys() } catch { throw StartFailure(error, in: loaded) }
     }
 
-    private func router(_ backend: HubBackend, _ keys: KeyRing, _ verifier: TokenVerifier?) -> Router {
+    private func router(_ backend: HubBackend, _ keys: KeyRing) -> Router {
         let observation = Observation(
-            hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, verifier: verifier,
+            hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, tokens: backend.tokens,
             startedAt: backend.facts.startedAt)
         return Router(backend: backend, keys: keys, observer: observation)
     }
@@ -175,12 +182,12 @@ struct Daemon {
 
     private func follow(
         _ signals: UnixSignalsSequence, _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader,
-        _ notifier: Notifier, _ logger: Logger
+        _ report: StatusReport, _ logger: Logger
     ) async {
         for await signal in signals {
             if signal == .sighup {
                 logger.notice("SIGHUP, reloading")
-                _ = try? await reloader.reload(notifier)  // it has said in the log what is wrong
+                _ = try? await reloader.reload(report)  // it has said in the log what is wrong
                 continue
             }
             logger.notice("\(signal), draining")

@@ -77,7 +77,7 @@ extension Event {
     /// What the engine reports.
     init(_ event: EngineEvent) {
         switch event {
-        case .opened(let id, let address, _, let endpoint, let user, let channel):
+        case .opened(let id, let address, _, let endpoint, let user, let channel, _):
             self.init(.connect, millisecondsSinceEpoch: Clock.milliseconds())
             self.id = id.description
             self.address = address.description

@@ -18,17 +18,19 @@ struct EventLog {
     init(logger: Logger) { self.logger = logger }
 
     /// Logs until the hub has stopped, and tells everyone who watches.
-    mutating func follow(_ events: AsyncStream<EngineEvent>, feed: EventFeed) async {
+    mutating func follow(_ events: AsyncStream<EngineEvent>, feed: EventFeed, access: AccessLog) async {
         for await event in events {
             log(event)
+            access.note(event)
             feed.send(Event(event))
         }
         for (kind, state) in kinds where state.left > 0 { summarise(kind, state.left) }
+        access.tellWhatIsMissing()
     }
 
     private mutating func log(_ event: EngineEvent) {
         switch event {
-        case .opened(let id, let address, let port, let endpoint, _, _):
+        case .opened(let id, let address, let port, let endpoint, _, _, _):
             logger.debug(
                 "connection opened",
                 metadata: ["connection": "\(id)", "address": "\(address):\(port)", "endpoint": "\(endpoint)"])

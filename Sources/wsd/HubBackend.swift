@@ -15,7 +15,7 @@ struct HubBackend: ControlBackend {
     let reloader: Reloader
     let feed: EventFeed
     let notifier: Notifier
-    let tokens: TokenMaker?
+    let tokens: Tokens
     let facts: Facts
     let logger: Logger
     /// For what somebody has the daemon do: logged whatever `log.level` says.
@@ -57,6 +57,9 @@ struct HubBackend: ControlBackend {
             memory: MemoryStatus(total.memory),
             listeners: facts.listeners,
             configurationFiles: await reloader.files,
+            pendingRestart: await reloader.pendingRestart,
+            unusedKeys: await reloader.unusedKeys,
+            notices: await reloader.notices,
             drain: drain
         )
     }
@@ -147,7 +150,7 @@ struct HubBackend: ControlBackend {
 
     func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {
         audit.notice("asked to reload", metadata: metadata(caller))
-        return try await reloader.reload(notifier)
+        return try await reloader.reload(StatusReport(backend: self, notifier: notifier))
     }
 
     func set(_ values: [String: String], by caller: Caller) async throws(ControlError) -> ReloadOutcome {
@@ -164,7 +167,7 @@ struct HubBackend: ControlBackend {
         let grants = grants.map {
             Grant(pattern: ChannelPattern($0.pattern), subscribe: $0.subscribe, publish: $0.publish)
         }
-        guard let token = try? await tokens?.token(user: user, lifetime: lifetime, grants: grants) else {
+        guard let token = try? await tokens.maker?.token(user: user, lifetime: lifetime, grants: grants) else {
             throw .noSigningKey
         }
         audit.notice("made a token for \(lifetime) s", metadata: metadata(caller).merging(["user": "\(user)"]) { $1 })

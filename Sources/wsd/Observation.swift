@@ -11,7 +11,7 @@ struct Observation: Router.Observer {
     let hub: Hub
     let lifecycle: Lifecycle
     let reloader: Reloader
-    let verifier: TokenVerifier?
+    let tokens: Tokens
     let startedAt: Int64
 
     func metrics(openMetrics: Bool, requests: [(path: String, status: UInt, count: UInt64)]) async -> String {
@@ -31,15 +31,23 @@ struct Observation: Router.Observer {
     }
 
     private func addEvents(to text: inout MetricsText) async {
-        if let verifier {
+        if let counts = tokens.refusalCounts {
             text.add(
                 "wsd_refused_tokens_total", .counter, "Tokens that were refused, by reason.",
-                verifier.refusalCounts.map { ([("reason", $0.label)], $0.count) })
+                counts.map { ([("reason", $0.label)], $0.count) })
         }
         let reloads = await reloader.counts
         text.add(
             "wsd_reloads_total", .counter, "Times that the configuration was read again, by result.",
             [([("result", "ok")], reloads.succeeded), ([("result", "error")], reloads.failed)])
+        text.add(
+            "wsd_config_pending_restart", .gauge,
+            "Keys of the configuration that are given otherwise than in force, and take effect after a restart only.",
+            await reloader.pendingRestart.count)
+        text.add(
+            "wsd_config_unused", .gauge,
+            "Keys of the configuration that are given and not used, because systemd passes sockets in their place.",
+            await reloader.unusedKeys.count)
     }
 
     /// The names that Prometheus' own client libraries have.

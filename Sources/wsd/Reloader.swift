@@ -11,13 +11,18 @@ actor Reloader {
     /// What goes by the configuration while the daemon runs.
     struct Parts: Sendable {
         var hub: Hub
-        var authenticator: Authenticator?
+        var tokens: Tokens
         var apiKeys: KeyRing
         var threshold: LogThreshold
         var feed: EventFeed
+        var access: AccessLog
         var lifecycle: Lifecycle
         /// How many files the process may have open.
         var descriptorLimit: Int
+        /// The keys that systemd's sockets are in the place of.
+        var passed: PassedKeys
+        /// Where the hub listens that others than this machine reach.
+        var openAddresses: [String]
     }
 
     private let loader: ConfigurationLoader
@@ -53,17 +58,49 @@ actor Reloader {
         return loaded.settings.map { $0.change == .restart ? before[$0.key] ?? $0 : $0 }
     }
 
+    /// The keys that are given otherwise than they were at the start, and take effect after a restart only.
+    var pendingRestart: [String] { pendingRestart(in: loaded) }
+
+    private func pendingRestart(in new: LoadedConfiguration) -> [String] {
+        new.changes(from: started).filter { $0.change == .restart && parts.passed.value(of: $0.key) == nil }.map(\.key)
+    }
+
+    /// The keys that are given and not used.
+    var unusedKeys: [String] { parts.passed.unused(in: loaded) }
+
+    /// Whether no proxy's X-Forwarded-For is believed.
+    var trustsNoProxy: Bool { loaded.configuration.server.trustedProxies.isEmpty }
+
+    /// What an administrator should know and decide.
+    var notices: [String] {
+        guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return [] }
+        return [
+            """
+            whoever reaches \(parts.openAddresses.joined(separator: ", ")) may connect, listen and publish, and nobody has \
+            chosen that: set auth.mode (\"none\" is a choice, too) or server.allowed_origins, or listen on 127.0.0.1; \
+            see wsd.toml(5)
+            """
+        ]
+    }
+
     /// How the daemon ends.
     var drain: Configuration.Drain { loaded.configuration.drain }
 
     /// Applies what stands on disk now.
     ///
     /// - Throws: ``ControlError/reloadFailed(_:)`` with everything that is wrong; then all is as it was.
-    func reload(_ notifier: Notifier) async throws(ControlError) -> ReloadOutcome {
+    func reload(_ report: StatusReport) async throws(ControlError) -> ReloadOutcome {
         await begin()
         defer { end() }
-        notifier.reloading()
-        defer { notifier.ready() }
+        report.notifier.reloading()
+        let result: Result<ReloadOutcome, ControlError>
+        do throws(ControlError) { result = .success(try await load()) } catch { result = .failure(error) }
+        // What waits for a restart is there for whoever asks the service manager next.
+        report.notifier.ready(status: await report.text())
+        return try result.get()
+    }
+
+    private func load() async throws(ControlError) -> ReloadOutcome {
         do throws(ControlError) {
             let new: LoadedConfiguration
             do throws(ConfigurationErrors) { new = try loader.load() } catch { throw ControlError(error) }
@@ -98,9 +135,19 @@ actor Reloader {
     /// What is in force, and what is otherwise on disk.
     func configuration() -> GetConfiguration.Reply {
         let running = settingsInForce
-        let settings = running.map {
-            GetConfiguration.Setting(
-                key: $0.key, value: $0.value, origin: $0.origin.description, live: $0.change == .live)
+        let unused = Set(unusedKeys)
+        let choices = Dictionary(ConfigurationKey.all.filter { !$0.choices.isEmpty }.map { ($0.path, $0.choices) }) {
+            first, _ in first
+        }
+        let given = Dictionary(loaded.settings.map { ($0.key, $0) }) { first, _ in first }
+        let settings = running.map { setting in
+            let passed = parts.passed.value(of: setting.key)
+            return GetConfiguration.Setting(
+                key: setting.key, value: passed ?? setting.value,
+                origin: passed == nil ? setting.origin.description : "systemd",
+                unused: unused.contains(setting.key)
+                    ? given[setting.key].map { "\($0.value) (\($0.origin))" } : nil,
+                live: setting.change == .live, choices: choices[setting.key])
         }
         let disk: [EffectiveSetting]
         do throws(ConfigurationErrors) { disk = try loader.load().settings } catch {
@@ -109,7 +156,9 @@ actor Reloader {
         }
         let onDisk = Dictionary(disk.map { ($0.key, $0) }) { first, _ in first }
         let inForce = Set(running.map(\.key))
-        let changed = running.filter { onDisk[$0.key]?.value != $0.value }.map {
+        let changed = running.filter {
+            onDisk[$0.key]?.value != $0.value && parts.passed.value(of: $0.key) == nil
+        }.map {
             GetConfiguration.Difference(
                 key: $0.key, running: $0.value, disk: onDisk[$0.key]?.value, live: $0.change == .live)
         }
@@ -126,19 +175,21 @@ actor Reloader {
         await parts.hub.reconfigure(
             configuration.engineConfiguration(
                 descriptorLimit: parts.descriptorLimit, exemptsLoopback: new.exemptsLoopback,
-                verifier: parts.authenticator?.verifier))
+                verifier: parts.tokens.verifier))
         parts.threshold.level = Logger.Level(configuration.log.level)
-        parts.feed.setLogsEverything(parts.threshold.level <= .debug)
+        parts.access.setMode(configuration.log.access)
+        parts.feed.setLogsEverything(configuration.log.wantsEverything)
         await parts.lifecycle.setTimeout(configuration.drain.timeout)
         // What waits for a restart stays different from what is in force, and is named each time.
-        let waiting = new.changes(from: started).filter { $0.change == .restart }.map(\.key)
+        let waiting = pendingRestart(in: new)
+        let unused = parts.passed.unused(in: new)
         let keys = new.changes(from: loaded).filter { $0.change == .live }.map(\.key)
         let changed = keys + rotated.filter { !keys.contains($0) }
         loaded = new
         if changed.contains("server.max_connections") {
             configuration.warnOfLimit(parts.hub.maximumConnections, logger)
         }
-        return ReloadOutcome(changed: changed, needsRestart: waiting)
+        return ReloadOutcome(changed: changed, needsRestart: waiting, unused: unused.isEmpty ? nil : unused)
     }
 
     /// Puts what stands in key files now in the place of what stood there, all of it or nothing.
@@ -149,15 +200,13 @@ actor Reloader {
         var errors: [KeyError] = []
         var apiKeys = APIKeys()
         do throws(KeyErrors) { apiKeys = try configuration.api.keys() } catch { errors = error.errors }
-        if let authenticator = parts.authenticator, let sources = configuration.auth.keySources {
-            do throws(KeyErrors) {
-                if errors.isEmpty {
-                    try await authenticator.store.reload(sources, configuration.auth.tokenPolicy)
-                } else {
-                    try await authenticator.store.check(sources)
-                }
-            } catch { errors += error.errors }
-        }
+        do throws(KeyErrors) {
+            if errors.isEmpty {
+                try await parts.tokens.load(configuration.auth)
+            } else {
+                try await parts.tokens.check(configuration.auth)
+            }
+        } catch { errors += error.errors }
         guard errors.isEmpty else { throw .reloadFailed(errors.map { new.located($0.description) }) }
         parts.apiKeys.replace(apiKeys)
         configuration.api.warnOfOpenKeyFiles(logger)
@@ -171,7 +220,13 @@ actor Reloader {
         if !outcome.needsRestart.isEmpty {
             text += "; only after a restart: \(outcome.needsRestart.joined(separator: ", "))"
         }
-        logger.notice("\(action), \(text)")
+        let unused = outcome.unused ?? []
+        if !unused.isEmpty {
+            text += "; not used, for systemd passes sockets: \(unused.joined(separator: ", "))"
+        }
+        // What an administrator has to do something about stands out in "systemctl status", too.
+        let isDone = outcome.needsRestart.isEmpty && unused.isEmpty
+        logger.log(level: isDone ? .notice : .warning, "\(action), \(text)")
         parts.feed.send(Self.event("\(action), \(text)"))
     }
 
@@ -192,15 +247,6 @@ actor Reloader {
 
     private func end() {
         if waiting.isEmpty { isBusy = false } else { waiting.removeFirst().resume() }
-    }
-}
-
-extension LoadedConfiguration {
-    /// What is wrong with a key, `KEY = "VALUE": reason`, with the place where that was written.
-    fileprivate func located(_ text: String) -> String {
-        let key = text.prefix { $0 != " " && $0 != "[" }
-        let place = origin(of: String(key))
-        return place == .builtIn ? text : "\(place): \(text)"
     }
 }
 

@@ -34,6 +34,10 @@ struct StatusReport: Sendable {
         if status.slowConsumers > 0 {
             text += ", \(status.slowConsumers) slow with \(status.queuedBytes) bytes queued"
         }
+        if let keys = status.pendingRestart, !keys.isEmpty {
+            text += "; only after a restart: \(keys.joined(separator: ", "))"
+        }
+        if let keys = status.unusedKeys, !keys.isEmpty { text += "; not used: \(keys.joined(separator: ", "))" }
         return text
     }
 }

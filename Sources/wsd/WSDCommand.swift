@@ -26,7 +26,9 @@ struct WSDCommand: AsyncParsableCommand {
         version: "wsd \(WSD.version)"
     )
 
-    @Option(help: ArgumentHelp("Read this configuration file, and the drop-ins in FILE.d.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Read this configuration file, and the drop-ins in FILE.d.", valueName: "file"),
+        completion: .file())
     var config: String?
 
     @Flag(help: "Say whether the configuration is good, and exit.")
@@ -38,7 +40,9 @@ struct WSDCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Listen here instead of on server.listen; may be repeated.", valueName: "address"))
     var listen: [String] = []
 
-    @Option(help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"),
+        completion: .file())
     var control: String?
 
     static func main() async {
@@ -86,7 +90,7 @@ struct WSDCommand: AsyncParsableCommand {
                 if hidden > 0 { print("\(hidden) credentials are for the daemon alone, which looks at them itself") }
                 try await checkKeys(visible)
             } catch {
-                Self.complain(StartFailure(error).messages, by: reader, to: destination)
+                Self.complain(StartFailure(error, in: loaded).messages, by: reader, to: destination)
                 throw ExitCode(EX_CONFIG)
             }
             let files =
@@ -148,8 +152,8 @@ struct StartFailure: Error {
         self.exitCode = exitCode
     }
 
-    init(_ errors: KeyErrors) {
-        messages = errors.errors.map(\.description)
+    init(_ errors: KeyErrors, in loaded: LoadedConfiguration) {
+        messages = errors.errors.map { loaded.located($0.description) }
         exitCode = EX_CONFIG
     }
 }

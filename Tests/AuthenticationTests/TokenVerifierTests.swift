@@ -81,6 +81,42 @@ struct TokenVerifierTests {
     }
 
     @Test(
+        "No token is good beyond its longest lifetime, from its iat or from now",
+        arguments: [
+            // Now is 1800000000, the bound an hour.
+            (#""exp":1800000060"#, 1_800_000_060_000), (#""exp":1900000000"#, 1_800_003_600_000),
+            (#""exp":1900000000,"iat":1799999000"#, 1_800_002_600_000), (#""iat":1799999000"#, 1_800_002_600_000),
+            (#""exp":1800000060,"iat":1799999000"#, 1_800_000_060_000), (#""nbf":1799999000"#, 1_800_003_600_000),
+            // Dated in the future, it is good no longer for it.
+            (#""iat":1900000000,"exp":1900000001"#, 1_800_003_600_000), (#""iat":1e10"#, 1_800_003_600_000),
+            // The bound is past, within the leeway and beyond.
+            (#""iat":1799996371"#, 1_799_999_971_000), (#""iat":1799996370"#, nil),
+            (#""iat":1799996370,"exp":1900000000"#, nil),
+        ] as [(String, Int64?)])
+    func longestLifetime(_ claims: String, _ expected: Int64?) async throws {
+        let bounded = try await outcome(#"{"sub":"alice",\#(claims)}"#) { $0.maximumLifetime = .seconds(3600) }
+        if let expected {
+            #expect(try bounded.get().expiresAt == expected)
+        } else {
+            #expect(refusal(bounded) == "expired")
+        }
+    }
+
+    @Test("A token without an exp is refused where one is asked for, and good for ever where nothing bounds it")
+    func requiredExpiry() async throws {
+        let requiring: (inout TokenPolicy) -> Void = { $0.requiresExpiry = true }
+        #expect(refusal(try await outcome(#"{"sub":"alice","iat":1800000000}"#, requiring)) == "claim")
+        #expect(try await outcome(#"{"sub":"alice","exp":1800000060}"#, requiring).get().expiresAt == 1_800_000_060_000)
+        #expect(try await outcome(#"{"sub":"alice","iat":1}"#).get().expiresAt == nil)
+    }
+
+    @Test("An iat is a time", arguments: [#""soon""#, "[]", "-1", "0", "1e300"])
+    func issuedAt(_ time: String) async throws {
+        let bounded = try await outcome(#"{"sub":"alice","iat":\#(time)}"#) { $0.maximumLifetime = .seconds(3600) }
+        #expect(refusal(bounded) == "claim")
+    }
+
+    @Test(
         "The subject is a user",
         arguments: [
             #"{}"#, #"{"sub":""}"#, #"{"sub":7}"#, #"{"sub":"guest-1"}"#, #"{"sub":"a\u0000"}"#, #"{"sub":null}"#,

@@ -22,10 +22,13 @@ struct AuthTests {
         expected.issuer = "i"
         expected.audience = "a"
         expected.leeway = .zero
+        expected.maxLifetime = .zero
+        expected.requireExpiry = true
         expected.cookie = "token"
         expected.refreshGrace = .seconds(3600)
         let rest = "issuer = \"i\"\naudience = \"a\"\nleeway = \"0s\"\ncookie = \"token\"\nrefresh_grace = \"1h\""
-        #expect(try auth("mode = \"jwt\"\njwks = \"https://a.example/jwks\"\n\(rest)") == expected)
+        let lifetimes = "max_lifetime = \"0s\"\nrequire_exp = true"
+        #expect(try auth("mode = \"jwt\"\njwks = \"https://a.example/jwks\"\n\(rest)\n\(lifetimes)") == expected)
     }
 
     @Test("The mode jwt without a key is an error that names the three, unless one of them is wrong by itself")
@@ -44,7 +47,7 @@ struct AuthTests {
         "What has no effect without the mode jwt is an error",
         arguments: [
             ("hmac_secret_file", "\"/s\""), ("public_key_files", "[\"/p\"]"), ("jwks", "\"/j\""),
-            ("issuer", "\"i\""), ("audience", "\"a\""), ("cookie", "\"c\""),
+            ("issuer", "\"i\""), ("audience", "\"a\""), ("require_exp", "true"), ("cookie", "\"c\""),
         ])
     func withoutEffect(key: String, value: String) {
         let error =
@@ -52,7 +55,8 @@ struct AuthTests {
         #expect(errors("[auth]\n\(key) = \(value)") == ["f:2:1: \(error)"])
         #expect(errors("[auth]\nmode = \"none\"\n\(key) = \(value)") == ["f:3:1: \(error)"])
         #expect(errors("[auth]\nmode = \"jwtt\"\n\(key) = \(value)").map { $0.prefix(7) } == ["f:2:8: "])
-        #expect(errors("[auth]\nmode = \"none\"\nleeway = \"1m\"\nrefresh_grace = \"1m\"").isEmpty)
+        let rest = "leeway = \"1m\"\nmax_lifetime = \"1h\"\nrequire_exp = false\nrefresh_grace = \"1m\""
+        #expect(errors("[auth]\nmode = \"none\"\n\(rest)").isEmpty)
     }
 
     @Test(

@@ -14,6 +14,7 @@ struct SchemaTests {
         server.max_connections_per_ip = 1000
         server.handshake_timeout = "10s"
         server.max_header_size = "16KiB"
+        server.allowed_hosts = []
         server.allowed_origins = []
         server.trusted_proxies = []
         websocket.max_message_size = "1MiB"
@@ -55,6 +56,8 @@ struct SchemaTests {
         auth.issuer = ""
         auth.audience = ""
         auth.leeway = "30s"
+        auth.max_lifetime = "1d"
+        auth.require_exp = false
         auth.cookie = ""
         auth.refresh_grace = "30s"
         control.path = "/run/wsd/io.wsd.Control"
@@ -66,6 +69,7 @@ struct SchemaTests {
         broker.type = "local"
         broker.url = ""
         log.level = "info"
+        log.access = "off"
         """
 
     @Test("has every key of the design with its default, once")

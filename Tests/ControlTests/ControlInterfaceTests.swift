@@ -34,7 +34,8 @@ struct ControlInterfaceTests {
         let status = HubStatus(
             pid: 0, state: .draining, notReady: "", startedAt: "", uptimeSeconds: 0, connections: 0, maxConnections: 0,
             connectionsPerWorker: [], accepted: 0, refused: [:], closed: [:], messagesIn: 0, messagesOut: 0, bytesIn: 0,
-            bytesOut: 0, queuedBytes: 0, slowConsumers: 0, listeners: [], configurationFiles: [], drain: drain)
+            bytesOut: 0, queuedBytes: 0, slowConsumers: 0, listeners: [], configurationFiles: [],
+            pendingRestart: [], unusedKeys: [], notices: [], drain: drain)
         #expect(try fields(of: "HubStatus", in: description) == members(status))
         #expect(try fields(of: "MemoryStatus", in: description) == members(MemoryStatus()))
         #expect(try fields(of: "DrainProgress", in: description) == members(drain))

@@ -1,3 +1,4 @@
+import CLinux
 import Rooms
 import Testing
 import WebSocket
@@ -219,6 +220,106 @@ struct ReconfigureTests {
             #expect(Array(close.payload.prefix(2)) == [UInt8(3003 >> 8), UInt8(3003 & 0xFF)])
             other.say("still here")
             #expect(try other.text() == "still here")
+        }
+    }
+
+    /// The same configuration where every token is its bearer's name and good until `expiresAt`.
+    private static func asking(expiresAt: Int64? = nil) -> EngineConfiguration {
+        var configuration = Self.configuration
+        configuration.verifyToken = { token in
+            var identity = Identity(user: token)
+            identity.expiresAt = expiresAt
+            return .success(identity)
+        }
+        return configuration
+    }
+
+    @Test("where tokens are asked for from now on, who has none is closed with 3000, and nobody comes without")
+    func tokensFromNowOn() async throws {
+        try await withHub({ $0 = Self.configuration }) { hub, port in
+            let guests = try ["/ws", "/json", "/json"].map { try TestClient(port: port, path: $0).opened() }
+            await hub.reconfigure(Self.asking())
+            for guest in guests {
+                let close = try guest.frame { $0.opcode == 8 }
+                #expect(Array(close.payload.prefix(2)) == [UInt8(3000 >> 8), UInt8(3000 & 0xFF)])
+                #expect(String(decoding: close.payload.dropFirst(2), as: UTF8.self).contains("token"))
+            }
+            for path in ["/ws", "/json"] {
+                #expect(try TestClient(port: port, path: path).status().contains("401"))
+                let alice = try TestClient(port: port, path: "\(path)?token=alice").opened()
+                // Who has one already stays.
+                await hub.reconfigure(Self.asking())
+                alice.send(9, [7])
+                #expect(try alice.frame { $0.opcode == 10 }.payload == [7])
+            }
+        }
+    }
+
+    @Test("who was about to be let in without a token when tokens began to be asked for is refused or closed")
+    func tokensUnderWay() async throws {
+        try await withHub({ $0 = Self.configuration }) { hub, port in
+            for _ in 0..<20 {
+                await hub.reconfigure(Self.configuration)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for number in 0..<4 {
+                        group.addTask {
+                            let path = number.isMultiple(of: 2) ? "/json" : "/ws"
+                            let clients = try (0..<10).map { _ in try TestClient(port: port, path: path) }
+                            for client in clients where try client.status().contains("101") {
+                                let close = try client.frame { $0.opcode == 8 }
+                                #expect(Array(close.payload.prefix(2)) == [UInt8(3000 >> 8), UInt8(3000 & 0xFF)])
+                            }
+                        }
+                    }
+                    await hub.reconfigure(Self.asking())
+                    try await group.waitForAll()
+                }
+            }
+        }
+    }
+
+    @Test("where tokens are asked for no more, anybody comes, and a token counts until it expires")
+    func tokensNoMore() async throws {
+        let expiresAt = clinux_realtime_milliseconds() + 1_500
+        var asking = Self.asking(expiresAt: expiresAt)
+        asking.tokenLeeway = .milliseconds(100)
+        var open = Self.configuration
+        open.tokenLeeway = .milliseconds(100)
+        // Were it asked for another token, it would stay that long.
+        open.refreshGrace = .seconds(3_600)
+        try await withHub({ [asking] in $0 = asking }) { hub, port in
+            let users = try ["/ws", "/json"].map { try TestClient(port: port, path: "\($0)?token=alice").opened() }
+            await hub.reconfigure(open)
+            _ = try TestClient(port: port).opened()
+            let found = await hub.connections(ConnectionSelection(user: "alice"), after: nil, limit: 10).connections
+            #expect(found.count == 2)
+            users[1].say(#"{"type":"refresh","token":"alice","id":1}"#)
+            let answer = try users[1].frame { String(decoding: $0.payload, as: UTF8.self).contains("\"id\":1") }
+            #expect(String(decoding: answer.payload, as: UTF8.self).contains("unsupported"))
+            for user in users {
+                let frame = try user.frame {
+                    $0.opcode == 8 || String(decoding: $0.payload, as: UTF8.self).contains("grace")
+                }
+                #expect(frame.opcode == 8 && Array(frame.payload.prefix(2)) == [UInt8(3000 >> 8), UInt8(3000 & 0xFF)])
+            }
+            #expect(clinux_realtime_milliseconds() >= expiresAt)
+        }
+    }
+
+    @Test("a request for a host that is not allowed is answered with 421, page or WebSocket")
+    func allowedHosts() async throws {
+        try await withHub({ $0 = Self.configuration }) { hub, port in
+            var next = Self.configuration
+            next.allowsHost = { $0 == "example.org" }
+            await hub.reconfigure(next)
+            for path in ["/ws", "/json", "/nothing"] {
+                #expect(try TestClient(port: port, path: path).head().contains("421 Misdirected Request"))
+            }
+            let refused = Statistics(total: await hub.statistics()).refused[Int(RefusalCause.host.rawValue)]
+            #expect(refused == 3)
+            next.allowsHost = { $0 == "localhost" }
+            await hub.reconfigure(next)
+            _ = try TestClient(port: port).opened()
         }
     }
 

@@ -1,6 +1,7 @@
 """Tab in real shells: what the daemon's clients call themselves is offered, and never obeyed."""
 
 import contextlib
+import re
 import signal
 import subprocess
 import time
@@ -127,6 +128,8 @@ def test_names_are_completed_and_none_is_obeyed(shell):
     assert shell.complete("wsctl pub") == "<publish>"
     assert shell.complete("wsctl --json top --ord", then="id") == "<--json><top><--order><id>"
     assert shell.complete("wsctl limits limits.bu", then="5") == "<limits><limits.burst=5>"
+    assert shell.complete("wsctl limits queue.policy=drop-o") == "<limits><queue.policy=drop-oldest>"
+    assert shell.complete("wsctl limits queue.limit=1MiB log.access=a") == "<limits><queue.limit=1MiB><log.access=all>"
 
 
 def test_a_list_of_names_is_shown_and_none_is_obeyed(shell):
@@ -169,6 +172,14 @@ def test_what_can_be_named_is_completed(daemon):
         assert "limits.channels" in asked(daemon, "fish", "config", "lim")
         assert "queue.policy=" in asked(daemon, "fish", "limits", "queue.limit=1MiB", "queue.")
         assert "server.workers=" not in asked(daemon, "fish", "limits", "server.")
+        assert asked(daemon, "fish", "limits", "queue.policy=drop") == [
+            "words", "queue.policy=drop-oldest", "queue.policy=drop-newest"
+        ]
+        assert asked(daemon, "zsh", "limits", "websocket.compression=") == [
+            "words", "websocket.compression=true", "websocket.compression=false"
+        ]
+        assert asked(daemon, "bash", "wsctl limits log.access=l", "l") == ["words", "limited"]
+        assert asked(daemon, "fish", "limits", "limits.burst=") == asked(daemon, "fish", "limits", "x.y=") == ["words"]
         assert "idle" in asked(daemon, "fish", "top", "--order", "")
         assert "--order\tWhat connections are put in order by, the most first." in asked(daemon, "fish", "top", "--")
         assert not any(line.startswith("--order") for line in asked(daemon, "fish", "top", "--order", "idle", "--"))
@@ -219,3 +230,17 @@ def test_a_shell_without_completion_is_named():
         [binary("wsctl"), "--generate-completion-script", "csh"], capture_output=True, text=True
     )
     assert (refused.returncode, refused.stdout) == (64, "") and "csh" in refused.stderr and "zsh" in refused.stderr
+
+
+@pytest.mark.parametrize("shell_name", SHELLS)
+def test_files_are_completed_where_wsd_takes_one(shell_name):
+    script = subprocess.run(
+        [binary("wsd"), "--generate-completion-script", shell_name], capture_output=True, text=True, check=True
+    ).stdout
+    for option in ("config", "control"):
+        files = {
+            "bash": rf"'--{option}'\)\n\s+__wsd_add_completions -f\n",
+            "zsh": rf"--{option}\[[^\]]*\]:[a-z]+:_files",
+            "fish": rf"-l '{option}' .*-rF",
+        }[shell_name]
+        assert re.search(files, script), script

@@ -336,3 +336,30 @@ def test_the_binary_links_nothing_that_a_bare_debian_lacks():
     assert "not found" not in linked
     if "/debug/" not in binary("wsd"):
         assert "libswift" not in linked and "libFoundation" not in linked
+
+
+def test_a_key_file_that_is_missing_or_wrong_is_named_with_its_place(write, tmp_path):
+    short = tmp_path / "short"
+    short.write_text("short")
+    path = write(
+        f'''
+        [auth]
+        mode = "jwt"
+          hmac_secret_file = "/nowhere/secret"
+        public_key_files = ["{short}", "/nowhere/key.pem"]
+        [api]
+        publish_key_file = "/nowhere/publish.key"
+        ''',
+    )
+    found = errors_by_line(path)
+    assert {line: len(messages) for line, messages in found.items()} == {4: 1, 5: 2, 7: 1}, found
+    assert "/nowhere/secret" in found[4][0] and "/nowhere/publish.key" in found[7][0]
+    assert f"{path}:4:11: auth.hmac_secret_file" in check(path)[1]
+    # The daemon says the same.
+    done = run_wsd("--config", path)
+    assert done.returncode == CONFIGURATION and f"{path}:4:11: auth.hmac_secret_file" in done.stderr
+
+
+def test_a_value_without_quotes_is_answered_with_them(write):
+    path = write("[queue]\npolicy = drop-oldest\n")
+    assert errors_by_line(path) == {2: ['syntax error: the value has no quotes; write "drop-oldest"']}

@@ -254,6 +254,59 @@ def test_a_client_that_does_not_refresh_is_closed_with_3000(start_jwt):
     assert json.loads(hub.wsctl("status", "--json").stdout)["closed"]["token_expired"] == 2
 
 
+def test_no_token_is_good_beyond_the_longest_lifetime(start_jwt):
+    hub = start_jwt(max_lifetime="1h")
+    now = int(time.time())
+
+    def expires(**claims):
+        """When the connection has to have another token, as a refresh by the same one is answered."""
+        with JSONClient(hub.port, **bearer(token(**claims))) as client:
+            text = client.ok("refresh", token=token(**claims))["expires"]
+            return datetime.datetime.fromisoformat(text).timestamp()
+
+    assert expires(exp=now + 600) == now + 600
+    # Cut to an hour from its iat, or from now.
+    assert expires(exp=now + 86_400, iat=now - 1800) == now + 1800
+    assert expires(iat=now - 1800) == now + 1800
+    for claims in ({}, {"exp": now + 86_400}, {"iat": now + 86_400}, {"exp": now + 86_400, "iat": now + 86_400}):
+        assert now + 3600 <= expires(**claims) <= time.time() + 3600
+    status, challenge, body = request(hub, token=token(iat=now - 3700, exp=now + 600))
+    assert status == 401 and "auth.max_lifetime" in body and "invalid_token" in challenge
+    with JSONClient(hub.port, **bearer(token())) as client:
+        assert client.refused("refresh", token=token(iat=now - 3700, exp=now + 600)) == "bad_token"
+
+
+def test_a_token_without_an_end_is_good_for_the_longest_lifetime_of_its_connection(start_jwt):
+    hub = start_jwt(max_lifetime="1s", refresh_grace="1s")
+    client = JSONClient(hub.port, **bearer(token()))
+    with connect(f"ws://127.0.0.1:{hub.port}/ws?token={token()}") as relay:
+        with pytest.raises(ConnectionClosed) as closed:
+            relay.recv(timeout=DEADLINE)
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (3000, "token expired")
+    assert client.next("refresh")["grace"] == 1
+    client.ok("refresh", token=token(exp=int(time.time()) + 3600))
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            client.receive()
+    assert closed.value.rcvd.code == 3000
+
+
+def test_tokens_without_an_end_are_good_for_ever_only_where_that_is_asked_for(start_jwt):
+    with JSONClient(start_jwt(max_lifetime="0s").port, **bearer(token())) as client:
+        assert "expires" not in client.ok("refresh", token=token())
+    with JSONClient(start_jwt().port, **bearer(token())) as client:
+        end = datetime.datetime.fromisoformat(client.ok("refresh", token=token())["expires"]).timestamp()
+        assert 86_000 < end - time.time() <= 86_400
+
+
+def test_an_end_can_be_asked_for(start_jwt):
+    hub = start_jwt(require_exp=True)
+    status, challenge, body = request(hub, token=token(iat=int(time.time())))
+    assert status == 401 and "auth.require_exp" in body and "invalid_token" in challenge
+    with JSONClient(hub.port, **bearer(token(exp=int(time.time()) + 60))) as client:
+        assert client.refused("refresh", token=token()) == "bad_token"
+
+
 def test_wsctl_token(hub, start_jwt, key_files):
     made = hub.wsctl("token", "--user", "Zoë", "--expires", "10m", "--grant", "room:*=subscribe,publish")
     assert made.returncode == 0, made.stderr

@@ -1,5 +1,7 @@
 """Who may connect from a browser: the Origin header, RFC 6455 section 10.2."""
 
+import json
+
 import pytest
 
 from rawws import changed, check_refusal, exchange, handshake_headers, request
@@ -113,3 +115,27 @@ def test_the_refusal_says_what_to_change(daemon):
     headers = changed(handshake_headers("chat.example.org"), origin="https://elsewhere.example")
     response = check_refusal(exchange(daemon.port, request(headers)), 403)
     assert b"origin" in response.body.lower()
+
+
+def test_a_host_that_is_not_allowed_gets_421_page_or_websocket(start_wsd):
+    daemon = start_wsd('[server]\nallowed_hosts = ["example.org", "*.example.org", "::1"]')
+    # The page of a stranger whose name leads here (DNS rebinding): for the browser it is of the same host.
+    rebound = f"http://rebound.example:{daemon.port}"
+    assert attempt(daemon, rebound, f"rebound.example:{daemon.port}") == 421
+    for host in (f"127.0.0.1:{daemon.port}", "localhost", "example.org.evil", "xexample.org"):
+        assert attempt(daemon, None, host) == 421
+    for host in ("example.org", f"EXAMPLE.org:{daemon.port}", "a.b.example.org", "[::1]:80", "example.org."):
+        assert attempt(daemon, None, host) == 101
+    page = exchange(daemon.port, request([("Host", "localhost")], "/"))
+    check_refusal(page, 421)
+    assert b"server.allowed_hosts" in page.body
+    assert exchange(daemon.port, request([("Host", "example.org")], "/")).status == 200
+    assert json.loads(daemon.wsctl("status", "--json").stdout)["refused"]["host"] == 6
+    assert '"cause":"host"' in daemon.wsctl("why", "--json").stdout
+
+
+def test_hosts_that_are_allowed_follow_a_reload(start_wsd):
+    daemon = start_wsd('[server]\nallowed_hosts = ["example.org"]')
+    assert attempt(daemon, None) == 421
+    assert daemon.wsctl("limits", 'server.allowed_hosts=["127.0.0.1"]').returncode == 0
+    assert attempt(daemon, None) == 101

@@ -91,6 +91,9 @@ def test_logcheck_leaves_out_what_is_daily(tree):
     lines = {
         "2026-11-24T13:02:29.123456+00:00 host wsd[24128]: listening on [::]:8080": True,
         "Nov 24 13:02:29 host wsd[24128]: reloaded, no changes": True,
+        "Nov 24 13:02:29 host wsd[24128]: access refused address=192.0.2.7 agent=- cause=host path=/": True,
+        "Nov 24 13:02:29 host wsd[24128]: reloaded, no changes; only after a restart: server.workers": False,
+        "Nov 24 13:02:29 host wsd[24128]: access lost count=7": False,
         "Nov 24 13:02:29 host wsd[24128]: 12 more lines of this kind were left out: refused: origin": True,
         "Nov 24 13:02:29 host wsd[24128]: not reloaded; everything stays as it was": False,
         "Nov 24 13:02:29 host wsd[24128]: accepting connections fails, trying again": False,

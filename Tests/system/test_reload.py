@@ -2,6 +2,9 @@
 
 import json
 import signal
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +12,9 @@ import websockets
 from websockets.sync.client import connect
 
 from jsonclient import JSONClient
+from test_turn_away import PASS
 from waiting import DEADLINE, wait_until
+from wsdaemon import binary, clean_environment, free_port
 
 
 def rewrite(hub, old, new):
@@ -159,3 +164,171 @@ def test_keys_that_are_rotated_are_named_and_every_error_has_its_place(start_wsd
     assert refused.returncode == 78
     for key in ("auth.hmac_secret_file", "api.publish_key_file"):
         assert any(f"{hub.config_path}:" in line and key in line for line in refused.stderr.splitlines()), refused.stderr
+
+
+def test_what_waits_for_a_restart_is_told_wherever_an_administrator_looks(start_wsd):
+    hub = start_wsd()
+    quiet = json.loads(hub.wsctl("status", "--json").stdout)
+    assert quiet["pendingRestart"] == quiet["unusedKeys"] == []
+    rewrite(hub, "workers = 2", "workers = 1")
+    told = hub.wsctl("reload")
+    assert told.returncode == 0 and "only after a restart: server.workers" in told.stdout
+    # As soon as the reload has ended.
+    status = hub.wsctl("status")
+    assert "after a restart: server.workers" in status.stdout
+    assert json.loads(hub.wsctl("status", "--json").stdout)["pendingRestart"] == ["server.workers"]
+    assert "WARNING reloaded, no changes; only after a restart: server.workers" in hub.log()
+    last = [line for line in hub.notified() if line.startswith("STATUS=")][-1]
+    assert last.endswith("; only after a restart: server.workers")
+    rewrite(hub, "workers = 1", "workers = 2")
+    assert "restart" not in hub.wsctl("reload").stdout
+    assert "restart" not in hub.wsctl("status").stdout
+
+
+def test_what_waits_for_a_restart_is_a_metric(start_wsd):
+    port = free_port()
+    hub = start_wsd(f"[api]\nlisten = ['127.0.0.1:{port}']")
+    rewrite(hub, "workers = 2", "workers = 1")
+    reload_of(hub)
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert "\nwsd_config_pending_restart 1\n" in answer and "\nwsd_config_unused 0\n" in answer
+
+
+class Passed:
+    """A daemon that a service manager has given its sockets, with a configuration that names others."""
+
+    def __init__(self, directory, config):
+        self.hub = socket.create_server(("127.0.0.1", 0))
+        self.port = self.hub.getsockname()[1]
+        self.control = str(directory / "control")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.control)
+        listener.listen()
+        self.config = directory / "wsd.toml"
+        self.config.write_text(config)
+        self.log = open(directory / "log", "w+b")
+        descriptors = [self.hub.fileno(), listener.fileno()]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PASS, "wsd:control", ",".join(map(str, descriptors)), binary("wsd"),
+             "--config", str(self.config)],
+            env=clean_environment(), stdout=self.log, stderr=self.log, pass_fds=descriptors, cwd=directory,
+        )
+        listener.close()
+        wait_until(lambda: self.wsctl("status").returncode == 0, "it answers")
+
+    def wsctl(self, *arguments):
+        return subprocess.run(
+            [binary("wsctl"), *arguments], env=clean_environment(WSD_SOCKET=self.control), capture_output=True,
+            text=True, timeout=DEADLINE,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+        self.log.close()
+
+
+def test_a_key_in_whose_place_systemd_passes_sockets_is_told_to_be_unused(wsd_directory):
+    config = "[server]\nlisten = ['127.0.0.1:9000']\n[control]\nstatus_path = ''\n[api]\nlisten = []\n[drain]\nperiod='0s'\n"
+    with Passed(wsd_directory, config) as daemon:
+        expected = f'server.listen = ["127.0.0.1:{daemon.port}"]  # systemd; not used: ["127.0.0.1:9000"] ({daemon.config}:2)'
+        assert daemon.wsctl("config", "server.listen").stdout == expected + "\n"
+        setting = json.loads(daemon.wsctl("config", "server.listen", "--json").stdout)
+        assert setting["unused"] == f'["127.0.0.1:9000"] ({daemon.config}:2)'
+        assert f'control.path = "{daemon.control}"  # systemd\n' == daemon.wsctl("config", "control.path").stdout
+        assert daemon.wsctl("config", "--diff").returncode == 0
+        assert "not used: server.listen" in daemon.wsctl("status").stdout
+        # Another value is as little in use, and waits for no restart.
+        daemon.config.write_text(config.replace("9000", "9001"))
+        told = daemon.wsctl("reload")
+        assert "not used, for systemd passes sockets: server.listen" in told.stdout and "restart" not in told.stdout
+        outcome = json.loads(daemon.wsctl("reload", "--json").stdout)
+        assert outcome == {"changed": [], "needsRestart": [], "unused": ["server.listen"]}
+        status = json.loads(daemon.wsctl("status", "--json").stdout)
+        assert (status["pendingRestart"], status["unusedKeys"]) == ([], ["server.listen"])
+        assert "9001" in daemon.wsctl("config", "server.listen").stdout
+        daemon.config.write_text(config.replace("listen = ['127.0.0.1:9000']", ""))
+        assert "not used" not in daemon.wsctl("reload").stdout
+        assert "not used" not in daemon.wsctl("status").stdout
+
+
+def test_nobody_has_chosen_who_may_connect(start_wsd):
+    hub = start_wsd("[server]\nlisten = ['0.0.0.0:@PORT@']")
+    assert hub.log().count("nobody has chosen") == 1
+    notice = json.loads(hub.wsctl("status", "--json").stdout)["notices"]
+    assert len(notice) == 1 and "auth.mode" in notice[0] and f"NOTICE {notice[0]}\n" in hub.log()
+    assert f"notice: {notice[0]}\n" in hub.wsctl("status").stdout
+    with hub.config_path.open("a") as file:
+        file.write('[auth]\nmode = "none"\n')
+    reload_of(hub)
+    assert json.loads(hub.wsctl("status", "--json").stdout)["notices"] == []
+    for config in (
+        "",
+        "[server]\nlisten = ['0.0.0.0:@PORT@']\nallowed_origins = []",
+        "[server]\nlisten = ['0.0.0.0:@PORT@']\n[auth]\nmode = 'none'",
+        "[server]\nlisten = ['[::1]:@PORT@']",
+    ):
+        hub = start_wsd(config)
+        assert "nobody has chosen" not in hub.log(), config
+
+
+def test_a_proxy_that_nobody_has_named_is_guessed_once(start_wsd):
+    named = start_wsd("[server]\ntrusted_proxies = ['10.0.0.0/8']")
+    few, hub = start_wsd(), start_wsd()
+    clients = [hub.connect() for _ in range(101)] + [named.connect() for _ in range(101)] + [few.connect() for _ in range(50)]
+    hint = "all clients come from 127.0.0.1: if that is a proxy, name it in server.trusted_proxies"
+    hub.wait_for_log(hint)
+    # The others have looked as often.
+    again = start_wsd()
+    clients += [again.connect() for _ in range(101)]
+    again.wait_for_log(hint)
+    assert (hub.log().count(hint), named.log().count(hint), few.log().count(hint)) == (1, 0, 0)
+    assert len(clients) > 300
+
+
+def test_tokens_are_asked_for_from_a_reload_on_and_no_more_from_another(start_wsd, wsd_directory):
+    secret = wsd_directory / "secret"
+    secret.write_text("a secret of thirty-two bytes or more")
+    secret.chmod(0o600)
+    hub = start_wsd()
+    text = hub.config_path.read_text()
+    asking = f'{text}\n[auth]\nmode = "jwt"\nhmac_secret_file = "{secret}"\n'
+    with connect(hub.url("/ws")) as relay, JSONClient(hub.port) as guest:
+        assert hub.wsctl("token", "--user", "alice").returncode != 0
+        # What is wrong with a key keeps everything as it was.
+        hub.config_path.write_text(asking.replace(str(secret), "/nowhere/secret"))
+        refused = hub.wsctl("reload")
+        assert refused.returncode == 78 and f"{hub.config_path}:" in refused.stderr
+        relay.send("still here")
+        assert relay.recv(timeout=DEADLINE) == "still here"
+        hub.config_path.write_text(asking)
+        assert reload_of(hub) == {"changed": ["auth.mode", "auth.hmac_secret_file"], "needsRestart": []}
+        for client in (relay, guest.socket):
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                while True:
+                    client.recv(timeout=DEADLINE)
+            assert closed.value.rcvd.code == 3000 and "token" in closed.value.rcvd.reason
+    with pytest.raises(websockets.InvalidStatus) as unasked:
+        connect(hub.url("/ws"))
+    assert unasked.value.response.status_code == 401
+    token = hub.wsctl("token", "--user", "alice").stdout.strip()
+    with JSONClient(hub.port, path=f"/chat?token={token}") as alice:
+        assert alice.user == "alice"
+        assert "not_permitted" in hub.wsctl("why", "--limit", "10").stdout
+        hub.config_path.write_text(text)
+        assert set(reload_of(hub)["changed"]) == {"auth.mode", "auth.hmac_secret_file"}
+        with JSONClient(hub.port) as guest:
+            assert guest.user.startswith("guest-")
+            alice.ok("chat", channel="lobby", data=1)
+            assert guest.next("chat")["from"] == "alice"
+        assert hub.wsctl("token", "--user", "bob").returncode != 0
+    # And again, by the same keys.
+    hub.config_path.write_text(asking)
+    assert "auth.mode" in reload_of(hub)["changed"]
+    with JSONClient(hub.port, path=f"/chat?token={token}") as alice:
+        assert alice.user == "alice"

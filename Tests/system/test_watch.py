@@ -181,7 +181,7 @@ def test_the_log_level_is_read_and_set(daemon):
     with connect(daemon.url()):
         daemon.wait_for_log("connection opened")
     assert daemon.wsctl("log-level", "loud").returncode == 78
-    assert daemon.wsctl("config", "log").stdout == 'log.level = "debug"  # wsctl\n'
+    assert daemon.wsctl("config", "log.level").stdout == 'log.level = "debug"  # wsctl\n'
 
 
 @contextlib.contextmanager

@@ -45,9 +45,12 @@ enum Completion {
         offered((try? settings(words).map(\.key)) ?? [], prefix)
     }
 
-    /// Keys that `wsctl limits` sets, each with what comes behind it.
+    /// Keys that `wsctl limits` sets, each with what comes behind it, and their values where there are only a few.
     static let settableKeys = CompletionKind.custom { words, _, prefix in
-        offered((try? settings(words).filter(\.isSettable).map { "\($0.key)=" }) ?? [], prefix)
+        let settable = (try? settings(words).filter(\.isSettable)) ?? []
+        guard let equals = prefix.firstIndex(of: "=") else { return offered(settable.map { "\($0.key)=" }, prefix) }
+        let choices = settable.first { $0.key == prefix[..<equals] }?.choices ?? []
+        return offered(choices.map { "\(prefix[...equals])\($0)" }, prefix)
     }
 
     private static func settings(_ words: [String]) throws(Failure) -> [GetConfiguration.Setting] {
