@@ -8,6 +8,8 @@ struct Origin: Sendable, Hashable {
 
     /// The origin that an `Origin` field or a pattern without wildcards names; nil where the text is none.
     init?(_ text: some StringProtocol) {
+        // The longest host has 253 bytes.
+        guard text.utf8.count <= 512 else { return nil }
         let text = text.lowercased()
         guard let separator = text.firstRange(of: "://") else { return nil }
         let scheme = text[..<separator.lowerBound]

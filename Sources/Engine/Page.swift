@@ -22,7 +22,10 @@ package struct Page: Sendable {
     }
 
     /// Whether an If-None-Match field names this version (RFC 9110, section 13.1.2: weak comparison).
-    func matches(ifNoneMatch tags: [String]) -> Bool {
-        tags.contains { $0 == "*" || $0 == entityTag || $0 == "W/" + entityTag }
+    func matches(ifNoneMatch head: RequestHead) -> Bool {
+        head.hasElement("if-none-match") { tag in
+            let isWeak = tag.count > 2 && tag[0] == UInt8(ascii: "W") && tag[1] == UInt8(ascii: "/")
+            return tag.equals("*") || (isWeak ? tag.part(2..<tag.count) : tag).equals(entityTag)
+        }
     }
 }

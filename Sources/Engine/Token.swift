@@ -18,24 +18,30 @@ enum Token {
         let fields = head.values("authorization")
         guard fields.count <= 1 else { return .malformed("more than one Authorization field") }
         if let field = fields.first {
-            let parts = field.split(separator: " ", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == "bearer" else {
-                return .malformed("the Authorization field must be \"Bearer TOKEN\"")
+            return field.withBytes { field in
+                guard let blank = field.index(of: 0x20), field.part(0..<blank).isWord("bearer"),
+                    blank + 1 < field.count
+                else { return .malformed("the Authorization field must be \"Bearer TOKEN\"") }
+                return .found(field.part(blank..<field.count).trimmed.text)
             }
-            return .found(String(parts[1].trimmed))
         }
         if let token = FormQuery.value("token", in: head.query) {
             return token.isEmpty ? .malformed("the query parameter \"token\" is empty") : .found(token)
         }
         guard !cookie.isEmpty else { return .none }
-        for pair in head.values("cookie").flatMap({ $0.split(separator: ";") }) {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[0].trimmed == cookie else { continue }
-            var value = parts[1].trimmed
-            if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
-            return value.isEmpty ? .none : .found(String(value))
+        var place = Place.none
+        _ = head.hasElement("cookie", separator: UInt8(ascii: ";")) { pair in
+            guard let equals = pair.index(of: UInt8(ascii: "=")), pair.part(0..<equals).trimmed.equals(cookie) else {
+                return false
+            }
+            var value = pair.part((equals + 1)..<pair.count).trimmed
+            if value.count >= 2, value.first == UInt8(ascii: "\""), value.last == UInt8(ascii: "\"") {
+                value = value.part(1..<(value.count - 1))
+            }
+            if !value.isEmpty { place = .found(value.text) }
+            return true
         }
-        return .none
+        return place
     }
 
     /// A byte as a quoted string of a field may hold it (RFC 6750, section 3).

@@ -47,6 +47,8 @@ extension Worker {
             failed(slot, record, .invalidData, "compressed message is corrupt")
         case .tooLarge:
             failed(slot, record, .messageTooBig, "message larger than the limit")
+        case .tooManyBlocks:
+            failed(slot, record, .policyViolation, "compressed message has too many blocks for its size")
         case .message(let message):
             let message = UnsafeRawBufferPointer(message)
             statistics.inflatedFrom &+= UInt64(payload.count)

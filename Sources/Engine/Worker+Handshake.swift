@@ -100,19 +100,23 @@ extension Worker {
             let reason = "this page is read with GET or HEAD"
             return .refuse(Refusal(.methodNotAllowed, reason, fields: ["Allow: GET, HEAD"]), .method)
         }
-        let tags = head.values("if-none-match").flatMap { $0.split(separator: ",").map { String($0.trimmed) } }
-        if page.matches(ifNoneMatch: tags) { return .page(page.notModified) }
+        if page.matches(ifNoneMatch: head) { return .page(page.notModified) }
         return .page(head.method == "HEAD" ? page.headOnly : page.answer)
     }
+
+    /// The most proxies that one request can have come through; what a longer X-Forwarded-For says in front is not looked at.
+    private static let maximumProxies = 32
 
     /// The client behind trusted proxies: the last address in X-Forwarded-For that is not itself a trusted proxy.
     private func clientAddress(_ peer: IPAddress, _ head: RequestHead) -> IPAddress {
         guard configuration.isTrustedProxy(peer) else { return peer }
         var client = peer
-        for part in head.values("x-forwarded-for").flatMap({ $0.split(separator: ",") }).reversed() {
-            guard let address = IPAddress(part.trimmed) else { break }
+        var proxies = 0
+        head.forEachElementFromTheEnd("x-forwarded-for") { part in
+            guard proxies < Worker.maximumProxies, let address = IPAddress(part.text) else { return false }
             client = address
-            if !configuration.isTrustedProxy(address) { break }
+            proxies += 1
+            return configuration.isTrustedProxy(address)
         }
         return client
     }

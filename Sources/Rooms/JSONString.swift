@@ -41,6 +41,42 @@ package struct JSONString: Equatable, Sendable {
         }
     }
 
+    /// The text as a number, its first byte the lowest, and how many bytes it has; nil where that are more than eight.
+    func word(in bytes: UnsafeRawBufferPointer) -> (value: UInt64, byteCount: Int)? {
+        var (value, count) = (UInt64(0), 0)
+        guard isEscaped else {
+            guard range.count <= 8 else { return nil }
+            for index in range {
+                value |= UInt64(bytes[index]) << (8 * count)
+                count += 1
+            }
+            return (value, count)
+        }
+        guard range.count <= 8 * Self.mostBytesForOne else { return nil }
+        let isWhole = forEachPiece(in: bytes) { piece in
+            guard count + piece.count <= 8 else { return false }
+            for byte in piece {
+                value |= UInt64(byte) << (8 * count)
+                count += 1
+            }
+            return true
+        }
+        return isWhole ? (value, count) : nil
+    }
+
+    /// Whether the text has a control character in it (general category Cc: U+0000 to U+001F, U+007F to U+009F).
+    func hasControls(in bytes: UnsafeRawBufferPointer) -> Bool {
+        // What comes in pieces has each scalar in one of them.
+        !forEachPiece(in: bytes) { piece in
+            var last: UInt8 = 0
+            for byte in piece {
+                if byte < 0x20 || byte == 0x7F || last == 0xC2 && byte < 0xA0 { return false }
+                last = byte
+            }
+            return true
+        }
+    }
+
     /// How many bytes the text has, or some number above `limit` where they are more. Ends once they are.
     package func byteCount(in bytes: UnsafeRawBufferPointer, limit: Int) -> Int {
         guard isEscaped else { return range.count }
@@ -88,7 +124,7 @@ package struct JSONString: Equatable, Sendable {
     }
 
     /// Where the next backslash is; the range's end without one.
-    private static func nextEscape(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int {
+    static func nextEscape(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int {
         guard let base = bytes.baseAddress,
             let found = memchr(base + range.lowerBound, Int32(UInt8(ascii: "\\")), range.count)
         else { return range.upperBound }

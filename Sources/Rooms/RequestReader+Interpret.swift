@@ -58,11 +58,18 @@ extension RequestReader {
         }
         guard let name = string(range, bytes) else { throw bad("\"type\" must be a string: \(kinds)") }
         if let kind = Request.Kind.allCases.first(where: { name.equals($0.rawValue, in: bytes) }) { return kind }
-        let shown = name.text(in: bytes, limit: 128).prefix(32).unicodeScalars.map {
-            $0.properties.generalCategory == .control ? "?" : String($0)
-        }.joined()
-        throw RequestError(code: .unknownType, message: "the type \"\(shown)\" does not exist; there are \(kinds)")
+        // By scalars: one character may have any number of them. Each has four bytes at most.
+        var shown = String.UnicodeScalarView()
+        for scalar in name.text(in: bytes, limit: 4 * shownScalars).unicodeScalars.prefix(shownScalars) {
+            let isControl = scalar.value < 0x20 || 0x7F...0x9F ~= scalar.value
+            shown.append(isControl ? "?" : scalar)
+        }
+        throw RequestError(
+            code: .unknownType, message: "the type \"\(String(shown))\" does not exist; there are \(kinds)")
     }
+
+    /// As much of a type that does not exist as is said again: 128 bytes at most.
+    private static let shownScalars = 32
 
     private static let kinds = Request.Kind.allCases.map(\.rawValue).joined(separator: ", ")
 
@@ -79,7 +86,7 @@ extension RequestReader {
         // Most names can be judged without a copy: ASCII, and no escape.
         if !name.isEscaped, bytes[name.range].allSatisfy({ (0x20...0x7E).contains($0) }) { return name }
         guard !name.hasLoneSurrogate(in: bytes) else { throw badChannel("\"channel\" has half a surrogate pair in it") }
-        guard !hasControls(name.text(in: bytes)) else { throw badChannel("a channel's name has no control characters") }
+        guard !name.hasControls(in: bytes) else { throw badChannel("a channel's name has no control characters") }
         return name
     }
 
@@ -98,8 +105,11 @@ extension RequestReader {
                 let name = try scanner.string()
                 try scanner.colon()
                 let value = try scanner.value()
-                if name.equals("epoch", in: bytes) { epoch = value }
-                if name.equals("seq", in: bytes) { seq = value }
+                switch name.word(in: bytes) {
+                case (word("epoch"), 5)?: epoch = value
+                case (word("seq"), 3)?: seq = value
+                default: break
+                }
                 scanner.skipSpace()
                 _ = scanner.take(UInt8(ascii: ","))
             }

@@ -34,12 +34,27 @@ package enum RequestReader {
 
         var name: String { "\(self)" }
 
+        /// Each member is looked up, those that mean nothing too: the number of bytes and the first one leave one candidate.
+        @inline(__always)
         init?(_ name: JSONString, _ bytes: UnsafeRawBufferPointer) {
-            guard let member = Self.allCases.first(where: { name.equals($0.text, in: bytes) }) else { return nil }
+            guard let word = name.word(in: bytes) else { return nil }
+            let member: Self
+            switch (word.byteCount, UInt8(truncatingIfNeeded: word.value)) {
+            case (2, UInt8(ascii: "i")): member = .id
+            case (4, UInt8(ascii: "t")): member = .type
+            case (4, UInt8(ascii: "d")): member = .data
+            case (5, UInt8(ascii: "s")): member = .since
+            case (5, UInt8(ascii: "l")): member = .limit
+            case (5, UInt8(ascii: "t")): member = .token
+            case (6, UInt8(ascii: "b")): member = .before
+            case (7, UInt8(ascii: "c")): member = .channel
+            default: return nil
+            }
+            guard word.value == RequestReader.word(member.text) else { return nil }
             self = member
         }
 
-        private var text: String {
+        private var text: StaticString {
             switch self {
             case .type: "type"
             case .channel: "channel"
@@ -51,6 +66,14 @@ package enum RequestReader {
             case .token: "token"
             }
         }
+    }
+
+    /// A text of up to eight bytes as `JSONString.word` has it.
+    @inline(__always)
+    static func word(_ text: StaticString) -> UInt64 {
+        var value: UInt64 = 0
+        for index in 0..<text.utf8CodeUnitCount { value |= UInt64(text.utf8Start[index]) << (8 * index) }
+        return value
     }
 
     /// Where the values of these members are.
@@ -107,7 +130,7 @@ package enum RequestReader {
     static func string(_ range: Range<Int>?, _ bytes: UnsafeRawBufferPointer) -> JSONString? {
         guard let range, bytes[range.lowerBound] == UInt8(ascii: "\"") else { return nil }
         let inner = (range.lowerBound + 1)..<(range.upperBound - 1)
-        return JSONString(range: inner, isEscaped: bytes[inner].contains(UInt8(ascii: "\\")))
+        return JSONString(range: inner, isEscaped: JSONString.nextEscape(bytes, inner) < inner.upperBound)
     }
 
     /// The whole number, 0 to 2^53 - 1, that a value is; nil where it is none.
@@ -125,13 +148,9 @@ package enum RequestReader {
     static func isID(_ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> Bool {
         if let string = string(range, bytes) {
             return (1...64).contains(string.byteCount(in: bytes, limit: 64)) && !string.hasLoneSurrogate(in: bytes)
-                && !hasControls(string.text(in: bytes))
+                && !string.hasControls(in: bytes)
         }
         let digits = bytes[range.lowerBound] == UInt8(ascii: "-") ? range.dropFirst() : range
         return wholeNumber(digits, bytes) != nil
-    }
-
-    static func hasControls(_ text: String) -> Bool {
-        text.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
 }

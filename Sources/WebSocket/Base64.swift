@@ -18,11 +18,21 @@ package enum Base64 {
     }
 
     /// How many bytes `text` decodes to; nil where it is not base64 with correct padding.
-    package static func decodedByteCount(_ text: some StringProtocol) -> Int? {
-        let characters = Array(text.utf8)
-        guard characters.count % 4 == 0 else { return nil }
-        let padding = characters.reversed().prefix { $0 == UInt8(ascii: "=") }.count
-        guard padding <= 2, characters.dropLast(padding).allSatisfy({ alphabet.contains($0) }) else { return nil }
-        return characters.count / 4 * 3 - padding
+    package static func decodedByteCount(_ text: String) -> Int? {
+        text.withBytes { text in
+            guard text.count % 4 == 0 else { return nil }
+            let padding = text.suffix(2).reversed().prefix { $0 == UInt8(ascii: "=") }.count
+            guard text.part(0..<(text.count - padding)).allSatisfy(isInAlphabet) else { return nil }
+            return text.count / 4 * 3 - padding
+        }
+    }
+
+    private static func isInAlphabet(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
+            true
+        default: false
+        }
     }
 }

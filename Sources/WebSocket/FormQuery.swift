@@ -3,35 +3,70 @@ package enum FormQuery {
     /// The first value of a parameter, decoded; nil where it is absent.
     package static func value(_ name: String, in query: String?) -> String? {
         guard let query else { return nil }
-        for pair in query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts[0] == name else { continue }
-            return parts.count == 2 ? decoded(parts[1]) : ""
+        return name.withBytes { name in
+            query.withBytes { query in
+                var start = 0
+                while start < query.count {
+                    let end = query.index(of: UInt8(ascii: "&"), from: start) ?? query.count
+                    if end > start, query[start] == name.first,
+                        let value = value(name, in: query.part(start..<end))
+                    {
+                        return decoded(value)
+                    }
+                    start = end + 1
+                }
+                return nil
+            }
         }
-        return nil
+    }
+
+    private static func value(
+        _ name: UnsafeRawBufferPointer, in pair: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer? {
+        let end = name.count
+        guard pair.starts(with: name) else { return nil }
+        guard pair.count > end else { return pair.part(end..<end) }
+        return pair[end] == UInt8(ascii: "=") ? pair.part((end + 1)..<pair.count) : nil
     }
 
     /// All parameters, decoded.
     package static func parameters(in query: some StringProtocol) -> [(name: String, value: String)] {
-        query.split(separator: "&").map { pair in
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            return (decoded(parts[0]), parts.count == 2 ? decoded(parts[1]) : "")
+        String(query).withBytes { query in
+            query.pieces(separatedBy: UInt8(ascii: "&")).compactMap { pair in
+                guard !pair.isEmpty else { return nil }
+                let end = pair.index(of: UInt8(ascii: "=")) ?? pair.count
+                return (decoded(pair.part(0..<end)), decoded(pair.part(min(end + 1, pair.count)..<pair.count)))
+            }
         }
     }
 
-    private static func decoded(_ text: some StringProtocol) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2,
-                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte == UInt8(ascii: "+") ? 0x20 : byte)
+    private static func decoded(_ text: UnsafeRawBufferPointer) -> String {
+        String(unsafeUninitializedCapacity: text.count) { target in
+            var (position, count) = (0, 0)
+            while position < text.count {
+                var byte = text[position]
+                position += 1
+                if byte == UInt8(ascii: "+") {
+                    byte = 0x20
+                } else if byte == UInt8(ascii: "%"), position + 2 <= text.count,
+                    let high = digit(text[position]), let low = digit(text[position + 1])
+                {
+                    byte = high << 4 | low
+                    position += 2
+                }
+                target[count] = byte
+                count += 1
             }
+            return count
         }
-        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"):
+            (byte | 0x20) - UInt8(ascii: "a") + 10
+        default: nil
+        }
     }
 }

@@ -12,13 +12,13 @@ package enum Handshake {
         guard head.method == "GET" else {
             return .refused(Refusal(.methodNotAllowed, "a WebSocket is opened with GET", fields: ["Allow: GET"]))
         }
-        guard head.tokens("upgrade").contains("websocket") else {
+        guard head.hasElement("upgrade", { $0.isWord("websocket") }) else {
             return .refused(
                 Refusal(
                     .upgradeRequired, "this is a WebSocket endpoint; send Upgrade: websocket", fields: upgradeFields)
             )
         }
-        guard head.tokens("connection").contains("upgrade") else {
+        guard head.hasElement("connection", { $0.isWord("upgrade") }) else {
             return .refused(Refusal(.badRequest, "the Connection field does not name \"Upgrade\""))
         }
         guard head.values("sec-websocket-version") == ["13"] else {

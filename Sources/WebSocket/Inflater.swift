@@ -13,10 +13,13 @@ package struct Inflater: ~Copyable {
         case corrupt
         /// The message would have more than the limit's bytes. No more than those were inflated.
         case tooLarge
+        /// The message is cut into more blocks than any compressor makes, see `BlockCount`. No more than those were read.
+        case tooManyBlocks
     }
 
     /// On the heap: zlib's state refers back to it.
     private var stream: UnsafeMutablePointer<z_stream>?
+    private var blocks = BlockCount()
     private var output = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
     /// Output space that is kept from message to message; what a larger one needed is given back.
@@ -45,20 +48,23 @@ package struct Inflater: ~Copyable {
         if output.count > Inflater.keptByteCount { resize(to: Inflater.keptByteCount) }
         let stream = begin()
         var produced = 0
+        blocks = BlockCount()
         switch take(payload, into: &produced, limit: limit, stream) {
         case .corrupt: return .corrupt
         case .tooLarge: return .tooLarge
+        case .tooManyBlocks: return .tooManyBlocks
         case .ended: return message(produced)
         case .more: break
         }
         let count = produced
-        switch Inflater.tail.withUnsafeBytes({ take($0, into: &produced, limit: limit, stream) }) {
+        switch Inflater.tail.withUnsafeBytes({ take($0, into: &produced, limit: limit, stream, isTail: true) }) {
         case .corrupt: return .corrupt
         case .tooLarge: return .tooLarge
-        // 128: between two blocks (zlib.h on `data_type`). Anywhere else the stream is cut off, and also where it took the
-        // tail for part of what is missing.
+        case .tooManyBlocks: return .tooManyBlocks
+        // Anywhere but between two blocks the stream is cut off, and also where it took the tail for part of what is missing.
         case .ended where produced == count: return message(count)
-        case .more where produced == count && stream.pointee.data_type & 128 != 0: return message(count)
+        case .more where produced == count && stream.pointee.data_type & Self.isBetweenBlocks != 0:
+            return message(count)
         case .ended, .more: return .corrupt
         }
     }
@@ -74,36 +80,69 @@ package struct Inflater: ~Copyable {
         case ended
         case corrupt
         case tooLarge
+        case tooManyBlocks
     }
 
     private mutating func take(
         _ input: UnsafeRawBufferPointer, into produced: inout Int, limit: Int,
-        _ stream: UnsafeMutablePointer<z_stream>
+        _ stream: UnsafeMutablePointer<z_stream>, isTail: Bool = false
     ) -> Step {
         stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress!.assumingMemoryBound(to: Bytef.self))
         stream.pointee.avail_in = uInt(input.count)
         while true {
+            if !isTail, let header = nextHeader(stream) {
+                guard blocks.begin(header, produced: produced) else { return .tooManyBlocks }
+            }
             // One byte more than the limit tells a message that fits from one that does not.
             if produced == output.count { resize(to: min(max(produced * 2, Inflater.keptByteCount), limit + 1)) }
             let room = output.count - produced
             stream.pointee.next_out = (output.baseAddress! + produced).assumingMemoryBound(to: Bytef.self)
             stream.pointee.avail_out = uInt(room)
-            let result = CZlib.inflate(stream, Z_SYNC_FLUSH)
+            // It stops behind each block, too.
+            let result = CZlib.inflate(stream, Z_BLOCK)
             produced += room - Int(stream.pointee.avail_out)
             guard produced <= limit else { return .tooLarge }
             switch result {
-            case Z_OK where stream.pointee.avail_out == 0:
+            case Z_OK where stream.pointee.avail_out == 0 || stream.pointee.avail_in > 0 || isBehindLast(stream):
                 continue
             case Z_OK, Z_BUF_ERROR:
                 return .more
             case Z_STREAM_END:
                 guard stream.pointee.avail_in > 0 else { return .ended }
                 // What follows a last block is another stream; an empty stored block, for the tail to complete.
-                inflateReset(stream)
+                reset(stream)
             default:
                 return .corrupt
             }
         }
+    }
+
+    /// What `data_type` says between two blocks (zlib.h, on inflate), and in the stream's last block and behind it.
+    private static let isBetweenBlocks: CInt = 128
+    private static let isInLastBlock: CInt = 64
+
+    private func isBehindLast(_ stream: UnsafeMutablePointer<z_stream>) -> Bool {
+        let both = Self.isBetweenBlocks | Self.isInLastBlock
+        return stream.pointee.data_type & both == both
+    }
+
+    /// The three bits that a block begins with (RFC 1951, section 3.2.3); nil where none begins here, or the input is over.
+    ///
+    /// The lowest bits of `data_type` say how many bits zlib has left of the byte that it took last: one of this input,
+    /// since each payload begins with none.
+    private func nextHeader(_ stream: UnsafeMutablePointer<z_stream>) -> UInt8? {
+        guard stream.pointee.data_type & Self.isBetweenBlocks != 0, !isBehindLast(stream), stream.pointee.avail_in > 0,
+            let next = stream.pointee.next_in
+        else { return nil }
+        let unused = Int(stream.pointee.data_type & 7)
+        let bits = (unused > 0 ? UInt16(next[-1]) >> (8 - unused) : 0) | UInt16(next[0]) << unused
+        return UInt8(bits & 7)
+    }
+
+    /// Begins a stream; `inflate` itself says nothing of its first block.
+    private func reset(_ stream: UnsafeMutablePointer<z_stream>) {
+        inflateReset(stream)
+        stream.pointee.data_type = Self.isBetweenBlocks
     }
 
     private mutating func resize(to count: Int) {
@@ -114,7 +153,7 @@ package struct Inflater: ~Copyable {
 
     private mutating func begin() -> UnsafeMutablePointer<z_stream> {
         if let stream {
-            inflateReset(stream)
+            reset(stream)
             return stream
         }
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -123,6 +162,7 @@ package struct Inflater: ~Copyable {
         let result = inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         precondition(result == Z_OK, "inflateInit2: \(result)")
         self.stream = stream
+        reset(stream)
         return stream
     }
 }

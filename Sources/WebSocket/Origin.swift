@@ -5,29 +5,46 @@ package enum Origin {
     /// The scheme is not compared: behind a proxy that ends TLS the server can't know it. A port that is the scheme's
     /// default counts as none.
     package static func isSameHost(_ origin: String, host: String) -> Bool {
-        guard let mark = origin.range(ofASCII: "://") else { return false }
-        let scheme = origin[..<mark.lowerBound].lowercased()
-        let defaultPort =
-            switch scheme {
-            case "http", "ws": ":80"
-            case "https", "wss": ":443"
-            default: ""
+        origin.withBytes { origin in
+            guard let end = endOfScheme(origin) else { return false }
+            let scheme = origin.part(0..<end)
+            let defaultPort: StaticString =
+                if scheme.isWord("http") || scheme.isWord("ws") {
+                    ":80"
+                } else if scheme.isWord("https") || scheme.isWord("wss") {
+                    ":443"
+                } else {
+                    ""
+                }
+            let page = withoutPort(origin.part((end + 3)..<origin.count), defaultPort)
+            return host.withBytes { host in
+                let host = withoutPort(host, defaultPort)
+                return page.count == host.count
+                    && page.elementsEqual(host) {
+                        UnsafeRawBufferPointer.lowercase($0) == UnsafeRawBufferPointer.lowercase($1)
+                    }
             }
-        let normalised = { (authority: String) -> String in
-            !defaultPort.isEmpty && authority.hasSuffix(defaultPort) && !authority.hasSuffix(":" + defaultPort)
-                ? String(authority.dropLast(defaultPort.count)) : authority
         }
-        return normalised(origin[mark.upperBound...].lowercased()) == normalised(host.lowercased())
     }
-}
 
-extension String {
-    fileprivate func range(ofASCII text: String) -> Range<String.Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
+    /// Where the first "://" begins.
+    private static func endOfScheme(_ origin: UnsafeRawBufferPointer) -> Int? {
+        var position = 0
+        while let colon = origin.index(of: UInt8(ascii: ":"), from: position) {
+            if origin.part(colon..<origin.count).hasPrefix("://") { return colon }
+            position = colon + 1
         }
         return nil
+    }
+
+    /// "[::80" is cut off within an address: not a port.
+    private static func withoutPort(
+        _ authority: UnsafeRawBufferPointer, _ port: StaticString
+    ) -> UnsafeRawBufferPointer {
+        let end = authority.count - port.utf8CodeUnitCount
+        guard end >= 0, authority.part(end..<authority.count).hasPrefix(port),
+            end == 0 || authority[end - 1] != UInt8(ascii: ":")
+        else { return authority }
+        return authority.part(0..<end)
     }
 }

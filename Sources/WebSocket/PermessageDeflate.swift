@@ -16,9 +16,14 @@ package struct PermessageDeflate: Equatable, Sendable {
     ///   invalid, are declined as section 7.1 demands, and the next is looked at.
     package static func negotiate(_ fields: [String]) -> PermessageDeflate? {
         for field in fields {
-            for element in ListElements(field, separator: UInt8(ascii: ",")) {
-                if let agreement = PermessageDeflate(offer: element) { return agreement }
+            let agreement = field.withBytes { field -> PermessageDeflate? in
+                var offers = ListElements(field, separator: UInt8(ascii: ","))
+                while let offer = offers.next() {
+                    if let agreement = PermessageDeflate(offer: offer) { return agreement }
+                }
+                return nil
             }
+            if let agreement { return agreement }
         }
         return nil
     }
@@ -30,94 +35,103 @@ package struct PermessageDeflate: Equatable, Sendable {
         return text
     }
 
-    private init?(offer: Substring) {
-        var parts = ListElements(offer, separator: UInt8(ascii: ";")).makeIterator()
-        guard let name = parts.next(), name.lowercased() == "permessage-deflate" else { return nil }
-        var seen: Set<String> = []
+    private init?(offer: UnsafeRawBufferPointer) {
+        guard offer.hasPrefix("permessage-deflate") else { return nil }
+        var parts = ListElements(offer, separator: UInt8(ascii: ";"))
+        guard let name = parts.next(), name.isWord("permessage-deflate") else { return nil }
+        var seen: Set<Parameter.Name> = []
         while let part = parts.next() {
             guard let parameter = Parameter(part), seen.insert(parameter.name).inserted else { return nil }
-            switch parameter.name {
-            case "server_no_context_takeover", "client_no_context_takeover":
-                guard parameter.value == nil else { return nil }
-            case "server_max_window_bits":
-                guard let bits = parameter.windowBits else { return nil }
-                serverMaximumWindowBits = bits
-            case "client_max_window_bits":
-                // Without a value it says only that the server may ask for one. It needn't: it inflates any window.
-                guard parameter.value == nil || parameter.windowBits != nil else { return nil }
-            default:
-                return nil
+            switch (parameter.name, parameter.value) {
+            case (.serverNoContextTakeover, .none), (.clientNoContextTakeover, .none): break
+            case (.serverMaximumWindowBits, .windowBits(let bits)): serverMaximumWindowBits = bits
+            // Without a value it says only that the server may ask for one. It needn't: it inflates any window.
+            case (.clientMaximumWindowBits, .none), (.clientMaximumWindowBits, .windowBits): break
+            default: return nil
             }
         }
     }
 }
 
-/// One parameter of an extension: a token, and after `=` perhaps a token or a quoted one (RFC 6455, section 9.1).
+/// One parameter of the extension: a token, and after `=` perhaps a token or a quoted one (RFC 6455, section 9.1).
 private struct Parameter {
-    var name: String
-    var value: String?
+    enum Name {
+        case serverNoContextTakeover, clientNoContextTakeover, serverMaximumWindowBits, clientMaximumWindowBits
+    }
 
-    init?(_ text: Substring) {
-        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else {
-            guard Self.isToken(text) else { return nil }
-            name = text.lowercased()
+    enum Value {
+        case none
+        /// 8 to 15, without a leading zero (RFC 7692, section 7.1.2): the only values that any of them takes.
+        case windowBits(Int)
+    }
+
+    let name: Name
+    let value: Value
+
+    /// Nil where either is none that the RFC knows.
+    init?(_ text: UnsafeRawBufferPointer) {
+        let equals = text.index(of: UInt8(ascii: "="))
+        guard let name = Self.name(text.part(0..<(equals ?? text.count)).trimmed) else { return nil }
+        self.name = name
+        guard let equals else {
+            value = .none
             return
         }
-        let before = text[..<equals].trimmed
-        guard Self.isToken(before), let value = Self.unquoted(text[text.utf8.index(after: equals)...].trimmed) else {
-            return nil
+        guard let bits = Self.windowBits(text.part((equals + 1)..<text.count).trimmed) else { return nil }
+        value = .windowBits(bits)
+    }
+
+    private static func name(_ text: UnsafeRawBufferPointer) -> Name? {
+        if text.isWord("server_no_context_takeover") { return .serverNoContextTakeover }
+        if text.isWord("client_no_context_takeover") { return .clientNoContextTakeover }
+        if text.isWord("server_max_window_bits") { return .serverMaximumWindowBits }
+        if text.isWord("client_max_window_bits") { return .clientMaximumWindowBits }
+        return nil
+    }
+
+    /// The number itself, out of its quotes where it is in some.
+    private static func windowBits(_ text: UnsafeRawBufferPointer) -> Int? {
+        var digits = text
+        let isQuoted = text.first == UInt8(ascii: "\"")
+        if isQuoted {
+            guard text.count >= 2, text.last == UInt8(ascii: "\"") else { return nil }
+            digits = text.part(1..<(text.count - 1))
         }
-        name = before.lowercased()
-        self.value = value
-    }
-
-    /// 8 to 15, without a leading zero (RFC 7692, section 7.1.2).
-    var windowBits: Int? {
-        guard let value, value.utf8.first != UInt8(ascii: "0"), value.utf8.allSatisfy({ 0x30...0x39 ~= $0 }),
-            let bits = Int(value), 8...15 ~= bits
-        else { return nil }
-        return bits
-    }
-
-    private static func isToken(_ text: Substring) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy(RequestParser.isToken)
-    }
-
-    /// The token itself, out of its quotes where it is in some.
-    private static func unquoted(_ text: Substring) -> String? {
-        guard text.utf8.first == UInt8(ascii: "\"") else { return isToken(text) ? String(text) : nil }
-        guard text.utf8.count >= 2, text.utf8.last == UInt8(ascii: "\"") else { return nil }
-        var value: [UInt8] = []
+        var bits = 0
         var isEscaped = false
-        for byte in text.utf8.dropFirst().dropLast() {
-            if byte == UInt8(ascii: "\\"), !isEscaped {
+        for byte in digits {
+            if isQuoted, !isEscaped, byte == UInt8(ascii: "\\") {
                 isEscaped = true
-            } else {
-                value.append(byte)
-                isEscaped = false
+                continue
             }
+            isEscaped = false
+            guard 0x30...0x39 ~= byte, bits > 0 || byte != 0x30 else { return nil }
+            bits = bits * 10 + Int(byte - 0x30)
+            guard bits <= 15 else { return nil }
         }
-        let token = String(decoding: value, as: UTF8.self)
-        return !isEscaped && isToken(token[...]) ? token : nil
+        return bits >= 8 && !isEscaped ? bits : nil
     }
 }
 
 /// The elements of a list, trimmed, empty ones too; a separator within quotes separates nothing.
-private struct ListElements: Sequence, IteratorProtocol {
-    private var rest: Substring?
+private struct ListElements {
+    private let bytes: UnsafeRawBufferPointer
     private let separator: UInt8
+    private var position = 0
 
-    init(_ text: some StringProtocol, separator: UInt8) {
-        rest = Substring(text)
+    init(_ bytes: UnsafeRawBufferPointer, separator: UInt8) {
+        self.bytes = bytes
         self.separator = separator
     }
 
-    mutating func next() -> Substring? {
-        guard let text = rest else { return nil }
+    mutating func next() -> UnsafeRawBufferPointer? {
+        guard position <= bytes.count else { return nil }
+        let start = position
         var isQuoted = false
         var isEscaped = false
-        for index in text.utf8.indices {
-            let byte = text.utf8[index]
+        var index = start
+        while index < bytes.count {
+            let byte = bytes[index]
             if isEscaped {
                 isEscaped = false
             } else if isQuoted, byte == UInt8(ascii: "\\") {
@@ -125,11 +139,11 @@ private struct ListElements: Sequence, IteratorProtocol {
             } else if byte == UInt8(ascii: "\"") {
                 isQuoted.toggle()
             } else if byte == separator, !isQuoted {
-                rest = text[text.utf8.index(after: index)...]
-                return text[..<index].trimmed
+                break
             }
+            index += 1
         }
-        rest = nil
-        return text.trimmed
+        position = index + 1
+        return bytes.part(start..<index).trimmed
     }
 }

@@ -18,17 +18,32 @@ package struct RequestHead: Sendable {
         fields.first { $0.name == name }?.value
     }
 
-    /// The elements of a comma-separated list field over all its lines, trimmed, in lower case, empty ones left out.
-    package func tokens(_ name: String) -> [String] {
-        values(name).flatMap { value in
-            value.utf8.split(separator: UInt8(ascii: ",")).map { element in
-                String(decoding: Substring(element).trimmed.utf8.map(Self.lowercase), as: UTF8.self)
+    /// Visits the elements of a list field, the last one first, trimmed, without empty ones, until the body says false.
+    package func forEachElementFromTheEnd(_ name: String, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        for field in fields.reversed() where field.name == name {
+            let goesOn = field.value.withBytes { value in
+                var end = value.count
+                while end > 0 {
+                    var start = end
+                    while start > 0, value[start - 1] != UInt8(ascii: ",") { start -= 1 }
+                    if start < end, !body(value.part(start..<end).trimmed) { return false }
+                    end = start - 1
+                }
+                return true
             }
-        }.filter { !$0.isEmpty }
+            guard goesOn else { return }
+        }
     }
 
-    /// ASCII's alone: in Unicode the Kelvin sign becomes a k.
-    private static func lowercase(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
+    /// Whether an element of a list field, over all its lines and without the white space around it, is what is looked for.
+    package func hasElement(
+        _ name: String, separator: UInt8 = UInt8(ascii: ","), _ isWanted: (UnsafeRawBufferPointer) -> Bool
+    ) -> Bool {
+        fields.contains { field in
+            field.name == name
+                && field.value.withBytes { $0.pieces(separatedBy: separator).contains { isWanted($0.trimmed) } }
+        }
+    }
 }
 
 /// Why a request gets no further: the status to answer with and one line that says what was wrong.

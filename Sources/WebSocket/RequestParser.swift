@@ -9,9 +9,13 @@ package enum RequestParser {
         case refused(Refusal)
     }
 
+    /// The most fields a head may have. A browser behind several proxies sends some thirty; each costs a search for every
+    /// field that is looked for.
+    package static let maximumFieldCount = 128
+
     /// Parses the head at the front of `bytes`, of which the first `scannedCount` bytes were seen before without its end.
     ///
-    /// - Parameter limit: the most bytes a head may have; beyond it 431.
+    /// - Parameter limit: the most bytes a head may have; beyond it, or beyond `maximumFieldCount`, 431.
     package static func parse(_ bytes: UnsafeRawBufferPointer, scannedCount: Int, limit: Int) -> Result {
         // RFC 9112, section 2.2: an empty line before the request line is ignored.
         let start = bytes.count >= 2 && bytes[0] == cr && bytes[1] == lf ? 2 : 0
@@ -19,7 +23,7 @@ package enum RequestParser {
         if scannedCount < start + 24, let refusal = checkMethod(bytes, from: start) { return .refused(refusal) }
 
         var position = max(start, scannedCount - 3)
-        while let end = lineFeed(in: bytes, from: position) {
+        while let end = bytes.index(of: lf, from: position) {
             guard end > start, bytes[end - 1] == cr else {
                 return .refused(Refusal(.badRequest, "a line ends without a carriage return"))
             }
@@ -27,7 +31,7 @@ package enum RequestParser {
                 let count = end + 1
                 guard count - start <= limit else { return .refused(tooLarge(limit)) }
                 do throws(Refusal) {
-                    let head = UnsafeRawBufferPointer(rebasing: bytes[start..<(end - 3)])
+                    let head = bytes.part(start..<(end - 3))
                     return .complete(try parseLines(head), byteCount: count)
                 } catch {
                     return .refused(error)
@@ -43,15 +47,6 @@ package enum RequestParser {
 
     private static func tooLarge(_ limit: Int) -> Refusal {
         Refusal(.requestHeaderFieldsTooLarge, "the request's header is larger than \(limit) bytes")
-    }
-
-    private static func lineFeed(in bytes: UnsafeRawBufferPointer, from position: Int) -> Int? {
-        var index = position
-        while index < bytes.count {
-            if bytes[index] == lf { return index }
-            index += 1
-        }
-        return nil
     }
 
     /// A method is a short token; anything else at the front (a TLS hello, binary noise) is refused at once instead of
@@ -78,66 +73,85 @@ package enum RequestParser {
     }
 
     private static func parseLines(_ head: UnsafeRawBufferPointer) throws(Refusal) -> RequestHead {
-        var lines = head.split(separator: lf, omittingEmptySubsequences: false)[...]
-        guard let first = lines.popFirst() else { throw notHTTP }
-        let parts = withoutReturn(first).split(separator: 0x20, omittingEmptySubsequences: false)
-        guard parts.count == 3, !parts[1].isEmpty, parts[0].allSatisfy(isToken) else { throw notHTTP }
-        let version = String(decoding: parts[2], as: UTF8.self)
-        guard version == "HTTP/1.1" else {
-            if version == "HTTP/1.0" { throw Refusal(.badRequest, "HTTP/1.0 cannot be upgraded; use HTTP/1.1") }
-            if version.hasPrefix("HTTP/") {
+        var lines = head.pieces(separatedBy: lf)
+        guard let first = lines.next() else { throw notHTTP }
+        let (method, target) = try parseRequestLine(withoutReturn(first))
+        let (path, query) = try split(target: target)
+        var fields: [(name: String, value: String)] = []
+        fields.reserveCapacity(16)
+        while let line = lines.next() {
+            guard fields.count < maximumFieldCount else {
+                throw Refusal(
+                    .requestHeaderFieldsTooLarge, "the request's header has more than \(maximumFieldCount) fields")
+            }
+            fields.append(try parseField(withoutReturn(line)))
+        }
+        return RequestHead(method: method.text, path: path, query: query, fields: fields)
+    }
+
+    private static func parseRequestLine(
+        _ line: UnsafeRawBufferPointer
+    ) throws(Refusal) -> (method: UnsafeRawBufferPointer, target: UnsafeRawBufferPointer) {
+        var parts = line.pieces(separatedBy: 0x20)
+        guard let method = parts.next(), let target = parts.next(), let version = parts.next(), parts.next() == nil,
+            !target.isEmpty, method.allSatisfy(isToken)
+        else { throw notHTTP }
+        guard version.equals("HTTP/1.1") else {
+            if version.equals("HTTP/1.0") { throw Refusal(.badRequest, "HTTP/1.0 cannot be upgraded; use HTTP/1.1") }
+            if version.starts(with: "HTTP/".utf8) {
                 throw Refusal(.httpVersionNotSupported, "only HTTP/1.1 is spoken here")
             }
             throw notHTTP
         }
-        guard parts[1].allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+        guard target.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw Refusal(.badRequest, "the request target has a character that must be percent-encoded")
         }
-        let (path, query) = try split(target: String(decoding: parts[1], as: UTF8.self))
-        var fields: [(name: String, value: String)] = []
-        fields.reserveCapacity(lines.count)
-        for line in lines { fields.append(try parseField(withoutReturn(line))) }
-        return RequestHead(method: String(decoding: parts[0], as: UTF8.self), path: path, query: query, fields: fields)
+        return (method, target)
     }
 
-    private static func withoutReturn(_ line: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer> {
-        line.last == cr ? line.dropLast() : line
+    private static func withoutReturn(_ line: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        line.last == cr ? line.part(0..<(line.count - 1)) : line
     }
 
     /// Origin form, or absolute form as RFC 9112, section 3.2.2, makes every server accept.
-    private static func split(target: String) throws(Refusal) -> (path: String, query: String?) {
-        var rest = target[...]
-        for scheme in ["http://", "https://", "ws://", "wss://"] where rest.lowercased().hasPrefix(scheme) {
-            let authority = rest.dropFirst(scheme.count)
-            rest = authority.firstIndex { $0 == "/" || $0 == "?" }.map { authority[$0...] } ?? "/"
-            if rest.first == "?" { rest = "/" + rest }
-            break
+    private static func split(
+        target: UnsafeRawBufferPointer
+    ) throws(Refusal) -> (path: String, query: String?) {
+        let isQuery = { (byte: UInt8) in byte == UInt8(ascii: "?") }
+        var rest = target
+        var hasPath = true
+        if let scheme = ["http://", "https://", "ws://", "wss://"].first(where: { target.hasPrefix($0) }) {
+            rest = target.part(scheme.utf8CodeUnitCount..<target.count)
+            let end = rest.firstIndex { $0 == UInt8(ascii: "/") || isQuery($0) } ?? rest.count
+            rest = rest.part(end..<rest.count)
+            hasPath = rest.first == UInt8(ascii: "/")
         }
-        guard rest.first == "/" || rest == "*" else {
+        guard !hasPath || rest.first == UInt8(ascii: "/") || rest.equals("*") else {
             throw Refusal(.badRequest, "the request target does not begin with /")
         }
-        guard !rest.contains("#") else { throw Refusal(.badRequest, "the request target has a fragment") }
-        guard let mark = rest.firstIndex(of: "?") else { return (String(rest), nil) }
-        return (String(rest[..<mark]), String(rest[rest.index(after: mark)...]))
+        guard rest.index(of: UInt8(ascii: "#")) == nil else {
+            throw Refusal(.badRequest, "the request target has a fragment")
+        }
+        let mark = rest.firstIndex(where: isQuery)
+        let path = hasPath ? rest.part(0..<(mark ?? rest.count)).text : "/"
+        return (path, mark.map { rest.part(($0 + 1)..<rest.count).text })
     }
 
-    private static func parseField(
-        _ line: Slice<UnsafeRawBufferPointer>
-    ) throws(Refusal) -> (name: String, value: String) {
+    private static func parseField(_ line: UnsafeRawBufferPointer) throws(Refusal) -> (name: String, value: String) {
         if line.first == 0x20 || line.first == 0x09 {
             throw Refusal(.badRequest, "a folded header line is not accepted")
         }
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex,
-            line[..<colon].allSatisfy(isToken)
-        else { throw Refusal(.badRequest, "a header line is not of the form \"name: value\"") }
-        let value = line[(colon + 1)...]
+        guard let colon = line.firstIndex(where: { !isToken($0) }), colon > 0, line[colon] == UInt8(ascii: ":") else {
+            throw Refusal(.badRequest, "a header line is not of the form \"name: value\"")
+        }
+        let value = line.part((colon + 1)..<line.count)
         guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             throw Refusal(.badRequest, "a header value has a control character")
         }
-        let text = String(decoding: value, as: UTF8.self)
-        return (
-            String(decoding: line[..<colon], as: UTF8.self).lowercased(),
-            String(text.trimmed)
-        )
+        let name = String(unsafeUninitializedCapacity: colon) { target in
+            for index in 0..<colon { target[index] = UnsafeRawBufferPointer.lowercase(line[index]) }
+            return colon
+        }
+        return (name, value.trimmed.text)
     }
 }

@@ -100,6 +100,47 @@ struct RequestReaderTests {
         #expect(code("{\"type\":\"ping\",\"id\":\"\(String(repeating: "é", count: 32))x\"}") == .badMessage)
     }
 
+    @Test(
+        "knows a member by its whole name, however it is written",
+        arguments: [
+            (#"{"type":"ping","id":1}"#, true), (#"{"t\u0079pe":"ping","\u0069\u0064":1}"#, true),
+            (#"{"type\u0000":"ping","id":1}"#, false), (#"{"typ":"ping","typf":0,"typex":0,"id":1}"#, false),
+            (#"{"type":"ping","id\u0000":1}"#, false), (#"{"Type":"ping","id":1}"#, false),
+            (#"{"type":"ping","id":1,"id\u0000":2,"":3,"datx":4,"datx":5,"typetypetype":6}"#, true),
+            (#"{"type":"ping","id":1,"\u0069d":2}"#, false),
+        ])
+    func memberNames(text: String, isGood: Bool) {
+        #expect(code(text) == (isGood ? nil : .badMessage))
+    }
+
+    @Test("finds every control character in a name, and nothing else")
+    func controls() {
+        let controls = (0x00...0x1F).map { $0 } + Array(0x7F...0x9F)
+        for value in Array(0x00...0x200) + [0x2028, 0x3080, 0xFFFD, 0x1F600] as [UInt32] {
+            guard let scalar = Unicode.Scalar(value), ![0x22, 0x5C].contains(value) else { continue }
+            let escape =
+                "\\u" + String(repeating: "0", count: 4 - min(4, String(value, radix: 16).count))
+                + String(value, radix: 16)
+            for name in (value < 0x20 ? [] : ["a\(scalar)"]) + (value < 0x10000 ? ["a\(escape)é"] : []) {
+                let isGood = !controls.contains(Int(value))
+                #expect(code("{\"type\":\"join\",\"channel\":\"\(name)\"}") == (isGood ? nil : .badChannel), "\(value)")
+                #expect(code("{\"type\":\"ping\",\"id\":\"\(name)\"}") == (isGood ? nil : .badMessage), "\(value)")
+            }
+        }
+    }
+
+    @Test(
+        "says at most 32 scalars of a type that does not exist, however few characters they are",
+        arguments: ["e" + String(repeating: "\u{301}", count: 1_000), String(repeating: "🎉", count: 1_000)])
+    func unknownTypeIsCut(type: String) {
+        let shown = String(String.UnicodeScalarView(type.unicodeScalars.prefix(32)))
+        Array("{\"type\":\"\(type)\"}".utf8).withUnsafeBytes {
+            guard case .failure(let error) = RequestReader.read($0) else { return #expect(Bool(false)) }
+            #expect(error.code == .unknownType)
+            #expect(error.message.utf8.starts(with: "the type \"\(shown)\" does not exist".utf8))
+        }
+    }
+
     @Test("names a channel of 1 to 255 bytes")
     func channelLength() {
         for (name, isGood) in [

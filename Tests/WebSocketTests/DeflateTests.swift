@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Deflating and inflating a message")
 struct DeflateTests {
-    private enum Seen: Equatable { case message([UInt8]), corrupt, tooLarge }
+    private enum Seen: Equatable { case message([UInt8]), corrupt, tooLarge, tooManyBlocks }
 
     private func inflate(_ payload: [UInt8], limit: Int = 1 << 20, with inflater: inout Inflater) -> Seen {
         payload.withUnsafeBytes {
@@ -13,6 +13,7 @@ struct DeflateTests {
             case .message(let bytes): .message(Array(bytes))
             case .corrupt: .corrupt
             case .tooLarge: .tooLarge
+            case .tooManyBlocks: .tooManyBlocks
             }
         }
     }

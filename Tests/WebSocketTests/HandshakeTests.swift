@@ -86,6 +86,48 @@ private func request(
         #expect(status(long, limit: 4_096) == 101)
     }
 
+    @Test func aHeaderHasAtMost128Fields() {
+        let count = request().utf8.split(separator: 10).count - 2
+        #expect(status(request(adding: Array(repeating: "a:", count: 128 - count))) == 101)
+        #expect(status(request(adding: Array(repeating: "a:", count: 129 - count))) == 431)
+    }
+
+    @Test func whatIsNoUTF8IsReplacedByteForByte() {
+        let head = Array("GET / HTTP/1.1\r\nA: b\u{E9}".utf8) + [0xFF, 0xE9] + Array("c\r\nB: \u{E9}\r\n\r\n".utf8)
+        guard
+            case .complete(let head, _) = head.withUnsafeBytes({ RequestParser.parse($0, scannedCount: 0, limit: 99) })
+        else { return #expect(Bool(false)) }
+        #expect(head.value("a") == "b\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}c")
+        #expect(head.value("b") == "\u{E9}")
+    }
+
+    @Test(
+        arguments: [
+            ("a=1", "1"), ("b&a=2&a=3", "2"), ("&&a", ""), ("a=", ""), ("aa=1&A=2", nil), ("", nil),
+            ("a=%41%4a+%2", "AJ %2"),
+            ("a=%+1%-1", "% 1%-1"), ("b=a=1", nil), ("a=b=c", "b=c"), ("=a", nil),
+        ] as [(String, String?)])
+    func aParameterIsFound(_ query: String, _ expected: String?) {
+        #expect(FormQuery.value("a", in: query) == expected)
+    }
+
+    @Test func elementsFromTheEnd() {
+        let head = RequestHead(
+            method: "GET", path: "/", query: nil, fields: [("x", "a, b"), ("y", "z"), ("x", ",c ,, d,")])
+        var seen: [String] = []
+        head.forEachElementFromTheEnd("x") {
+            seen.append($0.text)
+            return $0.text != "a"
+        }
+        #expect(seen == ["d", "c", "b", "a"])
+        seen = []
+        head.forEachElementFromTheEnd("x") {
+            seen.append($0.text)
+            return seen.count < 3
+        }
+        #expect(seen == ["d", "c", "b"])
+    }
+
     @Test func bytesBehindTheHeadAreLeft() {
         guard case .complete(_, let count) = parse(request() + "rest") else { return #expect(Bool(false)) }
         #expect(count == request().utf8.count)
@@ -107,7 +149,9 @@ private func request(
         ("https://example.org", "example.org", true), ("https://example.org", "EXAMPLE.org:443", true),
         ("http://localhost:8080", "localhost:8080", true), ("http://localhost", "localhost:8080", false),
         ("http://[::1]:8080", "[::1]:8080", true), ("https://evil.org", "example.org", false),
-        ("https://example.org.evil.org", "example.org", false), ("null", "example.org", false), ("", "", false),
+        ("https://example.org.evil.org", "example.org", false), ("HTTP://a:80", "A", true), ("http:/a://a", "a", true),
+        ("http://a", "a:80", true), ("http://[::80", "[:", false), ("wss://a:443", "a:443", true), ("://a", "a", true),
+        ("null", "example.org", false), ("", "", false),
     ])
     func sameHostComparesHostAndPort(_ origin: String, _ host: String, _ expected: Bool) {
         #expect(Origin.isSameHost(origin, host: host) == expected)

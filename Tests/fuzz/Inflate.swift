@@ -26,6 +26,7 @@ private enum Inflated: Equatable {
     case message([UInt8])
     case corrupt
     case tooLarge
+    case tooManyBlocks
 }
 
 private func inflate(_ payload: [UInt8], limit: Int, _ inflater: inout Inflater) -> Inflated {
@@ -34,6 +35,7 @@ private func inflate(_ payload: [UInt8], limit: Int, _ inflater: inout Inflater)
         case .message(let bytes): .message(Array(bytes))
         case .corrupt: .corrupt
         case .tooLarge: .tooLarge
+        case .tooManyBlocks: .tooManyBlocks
         }
     }
 }
@@ -46,6 +48,7 @@ private func reference(_ payload: [UInt8], limit: Int) -> Inflated {
         switch error {
         case .corrupt: return .corrupt
         case .tooLarge: return .tooLarge
+        case .tooManyBlocks: return .tooManyBlocks
         }
     }
 }

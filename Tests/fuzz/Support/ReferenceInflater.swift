@@ -1,6 +1,6 @@
 /// DEFLATE (RFC 1951) bit by bit, to compare with: no table, no window, no state kept.
 struct ReferenceInflater {
-    enum Failure: Error { case corrupt, tooLarge }
+    enum Failure: Error { case corrupt, tooLarge, tooManyBlocks }
 
     /// The farthest that any match refers back.
     private(set) var maximumDistance = 0
@@ -12,6 +12,8 @@ struct ReferenceInflater {
     /// Where the present stream's output begins: a match refers back no farther.
     private var origin = 0
     private let limit: Int
+    private var blocks = 0
+    private var dynamicBlocks = 0
 
     /// The message that a payload of permessage-deflate (RFC 7692, section 7.2.2) stands for.
     static func message(
@@ -50,8 +52,19 @@ struct ReferenceInflater {
 
     /// Section 3.2.3; whether it was the stream's last.
     private mutating func block() throws(Failure) -> Bool {
+        // A block that begins in the last byte is not counted.
+        let isCounted = payloadBits - position >= 8
         let isLast = try bits(1) == 1
-        switch try bits(2) {
+        let kind = try bits(2)
+        if isCounted {
+            blocks += 1
+            dynamicBlocks += kind == 2 ? 1 : 0
+            // 128 and two more for each byte of the message; with codes of their own 8, and one more for 100 bytes.
+            guard blocks <= 128 + 2 * output.count, dynamicBlocks <= 8 + output.count / 100 else {
+                throw .tooManyBlocks
+            }
+        }
+        switch kind {
         case 0: try stored()
         case 1: try compressed(Self.fixedLengths, Self.fixedDistances)
         case 2: try dynamic()
