@@ -31,11 +31,21 @@ enum Alphabet {
         "\"" + String(repeating: "n", count: 256) + "\"", "\"\"",
     ]
 
-    /// As JSON text; nil: the request has none.
-    static let ids: [String?] = [
-        "1", "2", "3", "4", "5", "6", "7", "8", "\"a\"", "\"\\u0061\"", "-9", "9007199254740991",
-        "\"" + String(repeating: "i", count: 64) + "\"", "10", nil, nil,
-    ]
+    /// An id as JSON text, in one of sixteen ways; nil: none.
+    ///
+    /// - Parameter number: what no other id of the connection has.
+    static func id(_ number: Int, _ way: Int) -> String? {
+        switch way & 0xF {
+        case 0...6: "\(number)"
+        case 7, 8: "\"\(number)\""
+        case 9: "\"\\u0061\(number)\""
+        case 10: "-\(number)"
+        case 11: "\"" + String(repeating: "i", count: 64 - String(number).count) + "\(number)\""
+        case 12: "\(9_007_199_254_740_991 - number)"
+        case 13: "\"\u{e9}\(number)\\ud83d\\ude00\""
+        default: nil
+        }
+    }
 
     static let users = ["alice", "bob", "\u{e9}ve"]
 

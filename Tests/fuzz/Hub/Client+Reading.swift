@@ -141,11 +141,15 @@ extension Client {
     private static let types: Set = ["system", "ack", "error", "chat", "join", "leave", "refresh"]
 
     private func take(answer id: [UInt8], _ bytes: [UInt8]) {
-        guard !isUnaccountable else { return }
-        guard let count = unanswered[id], count > 0 else {
-            return require(!Checks.answers, "\(number): an answer too many: \(Trace.shown(bytes))")
+        guard Checks.answers, !isUnaccountable else { return }
+        guard let place = unanswered.firstIndex(of: id) else {
+            return require(losesMessages, "\(number): an answer too many: \(Trace.shown(bytes))")
         }
-        unanswered[id] = count == 1 ? nil : count - 1
+        // An answer that is missed now and comes later is one too many then.
+        require(
+            place == 0 || losesMessages,
+            "\(number): \(Trace.shown(unanswered[0])) is not answered before \(Trace.shown(bytes))")
+        unanswered.removeFirst(place + 1)
     }
 }
 

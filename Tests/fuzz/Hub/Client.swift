@@ -33,8 +33,11 @@ final class Client {
     /// Whether it has said something that the harness does not understand, or has begun to close: requests behind that
     /// need not be answered.
     var isUnaccountable = false
-    /// How many requests with an id have no answer yet, by the id as it was written.
-    var unanswered: [[UInt8]: Int] = [:]
+    /// The ids of requests that have no answer yet, as they were written, in the order of the requests.
+    var unanswered: [[UInt8]] = []
+    /// Whether the hub may have dropped answers that it had no room for.
+    var losesMessages = false
+    private var requestCount = 0
     /// The bytes in one send; 0: as many as there are.
     var pieceByteCount = 0
 
@@ -129,10 +132,15 @@ final class Client {
         queue(0xA, payload)
     }
 
+    func nextRequestNumber() -> Int {
+        requestCount += 1
+        return requestCount
+    }
+
     /// Notes a request that is to be answered.
     func expectAnswer(_ id: String?) {
         guard let id else { return }
-        unanswered[Array(id.utf8), default: 0] += 1
+        unanswered.append(Array(id.utf8))
     }
 
     // MARK: Ending

@@ -17,14 +17,16 @@ enum Requests {
     ]
 
     /// - Parameters:
+    ///   - number: the request's on its connection.
     ///   - user: the client's own, for most of its tokens.
     ///   - position: where a channel was last seen to be, by its name as JSON text.
     ///   - allowsHuge: whether it may be larger than most limits.
     static func request(
-        _ step: Step, user: Int, allowsHuge: Bool, position: (String) -> (epoch: String, seq: UInt64)?
+        _ step: Step, number: Int, user: Int, allowsHuge: Bool,
+        position: (String) -> (epoch: String, seq: UInt64)?
     ) -> Request {
         let channel = Alphabet.requestChannels[step[2] & 0xF]
-        let id = Alphabet.ids[step[2] >> 4]
+        let id = Alphabet.id(number, step[2] >> 4)
         var members: [(name: String, value: String)] = []
         func add(_ name: String, _ value: String?) { if let value { members.append((name, value)) } }
         let kind = step.choice(1, of: kinds)

@@ -52,7 +52,7 @@ enum Rules {
             channels \(configuration.maximumChannels) max_message_size \(configuration.maximumMessageByteCount) \
             history_bytes \(configuration.historyByteCount) queue \(configuration.queueLimitByteCount) \
             \(configuration.queuePolicy.label) flush_delay \(configuration.flushDelay) \
-            max_connections \(configuration.maximumConnections) ping_interval \(configuration.pingInterval) \
+            memory \(configuration.memoryByteCount) max_connections \(configuration.maximumConnections) ping_interval \(configuration.pingInterval) \
             endpoints \(configuration.endpoints.map(\.path).joined(separator: " "))
             """
     }
@@ -95,6 +95,11 @@ enum Rules {
         configuration.historyByteCount = step.pair(5, 0, of: [64 << 20, 1 << 20, 2_000, 0])
         configuration.maximumConnections = step.pair(5, 2, of: [64, 64, 64, 4])
         configuration.maximumConnectionsPerAddress = step[5] >> 4 == 1 ? 3 : 0
+        // From room for a few messages to room for all.
+        let memory = [4 << 20, 1 << 20, 256 << 10, 64 << 10]
+        configuration.memoryByteCount = step[5] >> 6 == 2 ? memory[step[5] >> 4 & 3] : 0
+        configuration.messageTimeout = step[5] >> 4 == 0xE ? .milliseconds(50) : .zero
+        configuration.exemptsLoopback = step.flag(5, 0)
         if step[5] >> 4 == 0xF {
             configuration.pingInterval = .milliseconds(50)
             configuration.pongTimeout = .milliseconds(50)

@@ -96,7 +96,8 @@ extension Run {
 
     private func request(_ step: Step, _ client: Client, holds: Bool) {
         let isHuge = step[3] & 15 == 15 && takeHuge()
-        let request = Requests.request(step, user: client.user, allowsHuge: isHuge, position: position)
+        let request = Requests.request(
+            step, number: client.nextRequestNumber(), user: client.user, allowsHuge: isHuge, position: position)
         let text = Array(request.text.utf8)
         Trace.note("\(client.number) asks \(Trace.shown(text))\(holds ? " …" : "")")
         if client.endpoint.isJSON, !client.isUnaccountable { client.expectAnswer(request.id) }

@@ -29,7 +29,7 @@ extension Run {
             Trace.note("follow \(channel)")
             hub.follow(channel)
         case .reconfigure:
-            let configuration = configuration(step)
+            let configuration = nextConfiguration(step)
             // A bit that means something else as well, so that all seven bytes are the configuration's.
             let waits = step.flag(0, 4)
             Trace.note("reconfigure \(Rules.description(configuration))\(waits ? "" : " &")")
