@@ -142,14 +142,13 @@ extension Client {
 
     private func take(answer id: [UInt8], _ bytes: [UInt8]) {
         guard Checks.answers, !isUnaccountable else { return }
-        guard let place = unanswered.firstIndex(of: id) else {
+        guard let place = unanswered.firstIndex(where: { $0.id == id }) else {
             return require(losesMessages, "\(number): an answer too many: \(Trace.shown(bytes))")
         }
-        // An answer that is missed now and comes later is one too many then.
-        require(
-            place == 0 || losesMessages,
-            "\(number): \(Trace.shown(unanswered[0])) is not answered before \(Trace.shown(bytes))")
-        unanswered.removeFirst(place + 1)
+        let request = unanswered.remove(at: place)
+        guard let channel = request.channel, !losesMessages else { return }
+        let earlier = unanswered[..<place].filter { $0.channel == channel }.map { Trace.shown($0.id) }
+        require(earlier.isEmpty, "\(number): \(earlier) in the same channel have no answer yet: \(Trace.shown(bytes))")
     }
 }
 

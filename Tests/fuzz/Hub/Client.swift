@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Rooms
 import WebSocket
 
 /// One client of the hub under test: it sends what it is told to, whole or in pieces, and looks at everything that comes.
@@ -33,8 +34,8 @@ final class Client {
     /// Whether it has said something that the harness does not understand, or has begun to close: requests behind that
     /// need not be answered.
     var isUnaccountable = false
-    /// The ids of requests that have no answer yet, as they were written, in the order of the requests.
-    var unanswered: [[UInt8]] = []
+    /// Requests that have no answer yet, in their order: the id as it was written, and the channel.
+    var unanswered: [(id: [UInt8], channel: String?)] = []
     /// Whether the hub may have dropped answers that it had no room for.
     var losesMessages = false
     private var requestCount = 0
@@ -138,9 +139,12 @@ final class Client {
     }
 
     /// Notes a request that is to be answered.
-    func expectAnswer(_ id: String?) {
-        guard let id else { return }
-        unanswered.append(Array(id.utf8))
+    func expectAnswer(to request: Requests.Request) {
+        guard let id = request.id else { return }
+        let channel = request.channel.map {
+            $0 == "" ? endpoint.channel : MemberReader.string(of: Array($0.utf8)) ?? $0
+        }
+        unanswered.append((Array(id.utf8), channel))
     }
 
     // MARK: Ending

@@ -7,6 +7,8 @@ enum Requests {
         var text: String
         /// As JSON text.
         var id: String?
+        /// What it is about, as JSON text; empty where that is the endpoint's own channel, nil for none.
+        var channel: String?
     }
 
     private enum Kind { case join, leave, chat, presence, history, ping, refresh, odd }
@@ -48,7 +50,9 @@ enum Requests {
         }
         let isEscaped = step.flag(6, 4)
         let written = members.map { "\"\(isEscaped ? escaped($0.name) : $0.name)\":\($0.value)" }
-        return Request(text: "{" + written.joined(separator: step.flag(6, 5) ? " ,\n " : ",") + "}", id: id)
+        return Request(
+            text: "{" + written.joined(separator: step.flag(6, 5) ? " ,\n " : ",") + "}", id: id,
+            channel: kind == .ping || kind == .refresh ? nil : channel ?? "")
     }
 
     private static let oddities: [[(name: String, value: String)]] = [

@@ -100,7 +100,7 @@ extension Run {
             step, number: client.nextRequestNumber(), user: client.user, allowsHuge: isHuge, position: position)
         let text = Array(request.text.utf8)
         Trace.note("\(client.number) asks \(Trace.shown(text))\(holds ? " …" : "")")
-        if client.endpoint.isJSON, !client.isUnaccountable { client.expectAnswer(request.id) }
+        if client.endpoint.isJSON, !client.isUnaccountable { client.expectAnswer(to: request) }
         queue(text, .text, step, client)
         client.holdsOutput = holds
     }

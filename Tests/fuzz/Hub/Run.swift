@@ -183,7 +183,7 @@ final class Run {
             require(
                 ContinuousClock.now - start < deadline,
                 waiting.map { client in
-                    let ids = client.unanswered.map { Trace.shown($0) }.joined(separator: " ")
+                    let ids = client.unanswered.map { Trace.shown($0.id) }.joined(separator: " ")
                     return "\(client.number) (\(client.phase)) waits for \(ids)"
                 }.joined(separator: ", "))
             usleep(200)
