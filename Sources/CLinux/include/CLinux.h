@@ -94,7 +94,8 @@ int clinux_set_option(int fd, int level, int name, int value);
 /// The calling thread's name as `top -H` and /proc show it; 15 bytes at most.
 void clinux_name_this_thread(const char *name);
 
-/// Blocks every signal in the calling thread but SIGPROF, so that only the control plane sees them.
+/// Blocks every signal in the calling thread but SIGPROF and those of a fault of its own, so that only the control plane
+/// sees them.
 void clinux_block_signals(void);
 
 /// Sends a text to `$NOTIFY_SOCKET` as sd_notify(3) does, but without waiting where the queue of who reads there is full.
