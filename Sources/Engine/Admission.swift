@@ -2,8 +2,9 @@ import Synchronization
 
 /// Counts, across all workers, what the limits are about. Touched when a connection comes or goes, never per message.
 ///
-/// A connection counts twice: from the moment that it is accepted until it is let in or refused as one that opens, and then as
-/// one that is open. Neither may be more than the limits allow, in all and for each address.
+/// A connection counts from the moment that it is accepted: first as one that opens, then as one that is open. Those that open
+/// may be a few more than the limits have room for: who is one too many is to be told so, and a browser that is as often here
+/// as it may be can still read a page.
 final class Admission: Sendable {
     /// Whether a WebSocket is let in.
     enum Answer {
@@ -26,8 +27,8 @@ final class Admission: Sendable {
     private let limitPerAddress: Atomic<Int>
     private let exemptsLoopback: Atomic<Bool>
 
-    /// Connections of one address that may be opening however small its limit is: a browser begins six at once.
-    private static let fewestOpening = 8
+    /// Connections of one address that may be opening beyond its limit: a browser begins six at once.
+    private static let openingAllowance = 8
 
     init(maximum: Int, maximumPerAddress: Int, exemptsLoopback: Bool) {
         limit = Atomic(maximum)
@@ -62,16 +63,15 @@ final class Admission: Sendable {
     /// - Parameter isProxy: whether its address says nothing of the client's.
     func begin(_ address: IPAddress, isProxy: Bool) -> Answer {
         let maximum = maximum
-        // Beyond those that can be let in there is room for some that are told why they are not.
-        if openingCount.add(1, ordering: .relaxed).newValue + count > maximum + max(1_024, maximum / 16) {
+        if openingCount.add(1, ordering: .relaxed).newValue + count > maximum + max(64, maximum / 16) {
             openingCount.subtract(1, ordering: .relaxed)
             return .refused(.connectionLimit)
         }
         guard !isProxy, let most = self.maximum(for: address) else { return .admitted(isCounted: false) }
         let isFull = perAddress.withLock { counts in
-            let opening = counts[address.client, default: Counts()].opening
-            if opening >= max(most, Self.fewestOpening) { return true }
-            counts[address.client, default: Counts()].opening = opening + 1
+            let known = counts[address.client, default: Counts()]
+            if known.opening + known.open >= most + Self.openingAllowance { return true }
+            counts[address.client, default: Counts()].opening += 1
             return false
         }
         guard isFull else { return .admitted(isCounted: true) }

@@ -25,6 +25,8 @@ final class Backlog {
         var missed: HistorySlice?
 
         var count: Int { end - start }
+        /// Whether there is nothing of it to send, now or later.
+        var isEmpty: Bool { start == end && missed == nil }
         /// Frames that begin in it.
         var frameCount: Int { segment.frameCount(from: start, to: end) }
     }
@@ -37,6 +39,10 @@ final class Backlog {
 
     private(set) var pieces: [Piece] = []
     private var head = 0
+    /// Nothing shared lies before this piece, unless it is before `head`.
+    private var firstShared = 0
+    /// Pieces behind `head` of which everything has been dropped.
+    private var emptyCount = 0
     /// The bytes that wait, without those that are still to be fetched.
     private(set) var byteCount = 0
     private(set) var ownByteCount = 0
@@ -57,7 +63,7 @@ final class Backlog {
 
     func append(_ piece: Piece) {
         guard piece.count > 0 else { return }
-        if let last = pieces.indices.last, last >= head, pieces[last].segment === piece.segment,
+        if let last = pieces.indices.last, last >= head, !pieces[last].isEmpty, pieces[last].segment === piece.segment,
             pieces[last].end == piece.start, pieces[last].kind == piece.kind
         {
             pieces[last].end = piece.end
@@ -146,22 +152,41 @@ final class Backlog {
     }
 
     private func dropFirstPiece() {
+        // Its place may stay for a while, its segment need not.
+        pieces[head] = Piece(segment: Backlog.noSegment, start: 0, end: 0)
         head += 1
+        tidy()
+    }
+
+    /// Lets go of pieces that are sent or dropped, once they are half of all: each is moved about once.
+    private func tidy() {
+        while head < pieces.count, pieces[head].isEmpty {
+            head += 1
+            emptyCount = max(0, emptyCount - 1)
+        }
         if head == pieces.count {
             pieces.removeAll()
-            head = 0
-        } else if head >= 64, head * 2 >= pieces.count {
+            (head, firstShared, emptyCount) = (0, 0, 0)
+        } else if head + emptyCount >= 64, (head + emptyCount) * 2 >= pieces.count {
             pieces.removeFirst(head)
-            head = 0
+            pieces.removeAll(where: \.isEmpty)
+            (head, firstShared, emptyCount) = (0, 0, 0)
         }
+    }
+
+    /// The oldest piece of shared frames.
+    private func oldestShared() -> Int? {
+        var index = max(head, firstShared)
+        while index < pieces.count, pieces[index].kind != .shared || pieces[index].isEmpty { index += 1 }
+        firstShared = index
+        return index < pieces.count ? index : nil
     }
 
     /// Whether more waits than the limit allows. One frame alone may be larger: else it could never be sent.
     func isOver(_ limit: Int) -> Bool {
-        guard sharedByteCount > limit else { return false }
-        let shared = waiting.lazy.filter { $0.kind == .shared }
-        guard let first = shared.first else { return false }
-        return shared.prefix(2).count > 1 || first.segment.frameEnd(containing: first.start) < first.end
+        guard sharedByteCount > limit, let index = oldestShared() else { return false }
+        let first = pieces[index]
+        return first.count < sharedByteCount || first.segment.frameEnd(containing: first.start) < first.end
     }
 
     /// The rest of a first frame that is partly sent, which has to be finished before anything else.
@@ -174,51 +199,60 @@ final class Backlog {
     /// Drops whole shared frames from the front until `limit` holds; not one that is partly sent, and not the last that is
     /// left. Returns how many.
     func dropOldest(limit: Int) -> Int {
-        var excess = sharedByteCount - limit
-        guard excess > 0, let last = pieces.lastIndex(where: { $0.kind == .shared }) else { return 0 }
-        let torn = torn
         var dropped = 0
-        for index in pieces.indices[head...] where pieces[index].kind == .shared {
-            guard excess > 0 else { break }
-            note(pieces[index], -1)
-            if index == head, let torn { pieces[index].start = torn.end }
-            while excess > 0, pieces[index].count > 0 {
-                let piece = pieces[index]
-                let end = min(piece.segment.frameEnd(containing: piece.start), piece.end)
-                if torn == nil, index == last, end == piece.end { break }
-                excess -= end - piece.start
-                dropped += 1
-                pieces[index].start = end
+        setTornApart()
+        let torn = torn
+        while sharedByteCount > limit, var index = oldestShared() {
+            if index == head, let torn, pieces[index].start < torn.end {
+                // What is partly sent stays.
+                index += 1
+                while index < pieces.count, pieces[index].kind != .shared || pieces[index].isEmpty { index += 1 }
+                guard index < pieces.count else { break }
             }
+            let piece = pieces[index]
+            let end = min(piece.segment.frameEnd(containing: piece.start), piece.end)
+            if torn == nil, sharedByteCount == end - piece.start { break }
+            note(piece, -1)
+            pieces[index].start = end
             note(pieces[index], 1)
+            dropped += 1
+            if pieces[index].isEmpty { emptyCount += 1 }
         }
-        if let torn, torn.kind == .shared {
-            note(torn, 1)
-            pieces.insert(torn, at: head)
-        }
-        removeEmptyPieces()
+        tidy()
         return dropped
+    }
+
+    /// Makes the rest of a frame that is partly sent a piece of its own.
+    private func setTornApart() {
+        guard let torn, torn.kind == .shared, torn.end < pieces[head].end else { return }
+        pieces[head].start = torn.end
+        pieces.insert(torn, at: head)
+        firstShared = head
+        // As frames are counted by where they begin, nothing else changes.
     }
 
     /// Drops whole shared frames from the back until `limit` holds; not the first. Returns how many.
     func dropNewest(limit: Int) -> Int {
-        var excess = sharedByteCount - limit
-        guard excess > 0, let first = waiting.firstIndex(where: { $0.kind == .shared }) else { return 0 }
+        guard sharedByteCount > limit, let first = oldestShared() else { return 0 }
         var dropped = 0
-        for index in pieces.indices[first...].reversed() where pieces[index].kind == .shared {
-            guard excess > 0 else { break }
-            note(pieces[index], -1)
-            while excess > 0, pieces[index].count > 0 {
+        for index in pieces.indices[first...].reversed() where pieces[index].kind == .shared && !pieces[index].isEmpty {
+            guard sharedByteCount > limit else { break }
+            while sharedByteCount > limit, !pieces[index].isEmpty {
                 let piece = pieces[index]
                 let start = max(piece.segment.frameStart(before: piece.end), piece.start)
                 if index == first, start == piece.start { break }
-                excess -= piece.end - start
-                dropped += 1
+                note(piece, -1)
                 pieces[index].end = start
+                note(pieces[index], 1)
+                dropped += 1
             }
-            note(pieces[index], 1)
+            if pieces[index].isEmpty { emptyCount += 1 }
         }
-        removeEmptyPieces()
+        while let last = pieces.last, last.isEmpty, pieces.count > head {
+            pieces.removeLast()
+            emptyCount -= 1
+        }
+        tidy()
         return dropped
     }
 
@@ -228,14 +262,9 @@ final class Backlog {
         let before = frameCount
         pieces = torn.map { [$0] } ?? []
         head = 0
+        (firstShared, emptyCount) = (0, 0)
         (byteCount, frameCount, ownByteCount, sharedByteCount, missedByteCount) = (0, 0, 0, 0, 0)
         for piece in pieces { note(piece, 1) }
         return before - frameCount
-    }
-
-    private func removeEmptyPieces() {
-        pieces.removeFirst(head)
-        head = 0
-        pieces.removeAll { $0.count == 0 && $0.missed == nil }
     }
 }

@@ -74,6 +74,9 @@ struct Connection {
         static let opening = Flags(rawValue: 1 << 19)
         static let openingCounted = Flags(rawValue: 1 << 20)
 
+        /// It had much to say when it was last heard.
+        static let heavy = Flags(rawValue: 1 << 21)
+
         /// Any of these: nothing more is read from an open connection for now.
         static let waiting: Flags = [.awaitsAnswer, .ending, .congested, .starved, .unreadAnswers]
     }

@@ -86,7 +86,7 @@ extension Letter {
     /// allows, and not while what they cause has no room; all others at once.
     var isForHome: Bool {
         switch self {
-        case .publish, .publishDrafts, .join, .leave, .count, .ask, .fence, .fenceAnswers: true
+        case .publish, .publishDrafts, .join, .leave, .count, .ask, .fence, .fenceAnswers, .inspect: true
         default: false
         }
     }

@@ -39,6 +39,8 @@ struct Session {
     /// The other worker that has still to answer messages with an id, where one has: no other worker, nor this one, is to
     /// answer before it, so that answers come in the order of the requests.
     var answeringHome: Int?
+    /// The channel that the last of these messages went to.
+    var answeringChannel: UInt32 = 0
 }
 
 /// A client that is let in once its token is verified and its channel's home has answered.

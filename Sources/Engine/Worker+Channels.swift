@@ -44,11 +44,15 @@ extension Worker {
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 
-    /// Counts the work that it is to deflate a message, at its channel's home: some 10 ns a byte and window.
+    /// Counts the work that a message causes: to deflate it, some 10 ns a byte and window, and to send it to many.
     func countEncoding(_ byteCount: Int, _ channel: Channel) {
+        work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 16
         guard channel.home == index, byteCount >= configuration.compressionThreshold else { return }
-        work += 8 * byteCount * min(3, channel.allEncodings.deflatingCount)
+        work += 8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: channel.allEncodings.deflatingCount)
     }
+
+    /// What a `json` frame has beside its data, about.
+    private static let frameByteCount = 128
 
     /// Has a channel's messages handed over at the turn's end.
     ///

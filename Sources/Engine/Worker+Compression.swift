@@ -3,19 +3,42 @@ import WebSocket
 extension Worker {
     /// Adds to a publication its messages in each of the encodings, deflated once for each window that makes a difference.
     func compress(_ publication: inout Publication, for encodings: Encoding.Set) {
-        /// What was deflated for the largest window, and from what.
-        var shared: (plain: Segment, deflated: Segment)?
+        /// What was deflated, from what and for which window.
+        var made: [(plain: Segment, window: Int, deflated: Segment?)] = []
         for encoding in encodings.deflating {
             guard let plain = publication.plain(encoding) else { continue }
             let largest = plain.largestFrame
             guard largest >= configuration.compressionThreshold else { continue }
-            // What fits into a window whole is the same for all windows it fits into.
-            let fits = Deflater.windowBits(forMessageOf: largest, agreed: encoding.windowBits!) == 15
-            let known = fits && shared?.plain === plain ? shared?.deflated : nil
-            guard let segment = known ?? deflate(plain, agreed: fits ? 15 : encoding.windowBits!) else { continue }
-            if fits { shared = (plain, segment) }
-            publication[encoding] = segment
+            let window = window(for: encoding, of: encodings, messageOf: largest)
+            if let known = made.first(where: { $0.plain === plain && $0.window == window }) {
+                if let deflated = known.deflated { publication[encoding] = deflated }
+                continue
+            }
+            let deflated = deflate(plain, agreed: window)
+            made.append((plain, window, deflated))
+            if let deflated { publication[encoding] = deflated }
         }
+    }
+
+    /// The window that messages are deflated for. Those that fit into a window whole are the same for all windows they fit
+    /// into. Large ones are deflated twice at most, however many windows are in use: any window takes what a smaller one does.
+    private func window(for encoding: Encoding, of encodings: Encoding.Set, messageOf byteCount: Int) -> Int {
+        let agreed = encoding.windowBits ?? 15
+        if Deflater.windowBits(forMessageOf: byteCount, agreed: agreed) == 15 { return 15 }
+        guard byteCount > Worker.largeByteCount else { return agreed }
+        let isWide = agreed >= Worker.wideWindow
+        let windows = encodings.deflating.compactMap(\.windowBits)
+        return windows.filter { ($0 >= Worker.wideWindow) == isWide }.min() ?? agreed
+    }
+
+    /// Larger messages than this are deflated for few windows.
+    private static let largeByteCount = 64 * 1024
+    /// The two kinds of window for those: from this one on, and below.
+    private static let wideWindow = 12
+
+    /// How often a message of that size is deflated, where so many windows are in use.
+    static func deflateCount(messageOf byteCount: Int, windows: Int) -> Int {
+        byteCount > largeByteCount ? min(2, windows) : windows
     }
 
     /// The same messages, deflated where that makes them smaller; nil where it made none so.

@@ -66,8 +66,22 @@ extension Worker {
                 resume(Int(tag & 0xFFFF_FFFF), record, .starved)
             }
         }
-        if pressure == .over { closeLargest() }
+        if pressure == .over { closeLargest(excess: context.account.used - context.account.byteLimit) }
+        guard pressure >= .full else {
+            fullSince = nil
+            return
+        }
+        // Who waits for memory in the middle of a message may wait for itself: nobody is kept out for long because of that.
+        let since = fullSince ?? nanoseconds
+        fullSince = since
+        if nanoseconds - since > Worker.fullPause, !starved.isEmpty {
+            fullSince = nanoseconds
+            closeLargest(excess: context.account.used - context.account.byteLimit / 4 * 3)
+        }
     }
+
+    /// How long newcomers are refused before those who hold most are closed.
+    private static let fullPause: UInt64 = 1_000_000_000
 
     /// Whether an open connection has to wait before it is read further; notes for what.
     func mustWait(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
@@ -79,7 +93,8 @@ extension Worker {
         if pressure >= .high, let input = record.pointee.input,
             input.pointee.reader.heldByteCount > Worker.modestByteCount, !record.pointee.flags.contains(.starved)
         {
-            record.pointee.flags.insert(.starved)
+            record.pointee.flags.insert([.starved, .holdsInput])
+            setInterest(slot, record)
             starved.append(record.pointee.tag(slot: slot))
         }
         return !record.pointee.flags.isDisjoint(with: .waiting)
@@ -89,8 +104,8 @@ extension Worker {
     private static let largestCount = 16
 
     /// More is held than allowed: closes the connections for which most is held, until what they held is what was too much.
-    private func closeLargest() {
-        var excess = context.account.used - context.account.byteLimit
+    private func closeLargest(excess: Int) {
+        var excess = excess
         var largest: [(byteCount: Int, slot: Int)] = []
         for slot in 0..<slab.highWater {
             let record = slab[slot]

@@ -24,7 +24,7 @@ extension Worker {
         guard homewardNext < homeward.count else { return }
         var byteCount = 0
         // Its own part of a turn: input may have taken all of the other.
-        let end = work + Worker.workBudget / 2
+        let end = work + Worker.workBudget / 4
         while homewardNext < homeward.count, work < end, !isHeldUp {
             let (letter, count) = homeward[homewardNext]
             homeward[homewardNext] = (.relieved, 0)
@@ -87,7 +87,8 @@ extension Worker {
             let mailbox = context.handles[Int(request.connection.worker)].mailbox
             mailbox.post(.joined(channel: name, reply, encoding))
         case .joined(let name, let reply, let encoding):
-            if let index = channels.index(of: name) { joined(reply, encoding, index) }
+            // A member that has been taken out meanwhile may have been the last that this worker knew the channel for.
+            joined(reply, encoding, channels.intern(name))
         case .leave(let name, let user, let isLost, let generation):
             guard let index = channels.index(of: name) else { break }
             left(user, channels[index], isLost: isLost, countedUnder: generation)

@@ -7,6 +7,7 @@ extension Worker {
     /// Reads once from a connection and acts on what came.
     func receive(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard !holdsBack(record) else {
+            if record.pointee.flags.contains(.heavy), record.pointee.flags.isDisjoint(with: .waiting) { return }
             // Who has to wait waits with what else it has to say.
             record.pointee.flags.insert(.holdsInput)
             setInterest(slot, record)
@@ -33,6 +34,7 @@ extension Worker {
             takeLetters()
             guard record.pointee.phase != .dead else { return }
         }
+        let before = work
         work += count
         record.pointee.lastReceived = now
         record.pointee.bytesIn &+= UInt64(count)
@@ -47,6 +49,7 @@ extension Worker {
                 if record.pointee.phase == .open { armOpen(slot, record) }
             }
             readFrames(slot, record, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+            noteWork(work - before, record)
         case .admitting, .fenced, .finishing, .lingering, .free, .dead:
             break
         }

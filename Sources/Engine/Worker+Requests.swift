@@ -148,7 +148,16 @@ extension Worker {
         countEncoding(data.count, channel)
         markPublished(channel, index, at: nanoseconds)
         writeName(slot, record)
-        if channel.home != self.index, !id.isEmpty { session.pointee.answeringHome = channel.home }
+        if channel.home != self.index, !id.isEmpty {
+            // What goes to one home by several channels goes in the order in which it was sent.
+            if session.pointee.answeringHome != nil, session.pointee.answeringChannel != index,
+                let last = channels.find(session.pointee.answeringChannel)
+            {
+                distribute(last)
+            }
+            session.pointee.answeringHome = channel.home
+            session.pointee.answeringChannel = index
+        }
         nameText.withBytes { from in
             let draft = Drafts.Draft(
                 connection: self.id(slot, record), from: from, id: id,

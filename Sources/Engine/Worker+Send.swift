@@ -308,8 +308,10 @@ extension Worker {
     /// Tells epoll what this connection waits for.
     func setInterest(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         let flags = record.pointee.flags
+        // Who is kept waiting for memory is not read, and yet seen to be gone.
+        let goneEvent = flags.contains(.starved) ? EPOLLRDHUP.rawValue : 0
         let events =
-            (flags.isDisjoint(with: [.peerShut, .holdsInput]) ? EPOLLIN.rawValue : 0)
+            goneEvent | (flags.isDisjoint(with: [.peerShut, .holdsInput]) ? EPOLLIN.rawValue : 0)
             | (flags.contains(.awaitsWritable) ? EPOLLOUT.rawValue : 0)
         let tag = record.pointee.tag(slot: slot)
         _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, record.pointee.descriptor, events, tag)

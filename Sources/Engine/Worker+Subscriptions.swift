@@ -131,8 +131,7 @@ extension Worker {
         }
         guard state == .joining else {
             abandonJoin(reply, encoding, channel)
-            let message = "you were taken out of the channel meanwhile"
-            sendError(slot, record, .notPermitted, message, id: request.id, channel: channel.name)
+            refuseRevoked(slot, record, reply, channel)
             return
         }
         sendJoinAck(slot, record, reply, channel)
@@ -144,9 +143,12 @@ extension Worker {
     private func answerMember(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
-        guard record.pointee.phase == .open, let session = record.pointee.session,
-            let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
-        else { return }
+        guard record.pointee.phase == .open, let session = record.pointee.session else { return }
+        guard let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
+        else {
+            refuseRevoked(slot, record, reply, channel)
+            return
+        }
         if session.pointee.memberships[place].droppedBefore == record.pointee.dropped {
             sendJoinAck(slot, record, reply.through(session.pointee.memberships[place].startSeq), channel)
         } else if case .joined(_, let seq, _, _) = reply.outcome {
@@ -154,6 +156,13 @@ extension Worker {
             session.pointee.memberships[place].droppedBefore = record.pointee.dropped
             sendJoinAck(slot, record, reply, channel)
         }
+    }
+
+    private func refuseRevoked(
+        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel
+    ) {
+        let message = "you were taken out of the channel meanwhile"
+        sendError(slot, record, .notPermitted, message, id: reply.request.id, channel: channel.name)
     }
 
     /// Takes out the place that a connection held in a channel while it was joining; what became of it meanwhile.

@@ -30,13 +30,15 @@ extension Worker {
         schedule(slot, record)
     }
 
-    /// Connections go on with what they hold, until the turn has done so much work. The others come first in the next.
+    /// Connections go on with what they hold, or have to say, until so much work is done. The others come first in the next
+    /// turn.
     func goOn(budget: Int) {
         guard !runnable.isEmpty else { return }
+        let end = work + budget
         let due = runnable
         runnable = []
         var position = 0
-        while position < due.count, work < budget {
+        while position < due.count, work < end {
             let tag = due[position]
             position += 1
             guard let record = slab.find(tag: tag) else { continue }
@@ -48,25 +50,42 @@ extension Worker {
 
     private func goOn(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard record.pointee.phase == .open || record.pointee.phase == .closing else { return }
+        guard record.pointee.flags.isDisjoint(with: .waiting) else { return }
         // While it waited nothing of it was read, neither pongs nor the rest of a message.
         record.pointee.lastReceived = now
         if let input = record.pointee.input, input.pointee.unfinishedSince != Slab.never {
             input.pointee.unfinishedSince = now
         }
-        if record.pointee.phase == .open, record.pointee.flags.isDisjoint(with: .waiting),
-            let deferred = record.pointee.input?.pointee.deferred
-        {
+        let before = work
+        let isHeavy = record.pointee.flags.contains(.heavy)
+        if record.pointee.phase == .open, let deferred = record.pointee.input?.pointee.deferred {
             record.pointee.input?.pointee.deferred = nil
             work += deferred.payload.count
             deferred.payload.withUnsafeBytes { act(on: $0, deferred.opcode, slot, record) }
         }
-        if let input = record.pointee.input,
-            record.pointee.phase == .closing || record.pointee.flags.isDisjoint(with: .waiting)
-        {
+        if let input = record.pointee.input, record.pointee.flags.isDisjoint(with: .waiting) {
             readFrames(slot, record, input.pointee.held.bytes)
+        }
+        noteWork(work - before, record)
+        guard record.pointee.flags.contains(.holdsInput) else {
+            // What it has to say is in its socket.
+            if isHeavy, work == before, !holdsBack(record) { receive(slot, record) }
+            return
         }
         listenAgain(slot, record)
     }
+
+    /// Notes whether a connection has had so much to say that it is heard behind the others next time.
+    func noteWork(_ done: Int, _ record: UnsafeMutablePointer<Connection>) {
+        if done > Worker.heavyWork {
+            record.pointee.flags.insert(.heavy)
+        } else {
+            record.pointee.flags.remove(.heavy)
+        }
+    }
+
+    /// More work than this, by one connection in one turn, is much.
+    private static let heavyWork = 128 * 1024
 
     /// Has the socket heard again, where nothing keeps the connection waiting.
     func listenAgain(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {

@@ -80,6 +80,8 @@ final class Worker: @unchecked Sendable {
     var starved: ContiguousArray<UInt64> = []
     /// How full the account of bytes was when the turn began.
     var pressure = MemoryAccount.Pressure.none
+    /// Since when nobody new is let in for want of memory; nanoseconds of the worker's clock.
+    var fullSince: UInt64?
     /// Other workers whose mailbox was full when this one last looked, a bit each.
     var fullMailboxes: UInt64 = 0
     /// Homes of channels that are to say when they have answered a connection's requests.
@@ -195,9 +197,11 @@ final class Worker: @unchecked Sendable {
             statistics.turns &+= 1
             work = 0
             lookAtPressure()
-            // Who waited comes first, but does not take all of the turn.
-            goOn(budget: Worker.workBudget / 2)
-            while let index = pending.first, work < Worker.workBudget {
+            // Each part of a turn has a budget of its own, so that none is starved: first who waited and who has much to say,
+            // then the others, then the homes of channels.
+            goOn(budget: Worker.workBudget / 4)
+            let end = work + Worker.workBudget / 2
+            while let index = pending.first, work < end {
                 pending.removeFirst()
                 handle(
                     tag: clinux_epoll_data(events, Int32(index)),
@@ -270,8 +274,15 @@ final class Worker: @unchecked Sendable {
             guard record.pointee.phase != .dead else { return }
         }
         if events & EPOLLIN.rawValue != 0 {
-            receive(slot, record)
-        } else if events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+            if record.pointee.flags.contains(.heavy) {
+                // It takes its turn with others of its kind, behind those that ask for little.
+                schedule(slot, record)
+            } else {
+                receive(slot, record)
+            }
+        } else if events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
+            || events & EPOLLRDHUP.rawValue != 0 && record.pointee.flags.contains(.starved)
+        {
             end(slot, record, cause: .reset)
         }
     }
