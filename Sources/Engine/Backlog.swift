@@ -36,6 +36,8 @@ final class Backlog {
     /// Missed messages that are fetched at once.
     private static let chunkByteCount = 64 * 1024
     private static let noSegment = Segment(copying: [])
+    /// In the place of a piece that is sent or dropped: the place may stay for a while, its segment need not.
+    private static let nothing = Piece(segment: noSegment, start: 0, end: 0)
 
     private(set) var pieces: [Piece] = []
     private var head = 0
@@ -152,8 +154,7 @@ final class Backlog {
     }
 
     private func dropFirstPiece() {
-        // Its place may stay for a while, its segment need not.
-        pieces[head] = Piece(segment: Backlog.noSegment, start: 0, end: 0)
+        pieces[head] = Backlog.nothing
         head += 1
         tidy()
     }
@@ -161,6 +162,7 @@ final class Backlog {
     /// Lets go of pieces that are sent or dropped, once they are half of all: each is moved about once.
     private func tidy() {
         while head < pieces.count, pieces[head].isEmpty {
+            pieces[head] = Backlog.nothing
             head += 1
             emptyCount = max(0, emptyCount - 1)
         }
@@ -216,7 +218,10 @@ final class Backlog {
             pieces[index].start = end
             note(pieces[index], 1)
             dropped += 1
-            if pieces[index].isEmpty { emptyCount += 1 }
+            if pieces[index].isEmpty {
+                pieces[index] = Backlog.nothing
+                emptyCount += 1
+            }
         }
         tidy()
         return dropped
@@ -246,7 +251,10 @@ final class Backlog {
                 note(pieces[index], 1)
                 dropped += 1
             }
-            if pieces[index].isEmpty { emptyCount += 1 }
+            if pieces[index].isEmpty {
+                pieces[index] = Backlog.nothing
+                emptyCount += 1
+            }
         }
         while let last = pieces.last, last.isEmpty, pieces.count > head {
             pieces.removeLast()

@@ -12,6 +12,8 @@ func withHub(
         .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
         .init(path: "/other", messageProtocol: .relay, channel: "other"),
     ]
+    // Tests that block keep the threads busy on which tokens are checked.
+    configuration.handshakeTimeout = .seconds(120)
     change(&configuration)
     let hub = Hub(configuration)
     let listener = try ListeningSocket(host: IPAddress("127.0.0.1")!, port: 0)
