@@ -138,8 +138,8 @@ extension Worker {
         enter(slot, record, session, index, channel, after: seq, countedUnder: reply.generation)
     }
 
-    /// A connection that joins again gets what it missed before its live stream, or, where the queue policy has made a gap in
-    /// that, everything up to now: its live stream begins anew.
+    /// A connection that joins again gets what it missed before its live stream, or, where it asks from within that or the
+    /// queue policy has made a gap in it, everything up to now: its live stream begins anew.
     private func answerMember(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
@@ -149,9 +149,13 @@ extension Worker {
             refuseRevoked(slot, record, reply, channel)
             return
         }
-        if session.pointee.memberships[place].droppedBefore == record.pointee.dropped {
-            sendJoinAck(slot, record, reply.through(session.pointee.memberships[place].startSeq), channel)
-        } else if case .joined(_, let seq, _, _) = reply.outcome {
+        guard case .joined(_, let seq, let isRecovered, _) = reply.outcome else { return }
+        let membership = session.pointee.memberships[place]
+        if isRecovered, let since = reply.request.since, since.seq < membership.startSeq,
+            membership.droppedBefore == record.pointee.dropped
+        {
+            sendJoinAck(slot, record, reply.through(membership.startSeq), channel)
+        } else {
             session.pointee.memberships[place].startSeq = seq
             session.pointee.memberships[place].droppedBefore = record.pointee.dropped
             sendJoinAck(slot, record, reply, channel)
