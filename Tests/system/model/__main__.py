@@ -8,6 +8,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from waiting import DEADLINE
+
+from .client import Client
 from .plan import POLICIES, Plan
 from .run import Run
 
@@ -25,10 +28,14 @@ def main():
     parser.add_argument("--queue-limit", default="256KiB")
     parser.add_argument("--jwt", action=argparse.BooleanOptionalAction)
     parser.add_argument("--slow", type=float, help="the share of clients that stall")
+    parser.add_argument("--pipeline", type=int, default=6, help="the most requests that are sent at once")
+    parser.add_argument("--rejoins", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--operators", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--only", nargs="*", default=[], help="kinds of channels, such as kept and silent")
+    parser.add_argument("--patience", type=float, default=DEADLINE, help="seconds that an answer may take")
     parser.add_argument("--shown", type=int, default=5, help="violations shown of each promise")
     options = parser.parse_args()
+    Client.patience = options.patience
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     end = time.monotonic() + options.minutes * 60
@@ -57,6 +64,8 @@ def plan_of(seed, options):
         clients=options.clients,
         operators=options.operators,
         only=options.only,
+        pipeline=options.pipeline,
+        rejoins=options.rejoins,
         queue_limit=options.queue_limit,
     )
     for name in ("workers", "flush_delay", "policy", "jwt", "slow"):

@@ -51,6 +51,8 @@ class Record:
 class Client(asyncio.Protocol):
     """A connection and its record. What comes is seen by `view`, too, as it comes."""
 
+    patience = DEADLINE
+
     def __init__(self, record, view):
         self.record = record
         self.view = view
@@ -101,16 +103,17 @@ class Client(asyncio.Protocol):
             data += frame(TEXT, json.dumps(each))
         self.transport.write(data)
 
-    async def quiet(self, timeout=DEADLINE):
-        """Waits until every request is answered; whether that is so."""
+    async def quiet(self):
+        """Waits until every request is answered. What is not within `patience` seconds is a fault, and given up."""
         while self.is_open and self.awaited:
             self._quiet = asyncio.get_running_loop().create_future()
             done, _ = await asyncio.wait(
-                [self._quiet, self.closed], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                [self._quiet, self.closed], timeout=self.patience, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                return False
-        return not self.awaited
+                text = f"no answer to {sorted(self.awaited)[:5]} within {self.patience:g} s"
+                self.record.faults.append(("answered", text))
+                self.awaited.clear()
 
     def _leave(self):
         if not self.record.ended:
@@ -129,6 +132,8 @@ class Client(asyncio.Protocol):
     def reset(self):
         """Breaks off by a TCP reset."""
         self._leave()
+        if self.closed.done():
+            return
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 

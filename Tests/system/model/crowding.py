@@ -4,6 +4,8 @@
 def check_crowding(plan, timeline, truth, streams):
     """Never more than `max_members`, as far as they are known to have been in at the same time; and where somebody was
     refused, there may have been as many."""
+    if any(stream.is_confused for stream in streams):
+        return
     stays = {}
     for stream in streams:
         for stay in stream.stays:

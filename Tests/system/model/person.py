@@ -101,15 +101,15 @@ class Person:
     def _come_back(self, view):
         joins = [self._join(channel, since) for channel, since in view.seen.items() if channel in self.plan.channels]
         if joins:
-            self.client.send(*self.random.sample(joins, min(len(joins), 6)))
+            self.client.send(*self.random.sample(joins, min(len(joins), self.plan.pipeline)))
 
     async def _live(self, view):
         for _ in range(self.random.randrange(5, 60)):
             if self.is_over or not self.client.is_open:
                 return
-            count = 1 if self.random.random() < 0.4 else self.random.randrange(2, 7)
+            count = 1 if self.random.random() < 0.4 else self.random.randint(1, self.plan.pipeline)
             self.client.send(*(self._request(view) for _ in range(count)))
-            if self.random.random() < 0.4:
+            if self.random.random() < 0.4 or self.plan.pipeline == 1:
                 await self.client.quiet()
             if self.is_slow and self.random.random() < 0.15:
                 self.client.stall()
@@ -136,7 +136,8 @@ class Person:
         if view.members and self.random.random() < (0.3 if kind == "join" else 0.85):
             channel = self.random.choice(sorted(view.members))
         if kind == "join":
-            return self._join(channel, view.seen.get(channel) if self.random.random() < 0.5 else None)
+            may_recover = self.plan.rejoins or channel not in view.members
+            return self._join(channel, view.seen.get(channel) if may_recover and self.random.random() < 0.5 else None)
         request = {"type": kind, "channel": channel, "id": self._id()}
         if kind == "chat":
             length = self.random.choice((0, 20, 100, 300)) if self.random.random() < 0.95 else 8000

@@ -44,6 +44,9 @@ class Plan:
     slow: float = 0.2
     operators: bool = True
     queue_limit: str = "256KiB"
+    # The most requests that are sent at once, and whether members join again with `since`.
+    pipeline: int = 6
+    rejoins: bool = True
     only: list = field(default_factory=list)
 
     @property
@@ -83,8 +86,8 @@ class Plan:
                 {"path": "/chat", "protocol": "json", "channel": "lobby"},
                 {"path": "/bare", "protocol": "json", "channel": ""},
             ],
-            "channels": self.rules(variant),
             **auth,
+            "channels": self.rules(variant),
         }
 
     def __str__(self):

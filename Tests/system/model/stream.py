@@ -49,9 +49,11 @@ class Stream:
         self._position = 0
 
     def report(self, promise, text):
-        """Where the hub has dropped messages, or an answer was missed, what follows from that is not reported."""
-        if promise in ("truth", "double", "epoch", "ended") or not (self.is_confused or self.record.dropped > 0):
-            self.truth.report(promise, text, self.record)
+        """Where an answer was missed, or the hub has dropped messages, what may follow from that is not reported."""
+        if promise not in ("truth", "epoch", "ended"):
+            if self.is_confused or self.record.dropped > 0 and promise != "double":
+                return
+        self.truth.report(promise, text, self.record)
 
     def advance(self):
         """Goes on to the end of what is recorded."""
@@ -295,10 +297,9 @@ class Stream:
         if known and known.epoch not in (None, epoch):
             self.report("epoch", f"{channel} was {known.epoch} and is {epoch}, with this client in it")
         is_recovered = message["recovered"]
-        self._check_recovered(message, since)
         if known and known.recovers:
             self.report("recovery", f"{channel} {known.recovers} had not come when it joined again")
-        if known and since is None:
+        if known and since is None and not is_recovered:
             # A member stays what it is.
             if known.last is not None and seq > known.last:
                 self._note_gaps(channel, known, seq + 1)
@@ -307,8 +308,11 @@ class Stream:
         if known and known.last is not None:
             if seq < known.last:
                 self.report("rejoin", f"{channel} {known.last} had come, the ack says {seq}")
-            elif not is_recovered or since["seq"] > known.last:
+                self.is_confused = True
+                return
+            if not is_recovered or since["seq"] > known.last:
                 self._note_gaps(channel, known, min(seq, since["seq"] if is_recovered else seq) + 1)
+        self._check_recovered(message, since)
         following = known.following if known else self._following()
         self._come(channel, epoch, seq, following, asked, self.now)
         if is_recovered and since["seq"] < seq:
@@ -357,4 +361,6 @@ class Stream:
 
     def _note_gaps(self, channel, member, end):
         """The live numbers from the last one up to `end` have not come."""
+        if self.is_confused:
+            return
         self.truth.gaps += [Gap(self.record, channel, member.epoch, seq) for seq in range(member.last + 1, end)]
