@@ -46,6 +46,24 @@ def test_answers_come_in_the_order_of_the_requests(start, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
+def test_what_is_said_in_several_channels_is_confirmed_in_its_order(start, workers):
+    hub = start(workers=workers)
+    choice = random.Random(24)
+    with JSONWire(hub.port) as client, JSONWire(hub.port) as other:
+        for number in range(0, 8, 2):
+            client.ok("join", channel=f"c{number}")
+        for _ in range(200):
+            # Somebody else talks, too, so that the workers are busy.
+            other.request(*[("chat", {"channel": f"c{choice.randrange(8)}", "data": "x" * 300}) for _ in range(4)])
+            requests = [
+                ("chat", {"channel": f"c{choice.randrange(8)}", "data": "x" * choice.choice((0, 300, 8000))})
+                for _ in range(choice.randrange(2, 7))
+            ]
+            ids = client.request(*requests)
+            assert [each["id"] for each in client.answers(ids)] == ids
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_pipelines_do_what_their_requests_do_one_after_the_other(start, workers):
     hub = start(WATCHED | KEPT, workers=workers, limits={"errors_per_minute": 0})
     choice = random.Random(20)
@@ -232,6 +250,6 @@ def test_who_spoke_to_nobody_hears_all_that_others_say(start, workers, history):
                 one.ok("chat", data=n, **channel)
             seq = one.ok("join", **channel)["seq"]
             other.ok("join", **channel)
-            other.request(*[("chat", {**channel, "data": n}) for n in range(6)])
+            other.answers(other.request(*[("chat", {**channel, "data": n}) for n in range(6)]))
             one.hear_until(lambda m: m.get("data") == 5)
             assert one.chats(channel["channel"]) == list(range(seq + 1, seq + 7))

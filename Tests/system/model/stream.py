@@ -8,6 +8,10 @@ from .timeline import LATE
 from .truth import Gap, short
 
 
+# What a request without an id may be refused with.
+REFUSALS = {"join": ("full", "not_permitted"), "leave": ("not_joined",), "chat": ("not_permitted",)}
+
+
 @dataclass
 class Stay:
     """When a connection was in a channel: perhaps from `asked` to `gone_late`, surely from `came` to `gone_early`."""
@@ -136,7 +140,7 @@ class Stream:
         if "id" not in message:
             return self._take_refusal(message, text)
         if event := self.overtaken.pop(message["id"], None):
-            return None
+            return self._answered(event, message, text) if event.message["type"] == "chat" else None
         index = next((i for i, each in enumerate(self.pending) if each.message.get("id") == message["id"]), None)
         if index is None:
             return self.report("answered", f"nothing waited for {short(text)}")
@@ -149,7 +153,8 @@ class Stream:
             self.overtaken[each.message["id"]] = each
             where = "of the same channel" if each.message.get("channel") == message.get("channel") else "of another channel"
             self.report("order", f"{short(text)} came before the answer to {each.message}, {where}")
-            self.is_confused = True
+            # What a chat does, it does whenever it is answered.
+            self.is_confused = self.is_confused or each.message["type"] != "chat"
         return self._answered(event, message, text)
 
     def _take_refusal(self, message, text):
@@ -158,8 +163,16 @@ class Stream:
             return self.report("answered", f"an ack without an id: {short(text)}")
         for index, event in enumerate(self.pending):
             request = event.message
-            if "id" not in request and request.get("channel") == message.get("channel"):
-                del self.pending[: index + 1]
+            if "id" not in request and request.get("channel") == message.get("channel") and (
+                message["code"] in REFUSALS[request["type"]]
+            ):
+                if any("id" in each.message for each in self.pending[:index]):
+                    self.report("order", f"{short(text)} came before the answers to what was asked before")
+                    self.is_confused = True
+                for each in self.pending[:index]:
+                    if "id" not in each.message:
+                        self._settle(each)
+                self.pending = [each for each in self.pending[:index] if "id" in each.message] + self.pending[index + 1 :]
                 if request["type"] == "join":
                     self._refused(event, message)
                 elif request["type"] == "leave":

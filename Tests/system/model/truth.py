@@ -97,8 +97,14 @@ class Truth:
             if places.setdefault(key, place) != place:
                 self.report("truth", f"message {key} is acknowledged at {place} and is at {places[key]}", author)
         publishers = {place: by_number[number] for (number, _), place in places.items()}
+        # Whoever joined without an id does not know the epoch.
+        own = defaultdict(set)
+        for (channel, _, seq), publisher in publishers.items():
+            own[publisher.number].add((channel, seq))
         for gap in self.gaps:
             publisher = publishers.get((gap.channel, gap.epoch, gap.seq))
+            if gap.epoch is None and (gap.channel, gap.seq) in own.get(gap.record.number, ()):
+                publisher = gap.record
             if not self.plan.rule(gap.channel).get("echo", True):
                 if publisher is gap.record:
                     continue
