@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--workers", type=int, choices=(1, 2, 3, 4), help="otherwise by the seed, as all of these")
     parser.add_argument("--policy", choices=POLICIES)
     parser.add_argument("--flush-delay")
-    parser.add_argument("--queue-limit", default="256KiB")
+    parser.add_argument("--queue-limit", default="64KiB")
     parser.add_argument("--jwt", action=argparse.BooleanOptionalAction)
     parser.add_argument("--slow", type=float, help="the share of clients that stall")
     parser.add_argument("--pipeline", type=int, default=6, help="the most requests that are sent at once")

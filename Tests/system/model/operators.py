@@ -33,8 +33,10 @@ class Operator:
 
     async def run(self):
         while not self.is_over:
-            action = self.random.choices((self._publish, self._kick, self._take_out, self._reload), (70, 6, 16, 8))[0]
-            await action()
+            actions = {self._publish: 70, self._kick: 6, self._take_out: 16, self._reload: 8}
+            if self.plan.slow:
+                actions[self._pour] = 6
+            await self.random.choices(list(actions), actions.values())[0]()
             await asyncio.sleep(self.random.choice((0, 0.05, 0.2)))
 
     def _member(self):
@@ -50,6 +52,14 @@ class Operator:
         answer = await self.call("/api/publish", {"channel": channel, "data": {"by": "operator", "n": number}})
         if answer and "seq" in answer:
             self.published[number] = (channel, answer["epoch"], answer["seq"])
+
+    async def _pour(self):
+        """More at once than the sockets of those who do not read take: the kernel buffers up to 4 MiB for each."""
+        commands = [
+            {"publish": {"channel": "heavy", "data": {"by": "operator", "n": next(self._said), "pad": "x" * 30_000}}}
+            for _ in range(self.random.choice((20, 200, 250)))
+        ]
+        await self.call("/api/batch", {"commands": commands})
 
     async def _kick(self):
         record, _ = self._member()

@@ -55,6 +55,7 @@ class Person:
         self.numbers = numbers
         self.random = random.Random(f"{plan.seed}/{number}")
         self.is_slow = self.random.random() < plan.slow
+        self.channels = plan.channels_of(number, self.is_slow)
         self.client = None
         self.is_over = False
         self._said = itertools.count()
@@ -99,7 +100,7 @@ class Person:
         return jwt.encode({"sub": f"user-{user}", "channels": granted, "exp": 4_000_000_000}, SECRET, "HS256")
 
     def _come_back(self, view):
-        joins = [self._join(channel, since) for channel, since in view.seen.items() if channel in self.plan.channels]
+        joins = [self._join(channel, since) for channel, since in view.seen.items() if channel in self.channels]
         if joins:
             self.client.send(*self.random.sample(joins, min(len(joins), self.plan.pipeline)))
 
@@ -113,7 +114,7 @@ class Person:
                 await self.client.quiet()
             if self.is_slow and self.random.random() < 0.15:
                 self.client.stall()
-                await asyncio.sleep(self.random.uniform(0.1, 1.5))
+                await asyncio.sleep(self.random.uniform(0.1, 2.5))
                 self.client.read_on()
             await asyncio.sleep(self.random.choice((0, 0, 0.01, 0.05, 0.2)))
 
@@ -132,7 +133,7 @@ class Person:
         kind = self.random.choices(list(WEIGHTS), WEIGHTS.values())[0]
         if kind == "ping":
             return {"type": "ping", "id": self._id()}
-        channel = self.random.choice(self.plan.channels)
+        channel = self.random.choice(self.channels)
         if view.members and self.random.random() < (0.3 if kind == "join" else 0.85):
             channel = self.random.choice(sorted(view.members))
         if kind == "join":

@@ -15,6 +15,8 @@ RULES = {
     "silent:*": {**KEPT, **WATCHED, "leave_delay": "0s", "echo": False},
     "mute:*": {"echo": False},
     "small:*": {**KEPT, **WATCHED, "leave_delay": "100ms", "max_members": 4},
+    # Where some are slow, more is poured into this one than their sockets take.
+    "heavy": {"history": 100_000, "history_bytes": "16MiB", "history_ttl": "1h", **WATCHED, "leave_delay": "0s"},
     "news:*": {**KEPT, "publish": "nobody"},
 }
 FLIPS = (
@@ -43,7 +45,7 @@ class Plan:
     jwt: bool = False
     slow: float = 0.2
     operators: bool = True
-    queue_limit: str = "256KiB"
+    queue_limit: str = "64KiB"
     # The most requests that are sent at once, and whether members join again with `since`.
     pipeline: int = 6
     rejoins: bool = True
@@ -73,6 +75,11 @@ class Plan:
     def changes(self, channel):
         """Whether reloads give the channel other settings, as far as presence, announcements and history go."""
         return channel.startswith("flip")
+
+    def channels_of(self, number, is_slow):
+        """Where one client goes."""
+        is_heavy = self.slow and (is_slow or number % 8 == 0) and (not self.only or "heavy" in self.only)
+        return self.channels + ["heavy"] * (3 if is_heavy else 0)
 
     def configuration(self, api_port, key_file, secret_file, variant=0):
         """The daemon's configuration, as a table."""

@@ -146,7 +146,14 @@ class Stream:
             return self.report("answered", f"nothing waited for {short(text)}")
         before, event = self.pending[:index], self.pending[index]
         del self.pending[: index + 1]
+        for each in reversed(before):
+            # An ack of a chat that has overtaken others says nothing about them.
+            if event.message["type"] == "chat" and each.message.get("channel") != message.get("channel"):
+                if "id" not in each.message:
+                    self.pending.insert(0, each)
         for each in before:
+            if each in self.pending:
+                continue
             if "id" not in each.message:
                 self._settle(each)
                 continue
@@ -163,9 +170,7 @@ class Stream:
             return self.report("answered", f"an ack without an id: {short(text)}")
         for index, event in enumerate(self.pending):
             request = event.message
-            if "id" not in request and request.get("channel") == message.get("channel") and (
-                message["code"] in REFUSALS[request["type"]]
-            ):
+            if "id" not in request and request["channel"] == message.get("channel") and self._may_mean(event, message):
                 if any("id" in each.message for each in self.pending[:index]):
                     self.report("order", f"{short(text)} came before the answers to what was asked before")
                     self.is_confused = True
@@ -179,6 +184,15 @@ class Stream:
                     self._expect_outside(message["channel"], f"leave was refused: {short(text)}")
                 return None
         return self.report("answered", f"no request for {short(text)}")
+
+    def _may_mean(self, event, message):
+        """Whether an error may be that of a request without an id."""
+        kind, code = event.message["type"], message["code"]
+        if kind == "chat" or code != "not_permitted":
+            return code in REFUSALS[kind]
+        # A join is refused so by other settings than a chat.
+        settings = self.timeline.settings(event.message["channel"], event.time, self.now)
+        return kind == "join" and all(each.get("publish") != "nobody" for each in settings)
 
     def _settle(self, event):
         """A request without an id was carried out, as an answer to a later one shows."""
@@ -337,7 +351,8 @@ class Stream:
             if is_recovered:
                 self.report("recovered", f"{channel} since {since} is no place, but recovered: {message}")
             return
-        if self.plan.changes(channel):
+        if self.plan.changes(channel) or channel == "heavy":
+            # How much of it is kept depends on other things, too.
             return
         missed = seq - since["seq"]
         if is_recovered != (missed <= self.plan.rule(channel).get("history", 0)):
