@@ -7,7 +7,6 @@ import pytest
 
 from jsonwire import JSONWire
 from rawws import ClosedByServer
-from waiting import DEADLINE, wait_until
 from wsdaemon import toml
 
 BARE = {"endpoint": [{"path": "/chat", "protocol": "json", "channel": ""}]}
@@ -70,7 +69,7 @@ def test_pipelines_do_what_their_requests_do_one_after_the_other(start, workers)
     with JSONWire(hub.port) as client:
         members = set()
         for _ in range(200):
-            kinds = [choice.choice(("join", "join", "leave", "presence", "history", "ping")) for _ in range(choice.randrange(2, 7))]
+            kinds = choice.choices(("join", "join", "leave", "presence", "history", "ping"), k=choice.randrange(2, 7))
             requests = [(kind, {} if kind == "ping" else {"channel": f"c{choice.randrange(3)}"}) for kind in kinds]
             expected = []
             for kind, about in requests:
@@ -253,3 +252,28 @@ def test_who_spoke_to_nobody_hears_all_that_others_say(start, workers, history):
             other.answers(other.request(*[("chat", {**channel, "data": n}) for n in range(6)]))
             one.hear_until(lambda m: m.get("data") == 5)
             assert one.chats(channel["channel"]) == list(range(seq + 1, seq + 7))
+
+
+# The end.
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_comes_behind_the_close_frame_of_a_slow_reader(start, workers):
+    """Not what waited for others in its channels when it was closed either."""
+    hub = start(
+        {"join_leave": True}, workers, server={"flush_delay": "1s"}, websocket={"max_message_size": "8MiB"},
+        queue={"limit": "64KiB", "write_timeout": "1h"},
+    )  # fmt: skip
+    with JSONWire(hub.port) as speaker, JSONWire(hub.port, receive_buffer=4096) as slow:
+        quiet = [f"c{number}" for number in range(8)]
+        slow.answers(slow.request(*[("join", {"channel": channel}) for channel in ("loud", *quiet)]))
+        for channel in quiet:
+            speaker.ok("chat", channel=channel, data="this waits for others")
+        # What an operator publishes does not wait; it is more than the kernel buffers and the queue together.
+        for _ in range(2):
+            assert hub.wsctl("publish", "loud", "-", input="x" * 7_000_000).returncode == 0
+        with pytest.raises(ClosedByServer) as closed:
+            while True:
+                slow.hear()
+        assert closed.value.code == 1008
+        slow.expect_end(reset_allowed=True)

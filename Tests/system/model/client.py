@@ -47,6 +47,10 @@ class Record:
     # Messages that the hub dropped, as it says itself.
     dropped: int = 0
 
+    def chats_without_id(self, channel):
+        """How many messages it has published in a channel without being told where they are."""
+        return sum(1 for where, has_id in self.chats.values() if where == channel and not has_id)
+
 
 class Client(asyncio.Protocol):
     """A connection and its record. What comes is seen by `view`, too, as it comes."""

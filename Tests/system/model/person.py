@@ -4,10 +4,8 @@ import asyncio
 import itertools
 import random
 
-import jwt
-
 from .client import Client, Record
-from .plan import SECRET
+from .plan import token_header
 
 # Requests of one kind among all.
 WEIGHTS = {"join": 24, "leave": 14, "chat": 44, "presence": 8, "history": 5, "ping": 5}
@@ -82,7 +80,7 @@ class Person:
         if path == "/chat" and (since := view.seen.get("lobby")) and self.random.random() < 0.7:
             record.since = dict(since)
             record.path += f"?epoch={since['epoch']}&seq={since['seq']}"
-        headers = [("Authorization", f"Bearer {self._token()}")] if self.plan.jwt else []
+        headers = [self._token()] if self.plan.jwt else []
         self.records.append(record)
         self.client = await Client.connect(
             self.port,
@@ -97,7 +95,7 @@ class Person:
         """One of a third as many users as there are clients; half of them may go through closed gates."""
         user = self.number // 3
         granted = {"gate:*": ["subscribe", "publish"]} if user % 2 else {}
-        return jwt.encode({"sub": f"user-{user}", "channels": granted, "exp": 4_000_000_000}, SECRET, "HS256")
+        return token_header(f"user-{user}", channels=granted)
 
     def _come_back(self, view):
         joins = [self._join(channel, since) for channel, since in view.seen.items() if channel in self.channels]

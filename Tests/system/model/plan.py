@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import jwt
+
 POLICIES = ("disconnect", "drop-oldest", "drop-newest")
 
-# Rules by pattern, in the file's order. Whoever is in a channel of the last two may find other rules there after a reload.
+# Rules by pattern, in the file's order. Those of `gate:*` and `flip:*` stand behind them, and change at reloads.
 KEPT = {"history": 100_000, "history_bytes": "64MiB", "history_ttl": "1h"}
 WATCHED = {"presence": True, "join_leave": True}
 RULES = {
@@ -25,11 +27,17 @@ FLIPS = (
     {"max_members": 5},
     {"history": 20, "history_ttl": "1h", "join_leave": True, "leave_delay": "200ms"},
 )
-CHANNELS = [f"{kind}:{n}" for kind in ("kept", "short", "plain", "silent", "mute", "small", "gate", "flip") for n in (0, 1)]
-CHANNELS += ["lobby", "news:0"]
+KINDS = ("kept", "short", "plain", "silent", "mute", "small", "gate", "flip")
+CHANNELS = [f"{kind}:{number}" for kind in KINDS for number in (0, 1)] + ["lobby", "news:0"]
 
 SECRET = "0123456789abcdef" * 4
 KEY = "the-key-of-the-operators-of-the-model"
+
+
+def token_header(user, **claims):
+    """What shows the hub who a client is."""
+    token = jwt.encode({"sub": user, "exp": 4_000_000_000, **claims}, SECRET, "HS256")
+    return ("Authorization", f"Bearer {token}")
 
 
 @dataclass
@@ -81,6 +89,11 @@ class Plan:
         is_heavy = self.slow and (is_slow or number % 8 == 0) and (not self.only or "heavy" in self.only)
         return self.channels + ["heavy"] * (3 if is_heavy else 0)
 
+    @property
+    def kept(self):
+        """The channels whose history has all that was said."""
+        return [name for name in self.channels if not self.changes(name) and self.rule(name).get("history") == 100_000]
+
     def configuration(self, api_port, key_file, secret_file, variant=0):
         """The daemon's configuration, as a table."""
         auth = {"auth": {"mode": "jwt", "hmac_secret_file": secret_file}} if self.jwt else {}
@@ -99,4 +112,5 @@ class Plan:
 
     def __str__(self):
         delay = f", flush_delay {self.flush_delay}" if self.flush_delay != "0s" else ""
-        return f"seed {self.seed}: {self.workers} workers, {self.policy}{delay}{', jwt' if self.jwt else ''}, {self.clients} clients"
+        tokens = ", jwt" if self.jwt else ""
+        return f"seed {self.seed}: {self.workers} workers, {self.policy}{delay}{tokens}, {self.clients} clients"

@@ -13,7 +13,7 @@ from .client import Client, Record
 from .crowding import check_crowding
 from .operators import Operator
 from .person import Person, View
-from .plan import KEY, SECRET
+from .plan import KEY, SECRET, token_header
 from .stream import Stream
 from .timeline import Timeline
 from .truth import Truth
@@ -66,7 +66,8 @@ class Run:
             except AssertionError as fault:
                 self.truth.report("alive", str(fault))
             if not was_alive:
-                self.truth.report("alive", f"the daemon ended with {self.daemon.process.returncode}\n{self.daemon.log()[-2000:]}")
+                code, log = self.daemon.process.returncode, self.daemon.log()[-2000:]
+                self.truth.report("alive", f"the daemon ended with {code}\n{log}")
         return self.violations
 
     async def _live(self, api_port, tables):
@@ -104,6 +105,7 @@ class Run:
         for client in clients:
             if client.is_open:
                 self.streams[client.record.number].check_end(self.truth.fences, self.expected)
+        await self._read_histories()
         self._ask_for_dropped()
         for client in clients:
             client.close()
@@ -132,12 +134,7 @@ class Run:
         """The last word in every channel, by a client of its own."""
         record = Record(next(self.numbers), "/bare")
         self.records.append(record)
-        headers = []
-        if self.plan.jwt:
-            import jwt
-
-            token = jwt.encode({"sub": "fence", "exp": 4_000_000_000}, SECRET, "HS256")
-            headers = [("Authorization", f"Bearer {token}")]
+        headers = [token_header("fence")] if self.plan.jwt else []
         fence = await Client.connect(self.daemon.port, record, View(), headers=headers)
         channels = [channel for channel in self.plan.channels if not channel.startswith("news")]
         fence.send(
@@ -152,6 +149,19 @@ class Run:
                 self.truth.fences[event.message["channel"], event.message["epoch"]] = event.message["seq"]
         fence.close()
         await fence.closed
+
+    async def _read_histories(self):
+        """All that was said where everything is kept."""
+        for channel in self.plan.kept:
+            question = {"channel": channel, "limit": 1000}
+            while True:
+                status, text = await asyncio.to_thread(self.operator._call, "/api/history", json.dumps(question))
+                page = json.loads(text) if status == 200 else {"messages": []}
+                if not page["messages"]:
+                    break
+                self.truth.saw_page(None, {"channel": channel, **page}, text)
+                question["before"] = page["messages"][0]["seq"]
+        self.truth.is_complete = True
 
     async def _compare_presence(self, clients):
         """Asks in every channel until the hub tells those who are there."""
@@ -170,9 +180,14 @@ class Run:
         end = time.monotonic() + DEADLINE / 3
         for turn in itertools.count():
             for client, channel in asked:
-                client.send({"type": "presence", "channel": channel, "id": f"presence-{turn}-{channel}"})
+                if client.is_open:
+                    client.send({"type": "presence", "channel": channel, "id": f"presence-{turn}-{channel}"})
             await asyncio.gather(*(client.quiet() for client in clients))
-            wrong = [(client, channel) for client, channel in asked if self._told(client, turn, channel) != expected[channel]]
+            wrong = [
+                (client, channel)
+                for client, channel in asked
+                if client.is_open and self._told(client, turn, channel) != expected[channel]
+            ]
             if not wrong:
                 return
             if time.monotonic() > end:
@@ -237,5 +252,6 @@ class Run:
         self._advance()
         for stream in self.streams.values():
             stream.finish()
-        self.truth.settle(self.records, self.operator.published)
+        said = {stream.record.number: stream.said for stream in self.streams.values()}
+        self.truth.settle(self.records, self.operator.published, said)
         check_crowding(self.plan, self.timeline, self.truth, self.streams.values())

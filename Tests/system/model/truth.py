@@ -40,6 +40,8 @@ class Truth:
         # Where the hub says that a publisher's message is: (epoch, seq) by publisher and number.
         self.acknowledged = {}
         self.gaps = []
+        # Whether the histories have been read at the end.
+        self.is_complete = False
         # The last message of each channel, by channel and epoch.
         self.fences = {}
 
@@ -50,7 +52,8 @@ class Truth:
         """Somebody has seen a message."""
         known = self.texts[channel, epoch].setdefault(seq, text)
         if known != text:
-            self.report("truth", f"{channel} {epoch} {seq} is {short(known)} for one, {short(text)} for another", record)
+            both = f"{short(known)} for one, {short(text)} for another"
+            self.report("truth", f"{channel} {epoch} {seq} is {both}", record)
 
     def saw_page(self, record, message, text):
         """Somebody has asked for the history; the numbers in it."""
@@ -69,10 +72,11 @@ class Truth:
 
     # At the end.
 
-    def settle(self, records, published):
+    def settle(self, records, published, said):
         """Compares what was said with what was heard, once everything is known.
 
-        `published` is where the hub says that the operator's messages are, by their number.
+        `published` is where the hub says that the operator's messages are, by their number, and `said` what each client
+        has surely published.
         """
         by_number = {record.number: record for record in records}
         places = {}
@@ -92,6 +96,9 @@ class Truth:
                     self.report("truth", f"{short(text)} was said by {author.user}", author)
                 if key[1] not in author.chats or author.chats[key[1]][0] != channel:
                     self.report("truth", f"{short(text)} was never said in {channel}", author)
+        for author, channel, number in ((by, *each) for by, sayings in said.items() for each in sayings):
+            if channel in self.plan.kept and (author, number) not in places and self.is_complete:
+                self.report("lost", f"message {(author, number)} is not in {channel}", by_number[author])
         for key, place in self.acknowledged.items():
             author = by_number[key[0]]
             if places.setdefault(key, place) != place:
@@ -111,8 +118,7 @@ class Truth:
                 if publisher is None:
                     # Nobody has seen it: perhaps its own, and the hub had not to say where.
                     unseen[gap.record.number, gap.channel] += 1
-                    quiet = sum(1 for channel, has_id in gap.record.chats.values() if channel == gap.channel and not has_id)
-                    if unseen[gap.record.number, gap.channel] <= quiet:
+                    if unseen[gap.record.number, gap.channel] <= gap.record.chats_without_id(gap.channel):
                         continue
             if gap.record.dropped > 0:
                 gap.record.dropped -= 1
