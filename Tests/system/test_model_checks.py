@@ -97,8 +97,8 @@ def test_a_broken_promise_is_noticed(name):
             other.chats[message["data"]["n"]] = (message["channel"], True)
     stream = Stream(record, plan, Timeline(plan), truth)
     stream.advance()
-    last = 8 if name == "tail" else 0
-    stream.check_end({("kept:0", "e"): last} if last else {}, {"kept:0": {"me", "other"}} if "following" in name else {})
+    fences = {("kept:0", "e"): 8} if name == "tail" else {}
+    stream.check_end(fences, {"kept:0": {"me", "other"}} if "following" in name else {})
     stream.finish()
     if name != "echo":
         truth.settle([record, other], {}, {})

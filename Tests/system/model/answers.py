@@ -37,23 +37,38 @@ class Answers:
         """An error that names no request: it can be that of one without an id only."""
         if message["type"] == "ack":
             return self.report("answered", f"an ack without an id: {short(text)}")
-        for index, event in enumerate(self.pending):
-            request = event.message
-            if "id" not in request and request["channel"] == message.get("channel") and self._may_mean(event, message):
-                if any("id" in each.message for each in self.pending[:index]):
-                    self.report("order", f"{short(text)} came before the answers to what was asked before")
-                    self.is_confused = True
-                for each in self.pending[:index]:
-                    if "id" not in each.message:
-                        self._settle(each)
-                del self.pending[index]
-                self.pending = [each for each in self.pending[:index] if "id" in each.message] + self.pending[index:]
-                if request["type"] == "join":
-                    self._refused(event, message)
-                elif request["type"] == "leave":
-                    self._expect_outside(message["channel"], f"leave was refused: {short(text)}")
-                return None
-        return self.report("answered", f"no request for {short(text)}")
+        candidates = [
+            index
+            for index, event in enumerate(self.pending)
+            if "id" not in event.message
+            and event.message["channel"] == message.get("channel")
+            and self._may_mean(event, message)
+        ]
+        if not candidates:
+            return self.report("answered", f"no request for {short(text)}")
+        # Several may be meant: rather one that can be refused so where those before it were carried out.
+        index = next((each for each in candidates if not self._would_be_member(message["channel"], each)), candidates[0])
+        before, event = self.pending[:index], self.pending[index]
+        if any("id" in each.message for each in before):
+            self.report("order", f"{short(text)} came before the answers to what was asked before")
+            self.is_confused = True
+        for each in before:
+            if "id" not in each.message:
+                self._settle(each)
+        self.pending = [each for each in before if "id" in each.message] + self.pending[index + 1 :]
+        if event.message["type"] == "join":
+            self._refused(event, message)
+        elif event.message["type"] == "leave":
+            self._expect_outside(message["channel"], f"leave was refused: {short(text)}")
+        return None
+
+    def _would_be_member(self, channel, index):
+        """Whether the client would be in a channel when what waits up to an index is carried out."""
+        is_member = channel in self.members
+        for event in self.pending[:index]:
+            if "id" not in event.message and event.message["channel"] == channel:
+                is_member = {"join": True, "leave": False}.get(event.message["type"], is_member)
+        return is_member
 
     def _may_mean(self, event, message):
         """Whether an error may be that of a request without an id."""

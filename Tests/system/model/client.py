@@ -44,6 +44,7 @@ class Record:
     refused: str | None = None
     faults: list = field(default_factory=list)
     has_stalled: bool = False
+    was_kicked: bool = False
     # Messages that the hub dropped, as it says itself.
     dropped: int = 0
 

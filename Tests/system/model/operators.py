@@ -64,6 +64,7 @@ class Operator:
     async def _kick(self):
         record, _ = self._member()
         if record:
+            record.was_kicked = True
             await self.call("/api/disconnect", {"ids": [record.connection], "reason": "kicked by the model"})
 
     async def _take_out(self):

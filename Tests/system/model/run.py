@@ -106,7 +106,6 @@ class Run:
             if client.is_open:
                 self.streams[client.record.number].check_end(self.truth.fences, self.expected)
         await self._read_histories()
-        self._ask_for_dropped()
         for client in clients:
             client.close()
         await asyncio.wait([client.closed for client in clients] or [asyncio.sleep(0)], timeout=DEADLINE)
@@ -128,7 +127,7 @@ class Run:
             ]
             if not behind:
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
 
     async def _fence(self):
         """The last word in every channel, by a client of its own."""
@@ -241,6 +240,8 @@ class Run:
             record.dropped = self.dropped.get(record.connection, 0)
 
     def _advance(self):
+        # Who has lost something has to be known before what follows from that is looked at.
+        self._ask_for_dropped()
         for record in self.records:
             stream = self.streams.get(record.number)
             if stream is None:
@@ -248,7 +249,6 @@ class Run:
             stream.advance()
 
     def _judge(self):
-        self._ask_for_dropped()
         self._advance()
         for stream in self.streams.values():
             stream.finish()
