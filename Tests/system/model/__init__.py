@@ -24,7 +24,8 @@ echo        Where `echo` is false, a publisher never hears live what it said its
 recovered   A join with `since` is recovered where the history has all that was missed, and only there.
 recovery    Behind the ack of a join that is recovered come the messages after `since` up to its `seq`, each once and
             before any other of the channel, unless the client is taken out or closed meanwhile.
-rejoin      A member that joins again with `since` is told the channel's newest number; what comes live goes on there.
+rejoin      A member that joins again with a `since` of its live stream is told the channel's newest number, and what comes
+            live goes on there. One that asks for what was before that stream is told where it began.
 announced   A user's joins and leaves are announced in turn, and never the member's own.
 following   Who asks for the presence once and then follows the announcements knows who is there.
 presence    The presence tells who is there, with how many connections.

@@ -151,6 +151,12 @@ class Stream(Answers):
                 self._note_gaps(channel, known, seq + 1)
             known.epoch, known.last = epoch, max(seq, known.last or 0)
             return
+        if known and known.last is not None and is_recovered and since["seq"] < seq < known.last:
+            # From before its live stream, in which nothing is missing: that stays as it is. It began with its last ack, which
+            # a join without an id has not told.
+            self._check_recovered(message, since)
+            known.recovers = (since["seq"] + 1, seq)
+            return
         if known and known.last is not None:
             if seq < known.last:
                 self.report("rejoin", f"{channel} {known.last} had come, the ack says {seq}")
