@@ -1,0 +1,97 @@
+"""Presence that is asked for, and announcements that are followed, know the same people."""
+
+import jwt
+import pytest
+
+from jsonwire import JSONWire
+from rawws import CLOSE, close_payload
+from wsdaemon import toml
+
+SECRET = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def start(start_wsd, wsd_directory):
+    secret = wsd_directory / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+
+    def start(rules, workers=2, **tables):
+        config = {
+            "endpoint": [{"path": "/chat", "protocol": "json", "channel": ""}],
+            "auth": {"mode": "jwt", "hmac_secret_file": str(secret)},
+            "channels": {"*": {"presence": True, "join_leave": True, **rules}},
+        }
+        return start_wsd(toml(config | tables), workers=workers)
+
+    return start
+
+
+def connect(hub, user):
+    token = jwt.encode({"sub": user, "exp": 4_000_000_000}, SECRET, "HS256")
+    return JSONWire(hub.port, headers=[("Authorization", f"Bearer {token}")])
+
+
+class Follower:
+    """Joins, asks once, and then applies each join and leave, as wsd-protocol(7) says."""
+
+    def __init__(self, hub, user, channel):
+        self.wire = connect(hub, user)
+        self.channel = channel
+        self.wire.ok("join", channel=channel)
+        self.wire.heard.clear()
+        self.here = {each["user"] for each in self.ask()}
+
+    def ask(self):
+        """Who is there, as the hub tells it."""
+        return self.wire.ok("presence", channel=self.channel)["users"]
+
+    def follow(self):
+        """Who is there, by the announcements up to now."""
+        self.wire.ok("ping")
+        for message in self.wire.heard:
+            if message.get("channel") != self.channel:
+                continue
+            if message["type"] == "join":
+                self.here.add(message["from"])
+            elif message["type"] == "leave":
+                self.here.remove(message["from"])
+        self.wire.heard.clear()
+        return self.here
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_user_who_comes_back_in_time_was_there_all_along(start, workers):
+    """Also for somebody who has asked meanwhile: nobody will be told of the return."""
+    hub = start({"leave_delay": "1m"}, workers)
+    for number in range(4):
+        channel = f"c{number}"
+        early = Follower(hub, "early", channel)
+        bob = connect(hub, "bob")
+        bob.ok("join", channel=channel)
+        bob.reset()
+        hub.wait_for_connections(1)
+        late = Follower(hub, "late", channel)
+        again = connect(hub, "bob")
+        again.ok("join", channel=channel)
+        told = {each["user"] for each in early.ask()}
+        assert told == {"early", "late", "bob"}
+        assert early.follow() == told
+        assert late.follow() == told
+        for wire in (early.wire, late.wire, again):
+            wire.send_frame(CLOSE, close_payload(1000))
+            wire.receive_close()
+            wire.close()
+        hub.wait_for_connections(0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_is_still_awaited_is_told_to_those_who_ask(start, workers):
+    """While the leave is not announced, the user counts as here."""
+    hub = start({"leave_delay": "1m"}, workers)
+    early = Follower(hub, "early", "c")
+    bob = connect(hub, "bob")
+    bob.ok("join", channel="c")
+    bob.reset()
+    hub.wait_for_connections(1)
+    assert {each["user"] for each in early.ask()} == early.follow() == {"early", "bob"}
