@@ -2,9 +2,9 @@ import Synchronization
 
 /// Counts, across all workers, what the limits are about. Touched when a connection comes or goes, never per message.
 ///
-/// A connection counts from the moment that it is accepted: first as one that opens, then as one that is open. Those that open
-/// may be a few more than the limits have room for: who is one too many is to be told so, and a browser that is as often here
-/// as it may be can still read a page.
+/// A connection counts from the moment that it is accepted: first as one that opens, until it is let in or refused, then as one
+/// that is open. Both together are bounded. In all, some more than there is room for may open, to be told so; of an address,
+/// those that a browser begins at once, however small its limit is.
 final class Admission: Sendable {
     /// Whether a WebSocket is let in.
     enum Answer {
@@ -27,8 +27,8 @@ final class Admission: Sendable {
     private let limitPerAddress: Atomic<Int>
     private let exemptsLoopback: Atomic<Bool>
 
-    /// Connections of one address that may be opening beyond its limit: a browser begins six at once.
-    private static let openingAllowance = 8
+    /// Connections that an address may have while some of them open, however small its limit is: a browser begins six at once.
+    private static let fewest = 8
 
     init(maximum: Int, maximumPerAddress: Int, exemptsLoopback: Bool) {
         limit = Atomic(maximum)
@@ -70,7 +70,7 @@ final class Admission: Sendable {
         guard !isProxy, let most = self.maximum(for: address) else { return .admitted(isCounted: false) }
         let isFull = perAddress.withLock { counts in
             let known = counts[address.client, default: Counts()]
-            if known.opening + known.open >= most + Self.openingAllowance { return true }
+            if known.opening + known.open >= max(most, Self.fewest) { return true }
             counts[address.client, default: Counts()].opening += 1
             return false
         }
@@ -93,9 +93,9 @@ final class Admission: Sendable {
         }
         guard let most = maximum(for: address) else { return .admitted(isCounted: false) }
         let isFull = perAddress.withLock { counts in
-            let open = counts[address.client, default: Counts()].open
-            if open >= most { return true }
-            counts[address.client, default: Counts()].open = open + 1
+            let known = counts[address.client, default: Counts()]
+            if known.opening + known.open >= most { return true }
+            counts[address.client, default: Counts()].open += 1
             return false
         }
         guard isFull else { return .admitted(isCounted: true) }

@@ -133,6 +133,7 @@ extension Worker {
 
     /// Sends an HTTP answer; nothing follows it.
     private func sendPage(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ segment: Segment) {
+        stopOpening(record)
         turn.push(turn.add(segment), start: 0, end: segment.count, to: record, slot: slot)
         finish(slot, record)
     }
@@ -145,6 +146,7 @@ extension Worker {
         // A spare connection of a browser, on which nothing was ever sent, is none of an operator's business.
         let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
         dropHead(record)
+        stopOpening(record)
         var known = known
         if record.pointee.phase == .admitting, let pending = stopAdmitting(slot, record) {
             known.address = pending.address

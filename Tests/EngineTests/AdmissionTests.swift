@@ -29,14 +29,22 @@ struct AdmissionTests {
     func opening() throws {
         let admission = admission(perAddress: 20)
         let address = try #require(IPAddress("192.0.2.1"))
-        // A browser may still read a page: eight more than the limit.
-        for _ in 0..<18 { #expect(isAdmitted(admission.begin(address, isProxy: false))) }
+        for _ in 0..<10 { #expect(isAdmitted(admission.begin(address, isProxy: false))) }
         for _ in 0..<10 { #expect(isAdmitted(admission.admit(address))) }
         #expect(!isAdmitted(admission.begin(address, isProxy: false)))
         // A proxy's own address says nothing of its clients.
         #expect(isAdmitted(admission.begin(address, isProxy: true)))
         admission.endOpening(address, isCounted: true)
         #expect(isAdmitted(admission.begin(address, isProxy: false)))
+        #expect(!isAdmitted(admission.admit(address)), "ten that open and ten that are open")
+    }
+
+    @Test("lets a browser of an address with a small limit begin its connections")
+    func small() throws {
+        let admission = admission(perAddress: 2)
+        let address = try #require(IPAddress("192.0.2.1"))
+        for _ in 0..<8 { #expect(isAdmitted(admission.begin(address, isProxy: false))) }
+        #expect(!isAdmitted(admission.begin(address, isProxy: false)))
     }
 
     @Test("bounds all connections that are opening, with room for some that are refused with a reason")
