@@ -44,13 +44,18 @@ extension Worker {
         if channel.batch.count > Worker.batchByteCount { distribute(channel) }
     }
 
-    /// Counts the work that a message causes: to deflate it, some 10 ns a byte and window, and to send it to many.
+    /// Counts the work that a message causes: to deflate it, some 10 ns a byte and window, and to send it to many, which costs
+    /// by the byte once there are enough of them for a send.
     func countEncoding(_ byteCount: Int, _ channel: Channel) {
-        work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 16
+        if channel.batch.count + channel.jsonBatch.count > Worker.cheapByteCount {
+            work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 2
+        }
         guard channel.home == index, byteCount >= configuration.compressionThreshold else { return }
         work += 8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: channel.allEncodings.deflatingCount)
     }
 
+    /// A send of so many bytes costs little more than one of a few.
+    private static let cheapByteCount = 16 * 1024
     /// What a `json` frame has beside its data, about.
     private static let frameByteCount = 128
 
@@ -148,9 +153,9 @@ extension Worker {
     func deliverHere(_ publication: Publication, of channel: Channel) -> Int {
         guard !channel.subscribers.isEmpty else { return 0 }
         sentOn.append(publication.publishedAt)
-        let hasExclusions = mark(publication.exclusions)
+        let exclusions = publication.exclusions.isEmpty ? [:] : mark(publication.exclusions)
         // A client that has come since the home encoded it may speak another protocol.
-        if let segment = publication.common, !hasExclusions, publication.serves(channel.encodings) {
+        if let segment = publication.common, exclusions.isEmpty, publication.serves(channel.encodings) {
             let number = turn.add(segment)
             let messages = UInt64(segment.messageCount)
             for slot in channel.subscribers {
@@ -171,14 +176,14 @@ extension Worker {
             numbers[Int(encoding.rawValue)] = number
             reached += 1
             if record.pointee.flags.contains(.excluded) {
-                deliver(segment, number, without: publication.exclusions, Int(slot), record)
+                deliver(segment, number, without: exclusions[Int(slot)] ?? [], Int(slot), record)
                 continue
             }
             record.pointee.messagesOut &+= UInt64(segment.messageCount)
             countSent(segment)
             turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
         }
-        if hasExclusions { unmark(publication.exclusions) }
+        if !exclusions.isEmpty { unmark(exclusions) }
         return reached
     }
 
@@ -189,37 +194,33 @@ extension Worker {
         statistics.binaryOut &+= UInt64(segment.binaryCount &* times)
     }
 
-    /// Marks the connections here that do not get all of a publication; whether there are any.
-    private func mark(_ exclusions: [Publication.Exclusion]) -> Bool {
-        var isAnyHere = false
+    /// Marks the connections here that do not get all of a publication; the frames that each of them does not get, by its slot.
+    private func mark(_ exclusions: [Publication.Exclusion]) -> [Int: ContiguousArray<Int>] {
+        var frames: [Int: ContiguousArray<Int>] = [:]
         for exclusion in exclusions where Int(exclusion.connection.worker) == index {
             let slot = Int(exclusion.connection.slot)
             guard let record = slab.find(slot: slot, generation: exclusion.connection.generation) else { continue }
             record.pointee.flags.insert(.excluded)
-            isAnyHere = true
+            frames[slot, default: []].append(exclusion.frame)
         }
-        return isAnyHere
+        return frames
     }
 
-    private func unmark(_ exclusions: [Publication.Exclusion]) {
-        for exclusion in exclusions where Int(exclusion.connection.worker) == index {
-            let slot = Int(exclusion.connection.slot)
-            slab.find(slot: slot, generation: exclusion.connection.generation)?.pointee.flags.remove(.excluded)
-        }
+    private func unmark(_ exclusions: [Int: ContiguousArray<Int>]) {
+        for slot in exclusions.keys { slab[slot].pointee.flags.remove(.excluded) }
     }
 
     /// Queues what lies between a sender's own messages.
     private func deliver(
-        _ segment: Segment, _ number: UInt32, without exclusions: [Publication.Exclusion], _ slot: Int,
+        _ segment: Segment, _ number: UInt32, without frames: ContiguousArray<Int>, _ slot: Int,
         _ record: UnsafeMutablePointer<Connection>
     ) {
-        let own = id(slot, record)
         var start = 0
         var count = segment.messageCount
-        for exclusion in exclusions where exclusion.connection == own && exclusion.frame < segment.frameEnds.count {
-            let frameStart = exclusion.frame > 0 ? segment.frameEnds[exclusion.frame - 1] : 0
+        for frame in frames where frame < segment.frameEnds.count {
+            let frameStart = frame > 0 ? segment.frameEnds[frame - 1] : 0
             if frameStart > start { turn.push(number, start: start, end: frameStart, to: record, slot: slot) }
-            start = segment.frameEnds[exclusion.frame]
+            start = segment.frameEnds[frame]
             count -= 1
         }
         if segment.count > start { turn.push(number, start: start, end: segment.count, to: record, slot: slot) }

@@ -274,7 +274,7 @@ final class Worker: @unchecked Sendable {
             guard record.pointee.phase != .dead else { return }
         }
         if events & EPOLLIN.rawValue != 0 {
-            if record.pointee.flags.contains(.heavy) {
+            if record.pointee.flags.contains(.heavy), record.pointee.flags.isDisjoint(with: .waiting) {
                 // It takes its turn with others of its kind, behind those that ask for little.
                 schedule(slot, record)
             } else {
