@@ -5,6 +5,7 @@ The hub runs with one worker where not said otherwise, so that those who measure
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -38,8 +39,8 @@ channel = ""
 # Nobody is closed because of errors: what is measured is what they cost.
 FORGIVING = "[limits]\nerrors_per_minute = 0\n"
 
-# The one time that is asserted. What a stalled hub needs is seconds; what a busy machine does to a process that waits for
-# its turn is seen in the pings before the attack.
+# The one time that is asserted: what one turn of the hub may take of a processor. What a stalled hub needs is seconds. What a
+# busy machine adds is seen in the pings before the attack, and in how long the hub's threads waited for a processor.
 PING_MILLISECONDS = 50
 NOISE_FACTOR = 5
 
@@ -53,7 +54,9 @@ class HonestPings:
     """Others' pings while something happens: `with HonestPings(daemon) as pings:` fails where they were answered late."""
 
     def __init__(self, daemon, *, path="/honest", json_path="/honest-chat", baseline=0.5, limit=PING_MILLISECONDS):
+        self._daemon = daemon
         self._limit = limit
+        prefer(daemon)
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("pinger.py")), str(daemon.port), path, json_path],
             stdin=subprocess.PIPE,
@@ -65,6 +68,7 @@ class HonestPings:
         # The baseline is a duration of measuring, not a wait for something.
         time.sleep(baseline)
         self.before = self.take()
+        self._schedule = schedule(daemon)
 
     def take(self):
         """All latencies since the last call, in milliseconds, of both clients."""
@@ -92,14 +96,16 @@ class HonestPings:
     def expect_answered(self):
         """Whether the pings since the beginning, or since the last call, were answered in time."""
         during = self.take()
+        ran, waited = (now - then for now, then in zip(schedule(self._daemon), self._schedule))
+        slowness = (ran + waited) / max(1, ran)
         faults = []
         for kind, latencies in during.items():
             usual = percentile(self.before[kind], 0.99)
-            allowed = max(self._limit, NOISE_FACTOR * usual)
+            allowed = max(self._limit * slowness, NOISE_FACTOR * usual)
             seen = percentile(latencies, 0.99)
             print(
                 f"{kind}: p50 {percentile(latencies, 0.5):.1f}, p99 {seen:.1f}, most {max(latencies):.1f} ms of "
-                f"{len(latencies)}; before p99 {usual:.1f} ms"
+                f"{len(latencies)}; before p99 {usual:.1f} ms; the hub had {1 / slowness:.0%} of the processor it wanted"
             )
             if seen > allowed:
                 faults.append(f"p99 of others' {kind}s is {seen:.0f} ms, where {allowed:.0f} ms are allowed")
@@ -131,13 +137,26 @@ class Memory:
         assert grown < self._growth, f"{grown >> 20} MiB more memory, where {self._growth >> 20} MiB are enough"
 
 
-def processor_nanoseconds(daemon):
-    """The processor time of all its threads so far (proc(5), schedstat)."""
-    total = 0
+def schedule(daemon):
+    """How long all its threads have run, and waited for a processor, in nanoseconds (proc(5), schedstat)."""
+    ran = waited = 0
     for task in Path(f"/proc/{daemon.pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            total += int((task / "schedstat").read_text().split()[0])
-    return total
+            values = (task / "schedstat").read_text().split()
+            ran, waited = ran + int(values[0]), waited + int(values[1])
+    return ran, waited
+
+
+def processor_nanoseconds(daemon):
+    """The processor time of all its threads so far."""
+    return schedule(daemon)[0]
+
+
+def prefer(daemon):
+    """Puts the hub before whatever else this machine does, where that is allowed."""
+    for task in Path(f"/proc/{daemon.pid}/task").iterdir():
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, int(task.name), -10)
 
 
 def text_frame(text):
@@ -158,6 +177,12 @@ def asking(kind, **members):
 def escaped(text):
     """A JSON string of this text in which every character is an escape."""
     return '"' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"'
+
+
+def yield_to_others():
+    """Gives this thread the last place at the processor (on Linux each thread has its own): an attacker has a machine of his
+    own, and what is measured is not how long the hub waits for a processor that the attacker is using."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 class Flood:
@@ -190,6 +215,7 @@ class Flood:
             thread.join()
 
     def _send(self, wire, data):
+        yield_to_others()
         rounds = 0
         while not self._is_over and (self._times is None or rounds < self._times):
             try:
@@ -202,6 +228,7 @@ class Flood:
             rounds += 1
 
     def _read(self, wire):
+        yield_to_others()
         while not self._is_over:
             try:
                 if not wire.socket.recv(1 << 18):
@@ -238,14 +265,8 @@ def home(name, workers=2):
     return value % workers
 
 
-def metrics(daemon):
-    """The samples of /metrics, by name with labels; the daemon has `api.listen`."""
-    import urllib.request
-
-    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.api_port}/metrics", timeout=DEADLINE) as answer:
-        lines = answer.read().decode().splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
-
-
-def wait_for(condition, what, deadline=DEADLINE):
-    return wait_until(condition, what, deadline, pause=0.05)
+def channel_count(daemon, pattern="*"):
+    """How many channels of this pattern somebody is in, or are remembered."""
+    shown = daemon.wsctl("channels", "--json", pattern)
+    assert shown.returncode in (0, 1), shown.stderr
+    return len(shown.stdout.splitlines())

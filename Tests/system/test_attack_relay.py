@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from attacks import Flood, asking, home, joined, reading, text_frame
+from attacks import Flood, asking, joined, reading, text_frame
 from rawws import ConnectionEnded, RawWebSocket
 from test_api import API, KEYS
 from wsdaemon import free_port
@@ -64,7 +64,7 @@ def test_a_relay_client_that_comes_while_an_operator_speaks_hears_the_text_itsel
     daemon = start_wsd(api + BOTH)
     members = [joined(daemon, ["room:1"]) for _ in range(8)]
     headers = {"Authorization": f"Bearer {KEYS['publish']}", "Content-Type": "application/json"}
-    body = json.dumps({"items": [{"channel": "room:1", "text": "plain"}] * 50})
+    body = json.dumps({"commands": [{"publish": {"channel": "room:1", "text": "plain"}}] * 50})
     heard, statuses = set(), set()
     is_over = threading.Event()
 
@@ -90,5 +90,4 @@ def test_a_relay_client_that_comes_while_an_operator_speaks_hears_the_text_itsel
         is_over.set()
         for thread in threads:
             thread.join()
-    assert home("room:1") in (0, 1)
     assert (heard, statuses) == ({b"plain"}, {200})
