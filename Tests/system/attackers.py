@@ -14,7 +14,7 @@ import threading
 import time
 
 from attacks import KEY, OFFER, asking, deflated_frame, escaped, home, text_frame
-from hostile_cost import bad_deflate, heads
+from hostile_cost import bits_repeated, heads, minimal_dynamic_block
 from rawws import BINARY, PING, RSV1, ClosedByServer, ConnectionEnded, RawWebSocket, Wire, frame
 
 ENDS = (OSError, AssertionError, ConnectionEnded, ClosedByServer, ValueError)
@@ -157,7 +157,7 @@ def small_frames(attacker):
 
 
 def empty_blocks(attacker):
-    payload = bad_deflate()["deflate: empty dynamic blocks"][:200_000]
+    payload = bits_repeated(minimal_dynamic_block(), 200_000)
     attacker.push(attacker.connect("/ws", offer=OFFER), frame(BINARY, payload, rsv=RSV1, key=KEY))
 
 

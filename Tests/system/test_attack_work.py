@@ -135,17 +135,26 @@ def test_requests_of_many_fields_from_many_connections_keep_nobody_waiting(start
 
 
 def test_chats_past_a_client_that_reads_nothing_cost_no_walk_over_its_queue(start_wsd):
-    """`drop-oldest` with a queue full of small messages: one more drops one."""
-    daemon = start_wsd('[queue]\npolicy = "drop-oldest"\nwrite_timeout = "10m"\n' + CONFIGURATION, workers=1)
-    stuck = [daemon.connect("/ws", receive_buffer=4096) for _ in range(8)]
+    """`drop-oldest` with a queue full of small messages, each a turn's own: one more drops one."""
+    queue = '[queue]\npolicy = "drop-oldest"\nlimit = "16KiB"\nwrite_timeout = "10m"\n'
+    daemon = start_wsd(queue + CONFIGURATION, workers=1)
     talker = daemon.connect("/ws")
-    small = text_frame("small")
-    with HonestPings(daemon):
-        # One message in a turn: each is a piece of its own in every queue.
-        end = time.monotonic() + 2
-        while time.monotonic() < end:
-            for _ in range(50):
-                talker.send(small)
-            for _ in range(50):
-                talker.receive()
-        assert status_of(daemon)["slowConsumers"] == len(stuck)
+    small = text_frame("tiny")
+
+    def cost_of(count):
+        before = processor_nanoseconds(daemon)
+        for _ in range(count):
+            talker.send(small)
+            talker.receive_frame()
+        return (processor_nanoseconds(daemon) - before) / count
+
+    usual = cost_of(1000)
+    stuck = [daemon.connect("/ws", receive_buffer=4096) for _ in range(4)]
+    large = frame(BINARY, bytes(4 << 10), key=KEY)
+    while status_of(daemon)["slowConsumers"] < len(stuck):
+        talker.send(large)
+        talker.receive_frame()
+    cost_of(16 * 1024 // len("12tiny") + 1000)
+    full = cost_of(500)
+    print(f"{usual:.0f} ns for a message, {full:.0f} ns with {len(stuck)} queues that are full")
+    assert full < usual + len(stuck) * 10_000
