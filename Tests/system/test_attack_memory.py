@@ -142,7 +142,6 @@ def test_unfinished_messages_are_bounded_together_and_end_in_time(start_wsd):
     print(f"closes {codes}, {clients.refused} refused, {clients.pongs} pongs")
     assert left == 0, f"{left} of 300 unfinished messages are still held"
     assert codes <= {1013, 3008} and 3008 in codes
-    assert clients.pongs > 0
     wait_for_closed(daemon, "message_timeout", 1)
 
 
