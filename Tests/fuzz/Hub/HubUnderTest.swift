@@ -145,9 +145,9 @@ final class HubUnderTest {
             ("queuedBytes", total.queuedBytes), ("queuedMessages", total.queuedMessages),
             ("slowConsumers", total.slowConsumers), ("channels", total.channels),
             ("historyBytes", total.historyBytes), ("memory.input", total.memory.input),
-            ("memory.mailboxes", total.memory.mailboxes), ("memory.answers", total.memory.answers),
-            ("memory.backlogs", total.memory.backlogs), ("memory.history", total.memory.history),
-            ("memory.other", total.memory.other), ("memory.used", total.memory.used),
+            ("memory.mailboxes", total.memory.mailboxes), ("memory.backlogs", total.memory.backlogs),
+            ("memory.history", total.memory.history), ("memory.other", total.memory.other),
+            ("memory.used", total.memory.used),
             ("connectionsByEndpoint", total.connectionsByEndpoint.values.reduce(0) { $0 + abs($1) }),
         ]
         let left = figures.filter { $0.1 != 0 }.map { "\($0.0) \($0.1)" }
