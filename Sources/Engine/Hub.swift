@@ -197,10 +197,10 @@ package final class Hub: Sendable {
 
     /// Waits until the homes of the messages' channels keep up, for some seconds at most.
     private func waitForRoom(_ messages: [Message]) async {
+        var tries = 0
         for message in messages {
             let home = home(of: message.channel)
-            var tries = 0
-            while home.isFull, tries < 2_500 {
+            while home.forHomes.isFull, tries < 2_500 {
                 tries += 1
                 try? await Task.sleep(for: .milliseconds(2))
             }

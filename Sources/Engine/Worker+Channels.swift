@@ -208,7 +208,8 @@ extension Worker {
 
     private func unmark(_ exclusions: [Int: ContiguousArray<Int>]) {
         for slot in exclusions.keys {
-            let record = slab[slot]  // In one expression, Swift 6.3 compiles it to what LLVM refuses under ThreadSanitizer.
+            // In one expression, Swift 6.3 compiles it to what LLVM refuses under ThreadSanitizer.
+            let record = slab[slot]
             record.pointee.flags.remove(.excluded)
         }
     }

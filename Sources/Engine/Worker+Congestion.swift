@@ -7,7 +7,7 @@ extension Worker {
     /// worker with subscribers.
     func isCongested(_ channel: Channel) -> Bool {
         if channel.home == index { return fullMailboxes & channel.interested != 0 && isHeldUp }
-        return context.handles[channel.home].mailbox.isFull(for: index)
+        return context.handles[channel.home].mailbox.forHomes.isFull(for: index)
     }
 
     /// Whether letters for homes wait because a worker that they lead to has no room.
@@ -17,7 +17,7 @@ extension Worker {
         while rest != 0 {
             let worker = rest.trailingZeroBitCount
             rest &= rest - 1
-            if !context.handles[worker].mailbox.isFull(for: index) { fullMailboxes &= ~(1 << UInt64(worker)) }
+            if !context.handles[worker].mailbox.atOnce.isFull(for: index) { fullMailboxes &= ~(1 << UInt64(worker)) }
         }
         return fullMailboxes != 0
     }
@@ -26,7 +26,7 @@ extension Worker {
     func post(_ letter: consuming Letter, to worker: Int) {
         let mailbox = context.handles[worker].mailbox
         mailbox.post(letter)
-        if mailbox.isFull { fullMailboxes |= 1 << UInt64(worker) }
+        if mailbox.atOnce.isFull { fullMailboxes |= 1 << UInt64(worker) }
     }
 
     /// Keeps a message for which there is no room, and its connection waiting.

@@ -16,7 +16,7 @@ extension Worker {
                 byteCount += count
             }
         }
-        finishLetters(byteCount: byteCount)
+        tellRelieved(handle.mailbox.atOnce.finish(byteCount: byteCount))
     }
 
     /// Acts on the letters for homes, oldest first, as long as the turn has work to give and what they cause has room.
@@ -40,17 +40,18 @@ extension Worker {
             homeward.removeFirst(homewardNext)
             homewardNext = 0
         }
-        finishLetters(byteCount: byteCount)
+        tellRelieved(handle.mailbox.forHomes.finish(byteCount: byteCount))
     }
 
     /// What a letter costs beside its bytes: about a microsecond.
     private static let letterWork = 512
 
-    private func finishLetters(byteCount: Int) {
-        var relieved = handle.mailbox.finish(byteCount: byteCount)
-        while relieved != 0 {
-            let worker = relieved.trailingZeroBitCount
-            relieved &= relieved - 1
+    /// Tells the workers, a bit each, that there is room here.
+    private func tellRelieved(_ workers: UInt64) {
+        var rest = workers
+        while rest != 0 {
+            let worker = rest.trailingZeroBitCount
+            rest &= rest - 1
             context.handles[worker].mailbox.post(.relieved)
         }
     }

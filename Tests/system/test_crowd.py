@@ -1,5 +1,6 @@
 """A thousand connections: what a message to all of them costs, with some that don't read, and what idle ones cost."""
 
+import threading
 import time
 
 import pytest
@@ -140,3 +141,32 @@ def test_a_thousand_idle_connections_let_the_processor_sleep(quiet_thousand):
     print(f"{ticks} ticks and {switches} context switches in 4 s")
     assert switches < 60, f"{switches} context switches in 4 s"
     assert ticks < 5, f"{ticks} ticks of the processor in 4 s"
+
+
+def test_workers_that_have_much_for_each_other_do_not_wait_for_each_other(start_wsd):
+    """Every worker has publishers for homes on the other, and subscribers of its own homes there."""
+    count, copies = 16, 3
+    rooms = [{"path": f"/room/{number}", "channel": f"room-{number}"} for number in range(count)]
+    daemon = start_wsd({"server": {"workers": 2}, "queue": {"limit": "256MiB"}, "endpoint": rooms})
+    groups = [[daemon.connect(f"/room/{number}") for number in range(count)] for _ in range(4)]
+    message = bytes(MESSAGE)
+    data = frame(BINARY, message)
+    finished = threading.Semaphore(0)
+
+    def send(client):
+        for _ in range(copies):
+            client.send(data)
+
+    def read(client):
+        for _ in range(2 * copies):
+            client.expect_message(BINARY, message)
+        finished.release()
+
+    everybody = [client for group in groups for client in group]
+    threads = [threading.Thread(target=send, args=[client]) for group in groups[:2] for client in group]
+    threads += [threading.Thread(target=read, args=[client]) for client in everybody]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(finished.acquire(blocking=False) for _ in everybody) == len(everybody)

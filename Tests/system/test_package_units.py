@@ -199,7 +199,7 @@ def test_everything_goes_by_one_name(administrator):
     # Although clients come all the time.
     with running(administrator, CROWD):
         run("systemctl", "stop", "wsd.target")
-        assert states(administrator) == ["inactive"] * 5
+        wait_for(lambda: states(administrator) == ["inactive"] * 5, "all are stopped")
         time_to_come_back = [states(administrator) for _ in range(10)]
         assert time_to_come_back == [["inactive"] * 5] * 10
     run("systemctl", "start", "wsd.target")
@@ -207,7 +207,7 @@ def test_everything_goes_by_one_name(administrator):
     assert administrator.talk("hello") == "hello"
     # As the manual says: for good, and back.
     run("systemctl", "disable", "--now", "wsd.target")
-    assert states(administrator) == ["inactive"] * 5
+    wait_for(lambda: states(administrator) == ["inactive"] * 5, "all are stopped")
     assert "wsd" not in run("systemctl", "list-dependencies", "--plain", "--all", "multi-user.target").stdout
     run("systemctl", "enable", "--now", "wsd.target")
     assert states(administrator) == ["inactive"] + ["active"] * 4
@@ -215,7 +215,7 @@ def test_everything_goes_by_one_name(administrator):
     run("systemctl", "stop", "wsd.target")
     run("systemctl", "start", "wsd.socket")
     run("systemctl", "stop", "wsd.target")
-    assert states(administrator) == ["inactive"] * 5
+    wait_for(lambda: states(administrator) == ["inactive"] * 5, "all are stopped")
 
 
 def test_an_enabled_service_needs_no_client(administrator):
