@@ -27,16 +27,17 @@ final class Channel {
     private var encodingsByWorker: [Int: Encoding.Set] = [:]
     private var encodingsAbroad: Encoding.Set = []
 
-    /// What was published on this worker in this turn, encoded once as the `relay` protocol sends it. At the home it goes to
-    /// the subscribers, elsewhere to the home.
-    var batch: SegmentBuilder
-    /// At the home: the same for the `json` protocol.
-    var jsonBatch: SegmentBuilder
-    /// At the home: whose messages in `jsonBatch` do not go back to them.
-    var exclusions: [Publication.Exclusion] = []
-    /// Elsewhere: what `json` clients published here, for the home to number.
-    var drafts = Drafts()
-    /// At the home: who wants to know how many the messages in `batch` go to.
+    /// Elsewhere: what was published on this worker in this turn, for the home to put in order.
+    var batch = PublicationBatch()
+    /// At the home: what has its place and has not been handed over, encoded once as the `relay` protocol sends it.
+    var relayFrames: SegmentBuilder
+    /// The same for the `json` protocol.
+    var jsonFrames: SegmentBuilder
+    /// How many messages these are.
+    var placedCount = 0
+    /// At the home: whose messages in `jsonFrames` do not go back to them.
+    var exclusions: [Delivery.Exclusion] = []
+    /// At the home: who wants to know how many the messages go to.
     var receipts: [Receipt] = []
     /// When the first of what was published came, in nanoseconds of the monotonic clock.
     var publishedAt: UInt64 = 0
@@ -51,8 +52,8 @@ final class Channel {
     static let overhead = 640
 
     init(name: String, home: Int, settings: ChannelSettings, knownSince: UInt32, frames: ByteMeter) {
-        batch = SegmentBuilder(frames)
-        jsonBatch = SegmentBuilder(frames)
+        relayFrames = SegmentBuilder(frames)
+        jsonFrames = SegmentBuilder(frames)
         self.name = name
         self.home = home
         self.settings = settings
@@ -70,7 +71,7 @@ final class Channel {
     }
 
     /// Whether something was published that has not been handed over.
-    var isPublished: Bool { !batch.isEmpty || !jsonBatch.isEmpty || !drafts.isEmpty }
+    var isPublished: Bool { placedCount > 0 || !batch.isEmpty }
 
     /// Whether nobody would miss it.
     var isUnused: Bool {

@@ -81,7 +81,7 @@ struct Connection {
         static let waiting: Flags = [.awaitsAnswer, .ending, .congested, .starved, .unreadAnswers]
     }
 
-    var descriptor: Int32
+    let link: Link
     /// Counts the connections this slot has held; 31 bits.
     var generation: UInt32
     var phase: Phase

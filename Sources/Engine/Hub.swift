@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Rooms
 import Synchronization
 package import WebSocket
 
@@ -170,22 +171,12 @@ package final class Hub: Sendable {
         await waitForRoom(messages)
         let now = clinux_monotonic_nanoseconds()
         let answers = await Gather.answers(messages.count) { gather in
-            var last: (message: Message, segment: Segment)?
             for (index, message) in messages.enumerated() {
-                // The same message for many channels is made once.
-                let segment: Segment
-                if let last, last.message.opcode == message.opcode, last.message.payload == message.payload {
-                    segment = last.segment
-                } else {
-                    segment = message.payload.withUnsafeBytes {
-                        Segment(message.opcode, payload: $0, meter: context.account.frames)
-                    }
-                    last = (message, segment)
-                }
+                let batch = PublicationBatch(
+                    message.isPlainText ? .systemText : .system, message.opcode, message.payload)
+                context.account.batches.add(batch.byteCount)
                 home(of: message.channel).post(
-                    .publish(
-                        channel: message.channel, segment, at: now,
-                        Receipt(gather: gather, index: index, isPlainText: message.isPlainText)))
+                    .publish(channel: message.channel, batch, at: now, Receipt(gather: gather, index: index)))
             }
         }
         for answer in answers {

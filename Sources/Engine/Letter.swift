@@ -5,12 +5,14 @@ import WebSocket
 enum Letter: Sendable {
     /// A connection that another worker accepted for this one.
     case adopt(descriptor: Int32, address: IPAddress, port: UInt16)
-    /// A message for a channel whose home this is.
+    /// Messages for a channel whose home this is.
     ///
-    /// - Parameter at: when the first of it came, in nanoseconds of the monotonic clock; the same below.
-    case publish(channel: String, Segment, at: UInt64, Receipt?)
+    /// - Parameters:
+    ///   - at: when the first of them came, in nanoseconds of the monotonic clock.
+    ///   - Receipt: an operator's, whose one message it is.
+    case publish(channel: String, PublicationBatch, at: UInt64, Receipt?)
     /// A channel's next messages, from its home, for this worker's subscribers.
-    case deliver(channel: String, Publication, [Receipt])
+    case deliver(channel: String, Delivery, [Receipt])
     /// The encodings that another worker's subscribers to a channel of this home use by now; none: it has no subscribers.
     case interest(channel: String, worker: Int, Encoding.Set)
     /// Asks a channel's home for a `fenceReached` behind everything it has delivered.
@@ -18,8 +20,6 @@ enum Letter: Sendable {
     case fenceReached(ConnectionID)
     /// A mailbox that was full has room again.
     case relieved
-    /// Messages of `json` clients for a channel whose home this is.
-    case publishDrafts(channel: String, Drafts, at: UInt64)
     case join(channel: String, JoinRequest, Encoding)
     case joined(channel: String, JoinReply, Encoding)
     /// Somebody has left a channel whose home this is, who was counted under this configuration.
@@ -73,9 +73,8 @@ extension Letter {
     /// What it makes a mailbox fuller by. Letters of the control plane count nothing: each waits for its answer.
     var byteCount: Int {
         switch self {
-        case .publish(_, let segment, _, _): segment.count
-        case .publishDrafts(_, let drafts, _): drafts.byteCount
-        case .deliver(_, let publication, _): publication.byteCount
+        case .publish(_, let batch, _, _): batch.byteCount
+        case .deliver(_, let delivery, _): delivery.byteCount
         case .answers(let segment, _, _): segment?.count ?? 0
         case .join, .joined, .leave, .ask: 256
         default: 0
@@ -86,7 +85,7 @@ extension Letter {
     /// allows, and not while what they cause has no room; all others at once.
     var isForHome: Bool {
         switch self {
-        case .publish, .publishDrafts, .join, .leave, .count, .ask, .fence, .fenceAnswers, .inspect: true
+        case .publish, .join, .leave, .count, .ask, .fence, .fenceAnswers, .inspect: true
         default: false
         }
     }

@@ -11,7 +11,7 @@ final class MemoryAccount: Sendable {
     /// Handshakes under way, unfinished messages, and input that is read later.
     let input = ByteMeter()
     /// Messages of `json` clients on their way to their channels' homes.
-    let drafts = ByteMeter()
+    let batches = ByteMeter()
     /// The history of channels, with what such a channel takes itself.
     let history = ByteMeter()
     private let limit: Atomic<Int>
@@ -37,7 +37,7 @@ final class MemoryAccount: Sendable {
 
     func setLimit(_ byteCount: Int) { limit.store(byteCount, ordering: .relaxed) }
 
-    var used: Int { frames.byteCount + input.byteCount + drafts.byteCount + history.byteCount }
+    var used: Int { frames.byteCount + input.byteCount + batches.byteCount + history.byteCount }
 
     var pressure: Pressure {
         let limit = byteLimit

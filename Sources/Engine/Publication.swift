@@ -1,70 +1,87 @@
 import WebSocket
 
-/// A channel's next messages in every encoding that its subscribers use.
-struct Publication: Sendable {
-    /// What every subscriber gets, where all speak one protocol and get the same bytes.
-    private(set) var common: Segment?
-    /// The encodings of that protocol.
-    private var commonProtocol: Encoding.Set = []
-    /// Otherwise by encoding.
-    private var encoded: [Segment?] = []
-    /// Senders who do not want their own messages back, each with the place of one among the frames of `json`.
-    var exclusions: [Exclusion] = []
-    /// When the first of the messages came, in nanoseconds of the monotonic clock.
-    var publishedAt: UInt64 = 0
-
-    /// A message that one connection is not to get.
-    struct Exclusion: Sendable {
-        var connection: ConnectionID
-        var frame: Int
+/// One message for a channel, as whoever publishes it gives it to the channel's home. Its bytes are lent for the call that
+/// hands it over; a `PublicationBatch` owns those of its own.
+struct Publication {
+    /// Where a message comes from; it decides how each protocol says it.
+    enum Origin: UInt8, Sendable {
+        /// A client of the `relay` protocol: its messages go out as they came, and text is a string to `json` clients.
+        case relay
+        /// A client of the `json` protocol: `data` is a JSON value, and all others get the whole object.
+        case json
+        /// An operator or a backend: `data` goes out as it came; to `json` clients as the value that it is, or as a string where
+        /// it is none.
+        case system
+        /// The same, where it is a string to `json` clients even if it looks like another value.
+        case systemText
     }
 
-    /// - Parameters:
-    ///   - relay: the messages as the `relay` protocol sends them; nil where nobody uses it.
-    ///   - json: as the `json` protocol sends them; nil where nobody uses it, or nothing is for it.
-    init(relay: Segment?, json: Segment?, for encodings: Encoding.Set) {
-        if encodings.isDisjoint(with: .anyJSON) {
-            common = relay
-            commonProtocol = .anyRelay
-        } else if encodings.isDisjoint(with: .anyRelay) {
-            common = json
-            commonProtocol = .anyJSON
-        } else {
-            encoded = Array(repeating: nil, count: Encoding.count)
-            self[.relay] = relay
-            self[.json] = json
-        }
+    var origin: Origin
+    /// The opcode of what goes out as it came; `text` for `json`.
+    var opcode: Opcode
+    /// The connection that published it; nil for an operator's.
+    var sender: ConnectionID?
+    /// The sender's name as JSON; empty where it has none to be shown.
+    var from = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// The id, as JSON, of the request that an ack answers; empty where nothing does.
+    var id = UnsafeRawBufferPointer(start: nil, count: 0)
+    var data: UnsafeRawBufferPointer
+}
+
+/// Messages for one channel on their way to its home, in their order, side by side in one buffer.
+struct PublicationBatch: Sendable {
+    private struct Entry {
+        var origin: Publication.Origin
+        var opcode: Opcode
+        var sender: ConnectionID?
+        var fromCount: UInt32
+        var idCount: UInt32
+        var dataCount: Int
     }
 
-    /// Whether `common` is for all that use these encodings.
-    func serves(_ encodings: Encoding.Set) -> Bool { commonProtocol.isSuperset(of: encodings) }
+    private var bytes: [UInt8] = []
+    private var entries: [Entry] = []
 
-    /// How many messages it has; those of one protocol are in no other, so that it is the larger number.
-    var messageCount: Int {
-        common?.messageCount ?? max(self[.relay]?.messageCount ?? 0, self[.json]?.messageCount ?? 0)
+    init() {}
+
+    /// A single message of nobody's.
+    init(_ origin: Publication.Origin, _ opcode: Opcode, _ data: [UInt8]) {
+        bytes = data
+        entries = [
+            Entry(origin: origin, opcode: opcode, sender: nil, fromCount: 0, idCount: 0, dataCount: data.count)
+        ]
     }
 
-    /// The bytes of all its encodings.
-    var byteCount: Int { common?.count ?? encoded.reduce(0) { $0 + ($1?.count ?? 0) } }
+    var isEmpty: Bool { entries.isEmpty }
+    var count: Int { entries.count }
+    /// What it holds, in bytes.
+    var byteCount: Int { bytes.count + entries.count * MemoryLayout<Entry>.stride }
 
-    /// The plain frames of an encoding's protocol.
-    func plain(_ encoding: Encoding) -> Segment? {
-        guard encoded.isEmpty else { return encoded[Int(encoding.plain.rawValue)] }
-        return commonProtocol.contains(Encoding.Set(encoding)) ? common : nil
+    mutating func append(_ publication: Publication) {
+        bytes.append(contentsOf: publication.from)
+        bytes.append(contentsOf: publication.id)
+        bytes.append(contentsOf: publication.data)
+        entries.append(
+            Entry(
+                origin: publication.origin, opcode: publication.opcode, sender: publication.sender,
+                fromCount: UInt32(clamping: publication.from.count), idCount: UInt32(clamping: publication.id.count),
+                dataCount: publication.data.count))
     }
 
-    /// An encoding that is missing takes the plain frames, which every client understands.
-    subscript(encoding: Encoding) -> Segment? {
-        get { encoded.isEmpty ? plain(encoding) : encoded[Int(encoding.rawValue)] ?? plain(encoding) }
-        set {
-            if encoded.isEmpty {
-                encoded = Array(repeating: nil, count: Encoding.count)
-                for plain in [Encoding.relay, .json] where commonProtocol.contains(Encoding.Set(plain)) {
-                    encoded[Int(plain.rawValue)] = common
-                }
-                common = nil
+    /// Visits the messages, oldest first.
+    func forEach(_ body: (Publication) -> Void) {
+        bytes.withUnsafeBytes { bytes in
+            var position = 0
+            func take(_ count: Int) -> UnsafeRawBufferPointer {
+                defer { position += count }
+                return UnsafeRawBufferPointer(rebasing: bytes[position..<(position + count)])
             }
-            encoded[Int(encoding.rawValue)] = newValue
+            for entry in entries {
+                body(
+                    Publication(
+                        origin: entry.origin, opcode: entry.opcode, sender: entry.sender,
+                        from: take(Int(entry.fromCount)), id: take(Int(entry.idCount)), data: take(entry.dataCount)))
+            }
         }
     }
 }

@@ -25,15 +25,12 @@ struct Reached: Sendable {
 struct Receipt: Sendable {
     let gather: Gather<Reached>
     let index: Int
-    /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
-    let isPlainText: Bool
     /// Set at the channel's home.
     var position: MessagePosition?
 
-    init(gather: Gather<Reached>, index: Int, isPlainText: Bool) {
+    init(gather: Gather<Reached>, index: Int) {
         self.gather = gather
         self.index = index
-        self.isPlainText = isPlainText
     }
 
     func answer(_ connections: Int) {

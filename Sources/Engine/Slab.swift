@@ -62,7 +62,7 @@ struct Slab: ~Copyable {
     }
 
     /// Takes a slot for a new connection; nil where all are taken.
-    mutating func allocate(descriptor: Int32, address: IPAddress, port: UInt16) -> Int? {
+    mutating func allocate(_ link: Link, address: IPAddress, port: UInt16) -> Int? {
         let slot: Int
         let generation: UInt32
         if firstFree != Slab.end {
@@ -79,7 +79,7 @@ struct Slab: ~Copyable {
         deadlines[slot] = Slab.never
         (records + slot).initialize(
             to: Connection(
-                descriptor: descriptor, generation: generation, phase: .handshake, flags: [], cause: .none,
+                link: link, generation: generation, phase: .handshake, flags: [], cause: .none,
                 closeCode: 1006, encoding: .relay, endpoint: 0, port: port, address: address,
                 head: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,

@@ -93,7 +93,8 @@ extension Worker {
         var peer = sockaddr_storage()
         let socket = clinux_accept(listener, &peer)
         if socket >= 0 {
-            refuseAtOnce(socket, .descriptorLimit, IPAddress.parse(&peer).0, "this server is out of file descriptors")
+            let reason = "this server is out of file descriptors"
+            refuseAtOnce(Link(socket), .descriptorLimit, IPAddress.parse(&peer).0, reason)
         }
         reserveDescriptor = clinux_open_null()
         guard reserveDescriptor >= 0, socket >= 0 else {
@@ -112,40 +113,41 @@ extension Worker {
 
     /// Answers a client that gets no slot, without waiting for what it wants.
     private func refuseAtOnce(
-        _ socket: Int32, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
+        _ link: Link, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
         _ status: HTTPStatus = .serviceUnavailable
     ) {
-        var scratch = [UInt8](repeating: 0, count: 4096)
         // Unread input would turn the close into a reset, which can overtake the answer.
-        _ = recv(socket, &scratch, scratch.count, Int32(MSG_DONTWAIT))
+        withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { _ = link.receive(into: $0) }
         let answer = Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
-        _ = clinux_send(socket, answer, answer.count)
-        Glibc.shutdown(socket, Int32(SHUT_WR))
-        Glibc.close(socket)
+        answer.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress { _ = link.send(base, count: bytes.count) }
+        }
+        link.finishSending()
+        link.close()
         count(refusal: cause, address, reason)
     }
 
     /// Makes an accepted socket a connection of this worker.
     func adopt(_ socket: Int32, address: IPAddress, port: UInt16) {
+        let link = Link(socket)
         guard drain == nil else {
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(socket, .draining, address, "this server is shutting down")
+            refuseAtOnce(link, .draining, address, "this server is shutting down")
             return
         }
-        guard let isCounted = begin(socket, address) else {
+        guard let isCounted = begin(link, address) else {
             handle.load.subtract(1, ordering: .relaxed)
             return
         }
-        guard let slot = slab.allocate(descriptor: socket, address: address, port: port) else {
+        guard let slot = slab.allocate(link, address: address, port: port) else {
             context.admission.endOpening(address, isCounted: isCounted)
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(socket, .connectionLimit, address, "no room for another connection")
+            refuseAtOnce(link, .connectionLimit, address, "no room for another connection")
             return
         }
         let record = slab[slot]
         record.pointee.flags.insert(isCounted ? [.opening, .openingCounted] : .opening)
-        let tag = record.pointee.tag(slot: slot)
-        guard clinux_epoll_control(epoll, EPOLL_CTL_ADD, socket, EPOLLIN.rawValue, tag) == 0 else {
+        guard link.watch(by: epoll, for: EPOLLIN, tag: record.pointee.tag(slot: slot)) else {
             end(slot, record, cause: .internalError)
             return
         }
@@ -155,9 +157,9 @@ extension Worker {
     }
 
     /// Counts an accepted connection as one that opens; whether among those of its address. Nil where that has been refused.
-    private func begin(_ socket: Int32, _ address: IPAddress) -> Bool? {
+    private func begin(_ link: Link, _ address: IPAddress) -> Bool? {
         guard pressure < .full else {
-            refuseAtOnce(socket, .memoryLimit, address, Worker.shortOfMemory.reason)
+            refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason)
             return nil
         }
         let isProxy = address == .none || configuration.isTrustedProxy(address)
@@ -166,9 +168,9 @@ extension Worker {
             return isCounted
         case .refused(.perAddressLimit):
             let reason = "too many connections from this address are opening; see server.max_connections_per_ip"
-            refuseAtOnce(socket, .perAddressLimit, address, reason, .tooManyRequests)
+            refuseAtOnce(link, .perAddressLimit, address, reason, .tooManyRequests)
         case .refused(let cause):
-            refuseAtOnce(socket, cause, address, "too many connections are opening; see server.max_connections")
+            refuseAtOnce(link, cause, address, "too many connections are opening; see server.max_connections")
         }
         return nil
     }

@@ -17,37 +17,53 @@ extension Worker {
         }
         countEncoding(payload.count, channel)
         if channel.home != self.index { record.pointee.flags.insert(.publishedAbroad) }
-        markPublished(channel, index, at: nanoseconds)
-        channel.batch.append(opcode, payload: payload)
-        if channel.home == self.index { translate(opcode, payload, from: .client, channel) }
-        if channel.batch.count > Worker.batchByteCount { distribute(channel) }
+        publish(
+            Publication(origin: .relay, opcode: opcode, sender: id(slot, record), data: payload), channel, index,
+            at: nanoseconds)
     }
 
-    /// Another worker's messages for a channel whose home this is: here they get their place in its order.
+    /// Publishes a message: at its channel's home it gets its place in the order, elsewhere it goes there at the turn's end.
+    func publish(_ publication: Publication, _ channel: Channel, _ index: UInt32, at time: UInt64) {
+        markPublished(channel, index, at: time)
+        if channel.home == self.index {
+            place(publication, channel)
+        } else {
+            channel.batch.append(publication)
+        }
+        distributeIfLarge(channel)
+    }
+
+    /// Messages for a channel whose home this is.
     ///
-    /// - Parameter receipt: whom to tell where it goes, for an operator's message.
-    func publish(_ segment: Segment, channel name: String, at time: UInt64, receipt: Receipt?) {
+    /// - Parameter receipt: an operator's, which waits to be told where its message goes.
+    func publish(_ batch: PublicationBatch, channel name: String, at time: UInt64, receipt: Receipt?) {
         let index = channels.intern(name)
         let channel = channels[index]
-        markPublished(channel, index, at: time)
-        channel.batch.append(segment)
-        countEncoding(segment.count, channel)
+        countEncoding(batch.byteCount, channel)
         var receipt = receipt
-        if needsRoom(channel) {
-            let origin = receipt.map { Origin.operator(isPlainText: $0.isPlainText) } ?? .client
-            segment.forEachFrame { opcode, payload in
-                let position = translate(opcode, payload, from: origin, channel)
-                if channel.settings.keepsHistory { receipt?.position = position }
-            }
+        batch.forEach { publication in
+            markPublished(channel, index, at: time)
+            let position = place(publication, channel)
+            if channel.settings.keepsHistory { receipt?.position = position }
+            if receipt == nil { distributeIfLarge(channel) }
         }
-        if let receipt { channel.receipts.append(receipt) }
-        if channel.batch.count > Worker.batchByteCount { distribute(channel) }
+        context.account.batches.add(-batch.byteCount)
+        if let receipt {
+            channel.receipts.append(receipt)
+            distributeIfLarge(channel)
+        }
+        channels.removeIfUnused(index)
+    }
+
+    private func distributeIfLarge(_ channel: Channel) {
+        let byteCount = max(channel.relayFrames.count, channel.jsonFrames.count, channel.batch.byteCount)
+        if byteCount > Worker.batchByteCount { distribute(channel) }
     }
 
     /// Counts the work that a message causes: to deflate it, some 10 ns a byte and window, and to send it to many, which costs
     /// by the byte once there are enough of them for a send.
     func countEncoding(_ byteCount: Int, _ channel: Channel) {
-        if channel.batch.count + channel.jsonBatch.count > Worker.cheapByteCount {
+        if channel.relayFrames.count + channel.jsonFrames.count > Worker.cheapByteCount {
             work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 2
         }
         guard channel.home == index, byteCount >= configuration.compressionThreshold else { return }
@@ -109,14 +125,9 @@ extension Worker {
             return
         }
         let mailbox = context.handles[channel.home].mailbox
-        if !channel.batch.isEmpty {
-            mailbox.post(.publish(channel: channel.name, channel.batch.finish(), at: channel.publishedAt, nil))
-        }
-        if !channel.drafts.isEmpty {
-            context.account.drafts.add(channel.drafts.byteCount)
-            mailbox.post(.publishDrafts(channel: channel.name, channel.drafts, at: channel.publishedAt))
-            channel.drafts = Drafts()
-        }
+        context.account.batches.add(channel.batch.byteCount)
+        mailbox.post(.publish(channel: channel.name, channel.batch, at: channel.publishedAt, nil))
+        channel.batch = PublicationBatch()
     }
 
     /// At the home: one order for the subscribers here and on every other worker.
@@ -125,15 +136,16 @@ extension Worker {
         channel.receipts = []
         for receipt in receipts { receipt.gather.expect(channel.interested.nonzeroBitCount) }
         let encodings = channel.allEncodings
-        var publication = Publication(
-            relay: channel.batch.isEmpty ? nil : channel.batch.finish(),
-            json: channel.jsonBatch.isEmpty ? nil : channel.jsonBatch.finish(),
+        var delivery = Delivery(
+            relay: channel.relayFrames.isEmpty ? nil : channel.relayFrames.finish(),
+            json: channel.jsonFrames.isEmpty ? nil : channel.jsonFrames.finish(),
             for: encodings)
-        publication.publishedAt = channel.publishedAt
-        channel.activity.note(publication.messageCount, at: nanoseconds)
-        compress(&publication, for: encodings)
+        delivery.publishedAt = channel.publishedAt
+        channel.activity.note(channel.placedCount, at: nanoseconds)
+        channel.placedCount = 0
+        compress(&delivery, for: encodings)
         if !channel.exclusions.isEmpty {
-            publication.exclusions = channel.exclusions
+            delivery.exclusions = channel.exclusions
             channel.exclusions = []
         }
         // Who published is told so before the message comes back.
@@ -142,20 +154,20 @@ extension Worker {
         while others != 0 {
             let worker = others.trailingZeroBitCount
             others &= others - 1
-            post(.deliver(channel: channel.name, publication, receipts), to: worker)
+            post(.deliver(channel: channel.name, delivery, receipts), to: worker)
         }
-        if let segment = publication[.relay] { for follower in channel.followers { follower.take(segment) } }
-        let count = deliverHere(publication, of: channel)
+        if let segment = delivery[.relay] { for follower in channel.followers { follower.take(segment) } }
+        let count = deliverHere(delivery, of: channel)
         for receipt in receipts { receipt.answer(count) }
     }
 
-    /// Queues a publication for every subscriber on this worker, each in its encoding. Returns how many there are for it.
-    func deliverHere(_ publication: Publication, of channel: Channel) -> Int {
+    /// Queues messages for every subscriber on this worker, each in its encoding. Returns how many there are for it.
+    func deliverHere(_ delivery: Delivery, of channel: Channel) -> Int {
         guard !channel.subscribers.isEmpty else { return 0 }
-        sentOn.append(publication.publishedAt)
-        let exclusions = publication.exclusions.isEmpty ? [:] : mark(publication.exclusions)
+        sentOn.append(delivery.publishedAt)
+        let exclusions = delivery.exclusions.isEmpty ? [:] : mark(delivery.exclusions)
         // A client that has come since the home encoded it may speak another protocol.
-        if let segment = publication.common, exclusions.isEmpty, publication.serves(channel.encodings) {
+        if let segment = delivery.common, exclusions.isEmpty, delivery.serves(channel.encodings) {
             let number = turn.add(segment)
             let messages = UInt64(segment.messageCount)
             for slot in channel.subscribers {
@@ -171,7 +183,7 @@ extension Worker {
         for slot in channel.subscribers {
             let record = slab[Int(slot)]
             let encoding = record.pointee.encoding
-            guard let segment = publication[encoding] else { continue }
+            guard let segment = delivery[encoding] else { continue }
             let number = numbers[Int(encoding.rawValue)] ?? turn.add(segment)
             numbers[Int(encoding.rawValue)] = number
             reached += 1
@@ -194,8 +206,8 @@ extension Worker {
         statistics.binaryOut &+= UInt64(segment.binaryCount &* times)
     }
 
-    /// Marks the connections here that do not get all of a publication; the frames that each of them does not get, by its slot.
-    private func mark(_ exclusions: [Publication.Exclusion]) -> [Int: ContiguousArray<Int>] {
+    /// Marks the connections here that do not get all of a delivery; the frames that each of them does not get, by its slot.
+    private func mark(_ exclusions: [Delivery.Exclusion]) -> [Int: ContiguousArray<Int>] {
         var frames: [Int: ContiguousArray<Int>] = [:]
         for exclusion in exclusions where Int(exclusion.connection.worker) == index {
             let slot = Int(exclusion.connection.slot)

@@ -1,5 +1,4 @@
 import CLinux
-import Glibc
 import Synchronization
 import WebSocket
 
@@ -78,7 +77,7 @@ extension Worker {
             end(slot, record, cause: .peerGone)
             return
         }
-        shutdown(record.pointee.descriptor, Int32(SHUT_WR))
+        record.pointee.link.finishSending()
         record.pointee.phase = .lingering
         record.pointee.flags.remove(.resetOnClose)
         setDeadline(slot, now &+ ticks(configuration.closeTimeout))
@@ -94,8 +93,7 @@ extension Worker {
             report(slot, record, reason)
         }
         leaveChannels(slot, record)
-        if record.pointee.flags.contains(.resetOnClose) { _ = clinux_reset_on_close(record.pointee.descriptor) }
-        Glibc.close(record.pointee.descriptor)
+        record.pointee.link.close(resets: record.pointee.flags.contains(.resetOnClose))
         if record.pointee.phase == .fenced { fencedReasons[slot] = nil }
         dropHead(record)
         dropInput(record)

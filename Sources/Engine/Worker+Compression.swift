@@ -1,22 +1,22 @@
 import WebSocket
 
 extension Worker {
-    /// Adds to a publication its messages in each of the encodings, deflated once for each window that makes a difference.
-    func compress(_ publication: inout Publication, for encodings: Encoding.Set) {
+    /// Adds to a delivery its messages in each of the encodings, deflated once for each window that makes a difference.
+    func compress(_ delivery: inout Delivery, for encodings: Encoding.Set) {
         /// What was deflated, from what and for which window.
         var made: [(plain: Segment, window: Int, deflated: Segment?)] = []
         for encoding in encodings.deflating {
-            guard let plain = publication.plain(encoding) else { continue }
+            guard let plain = delivery.plain(encoding) else { continue }
             let largest = plain.largestFrame
             guard largest >= configuration.compressionThreshold else { continue }
             let window = window(for: encoding, of: encodings, messageOf: largest)
             if let known = made.first(where: { $0.plain === plain && $0.window == window }) {
-                if let deflated = known.deflated { publication[encoding] = deflated }
+                if let deflated = known.deflated { delivery[encoding] = deflated }
                 continue
             }
             let deflated = deflate(plain, agreed: window)
             made.append((plain, window, deflated))
-            if let deflated { publication[encoding] = deflated }
+            if let deflated { delivery[encoding] = deflated }
         }
     }
 

@@ -151,7 +151,7 @@ extension Worker {
         figures.input = account.input.byteCount
         figures.history = account.history.byteCount
         figures.mailboxes = context.handles.reduce(0) { $0 + $1.mailbox.byteCount }
-        figures.backlogs = max(0, account.frames.byteCount + account.drafts.byteCount - figures.mailboxes)
+        figures.backlogs = max(0, account.frames.byteCount + account.batches.byteCount - figures.mailboxes)
         return figures
     }
 }

@@ -60,10 +60,10 @@ extension Worker {
         switch letter {
         case .adopt(let descriptor, let address, let port):
             adopt(descriptor, address: address, port: port)
-        case .publish(let channel, let segment, let time, let receipt):
-            publish(segment, channel: channel, at: time, receipt: receipt)
-        case .deliver(let name, let publication, let receipts):
-            let count = channels.index(of: name).map { deliverHere(publication, of: channels[$0]) } ?? 0
+        case .publish(let channel, let batch, let time, let receipt):
+            publish(batch, channel: channel, at: time, receipt: receipt)
+        case .deliver(let name, let delivery, let receipts):
+            let count = channels.index(of: name).map { deliverHere(delivery, of: channels[$0]) } ?? 0
             for receipt in receipts { receipt.answer(count) }
         case .interest(let name, let worker, let encodings):
             let index = channels.intern(name)
@@ -81,8 +81,6 @@ extension Worker {
                 record.pointee.phase == .fenced
             else { break }
             passFence(slot, record)
-        case .publishDrafts(let channel, let drafts, let time):
-            accept(drafts, channel: channel, at: time)
         case .join(let name, let request, let encoding):
             let reply = join(request, channels.intern(name))
             let mailbox = context.handles[Int(request.connection.worker)].mailbox

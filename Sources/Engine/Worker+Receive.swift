@@ -19,13 +19,15 @@ extension Worker {
             kept = head.pointee.count
             buffer.baseAddress!.copyMemory(from: head.pointee.bytes, byteCount: kept)
         }
-        let count = recv(record.pointee.descriptor, buffer.baseAddress! + kept, buffer.count - kept, 0)
-        guard count > 0 else {
-            if count == 0 {
-                peerShut(slot, record)
-            } else if errno != EAGAIN && errno != EINTR {
-                end(slot, record, cause: .reset)
-            }
+        let count: Int
+        switch record.pointee.link.receive(into: UnsafeMutableRawBufferPointer(rebasing: buffer[kept...])) {
+        case .bytes(let received): count = received
+        case .none: return
+        case .end:
+            peerShut(slot, record)
+            return
+        case .lost:
+            end(slot, record, cause: .reset)
             return
         }
         // Who was told 101 before these bytes were sent has to hear what they say. Its worker posted the subscription before

@@ -146,7 +146,6 @@ extension Worker {
             return
         }
         countEncoding(data.count, channel)
-        markPublished(channel, index, at: nanoseconds)
         writeName(slot, record)
         if channel.home != self.index, !id.isEmpty {
             // What goes to one home by several channels goes in the order in which it was sent.
@@ -159,15 +158,10 @@ extension Worker {
             session.pointee.answeringChannel = index
         }
         nameText.withBytes { from in
-            let draft = Drafts.Draft(
-                connection: self.id(slot, record), from: from, id: id,
+            let publication = Publication(
+                origin: .json, opcode: .text, sender: self.id(slot, record), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
-            if channel.home == self.index {
-                accept(draft, channel)
-            } else {
-                channel.drafts.append(draft)
-                if channel.drafts.byteCount > Worker.batchByteCount { distribute(channel) }
-            }
+            publish(publication, channel, index, at: nanoseconds)
         }
     }
 

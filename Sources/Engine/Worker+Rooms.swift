@@ -4,9 +4,6 @@ import WebSocket
 
 /// What a channel's home does for the `json` protocol. The members' side is in `+Subscriptions`.
 extension Worker {
-    /// Whose words a message in the `relay` protocol is.
-    enum Origin: Equatable { case client, `operator`(isPlainText: Bool) }
-
     /// Whether messages of the channel are numbered: someone hears them as `json`, has done so, or may ask for them later.
     func needsRoom(_ channel: Channel) -> Bool {
         channel.room != nil || channel.settings.keepsHistory || !channel.allEncodings.isDisjoint(with: .anyJSON)
@@ -19,91 +16,78 @@ extension Worker {
         return room
     }
 
-    /// Says a `relay` message in the words of the `json` protocol: text as a string, what an operator sends as it is where
-    /// it is JSON. Binary messages can't be said in it. Returns its place in the channel.
+    /// Gives a message its place in the channel's order; at the channel's home, where all of its messages come by here. Returns
+    /// the place, where it has a number: messages that can't be said in JSON have none, nor those of channels without a room.
     @discardableResult
-    func translate(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, from origin: Origin, _ channel: Channel
-    ) -> MessagePosition? {
-        guard opcode == .text, needsRoom(channel) else { return nil }
+    func place(_ publication: Publication, _ channel: Channel) -> MessagePosition? {
+        channel.placedCount += 1
+        let encodings = channel.allEncodings
+        let isForRelay = !encodings.isDisjoint(with: .anyRelay)
+        let isForJSON = !encodings.isDisjoint(with: .anyJSON)
+        if publication.origin != .json {
+            if isForRelay { channel.relayFrames.append(publication.opcode, payload: publication.data) }
+            guard publication.opcode == .text, needsRoom(channel) else { return nil }
+        }
         let room = room(channel)
         let now = clinux_realtime_milliseconds()
         room.seq += 1
-        text.removeAll(keepingCapacity: true)
-        text.append(origin == .client ? "{\"type\":\"chat\",\"channel\":" : "{\"type\":\"system\",\"channel\":")
-        text.append(raw: room.quotedName)
-        appendTime(now)
-        text.append(",\"seq\":")
-        text.append(room.seq)
-        if case .operator(let isPlainText) = origin {
-            appendData(payload, isPlainText: isPlainText)
-        } else {
-            text.append(",\"data\":")
-            text.append(string: payload)
+        if let sender = publication.sender, !publication.id.isEmpty {
+            writeAck(publication.id, room, now)
+            answer(sender)
         }
-        text.append("}")
-        finishMessage(room, channel, now)
-        return MessagePosition(epoch: room.epoch, seq: room.seq)
-    }
-
-    /// A `json` client's message gets its number and goes to everyone in the channel.
-    func accept(_ draft: Drafts.Draft, _ channel: Channel) {
-        let room = room(channel)
-        let now = clinux_realtime_milliseconds()
-        room.seq += 1
-        if !draft.id.isEmpty {
-            text.removeAll(keepingCapacity: true)
-            text.append("{\"type\":\"ack\",\"id\":")
-            text.append(raw: draft.id)
-            text.append(",\"channel\":")
-            text.append(raw: room.quotedName)
-            appendPosition(room)
-            appendTime(now)
-            text.append("}")
-            answer(draft.connection)
-        }
-        text.removeAll(keepingCapacity: true)
-        text.append("{\"type\":\"chat\",\"channel\":")
-        text.append(raw: room.quotedName)
-        text.append(",\"from\":")
-        text.append(raw: draft.from)
-        appendTime(now)
-        text.append(",\"seq\":")
-        text.append(room.seq)
-        text.append(",\"data\":")
-        text.append(raw: draft.data)
-        text.append("}")
+        write(publication, room, now)
         // A message that nobody hears as JSON is nobody's to leave out.
-        if !channel.settings.echo, !channel.allEncodings.isDisjoint(with: .anyJSON) {
+        if publication.origin == .json, !channel.settings.echo, isForJSON, let sender = publication.sender {
             channel.exclusions.append(
-                Publication.Exclusion(connection: draft.connection, frame: channel.jsonBatch.frameEnds.count))
+                Delivery.Exclusion(connection: sender, frame: channel.jsonFrames.frameEnds.count))
         }
         text.withBytes { object in
             // Clients of the relay protocol see the whole object.
-            if !channel.allEncodings.isDisjoint(with: .anyRelay) { channel.batch.append(.text, payload: object) }
+            if publication.origin == .json, isForRelay { channel.relayFrames.append(.text, payload: object) }
+            if isForJSON { channel.jsonFrames.append(.text, payload: object) }
+            if channel.settings.keepsHistory { keep(object, room, channel, at: now) }
         }
-        finishMessage(room, channel, now)
-        if channel.jsonBatch.count > Worker.batchByteCount { distribute(channel) }
+        return MessagePosition(epoch: room.epoch, seq: room.seq)
     }
 
-    /// `text` is a numbered message: it goes to the members and into the history.
-    private func finishMessage(_ room: Room, _ channel: Channel, _ now: Int64) {
-        text.withBytes { object in
-            if !channel.allEncodings.isDisjoint(with: .anyJSON) { channel.jsonBatch.append(.text, payload: object) }
-            guard channel.settings.keepsHistory else { return }
-            keep(object, room, channel, at: now)
-        }
+    /// Writes the ack of a message that has just got its number.
+    private func writeAck(_ id: UnsafeRawBufferPointer, _ room: Room, _ now: Int64) {
+        text.removeAll(keepingCapacity: true)
+        text.append("{\"type\":\"ack\",\"id\":")
+        text.append(raw: id)
+        text.append(",\"channel\":")
+        text.append(raw: room.quotedName)
+        appendPosition(room)
+        appendTime(now)
+        text.append("}")
     }
 
-    /// Another worker's clients' messages.
-    func accept(_ drafts: Drafts, channel name: String, at time: UInt64) {
-        let index = channels.intern(name)
-        let channel = channels[index]
-        markPublished(channel, index, at: time)
-        countEncoding(drafts.byteCount, channel)
-        drafts.forEach { accept($0, channel) }
-        context.account.drafts.add(-drafts.byteCount)
-        channels.removeIfUnused(index)
+    /// Writes a message that has just got its number, in the words of the `json` protocol.
+    private func write(_ publication: Publication, _ room: Room, _ now: Int64) {
+        text.removeAll(keepingCapacity: true)
+        switch publication.origin {
+        case .relay, .json: text.append("{\"type\":\"chat\",\"channel\":")
+        case .system, .systemText: text.append("{\"type\":\"system\",\"channel\":")
+        }
+        text.append(raw: room.quotedName)
+        if !publication.from.isEmpty {
+            text.append(",\"from\":")
+            text.append(raw: publication.from)
+        }
+        appendTime(now)
+        text.append(",\"seq\":")
+        text.append(room.seq)
+        switch publication.origin {
+        case .json:
+            text.append(",\"data\":")
+            text.append(raw: publication.data)
+        case .relay:
+            text.append(",\"data\":")
+            text.append(string: publication.data)
+        case .system, .systemText:
+            appendData(publication.data, isPlainText: publication.origin == .systemText)
+        }
+        text.append("}")
     }
 
     // MARK: Members
@@ -174,7 +158,8 @@ extension Worker {
         appendTime(now)
         text.append("}")
         if let index = channels.index(of: channel.name) { markPublished(channel, index, at: nanoseconds) }
-        text.withBytes { channel.jsonBatch.append(.text, payload: $0) }
+        channel.placedCount += 1
+        text.withBytes { channel.jsonFrames.append(.text, payload: $0) }
     }
 
     // MARK: Questions

@@ -53,9 +53,9 @@ extension Worker {
         if ring.isFull { submit(ring) }
         let piece = turn.pieces[Int(first)]
         let bytes = turn.segments[Int(piece.segment)]!.bytes
-        ring.queue(
-            descriptor: record.pointee.descriptor, bytes: bytes.baseAddress! + piece.start,
-            count: piece.end - piece.start, userData: UInt64(slot) << 32 | UInt64(first))
+        record.pointee.link.queue(
+            bytes.baseAddress! + piece.start, count: piece.end - piece.start, in: ring,
+            userData: UInt64(slot) << 32 | UInt64(first))
     }
 
     /// Sends what the ring holds. A connection in it is still open: only its own send can end it in a flush.
@@ -73,15 +73,15 @@ extension Worker {
         let only = turn.pieces[Int(first)]
         if only.next == Connection.noPiece {
             let bytes = turn.segments[Int(only.segment)]!.bytes
-            let count = clinux_send(record.pointee.descriptor, bytes.baseAddress! + only.start, only.end - only.start)
-            account(count < 0 ? -Int(errno) : count, slot, record, first: first, wanted: only.end - only.start)
+            let result = record.pointee.link.send(bytes.baseAddress! + only.start, count: only.end - only.start)
+            account(result, slot, record, first: first, wanted: only.end - only.start)
             return
         }
         var first = first
         while first != Connection.noPiece {
             var wanted = 0
             var next = first
-            let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
+            let result = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
                 var filled = 0
                 while next != Connection.noPiece, filled < Worker.vectorCount {
                     let piece = turn.pieces[Int(next)]
@@ -92,17 +92,11 @@ extension Worker {
                     filled += 1
                     next = piece.next
                 }
-                return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
+                return record.pointee.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
             }
-            let result = count < 0 ? -Int(errno) : count
             guard account(result, slot, record, first: first, wanted: wanted) else { return }
             first = next
         }
-    }
-
-    /// Whether a socket that failed a send with this error takes more later.
-    private static func mayTakeMore(after error: Int32) -> Bool {
-        error == EAGAIN || error == EINTR || error == ENOBUFS
     }
 
     /// Books the result of a send, a count or a negative errno; true where the socket took everything and more may follow.
@@ -115,7 +109,7 @@ extension Worker {
             statistics.bytesOut &+= UInt64(count)
             return true
         }
-        guard count >= 0 || Worker.mayTakeMore(after: Int32(-count)) else {
+        guard count >= 0 || Link.mayTakeMore(after: count) else {
             end(slot, record, cause: .reset)
             return false
         }
@@ -253,10 +247,10 @@ extension Worker {
                     wanted += piece.count
                     filled += 1
                 }
-                return clinux_send_vector(record.pointee.descriptor, vector.baseAddress!, filled)
+                return record.pointee.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
             }
             guard count >= 0 else {
-                if Worker.mayTakeMore(after: errno) {
+                if Link.mayTakeMore(after: count) {
                     awaitWritable(slot, record)
                 } else {
                     end(slot, record, cause: .reset)
@@ -313,7 +307,6 @@ extension Worker {
         let events =
             goneEvent | (flags.isDisjoint(with: [.peerShut, .holdsInput]) ? EPOLLIN.rawValue : 0)
             | (flags.contains(.awaitsWritable) ? EPOLLOUT.rawValue : 0)
-        let tag = record.pointee.tag(slot: slot)
-        _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, record.pointee.descriptor, events, tag)
+        record.pointee.link.rewatch(by: epoll, for: EPOLL_EVENTS(events), tag: record.pointee.tag(slot: slot))
     }
 }

@@ -61,7 +61,7 @@ import WebSocket
         func segments(_ size: Int) -> [Segment] {
             let bytes = [UInt8](repeating: 7, count: size)
             let plain = bytes.withUnsafeBytes { Segment(.binary, payload: $0) }
-            var publication = Publication(relay: plain, json: nil, for: encodings)
+            var publication = Delivery(relay: plain, json: nil, for: encodings)
             worker.compress(&publication, for: encodings)
             return encodings.deflating.map { publication[$0]! }
         }

@@ -37,7 +37,7 @@ import Testing
             let segment = Segment(copying: [1, 2, 3])
             forgotten = segment
             let mailbox = Mailbox()
-            mailbox.post(.publish(channel: "a", segment, at: 0, nil))
+            mailbox.post(.deliver(channel: "a", Delivery(relay: segment, json: nil, for: .anyRelay), []))
         }
         #expect(forgotten == nil)
     }

@@ -12,14 +12,14 @@ import Testing
 
     @Test func aSlotIsFoundByItsGenerationOnly() {
         var slab = Slab(capacity: 4)
-        let slot = slab.allocate(descriptor: 5, address: address, port: 1)!
+        let slot = slab.allocate(Link(5), address: address, port: 1)!
         let generation = slab[slot].pointee.generation
         check(slab.find(slot: slot, generation: generation) != nil)
         check(slab.find(slot: slot, generation: generation + 1) == nil)
         check(slab.find(slot: slot + 1, generation: generation) == nil)
         slab.release(slot)
         check(slab.find(slot: slot, generation: generation) == nil)
-        let again = slab.allocate(descriptor: 6, address: address, port: 1)!
+        let again = slab.allocate(Link(6), address: address, port: 1)!
         #expect(again == slot)
         check(slab.find(slot: slot, generation: generation) == nil, "the old id must not mean the new connection")
         check(slab.find(slot: slot, generation: generation + 1) != nil)
@@ -27,12 +27,12 @@ import Testing
 
     @Test func aFullSlabTakesNoMore() {
         var slab = Slab(capacity: 3)
-        let slots = (0..<3).map { slab.allocate(descriptor: Int32($0), address: address, port: 0) }
+        let slots = (0..<3).map { slab.allocate(Link(Int32($0)), address: address, port: 0) }
         #expect(slots == [0, 1, 2])
-        check(slab.allocate(descriptor: 9, address: address, port: 0) == nil)
+        check(slab.allocate(Link(9), address: address, port: 0) == nil)
         slab.release(1)
         check(slab.count == 2)
-        check(slab.allocate(descriptor: 9, address: address, port: 0) == 1)
+        check(slab.allocate(Link(9), address: address, port: 0) == 1)
     }
 
     /// Against a plain array, over many random steps.
