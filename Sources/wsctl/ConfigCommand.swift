@@ -6,10 +6,10 @@ import Terminal
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
-        abstract: "Show the configuration in force, where each value comes from, and what is otherwise on disk.",
+        abstract: "Show the configuration in force and the origin of each value, or how it differs from the files.",
         discussion: """
-            With --diff only what is otherwise on disk: what 'wsctl reload' or a restart would change; if nothing, the exit \
-            status is 0, else 1.
+            With --diff, shows only the values that differ on disk, which 'wsctl reload' or a restart would change. \
+            The exit status is 0 if there is no difference, and 1 otherwise.
 
             EXAMPLES
               wsctl config
@@ -17,10 +17,10 @@ struct ConfigCommand: ParsableCommand {
               wsctl config --diff && echo "as on disk"
             """ + ExitStatus.help)
 
-    @Argument(help: "Only this key, or the keys that begin with it.", completion: Completion.keys)
+    @Argument(help: "Show only this key, or the keys that begin with it.", completion: Completion.keys)
     var key: String?
 
-    @Flag(help: "Only what is otherwise on disk.")
+    @Flag(help: "Show only the values that differ on disk.")
     var diff = false
 
     @OptionGroup var options: GlobalOptions

@@ -6,10 +6,11 @@ import Glibc
 struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "End the daemon gracefully.",
+        abstract: "Stop the daemon gracefully.",
         discussion: """
-            As SIGTERM does: no new connections, the others closed over the configured period, then the daemon exits. \
-            Returns at once unless told to wait. Where systemd holds the listeners, the next client starts it again.
+            Like SIGTERM: the daemon accepts no new connections, closes the open ones over the configured period, and \
+            exits. The command returns at once unless --wait is given. If systemd holds the listeners, the next \
+            client starts the daemon again.
 
             EXAMPLES
               wsctl drain

@@ -10,13 +10,13 @@ struct GlobalOptions: ParsableArguments {
         completion: .file())
     var socket: String?
 
-    @Flag(help: "Print JSON: one object, or for lists one object a line.")
+    @Flag(help: "Print JSON: one object, or for lists one object per line.")
     var json = false
 
     @Flag(help: "Leave out the header of tables.")
     var noLegend = false
 
-    @Flag(name: .shortAndLong, help: "Leave out what is said besides the data.")
+    @Flag(name: .shortAndLong, help: "Print nothing but the data.")
     var quiet = false
 
     /// The socket that was named, on the command line or by the environment; nil for the default ones.

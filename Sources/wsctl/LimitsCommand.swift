@@ -7,9 +7,9 @@ struct LimitsCommand: ParsableCommand {
         commandName: "limits",
         abstract: "Show the limits, or set some until the next reload or restart.",
         discussion: """
-            Every key of [server], [websocket], [queue], [limits], [drain] and [log] that applies live can be set. To keep a \
-            value, write it into the configuration file as well. A key without a value is shown, or the keys that begin \
-            with it.
+            All live keys of [server], [websocket], [queue], [limits], [drain] and [log] can be set. To keep a value, \
+            write it into the configuration file as well. A key without a value shows this key, or all keys that \
+            begin with it.
 
             EXAMPLES
               wsctl limits

@@ -7,8 +7,8 @@ struct ListCommand: ParsableCommand {
         commandName: "list",
         abstract: "List connections.",
         discussion: """
-            IN and OUT are messages/bytes. With options that select, only connections for which all of them hold; if \
-            there is none, the exit status is 1.
+            IN and OUT are messages/bytes. Selection options list only the connections that match all of them; if \
+            none does, the exit status is 1.
 
             EXAMPLES
               wsctl list

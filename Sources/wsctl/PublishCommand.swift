@@ -8,8 +8,8 @@ struct PublishCommand: ParsableCommand {
         commandName: "publish",
         abstract: "Publish a message in a channel.",
         discussion: """
-            It gets a number and goes into the history, where the channel has one. Prints to how many connections it goes; \
-            that there is none is no failure.
+            The message gets a number, and is kept if the channel has a history. Prints the number of recipients; no \
+            recipients is not an error.
 
             EXAMPLES
               wsctl publish news '{"headline":"it works"}'

@@ -12,14 +12,15 @@ struct TopCommand: ParsableCommand {
         abstract: "Watch the hub: rates, queues, the busiest channels, the slowest connections.",
         discussion: """
             KEYS
-              q  end                    space  look again now
-              Q  order by what waits    D  by messages dropped     L  by how long idle
+              q  quit                   space  refresh now
+              Q  order by bytes queued  D  by messages dropped     L  by idle time
               i  by messages in         o  by messages out
               I  by bytes in            O  by bytes out
-              +  look less often        -  look more often         ?  show these keys
+              +  refresh less often     -  refresh more often      ?  show these keys
 
-            Where standard output is no terminal, or one that can only print, each look is printed behind the one before. What \
-            is a second is over the interval before a look, so that the first comes behind one, unless it is for JSON.
+            If standard output is not a terminal, or TERM is dumb, each refresh is printed after the previous one. \
+            Rates are measured over the interval before a refresh, so the first refresh comes after one interval, \
+            except with --json.
 
             EXAMPLES
               wsctl top
@@ -27,13 +28,13 @@ struct TopCommand: ParsableCommand {
               wsctl top --count 1 --json | jq .channels
             """ + ExitStatus.help)
 
-    @Option(help: "What connections are put in order by, the most first.")
+    @Option(help: "The order of the connections, the largest value first.")
     var order = Top.Order.queuedBytes
 
-    @Option(help: ArgumentHelp("Seconds between two looks, 0.1 to 60.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds between two refreshes, 0.1 to 60.", valueName: "seconds"))
     var interval = 1.0
 
-    @Option(help: ArgumentHelp("End after so many looks.", valueName: "n"))
+    @Option(help: ArgumentHelp("Exit after this many refreshes.", valueName: "n"))
     var count: Int?
 
     @OptionGroup var options: GlobalOptions

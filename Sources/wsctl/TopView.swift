@@ -4,16 +4,16 @@ import Control
 struct TopView {
     /// The keys, and what each does, in the fewest words.
     static let keys: [(key: Character, order: Top.Order?, short: String, long: String)] = [
-        ("Q", .queuedBytes, "queued", "order by bytes that wait"),
+        ("Q", .queuedBytes, "queued", "order by bytes queued"),
         ("D", .droppedMessages, "dropped", "order by messages dropped"),
-        ("L", .idle, "idle", "order by how long nothing came"),
+        ("L", .idle, "idle", "order by idle time"),
         ("i", .messagesIn, "msg in", "order by messages in"),
         ("o", .messagesOut, "msg out", "order by messages out"),
         ("I", .bytesIn, "in", "order by bytes in"),
         ("O", .bytesOut, "out", "order by bytes out"),
-        ("+", nil, "slower", "look less often"),
-        ("-", nil, "faster", "look more often"),
-        ("?", nil, "keys", "show these keys, or hide them"),
+        ("+", nil, "slower", "refresh less often"),
+        ("-", nil, "faster", "refresh more often"),
+        ("?", nil, "keys", "show or hide these keys"),
         ("q", nil, "quit", "end"),
     ]
 

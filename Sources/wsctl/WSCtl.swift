@@ -7,17 +7,17 @@ import Glibc
 struct WSCtl: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wsctl",
-        abstract: "Look into a running wsd, talk to its clients, close their connections.",
+        abstract: "Inspect and control a running wsd.",
         usage: "wsctl <command> [<options>]",
         discussion: """
-            The daemon is found at --socket PATH, else at $WSD_SOCKET, else at \(WSD.controlSocketPath). \
-            Commands that only look also work on \(WSD.statusSocketPath), which everyone may open.
+            The daemon's socket is --socket PATH, else $WSD_SOCKET, else \(WSD.controlSocketPath). \
+            'wsctl status' also works with \(WSD.statusSocketPath), which every user may open.
 
             EXAMPLES
-              wsctl status                      how the hub is
-              wsctl list --channel lobby        who is in the lobby
-              wsctl kick --ip 203.0.113.0/24    close what comes from there
-              wsctl list --json | jq .id        for programs
+              wsctl status                      show the state of the hub
+              wsctl list --channel lobby        list the connections in the lobby
+              wsctl kick --ip 203.0.113.0/24    close all connections from a network
+              wsctl list --json | jq .id        list connections for a program
 
             See wsctl(1).
             """ + ExitStatus.help,

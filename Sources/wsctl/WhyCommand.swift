@@ -5,10 +5,11 @@ import Control
 struct WhyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
-        abstract: "Say why connections were closed or refused, the last first.",
+        abstract: "Show why connections were closed or refused, the most recent first.",
         discussion: """
-            The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. What is typed is a connection's id, an address or a \
-            network, or else a user; without it, all are shown. If nothing is known, the exit status is 1.
+            The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. \
+            The argument is a connection's id, an address, a network or a user; without it, all events are shown. If \
+            no event matches, the exit status is 1.
 
             EXAMPLES
               wsctl why alice
@@ -22,7 +23,7 @@ struct WhyCommand: ParsableCommand {
         completion: Completion.usersAndConnections)
     var who: String?
 
-    @Option(help: "The most events, up to 1000.")
+    @Option(help: "The maximum number of events, up to 1000.")
     var limit = 20
 
     @OptionGroup(title: "Selection") var selection: FilterOptions

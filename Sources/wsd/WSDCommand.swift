@@ -12,14 +12,15 @@ struct WSDCommand: AsyncParsableCommand {
         commandName: "wsd",
         abstract: "A WebSocket hub: keeps browsers connected and fans messages out to them.",
         discussion: """
-            Reads /etc/wsd/wsd.toml and /etc/wsd/wsd.toml.d/*.toml; without any file the built-in defaults serve. \
-            Listens on the sockets that systemd passes, or on those the configuration names. SIGTERM and SIGINT drain: \
-            every connection is closed with 1001 over drain.period; a second signal hurries.
+            wsd reads /etc/wsd/wsd.toml and /etc/wsd/wsd.toml.d/*.toml; without any file it uses the built-in \
+            defaults. It listens on the sockets that systemd passes, or else on those in the configuration. SIGTERM \
+            and SIGINT drain: all connections are closed with 1001, spread over drain.period; a second signal closes \
+            the rest at once.
 
             EXAMPLES
               wsd                                     serve on port 8080, chat page at http://localhost:8080/
-              wsd --listen 127.0.0.1:9000             serve somewhere else
-              wsd --config ./wsd.toml --check-config  say everything that is wrong with a file
+              wsd --listen 127.0.0.1:9000             serve on another address
+              wsd --config ./wsd.toml --check-config  report every error in a configuration file
 
             See wsd(8), wsctl(1) and wsd.toml(5).
             """,
@@ -31,17 +32,18 @@ struct WSDCommand: AsyncParsableCommand {
         completion: .file())
     var config: String?
 
-    @Flag(help: "Say whether the configuration is good, and exit.")
+    @Flag(help: "Check the configuration, report every error, and exit.")
     var checkConfig = false
 
     @Flag(help: "Print the effective configuration and where each value comes from, and exit.")
     var printConfig = false
 
-    @Option(help: ArgumentHelp("Listen here instead of on server.listen; may be repeated.", valueName: "address"))
+    @Option(
+        help: ArgumentHelp("Listen on this address instead of server.listen; may be repeated.", valueName: "address"))
     var listen: [String] = []
 
     @Option(
-        help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"),
+        help: ArgumentHelp("Create the control socket at this path instead of control.path.", valueName: "path"),
         completion: .file())
     var control: String?
 
