@@ -48,7 +48,7 @@ struct WSDCommand: AsyncParsableCommand {
     var control: String?
 
     static func main() async {
-        // Before anything takes what was passed.
+        // Before anything takes the passed sockets.
         var turnAway = TurnAway()
         var serves = true
         do {
@@ -64,13 +64,14 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// What errors of options name in place of a file.
+    /// The origin that errors in options have in place of a file.
     private var commandLine: String { ConfigurationOrigin.commandLine.description }
 
     mutating func run() async throws {
         let destination = LogDestination.detect()
         let loader = ConfigurationLoader(path: config, listen: listen, controlPath: control)
-        // The service's own files, as the service reads them; another that is named may lie where only its owner can.
+        // The service's own files are read as the service reads them; a file named on the command line may be readable
+        // by its owner only.
         var reader = ServiceAccount.Reader.caller
         if checkConfig, config == nil { reader = try Self.assumeServiceAccount(destination) }
         let loaded: LoadedConfiguration
@@ -78,7 +79,7 @@ struct WSDCommand: AsyncParsableCommand {
             loaded = try loader.load()
         } catch {
             Self.complain(error.errors.map(\.description), by: reader, to: destination)
-            // What was typed is usage; what a file says is configuration.
+            // An error on the command line is wrong usage; one in a file is an invalid configuration.
             throw ExitCode(error.errors.allSatisfy { $0.file == commandLine } ? EX_USAGE : EX_CONFIG)
         }
         if printConfig {
@@ -109,7 +110,7 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// Everything that is wrong with the keys of tokens and of the API.
+    /// Checks the keys of tokens and of the API, and throws every error.
     private func checkKeys(_ configuration: Configuration) async throws(KeyErrors) {
         var errors: [KeyError] = []
         do throws(KeyErrors) {
@@ -128,13 +129,13 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// Writes what a check has found; where something may not be read, then also by whom.
+    /// Writes the errors that a check has found; an error about permissions also says by whom the files were read.
     private static func complain(_ lines: [String], by reader: ServiceAccount.Reader, to destination: LogDestination) {
         let refusal = errorText(EACCES)
         complain(lines.map { $0.contains(refusal) ? $0 + reader.remark : $0 }, to: destination)
     }
 
-    /// Writes errors for whoever started the program: before there is a log, and without which there will be none.
+    /// Writes errors to standard error: before there is a log, or when there will be none.
     private static func complain(_ lines: [String], to destination: LogDestination) {
         let prefix = destination == .stderr(prefixesPriority: false) ? "" : "<3>"
         for line in lines {
@@ -144,7 +145,7 @@ struct WSDCommand: AsyncParsableCommand {
     }
 }
 
-/// The daemon could not start: why, and with which exit code of sysexits.h it says so.
+/// The reason why the daemon could not start, and its exit code from sysexits.h.
 struct StartFailure: Error {
     var messages: [String]
     var exitCode: Int32 = EXIT_FAILURE
