@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl broadcast MESSAGE|-`: a message to many.
+/// `wsctl broadcast MESSAGE|-`: sends a message to many connections.
 struct BroadcastCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "broadcast",

@@ -3,7 +3,7 @@ import Control
 import Terminal
 import Varlink
 
-/// `wsctl channels`: the channels there are.
+/// `wsctl channels`: lists the channels.
 struct ChannelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "channels",

@@ -2,7 +2,7 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// `wsctl config`: what is in force.
+/// `wsctl config`: shows the configuration in force.
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
@@ -40,7 +40,7 @@ struct ConfigCommand: ParsableCommand {
     }
 
     private func showDifferences(_ reply: GetConfiguration.Reply) throws {
-        // A key that is only on disk is known as well.
+        // A key that exists only on disk is known as well.
         let known = reply.settings.map(\.key) + reply.differences.map(\.key)
         if let key, !known.contains(where: isMeant) { throw SettingText.unknown(key) }
         guard reply.errors.isEmpty else {

@@ -2,7 +2,7 @@ import ArgumentParser
 import Control
 import Glibc
 
-/// `wsctl drain`: end the daemon gracefully.
+/// `wsctl drain`: stops the daemon gracefully.
 struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
@@ -36,7 +36,7 @@ struct DrainCommand: ParsableCommand {
         if wait { try waitForTheEnd(client) }
     }
 
-    /// Asks until nobody answers any more. On the same connection: a new one could start the daemon again.
+    /// Asks until the daemon no longer answers, always on the same connection: a new one could start the daemon again.
     private func waitForTheEnd(_ client: DaemonClient) throws {
         while true {
             do throws(Failure) {

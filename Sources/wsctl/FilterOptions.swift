@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// The options that select connections, beside their ids.
+/// The options that select connections, besides their ids.
 struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The client's address or network, such as 10.0.0.0/8.", valueName: "address"))
     var ip: String?
@@ -22,7 +22,7 @@ struct FilterOptions: ParsableArguments {
         }
     }
 
-    /// The filter, together with ids and `--all`.
+    /// The filter made of the options, ids and `--all`.
     func filter(ids: [String] = [], all: Bool = false) -> ConnectionFilter {
         ConnectionFilter(
             ids: ids.isEmpty ? nil : ids, ip: ip, endpoint: endpoint, channel: channel, user: user, all: all)

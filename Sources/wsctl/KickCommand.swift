@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl kick ID…`: close connections.
+/// `wsctl kick ID…`: closes connections.
 struct KickCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kick",
@@ -74,7 +74,8 @@ struct KickCommand: ParsableCommand {
         }
     }
 
-    /// The ids that no open connection has, or none that is selected: the others are closed all the same.
+    /// The ids that belong to no open connection, or to none that is selected. The other connections are closed all the
+    /// same.
     private func missingIDs(_ client: DaemonClient) throws -> [String] {
         guard !ids.isEmpty else { return [] }
         var open: Set<String> = []

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl limits [KEY[=VALUE]…]`: read and change limits while the daemon runs.
+/// `wsctl limits [KEY[=VALUE]…]`: shows and changes limits while the daemon runs.
 struct LimitsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "limits",
@@ -32,7 +32,7 @@ struct LimitsCommand: ParsableCommand {
     }
 
     func validate() throws {
-        // Half of it would be set and half of it shown, and neither may be what was meant.
+        // A mixture could mean either to set or to show, so it is an error.
         if !assignments.isEmpty, let key = arguments.first(where: { !$0.contains("=") }) {
             throw ValidationError("'\(key)': write KEY=VALUE, or keys alone to see them")
         }
@@ -66,6 +66,6 @@ struct LimitsCommand: ParsableCommand {
 extension GetConfiguration.Setting {
     private static let settableTables: Set = ["server", "websocket", "queue", "limits", "drain", "log"]
 
-    /// Whether it can be set while the daemon runs.
+    /// Whether the key can be set while the daemon runs.
     var isSettable: Bool { live && Self.settableTables.contains(String(key.prefix { $0 != "." })) }
 }

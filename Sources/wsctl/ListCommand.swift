@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl list`: the connections. Written as they come, so that any number of them needs no memory.
+/// `wsctl list`: lists connections. They are written as they arrive, so memory use doesn't depend on their number.
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
@@ -33,7 +33,8 @@ struct ListCommand: ParsableCommand {
             } else if !page.connections.isEmpty {
                 try table.write(page.connections)
             }
-            // Once a page: the reader has something to do, and one that has gone is noticed before the next.
+            // Flushed once per page: the reader gets something to do, and one that has gone is noticed before the next
+            // page.
             try output.flush()
         }
         if filter.hasCriteria && count == 0 { throw Failure(options.quiet ? nil : "no connection matches") }

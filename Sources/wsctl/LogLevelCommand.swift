@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl log-level [LEVEL]`: read or change how much is logged.
+/// `wsctl log-level [LEVEL]`: shows or changes the log level.
 struct LogLevelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log-level",

@@ -3,7 +3,7 @@ import Control
 
 extension Event.Kind: ExpressibleByArgument {}
 
-/// `wsctl monitor`: what happens, as it happens.
+/// `wsctl monitor`: shows events as they happen.
 struct MonitorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "monitor",

@@ -5,7 +5,7 @@ import Terminal
 
 extension Profile.Kind: ExpressibleByArgument {}
 
-/// `wsctl profile cpu|stacks|heap`: what the daemon spends its time and memory on.
+/// `wsctl profile cpu|stacks|heap`: shows where the daemon's time and memory go.
 struct ProfileCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile",
@@ -56,10 +56,10 @@ struct ProfileCommand: ParsableCommand {
         try checkLength(milliseconds: WallClock.monotonicMilliseconds - start)
     }
 
-    /// A daemon that ends while a profile is taken gives what it has.
+    /// Fails if the profile is shorter than requested, because the daemon ended and sent what it had.
     private func checkLength(milliseconds: Int64) throws(Failure) {
         let wanted = seconds ?? Profile.defaultSeconds
-        // Its clock and ours needn't agree to the last of it.
+        // The daemon's clock and ours may differ slightly.
         guard kind == .cpu, milliseconds < Int64(wanted) * 1000 - 250 else { return }
         let time = "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s of \(wanted) s"
         throw Failure("the profile was cut short: \(time)", advice: "The daemon has ended meanwhile.")

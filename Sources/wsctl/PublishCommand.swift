@@ -2,7 +2,7 @@ import ArgumentParser
 import Control
 import FoundationEssentials
 
-/// `wsctl publish CHANNEL MESSAGE|-`: a message in a channel.
+/// `wsctl publish CHANNEL MESSAGE|-`: publishes a message in a channel.
 struct PublishCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish",
@@ -40,7 +40,7 @@ struct PublishCommand: ParsableCommand {
 }
 
 extension Broadcast.Parameters {
-    /// A message as it was typed, or from standard input.
+    /// Takes a message from the command line, or reads it from standard input.
     init(_ message: String, isBinary: Bool, channel: String?, user: String?) throws {
         let payload = message == "-" ? try StandardInput.readAll() : Array(message.utf8)
         guard !isBinary else {

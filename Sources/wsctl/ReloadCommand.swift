@@ -2,7 +2,7 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// `wsctl reload`: read the configuration and the keys again.
+/// `wsctl reload`: reads the configuration and the keys again.
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl show ID`: everything about one connection.
+/// `wsctl show ID`: shows everything about one connection.
 struct ShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl status`: the hub as a whole.
+/// `wsctl status`: shows the state of the hub.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",

@@ -2,7 +2,7 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// `wsctl subscribe CHANNEL`: what is said there, as it is said.
+/// `wsctl subscribe CHANNEL`: shows the messages of a channel as they are published.
 struct SubscribeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "subscribe",

@@ -2,7 +2,7 @@ import ArgumentParser
 import Control
 import Glibc
 
-/// `wsctl token`: make a token for development.
+/// `wsctl token`: makes a token for development.
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
@@ -38,7 +38,7 @@ struct TokenCommand: ParsableCommand {
     }
 }
 
-/// A number with "s", "m", "h" or "d".
+/// The lifetime of a token: a number with "s", "m", "h" or "d".
 struct TokenLifetime: ExpressibleByArgument, Equatable {
     let seconds: Int
 

@@ -5,7 +5,7 @@ import Terminal
 
 extension Top.Order: ExpressibleByArgument {}
 
-/// `wsctl top`: the hub, its busiest channels and its slowest connections, again and again.
+/// `wsctl top`: shows the hub, its busiest channels and its slowest connections, and refreshes them.
 struct TopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top",
@@ -66,7 +66,7 @@ struct TopCommand: ParsableCommand {
     private func printLooks(_ client: DaemonClient) throws {
         var left = count ?? Int.max
         var previous: Top.Reply?
-        // Rates are between two looks; one object has none to show.
+        // Rates need two replies; a JSON object has no rates.
         if !options.json {
             previous = try look(client, order, connections: 0, channels: 0)
             usleep(useconds_t(interval * 1e6))
@@ -93,11 +93,12 @@ struct TopCommand: ParsableCommand {
 
     private func watch(_ client: DaemonClient, _ screen: TerminalScreen) throws {
         client.wait { screen.wait(for: $0, seconds: $1) }
-        // The two hold each other otherwise, and the terminal is given back when the screen goes.
+        // The client and the screen would retain each other otherwise, and the terminal is restored when the screen is
+        // released.
         defer { client.wait(with: nil) }
         var view = TopView(order: order, interval: interval)
         var previous: Top.Reply?
-        // What stays on the screen has rates, which are between two looks.
+        // The last refresh stays on the screen and needs rates, which take two replies.
         var left = max(2, count ?? Int.max)
         while true {
             let size = screen.size
@@ -106,7 +107,7 @@ struct TopCommand: ParsableCommand {
                 reply = try look(client, view.order, connections: size.lines, channels: size.lines)
             } catch {
                 if screen.hasEnded { return }
-                // What went wrong is said on the screen that stays.
+                // The error is printed on the normal screen, where it stays.
                 screen.leave()
                 throw error
             }
@@ -125,7 +126,7 @@ struct TopCommand: ParsableCommand {
         }
     }
 
-    /// Waits until it is time for another look, or somebody wants one; false when nobody wants any more.
+    /// Waits until the next refresh is due or requested; false if the program has to end.
     private func waitForNext(_ view: inout TopView, _ screen: TerminalScreen) -> Bool {
         var time = Int32(view.interval * 1000)
         while true {
@@ -133,7 +134,7 @@ struct TopCommand: ParsableCommand {
             case .end: return false
             case .nothing, .redraw: return true
             case .key(UInt8(ascii: "q")): return false
-            // All that has been typed, before the next look.
+            // All keys that were typed are handled before the next refresh.
             case .key(let key):
                 view.press(key)
                 time = 0

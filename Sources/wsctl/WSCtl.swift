@@ -31,8 +31,8 @@ struct WSCtl: ParsableCommand {
         ]
     )
 
-    /// Runs a command line to its exit code. Not ArgumentParser's own way, for two reasons: our codes and messages, and
-    /// a reader that has had enough (`wsctl list | head`), which is no failure.
+    /// Runs a command line and exits with its code. It replaces ArgumentParser's own `main` for two reasons: our exit
+    /// codes and messages, and a reader that has had enough (`wsctl list | head`), which is not a failure.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
@@ -45,7 +45,7 @@ struct WSCtl: ParsableCommand {
             try command.run()
             try Output.standard.flush()
         } catch let failure as Failure {
-            // What was written before it failed is good; if stdout is broken too, one message is enough.
+            // Output written before the failure is valid; if standard output is broken as well, one message is enough.
             try? Output.standard.flush()
             failure.report()
             Glibc.exit(failure.exitCode)
@@ -56,8 +56,8 @@ struct WSCtl: ParsableCommand {
         }
     }
 
-    /// `wsctl --socket PATH status` means `wsctl status --socket PATH`: the options that every command has may also stand in
-    /// front of it, where ArgumentParser doesn't look for them.
+    /// Allows `wsctl --socket PATH status` for `wsctl status --socket PATH`: moves the options that every command has
+    /// behind the command, where ArgumentParser expects them.
     static func optionsBehindCommand(_ arguments: [String]) -> [String] {
         var front: [String] = []
         var rest = arguments[...]

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl why ID|USER|IP`: how the last connections ended.
+/// `wsctl why ID|USER|IP`: shows how the last connections ended.
 struct WhyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
@@ -55,7 +55,7 @@ struct WhyCommand: ParsableCommand {
                 try Output.standard.write(line: JSONLine.bytes(event))
                 continue
             }
-            // The newest come first, so these stand above the one that they came behind.
+            // The newest event comes first, so the events that one stands for are printed above it.
             if let line = EventText.moreLine(event) { try Output.standard.write(line: line) }
             try Output.standard.write(line: EventText.line(event))
         }
@@ -68,7 +68,7 @@ struct WhyCommand: ParsableCommand {
         }
     }
 
-    /// Where memory was what was wrong, how it is now.
+    /// If memory was the cause of an event, prints how much is used now.
     private func tellMemory(_ client: DaemonClient, _ events: [Event]) throws(Failure) {
         guard !options.json, !options.quiet, events.contains(where: { $0.cause == "memory_limit" }) else { return }
         let status = try client.call(GetStatus.name, returning: GetStatus.Reply.self).status
