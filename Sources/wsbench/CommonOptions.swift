@@ -82,7 +82,7 @@ struct CommonOptions: ParsableArguments {
         }
     }
 
-    /// The plan of a run with so many connections; the modes add what is theirs.
+    /// The plan of a run with this number of connections; the modes add their own settings.
     func plan(connectionCount: Int) throws -> Plan {
         var fields = header
         if let origin { fields.append(HeaderField(name: "Origin", value: origin)) }
@@ -114,8 +114,8 @@ struct CommonOptions: ParsableArguments {
         }
     }
 
-    /// The addresses to connect from. Where nothing is said and the targets are on this machine, as many of 127.0.0.0/8 as
-    /// the connections need: an address has some 28,000 ports for a target.
+    /// The addresses to connect from. If none is given and the targets are on this machine, these are as many addresses
+    /// of 127.0.0.0/8 as the connections need: an address has some 28,000 ports for a target.
     private func sourceAddresses(_ targets: [Plan.Target], _ connectionCount: Int) throws -> [SocketAddress] {
         if let sources { return try loopback(sources) }
         if let source {

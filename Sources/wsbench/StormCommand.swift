@@ -27,7 +27,7 @@ struct StormCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How long the probes send pings before the storm.", valueName: "time"))
     var baseline = TimeSpan(seconds: 1)
 
-    /// Pings a second of one probe.
+    /// Pings per second of each probe.
     static let probeRate = 100.0
 
     func validate() throws {

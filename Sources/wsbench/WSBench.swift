@@ -29,7 +29,7 @@ struct WSBench: ParsableCommand {
         subcommands: [FanoutCommand.self, EchoCommand.self, IdleCommand.self, StormCommand.self]
     )
 
-    /// Runs a command line to its exit code, with our messages.
+    /// Runs a command line and exits with its code and our messages.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
         do {
