@@ -13,18 +13,18 @@ package struct ConfigurationKey: Sendable, Equatable {
     package let choices: [String]
     /// The built-in value as TOML; nil if the key is required.
     package let defaultText: String?
-    /// When a change of the key takes effect.
+    /// The event after which a change of the key takes effect.
     package let change: Change
     /// Whether the value is left out of messages and printed configurations.
     package let isSecret: Bool
     /// The purpose of the key, in one line.
     package let meaning: String
 
-    /// When a change of a key takes effect.
+    /// The event after which a change of a key takes effect.
     package enum Change: Sendable, Equatable {
-        /// When the running daemon reads its configuration again.
+        /// The running daemon reads its configuration again.
         case live
-        /// When the daemon is restarted.
+        /// The daemon is restarted.
         case restart
     }
 

@@ -2,7 +2,7 @@
 package struct ConfigurationChange: Sendable, Hashable {
     /// The key as named in errors, such as "limits.channels" or "channels.\"room:*\".history".
     package let key: String
-    /// When the change takes effect.
+    /// The event after which the change takes effect.
     package let change: ConfigurationKey.Change
 }
 

@@ -6,7 +6,7 @@ package struct EffectiveSetting: Sendable, Hashable {
     package let value: String
     /// The origin of the value.
     package let origin: ConfigurationOrigin
-    /// When a change of the value takes effect.
+    /// The event after which a change of the value takes effect.
     package let change: ConfigurationKey.Change
 }
 

@@ -7,7 +7,7 @@ import WebSocket
 /// that a message of a megabyte costs no copy. A compressed message is kept completely: its stamp can't be read without
 /// inflating it.
 struct ServerFrameReader: ~Copyable {
-    /// What the reader found. Payloads are valid until the next call.
+    /// The event that the reader found. Payloads are valid until the next call.
     enum Event {
         /// All input was consumed; more is needed.
         case needsMore

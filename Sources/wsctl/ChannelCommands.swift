@@ -47,7 +47,7 @@ struct ChannelsCommand: ParsableCommand {
     }
 }
 
-/// `wsctl presence`: who is in a channel.
+/// `wsctl presence`: shows the users in a channel.
 struct PresenceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "presence",
@@ -85,7 +85,7 @@ struct PresenceCommand: ParsableCommand {
     }
 }
 
-/// `wsctl history`: what was said in a channel.
+/// `wsctl history`: shows the messages kept for a channel.
 struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",

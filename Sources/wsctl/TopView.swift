@@ -36,7 +36,7 @@ struct TopView {
         }
     }
 
-    /// As many keys as fit into one line, including the one that shows the others.
+    /// A line with as many keys as fit, including the one that shows the others.
     static func shortLine(columns: Int) -> String {
         let all = keys.map { "\($0.key) \($0.short)" }
         // The last two are shown even if others don't fit.

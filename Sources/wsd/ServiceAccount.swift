@@ -3,7 +3,7 @@ import Glibc
 /// The account that the service runs as. A check of the service's configuration must read files as this account: that
 /// root can read them says little.
 enum ServiceAccount {
-    /// As in `User=` of wsd.service.
+    /// The name in `User=` of wsd.service.
     static let name = "wsd"
 
     /// The account that this process now reads files as.
