@@ -34,7 +34,7 @@ if [[ $1 == ---complete ]]; then exec {wsctl} "$@"; fi
 
 
 def asked(daemon, *arguments, **options):
-    """What a shell's script is told."""
+    """The answer that a shell's script gets."""
     done = subprocess.run(
         [binary("wsctl"), "---complete", *arguments],
         env=clean_environment(WSD_SOCKET=daemon.control) | options,
