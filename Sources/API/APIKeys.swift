@@ -1,20 +1,20 @@
 internal import Crypto
 internal import Synchronization
 
-/// What a key lets its bearer do.
+/// The permissions of a key.
 package enum Scope: Sendable {
-    /// Look at connections and channels.
+    /// To read connections and channels.
     case read
-    /// Send messages, too, but not look.
+    /// To send messages, but not to read.
     case publish
     /// Everything.
     case admin
 
-    /// Whether this covers what a request needs.
+    /// Whether this scope includes the one that a request needs.
     func covers(_ needed: Scope) -> Bool { self == needed || self == .admin }
 }
 
-/// The keys of the API, as digests, so that the time a comparison takes says nothing about them.
+/// The keys of the API, as digests, so that the time of a comparison reveals nothing about them.
 package struct APIKeys: Sendable {
     private var digests: [(scope: Scope, digest: [UInt8])] = []
 
@@ -26,7 +26,8 @@ package struct APIKeys: Sendable {
         digests.append((scope, Array(SHA256.hash(data: key))))
     }
 
-    /// The keys in a file: a line each, without the blanks around it. Blank lines and those that begin with `#` are none.
+    /// The keys in a file: one per line, without surrounding blanks. Blank lines and lines that begin with `#` are
+    /// ignored.
     package static func keys(in contents: [UInt8]) -> [[UInt8]] {
         let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
         let text = contents.starts(with: byteOrderMark) ? contents.dropFirst(byteOrderMark.count) : contents[...]
@@ -38,7 +39,7 @@ package struct APIKeys: Sendable {
         }
     }
 
-    /// The scopes of a key; empty where there is no such key. Every key is compared, and each whole.
+    /// The scopes of a key; empty if the key is unknown. Every key is compared, and each in full.
     func scopes(of key: [UInt8]) -> Set<Scope> {
         let digest = Array(SHA256.hash(data: key))
         var scopes: Set<Scope> = []
@@ -57,7 +58,7 @@ package final class KeyRing: Sendable {
 
     package init(_ keys: APIKeys) { self.keys = Mutex(keys) }
 
-    /// Others are in force from the next request on.
+    /// Replaces the keys from the next request on.
     package func replace(_ new: APIKeys) { keys.withLock { $0 = new } }
 
     var current: APIKeys { keys.withLock { $0 } }

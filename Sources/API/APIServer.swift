@@ -4,21 +4,22 @@ internal import NIOPosix
 
 /// The listener of the HTTP API.
 package struct APIServer: Sendable {
-    /// Connections at the same time that may ask for everything.
+    /// The maximum number of concurrent connections that may make any request.
     static let maximumConnections = 1024
-    /// Those beyond that may ask how the daemon is; they are told to come again otherwise. More are closed at once.
+    /// The number of further connections, which may only make probe requests and get 503 for others. Any beyond these
+    /// are closed at once.
     static let reservedConnections = 64
-    /// The most that the fields of a head may have, in bytes, and how many there may be.
+    /// The maximum size of a head in bytes, and the maximum number of its fields.
     static let maximumHeadByteCount = 32 << 10
     static let maximumFieldCount = 100
-    /// What the kernel may keep of what a client sends, in bytes: by itself it goes to 6 MiB.
+    /// The size of the kernel's receive buffer for a client, in bytes; by default it grows to 6 MiB.
     private static let receiveBufferByteCount: ChannelOptions.Types.SocketOption.Value = 128 << 10
 
     private let router: Router
     private let group: any EventLoopGroup
     private let report: @Sendable (String) -> Void
 
-    /// - Parameter report: says in the log that connections can't be served, at most every ten seconds.
+    /// - Parameter report: logs that connections can't be served, at most every ten seconds.
     package init(
         _ router: Router, group: any EventLoopGroup, report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -27,7 +28,7 @@ package struct APIServer: Sendable {
         self.report = report
     }
 
-    /// Serves on a listening socket, which belongs to the server from now on, until the task is cancelled.
+    /// Serves on a listening socket, which the server owns from now on, until the task is cancelled.
     package func run(adopting descriptor: CInt) async throws {
         let count = ConnectionCount()
         let throttle = Throttle()
@@ -42,7 +43,7 @@ package struct APIServer: Sendable {
             }
             .childChannelOption(.socketOption(.so_rcvbuf), value: Self.receiveBufferByteCount)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            // Read when the last request has been answered, and the answer taken.
+            // The socket is read after the last request has been answered and the client has taken the answer.
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { [router] channel in

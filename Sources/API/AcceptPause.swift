@@ -1,9 +1,9 @@
 internal import NIOCore
 
-/// Pauses where no connection can be accepted, mostly for want of file descriptors.
+/// Pauses when no connection can be accepted, mostly for lack of file descriptors.
 ///
-/// NIO by itself tries again at once, and again: the listener stays readable. The pause is by autoRead; swallowing read(),
-/// as NIO's AcceptBackoffHandler does, leaves the listener registered, and the loop spinning.
+/// Without it, NIO tries again at once and continually, because the listener stays readable. The pause uses autoRead;
+/// swallowing read(), as NIO's AcceptBackoffHandler does, leaves the listener registered, and the loop spinning.
 final class AcceptPause: ChannelInboundHandler {
     typealias InboundIn = any Channel
 

@@ -1,12 +1,12 @@
 package import NIOHTTP1
 
-/// What a request is answered with.
+/// The response to a request.
 package struct Answer: Sendable {
     package var status: HTTPResponseStatus
     package var contentType: String
     package var body: [UInt8]
     package var fields: [(String, String)] = []
-    /// Whether it says that nothing was done, so that the same request may be carried out again.
+    /// Whether the response says that nothing was done, so that the same request may be executed again.
     var isVoid = false
 
     package init(
@@ -24,10 +24,10 @@ package struct Answer: Sendable {
     }
 }
 
-/// An error as `application/problem+json` says it (RFC 9457).
+/// An error as `application/problem+json` (RFC 9457).
 package struct Problem: Error, Sendable {
     var status: HTTPResponseStatus
-    /// What was wrong, and the way out.
+    /// The error, and the way out.
     var detail: String
     var fields: [(String, String)] = []
 

@@ -1,13 +1,13 @@
 internal import Synchronization
 
-/// How many connections there are.
+/// Counts the open connections.
 final class ConnectionCount: Sendable {
-    /// What a new connection may do.
+    /// The kind of place that a new connection gets.
     enum Place { case ordinary, reserved, none }
 
     private let count = Atomic(0)
 
-    /// Counts one more.
+    /// Counts a new connection.
     func enter() -> Place {
         let count = count.add(1, ordering: .relaxed).newValue
         if count <= APIServer.maximumConnections { return .ordinary }

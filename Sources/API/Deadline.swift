@@ -1,18 +1,18 @@
 internal import NIOCore
 
-/// A time by which something must have happened; moved often, and seldom reached. Belongs to one event loop.
+/// A time by which something must have happened; it is moved often and seldom reached. Belongs to one event loop.
 final class Deadline {
     private let isReached: () -> Void
     private var time: NIODeadline?
     private var timer: (task: Scheduled<Void>, time: NIODeadline)?
 
-    /// - Parameter isReached: is called once for each time that is reached.
+    /// - Parameter isReached: called each time the deadline is reached.
     init(_ isReached: @escaping () -> Void) { self.isReached = isReached }
 
     func set(_ amount: TimeAmount, _ loop: any EventLoop) {
         let time = NIODeadline.now() + amount
         self.time = time
-        // A later time is looked at when the timer goes off: most requests cost no timer.
+        // A later time is checked when the timer fires, so most requests need no new timer.
         if let timer, timer.time <= time { return }
         schedule(time, loop)
     }

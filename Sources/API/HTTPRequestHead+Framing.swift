@@ -1,27 +1,27 @@
 internal import NIOHTTP1
 internal import WebSocket
 
-/// What a head says of its body and of the connection.
+/// The head's statements about the body and the connection.
 extension HTTPRequestHead {
-    /// How many bytes the body has by its own account; the parser has refused what is no number.
+    /// The length of the body according to the head; the parser has already refused values that are not numbers.
     var declaredByteCount: Int { headers.first(name: "content-length").flatMap { Int($0.trimmed) } ?? 0 }
 
-    /// Whether the body comes in chunks, so that nobody knows its length.
+    /// Whether the body comes in chunks, so that its length is unknown.
     var isChunked: Bool { headers.contains(name: "transfer-encoding") }
 
-    /// Whether the client sends the body only when it is told to (RFC 9110, section 10.1.1).
+    /// Whether the client waits for permission to send the body (RFC 9110, section 10.1.1).
     var expectsContinue: Bool {
         version != .http1_0 && (isChunked || declaredByteCount > 0)
             && headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
     }
 
-    /// Whether another request may follow. None does behind one that asks for another protocol: NIO's parser takes
-    /// nothing for HTTP that comes after. Java's HttpClient asks for h2c on every new connection.
+    /// Whether another request may follow. None can follow a request for another protocol, because NIO's parser then no
+    /// longer parses HTTP. Java's HttpClient asks for h2c on every new connection.
     var allowsAnother: Bool {
         isKeepAlive && method != .CONNECT && !headers.contains(name: "upgrade") && !(version == .http1_0 && isChunked)
     }
 
-    /// What makes the request none that could be understood (RFC 9112, sections 3.2 and 6.1).
+    /// The error that makes the request invalid (RFC 9112, sections 3.2 and 6.1); nil if there is none.
     var problem: Problem? {
         let hosts = headers["host"].count
         if hosts > 1 || hosts == 0 && version != .http1_0 {
@@ -36,7 +36,7 @@ extension HTTPRequestHead {
 }
 
 extension Problem {
-    /// What the parser makes of bytes that are no request.
+    /// The problem for an error of the parser.
     init(_ error: HTTPParserError) {
         switch error {
         case .headerOverflow:

@@ -2,27 +2,27 @@ internal import Crypto
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Requests that come again: one with the `Idempotency-Key` of an earlier one is answered with that one's answer and not
-/// carried out a second time (draft-ietf-httpapi-idempotency-key-header).
+/// Recognises repeated requests: a request with the `Idempotency-Key` of an earlier one gets the earlier answer and is
+/// not executed a second time (draft-ietf-httpapi-idempotency-key-header).
 actor Idempotency {
     /// How long an answer is kept.
     static let lifetime: Duration = .seconds(300)
-    /// What is kept may take so much, in bytes: some 100,000 short answers, 300 a second. To forget one that may still be
-    /// asked for would break the promise unheard, so where there is no room new keys are refused.
+    /// The maximum memory for answers in bytes: some 100,000 short ones, 300 per second. Dropping an answer too early
+    /// would silently break the promise, so requests with new keys are refused instead when the memory is full.
     static let byteLimit = 32 << 20
-    /// What an entry takes besides its key and its answer's body, in bytes.
+    /// The size of an entry besides its key and the body of its answer, in bytes.
     private static let entryByteCount = 256
-    /// The longest key, in bytes.
+    /// The maximum length of a key in bytes.
     static let maximumKeyByteCount = 128
 
     private struct Entry {
         var fingerprint: SHA256Digest
-        /// Nil while the request is carried out.
+        /// The answer; nil while the request is being executed.
         var answer: Answer?
     }
 
     private var entries: [String: Entry] = [:]
-    /// The keys of kept answers, in the order in which they came.
+    /// The keys of the answers, in the order in which they were stored.
     private var order: CircularBuffer<(key: String, expires: ContinuousClock.Instant)> = []
     private var byteCount = 0
     private let byteLimit: Int
@@ -36,7 +36,7 @@ actor Idempotency {
         self.now = now
     }
 
-    /// Carries a request out unless its key says that this has been done.
+    /// Executes a request, unless its key says that this was done before.
     func perform(_ request: Request, _ act: @Sendable () async -> Answer) async -> Answer {
         guard let key = request.headers.first(name: "idempotency-key") else { return await act() }
         guard (1...Self.maximumKeyByteCount).contains(key.utf8.count),
@@ -46,7 +46,7 @@ actor Idempotency {
             return Problem(.badRequest, detail).answer
         }
         forgetOld()
-        // Another path, body or API key with the same key is a mistake of the caller's.
+        // A different path, body or API key with the same idempotency key is a mistake of the client.
         var hash = SHA256()
         hash.update(data: Array("\(request.path)\n\(request.key ?? "")\n".utf8))
         hash.update(data: request.body)
@@ -77,7 +77,7 @@ actor Idempotency {
         entries[key] = Entry(fingerprint: fingerprint)
         byteCount += Self.byteCount(key)
         let answer = await act()
-        // What failed may be tried again.
+        // A request that failed may be tried again.
         guard answer.status == .ok, !answer.isVoid else {
             entries[key] = nil
             byteCount -= Self.byteCount(key)

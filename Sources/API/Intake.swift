@@ -1,29 +1,30 @@
 internal import NIOCore
 
-/// Hands what comes over a connection to the parser in small portions, and only while the next request may be looked at.
+/// Passes the bytes of a connection to the parser in small portions, and only when the next request may be processed.
 ///
-/// The parser turns bytes into many times as much memory, and knows no end: a segment of short requests would lie there as
-/// a thousand parsed ones. So the bytes wait here, and the socket is read only when none do.
+/// The parser turns bytes into many times as much memory, without a limit: a segment of short requests would become a
+/// thousand parsed ones. Therefore the bytes wait here, and the socket is read only when none are left.
 final class Intake: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    /// What the parser gets at once, in bytes: some fifty of the shortest requests.
+    /// The size of a portion in bytes: some fifty of the shortest requests.
     private static let portionByteCount = 1024
-    /// The most that may wait, in bytes. Only who half-closes comes near it: NIO then reads all that the kernel holds.
+    /// The maximum number of bytes that may wait. Only a client that half-closes comes near it: NIO then reads
+    /// everything that the kernel holds.
     private static let mostWaitingByteCount = 1 << 20
 
-    /// Whoever takes the requests; it owns this.
+    /// The handler of the requests; it owns this object.
     weak var handler: RequestHandler?
-    /// Whether the peer has said that it sends no more. Bytes may still wait.
+    /// Whether the peer has closed its side. Bytes may still wait.
     private(set) var isInputClosed = false
 
     private var context: ChannelHandlerContext?
     private var waiting = ByteBuffer()
     private var isFeeding = false
-    /// Whether the end has been passed on, behind the last byte.
+    /// Whether the end has been passed on, after the last byte.
     private var hasPassedEnd = false
-    /// How much more is thrown away before the connection is, in bytes; nil while requests are taken.
+    /// The number of further bytes to discard before the connection is closed; nil while requests are processed.
     private var discardable: Int?
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -55,7 +56,7 @@ final class Intake: ChannelInboundHandler {
         feed()
     }
 
-    /// Hands over what waits for as long as it is wanted, and has more read when all is gone.
+    /// Passes on waiting bytes as long as the handler wants more, and reads from the socket when none are left.
     func feed() {
         guard !isFeeding, discardable == nil, let context, let handler else { return }
         isFeeding = true
@@ -74,7 +75,7 @@ final class Intake: ChannelInboundHandler {
         context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
     }
 
-    /// From now on what comes is thrown away, and beyond so many bytes the connection with it.
+    /// Discards all further input, and closes the connection after the given number of bytes.
     func discard(atMost byteCount: Int) {
         guard discardable == nil else { return }
         discardable = byteCount

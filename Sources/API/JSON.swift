@@ -2,18 +2,19 @@ internal import FoundationEssentials
 internal import NIOHTTP1
 internal import Rooms
 
-/// JSON in and out.
+/// JSON encoding and decoding.
 enum JSON {
     static func encode(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // What is sent here has no floating-point numbers that JSON can't have.
+        // The values encoded here have no floating-point numbers that JSON can't represent.
         return (try? encoder.encode(value)).map(Array.init) ?? Array("{}".utf8)
     }
 
-    /// An object with one more member, an array of JSON texts that go out as they are: decoding them would change numbers.
+    /// Encodes an object with one more member, an array of JSON texts that are inserted unchanged, because decoding
+    /// them would change numbers.
     ///
-    /// - Parameter value: becomes an object with one member at least.
+    /// - Parameter value: becomes an object with at least one member.
     static func encode(_ value: some Encodable, adding name: String, _ texts: [[UInt8]]) -> [UInt8] {
         var object = encode(value).dropLast()
         object += Array(",\"\(name)\":[".utf8)
@@ -27,14 +28,14 @@ enum JSON {
     }
 }
 
-/// A JSON object with the text of its members as it came.
+/// A JSON object with the original text of its members.
 struct JSONMembers {
-    /// How deep objects and arrays may lie in each other: 64 levels in a member, and the object around it.
+    /// The maximum nesting of objects and arrays: 64 levels in a member, and the object around it.
     private static let maximumDepth = 65
 
     private let members: [String: [UInt8]]
 
-    /// - Parameter known: every member that there may be.
+    /// - Parameter known: all members that are allowed.
     init(_ body: [UInt8], known: Set<String>) throws(Problem) {
         guard let members = MemberReader.members(of: body) else {
             let depth = Self.depth(of: body)
@@ -54,10 +55,10 @@ struct JSONMembers {
     /// A member's text.
     func text(_ name: String) -> [UInt8]? { members[name] }
 
-    /// A member that may be left out, or null.
+    /// A member that may be left out or null.
     func optional<Value: Decodable>(_ name: String, _ type: Value.Type, _ kind: String) throws(Problem) -> Value? {
         guard let text = members[name], text != Array("null".utf8) else { return nil }
-        // An array around it: not every decoder takes a value by itself.
+        // The value is put into an array, because not every decoder accepts a single value.
         guard let value = JSON.decode([Value].self, from: [UInt8(ascii: "[")] + text + [UInt8(ascii: "]")])?.first
         else {
             throw Problem(.badRequest, "\"\(name)\" must be \(kind)")
@@ -65,14 +66,15 @@ struct JSONMembers {
         return value
     }
 
-    /// A string that may be left out, or null.
+    /// A string that may be left out or null.
     func string(_ name: String, _ kind: String) throws(Problem) -> String? {
         guard let text = members[name], text != Array("null".utf8) else { return nil }
         guard let value = Self.string(text) else { throw Problem(.badRequest, "\"\(name)\" must be \(kind)") }
         return value
     }
 
-    /// What says whom something is for may be left out, but null is a mistake: mostly a variable that nobody has set.
+    /// A member that selects recipients. It may be left out, but null is an error, because it usually comes from a
+    /// variable that was never set.
     func present(_ name: String, _ kind: String) throws(Problem) -> [UInt8]? {
         guard let text = members[name] else { return nil }
         guard text != Array("null".utf8) else {
@@ -81,13 +83,13 @@ struct JSONMembers {
         return text
     }
 
-    /// A string that says for whom.
+    /// A string that selects recipients.
     func choice(_ name: String, _ kind: String) throws(Problem) -> String? {
         guard try present(name, kind) != nil else { return nil }
         return try string(name, kind)
     }
 
-    /// Strings that say for whom.
+    /// Strings that select recipients.
     func choices(_ name: String, _ kind: String) throws(Problem) -> [String]? {
         guard let text = try present(name, kind) else { return nil }
         let values = MemberReader.elements(of: text)?.map { Self.string($0) }
@@ -95,21 +97,22 @@ struct JSONMembers {
         return values.compactMap { $0 }
     }
 
-    /// Whether everybody is meant.
+    /// Whether everybody is selected.
     func all() throws(Problem) -> Bool {
         guard try present("all", "true or false") != nil else { return false }
         return try optional("all", Bool.self, "true or false") ?? false
     }
 
-    /// What a JSON string says; nil for anything else, and where half of a surrogate pair is in it, which is no text.
+    /// The value of a JSON string; nil for anything else, and for a string with half of a surrogate pair, which is not
+    /// text.
     private static func string(_ text: [UInt8]) -> String? {
         guard let value = MemberReader.string(of: text) else { return nil }
-        // The reader puts U+FFFD in its place, which may also be there by itself.
+        // The decoder replaces half of a surrogate pair by U+FFFD, which may also be in the text itself.
         guard value.unicodeScalars.contains("\u{FFFD}"), text.contains(UInt8(ascii: "\\")) else { return value }
         return JSON.decode([String].self, from: [UInt8(ascii: "[")] + text + [UInt8(ascii: "]")])?.first
     }
 
-    /// How deep the text goes, whatever else is wrong with it.
+    /// The depth of nesting, whatever else is wrong with the text.
     private static func depth(of text: [UInt8]) -> Int {
         var (depth, deepest) = (0, 0)
         var isInString = false

@@ -1,7 +1,7 @@
 internal import Control
 internal import NIOHTTP1
 
-/// What the API tells of channels.
+/// The methods that read channels.
 extension Methods {
     private struct Presence: Encodable {
         var channel: String

@@ -2,16 +2,16 @@ internal import Control
 internal import NIOHTTP1
 internal import Rooms
 
-/// What the API sends to clients.
+/// The methods that send messages to clients.
 extension Methods {
-    /// What a request, or a command of a batch, wants sent.
+    /// The messages that a request, or a command of a batch, sends.
     private enum Sending {
-        /// Published in channels.
+        /// Messages to be published in channels.
         case messages([ChannelMessage])
-        /// Sent to connections, whatever their channels.
+        /// A message to be sent to connections, whatever their channels.
         case direct(BroadcastMessage, channel: String?, user: String?)
 
-        /// What it makes of work: messages, and their bytes.
+        /// The size of the work: the number of messages and their bytes.
         var size: (messages: Int, bytes: Int) {
             switch self {
             case .messages(let messages):
@@ -21,13 +21,14 @@ extension Methods {
         }
     }
 
-    /// The most messages of one request, those of a broadcast counted once for each channel, and the most bytes of these.
+    /// The maximum number of messages in one request, where those of a broadcast count once for each channel, and the
+    /// maximum number of their bytes.
     private static let mostMessages = 10_000
     private static let mostBytes = 64 << 20
 
     private struct Replies: Encodable { var replies: [Reply] }
 
-    /// What became of one command of a batch.
+    /// The result of one command of a batch.
     private enum Reply: Encodable {
         case done(PublishResult)
         case refused(String)
@@ -149,13 +150,13 @@ extension Methods {
         }
     }
 
-    /// What became of a message in all its channels. A place there is only in one of them.
+    /// The result of a message in all its channels together. It has a position only if there is one channel.
     private static func sum(_ results: [PublishResult]) -> PublishResult {
         if results.count == 1 { return results[0] }
         return PublishResult(recipients: results.reduce(0) { $0 + $1.recipients })
     }
 
-    /// Sends in order. What is for channels is published together, up to the next that is not.
+    /// Sends in order. Consecutive messages for channels are published together.
     private func send(_ sendings: [Sending], by request: Request) async -> [Result<PublishResult, any Error>] {
         let caller = Caller.client(address: request.address)
         var results: [Result<PublishResult, any Error>] = []

@@ -1,9 +1,9 @@
 internal import Control
 internal import NIOHTTP1
 
-/// What stands behind the paths of the API.
+/// The methods behind the paths of the API.
 struct Methods: Sendable {
-    /// The most channels of a broadcast, and the most commands of a batch.
+    /// The maximum number of channels in a broadcast, and of commands in a batch.
     static let maximumCount = 1000
 
     let backend: any ControlBackend
@@ -59,7 +59,7 @@ struct Methods: Sendable {
         return Self.json(Selected(connections: count))
     }
 
-    /// A CPU profile, as Go's net/http/pprof gives it.
+    /// A CPU profile in the form of Go's net/http/pprof.
     func profile(_ request: Request) async throws -> Answer {
         var seconds = Profile.defaultSeconds
         for (name, value) in request.query {
@@ -77,7 +77,7 @@ struct Methods: Sendable {
 
     private static let filterMembers: Set = ["ids", "user", "ip", "endpoint", "all"]
 
-    /// Which connections a body means.
+    /// The selection of connections in a body.
     private func matcher(_ members: JSONMembers, channel: String?) throws -> ConnectionMatcher {
         let filter = ConnectionFilter(
             ids: try members.choices("ids", "an array of ids"),
@@ -98,7 +98,7 @@ struct Methods: Sendable {
         return try checked(name)
     }
 
-    /// How many of a list are asked for.
+    /// The requested length of a list.
     static func limit(_ text: String, atMost most: Int) throws(Problem) -> Int {
         guard let number = Int(text), (1...most).contains(number) else {
             throw Problem(.badRequest, "limit must be 1 to \(most)")

@@ -1,13 +1,14 @@
 internal import WebSocket
 
-/// How metrics are written.
+/// The format of the metrics.
 enum MetricsFormat {
     case text, openMetrics
 
-    /// The one that `Accept` fields prefer (RFC 9110, section 12.5.1). OpenMetrics must be named: `*/*` means text.
+    /// The format that the `Accept` headers prefer (RFC 9110, section 12.5.1). OpenMetrics must be named: `*/*` means
+    /// text.
     init(accept fields: [String]) {
         var openMetrics = 0.0
-        // The closest range counts.
+        // The most specific range counts.
         var text: [String: Double] = [:]
         for range in fields.flatMap({ $0.split(separator: ",") }) {
             let parts = range.split(separator: ";").map { $0.trimmed.lowercased() }

@@ -7,9 +7,9 @@ package struct Request: Sendable {
     package var path: String
     package var query: [(name: String, value: String)]
     package var headers: HTTPHeaders
-    /// Empty until it has come.
+    /// The body; empty until it has arrived.
     package var body: [UInt8]
-    /// Where it comes from, for the log.
+    /// The address of the client, for the log.
     package var address: String
 
     package init(_ head: HTTPRequestHead, body: [UInt8] = [], address: String) {
@@ -22,7 +22,7 @@ package struct Request: Sendable {
         self.address = address
     }
 
-    /// The bearer token, or the X-API-Key field. Other credentials are for whoever stands in between.
+    /// The bearer token, or the X-API-Key header. Other credentials are for an intermediary.
     var key: String? {
         for field in headers["authorization"] {
             let parts = field.split(separator: " ", maxSplits: 1)
@@ -31,7 +31,7 @@ package struct Request: Sendable {
         return headers.first(name: "x-api-key")
     }
 
-    /// The target without scheme and authority, which a server must take, too (RFC 9112, section 3.2.2).
+    /// The target without scheme and authority, a form that a server must accept as well (RFC 9112, section 3.2.2).
     private static func originForm(_ target: String) -> Substring {
         for scheme in ["http://", "https://"] where target.prefix(scheme.count).lowercased() == scheme {
             let rest = target.dropFirst(scheme.count)

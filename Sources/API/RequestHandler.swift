@@ -1,43 +1,43 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Takes the requests of a connection, one after the other, and writes their answers.
+/// Takes the requests of a connection one after the other, and writes their answers.
 ///
-/// What a request may cost is decided at its head: who has no key, or asks for what there isn't, sends no body for it. The
-/// next is looked at when the answer to the last one has left.
+/// The cost of a request is limited when its head arrives: a request without a key, or for an unknown path, gets no
+/// body accepted. The next request is processed when the answer to the previous one has been sent.
 final class RequestHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// How long a connection may wait for its next request, a request may take from its first byte to its last, and an
-    /// answer may wait for any of it to be taken.
+    /// The maximum time a connection may wait for its next request, a request may take from its first byte to its last,
+    /// and an answer may wait until some of it is taken.
     private static let patience: TimeAmount = .seconds(60)
-    /// How long one that is reserved for watchers may wait for a request.
+    /// The maximum time a connection that is reserved for probes may wait for a request.
     private static let reservedPatience: TimeAmount = .seconds(5)
-    /// How long and how much is read after the last answer, in bytes. Closing on what still comes resets the connection,
-    /// and the client loses the answer.
+    /// The maximum time and number of bytes to read after the last answer. Closing a connection with unread input
+    /// resets it, and the client loses the answer.
     private static let leavingTime: TimeAmount = .seconds(5)
     private static let leavingByteCount = 64 << 20
-    /// The longest body that is read though nobody wants it, in bytes, so that the connection can be kept.
+    /// The maximum length of an unwanted body that is read, so that the connection can be kept open.
     private static let idlyReadByteCount = 64 << 10
-    /// What of an answer is written at once, in bytes; each piece that is taken is a sign of life.
+    /// The size of the pieces in which an answer is written, in bytes; each piece that is taken is a sign of life.
     private static let pieceByteCount = 64 << 10
 
     private enum State {
         /// Waits for a request.
         case idle
         case receiving(Incoming)
-        /// Has an answer made, or written.
+        /// Waits until the answer is made and written.
         case answering
-        /// Has said the last it will say.
+        /// Has written the last answer.
         case leaving
     }
 
-    /// A request on its way.
+    /// A request that is being received.
     private struct Incoming {
         var head: HTTPRequestHead
         var request: Request
-        /// What is done when all is there, or why nothing is.
+        /// The route to run when the request is complete, or the reason to refuse it.
         var verdict: Result<Router.Route, Problem>
         var byteCount = 0
     }
@@ -54,21 +54,21 @@ final class RequestHandler: ChannelInboundHandler {
     private let noteFull: @Sendable () -> Void
 
     private var context: ChannelHandlerContext?
-    /// Where the client is; taken down while it is there.
+    /// The address of the client, recorded while it is connected.
     private var address = "unknown"
     private var place = ConnectionCount.Place.ordinary
     private var hasEntered = false
     private var state = State.idle
-    /// Whether a byte of the next request has come.
+    /// Whether a byte of the next request has arrived.
     private var hasBegun = false
-    /// What the parser made of one portion behind a request that is not answered yet.
+    /// The parsed parts of one portion that follow a request that is not answered yet.
     private var pending: CircularBuffer<Event> = []
     private var isAdvancing = false
-    /// What only looks, and so ends with who asked for it.
+    /// The task of a request that only reads, which is cancelled when the client goes away.
     private var looking: (task: Task<Void, Never>, isLasting: Bool)?
     private lazy var deadline = Deadline { [weak self] in self?.isOverdue() }
 
-    /// - Parameter noteFull: says in the log that there are too many connections.
+    /// - Parameter noteFull: logs that there are too many connections.
     init(_ router: Router, _ intake: Intake, _ count: ConnectionCount, noteFull: @escaping @Sendable () -> Void) {
         self.router = router
         self.intake = intake
@@ -83,7 +83,7 @@ final class RequestHandler: ChannelInboundHandler {
         }
     }
 
-    /// Whether the parser may have more bytes.
+    /// Whether the parser may get more bytes.
     var wantsMore: Bool { isReady && pending.isEmpty }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -116,14 +116,14 @@ final class RequestHandler: ChannelInboundHandler {
         if event as? ChannelEvent == .inputClosed { take(.end) }
     }
 
-    /// Bytes are about to come.
+    /// Called before bytes are passed on.
     func bytesAreComing() {
         guard case .idle = state, !hasBegun, let context else { return }
         hasBegun = true
         deadline.set(Self.patience, context.eventLoop)
     }
 
-    /// The client sends no more. It may wait for its answer nevertheless; but hardly for minutes.
+    /// Called when the client has closed its side. It may still wait for its answer, but hardly for minutes.
     func inputHasEnded() { if let looking, looking.isLasting { looking.task.cancel() } }
 
     private func take(_ event: Event) {
@@ -179,7 +179,7 @@ final class RequestHandler: ChannelInboundHandler {
         } catch { return .failure(error) }
     }
 
-    /// Who only looks has nothing to say.
+    /// A request that only reads needs no body.
     private static func longestBody(_ route: Router.Route) -> Int {
         route.method == .POST ? Router.maximumBodyByteCount : idlyReadByteCount
     }
@@ -191,7 +191,7 @@ final class RequestHandler: ChannelInboundHandler {
 
     private func add(_ part: ByteBuffer) {
         guard case .receiving(var incoming) = state else { return }
-        // Else there are two of it, and the body is copied.
+        // Otherwise there would be two references, and the body would be copied.
         state = .idle
         incoming.byteCount += part.readableBytes
         if case .success(let route) = incoming.verdict {
@@ -226,7 +226,7 @@ final class RequestHandler: ChannelInboundHandler {
         }
     }
 
-    /// Answers with a problem before the request has ended, which ends the connection.
+    /// Answers with a problem before the request is complete, which ends the connection.
     private func refuse(_ problem: Problem) {
         var incoming: Incoming?
         if case .receiving(let begun) = state { incoming = begun }
@@ -275,7 +275,7 @@ final class RequestHandler: ChannelInboundHandler {
         advance()
     }
 
-    /// Ends the connection so that the client gets what has been written.
+    /// Closes the connection so that the client still gets the last answer.
     private func leave(_ context: ChannelHandlerContext) {
         state = .leaving
         pending.removeAll()

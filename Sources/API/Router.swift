@@ -2,9 +2,9 @@ package import Control
 internal import NIOHTTP1
 internal import WebSocket
 
-/// Finds out what a request asks for, whether it may, and has it done.
+/// Finds the method for a request, checks its key, and runs it.
 package struct Router: Sendable {
-    /// The largest body. A batch of a thousand messages fits.
+    /// The maximum size of a body; a batch of a thousand messages fits.
     package static let maximumBodyByteCount = 8 << 20
 
     private let ring: KeyRing
@@ -15,22 +15,22 @@ package struct Router: Sendable {
     private let counts = RequestCounts()
     private var report: @Sendable (String) -> Void = { _ in }
 
-    /// What lies outside of the API proper, and needs no key.
+    /// The part outside of the API proper, which needs no key.
     package protocol Observer: Sendable {
         /// The metrics in Prometheus' text format, or in OpenMetrics'.
         ///
-        /// - Parameter requests: what was asked of the API and its probes.
+        /// - Parameter requests: the counts of requests to the API and its probes.
         func metrics(openMetrics: Bool, requests: [(path: String, status: UInt, count: UInt64)]) async -> String
-        /// Why the daemon isn't alive; nil where it is.
+        /// The reason why the daemon isn't alive; nil if it is.
         func whyNotAlive() async -> String?
-        /// Why the daemon takes no connections; nil where it does.
+        /// The reason why the daemon accepts no connections; nil if it does.
         func whyNotReady() async -> String?
     }
 
     struct Route: Sendable {
         var method: HTTPMethod
         var scope: Scope?
-        /// Whether it takes its time, so that it ends with who asked for it.
+        /// Whether it takes long, so that it ends when the client goes away.
         var isLasting = false
         /// Whether it changes something, so that a repetition must be recognised.
         var isAct: Bool { method == .POST && scope != .read }
@@ -43,14 +43,14 @@ package struct Router: Sendable {
         self.observer = observer
     }
 
-    /// The same one, which says in the log who shows wrong keys.
+    /// A copy that logs which addresses send wrong keys.
     package func reporting(to report: @escaping @Sendable (String) -> Void) -> Router {
         var router = self
         router.report = report
         return router
     }
 
-    /// What there is, by path.
+    /// All routes by path.
     private static let routes = [
         "/metrics": Route(method: .GET) { await $0.metrics($1) },
         "/healthz": Route(method: .GET) { router, _ in health(await router.observer.whyNotAlive()) },
@@ -71,15 +71,15 @@ package struct Router: Sendable {
         "/api/disconnect": Route(method: .POST, scope: .admin) { try await $0.methods.disconnect($1) },
     ]
 
-    /// Every path with its method and what a key must be for; nil where none is needed.
+    /// Every path with its method and the scope that its key needs; nil if none is needed.
     static var paths: [(path: String, method: String, scope: Scope?)] {
         routes.map { ($0.key, $0.value.method.rawValue, $0.value.scope) }
     }
 
-    /// Whether a request asks only how the daemon is.
+    /// Whether a request only asks for the state of the daemon.
     func isProbe(_ request: Request) -> Bool { ["/metrics", "/healthz", "/readyz"].contains(request.path) }
 
-    /// Carries out a request that was admitted, and counts it.
+    /// Executes a request that was admitted, and counts it.
     func answer(_ request: Request, by route: Route) async -> Answer {
         let answer =
             route.isAct
@@ -88,9 +88,9 @@ package struct Router: Sendable {
         return answer
     }
 
-    /// The answer to a request that goes no further, counted.
+    /// The answer to a request that is refused, counted.
     ///
-    /// - Parameter request: nil where the bytes were none.
+    /// - Parameter request: nil if the bytes were not a request.
     func refusal(_ problem: Problem, of request: Request?) -> Answer {
         let answer = problem.answer
         note(answer, request)
@@ -106,7 +106,7 @@ package struct Router: Sendable {
         do { return try await route.act(self, request) } catch { return Problem(error).answer }
     }
 
-    /// What a request asks for, unless its head says that it may not.
+    /// The route of a request, unless its head shows that it must be refused.
     func admit(_ request: Request) throws(Problem) -> Route {
         guard let route = Self.routes[request.path] else {
             throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/status and /metrics")
@@ -153,7 +153,8 @@ package struct Router: Sendable {
                     count == 1
                         ? "a wrong API key from \(request.address)" : "\(count) wrong API keys from \(request.address)")
             }
-            // Who has a key is served all the same: a proxy, or this machine, is one address for many.
+            // A request with a right key is served all the same: a proxy, or this machine, is one address for many
+            // clients.
             guard !wrongKeys.isTooMany(request.address) else {
                 throw Problem(
                     .tooManyRequests, "\(WrongKeys.limit) wrong keys in a minute; wait for the next",
@@ -183,7 +184,7 @@ package struct Router: Sendable {
 }
 
 extension Problem {
-    /// What went wrong, as HTTP says it.
+    /// The HTTP form of an error.
     init(_ error: any Error) {
         switch error {
         case let problem as Problem: self = problem
@@ -192,7 +193,7 @@ extension Problem {
         }
     }
 
-    /// What the hub doesn't do, as HTTP says it.
+    /// The HTTP form of an error of the hub.
     private init(_ error: ControlError) {
         switch error {
         case .noSuchConnection(let id): self.init(.notFound, "no connection \(id)")

@@ -1,13 +1,13 @@
 internal import Synchronization
 
-/// Lets something be said now and then only.
+/// Limits how often something is done.
 final class Throttle: Sendable {
     private let last = Mutex<ContinuousClock.Instant?>(nil)
     private let interval: Duration
 
     init(_ interval: Duration = .seconds(10)) { self.interval = interval }
 
-    /// Does it unless it was done a moment ago.
+    /// Runs the action, unless it ran a moment ago.
     func callAsFunction(_ act: () -> Void) {
         let isDue = last.withLock { last in
             let now = ContinuousClock.now

@@ -1,18 +1,19 @@
 internal import Synchronization
 
-/// Counts the wrong keys of each address, so that who tries is told to stop. Keys have 16 bytes and more: none is guessed.
+/// Counts the wrong keys of each address, to tell clients that keep trying to stop. Keys have at least 16 bytes, so
+/// none can be guessed.
 final class WrongKeys: Sendable {
-    /// Wrong keys that an address may show in a minute.
+    /// The maximum number of wrong keys from an address in a minute.
     static let limit = 60
-    /// Addresses that are remembered; where there are more, all begin anew.
+    /// The maximum number of addresses; if there are more, all counts start again.
     private static let capacity = 10_000
 
-    /// How often the log may speak of an address.
+    /// The minimum time between two lines of the log about one address.
     static let reportInterval: Duration = .seconds(10)
 
     private struct Report {
         var last: ContinuousClock.Instant
-        /// Those that the log has not told of.
+        /// The number of wrong keys that have not been logged yet.
         var count = 0
     }
 
@@ -30,7 +31,7 @@ final class WrongKeys: Sendable {
         state = Mutex(State(since: now()))
     }
 
-    /// Whether the address has shown so many that another wrong one is not worth an answer.
+    /// Whether the address has sent so many wrong keys that another one is refused with 429.
     func isTooMany(_ address: String) -> Bool {
         let time = now()
         return state.withLock { state in
@@ -46,7 +47,8 @@ final class WrongKeys: Sendable {
         }
     }
 
-    /// Takes one more down for the log: how many it should tell of now; nil where it has just spoken of the address.
+    /// Counts a wrong key for the log, and returns how many to report now; nil if the address was reported a moment
+    /// ago.
     func due(_ address: String) -> Int? {
         let time = now()
         return state.withLock { state in

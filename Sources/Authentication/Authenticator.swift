@@ -1,15 +1,15 @@
 package import Logging
 package import NIOCore
 
-/// Everything about tokens, put together: keys from files and from a URL, checking, making.
+/// Everything about tokens in one place: keys from files and from a URL, checking, and making.
 package struct Authenticator: Sendable {
     package let verifier: TokenVerifier
     package let maker: TokenMaker
     package let store: KeyStore
 
-    /// Loads the keys that are in files, and begins to fetch those that aren't.
+    /// Loads the keys from files, and begins to fetch the others.
     ///
-    /// - Throws: everything that is wrong with the keys in files.
+    /// - Throws: every error in the key files.
     package init(
         _ sources: KeySources, _ policy: TokenPolicy, group: any EventLoopGroup, logger: Logger
     ) async throws(KeyErrors) {
@@ -22,8 +22,8 @@ package struct Authenticator: Sendable {
         await store.refreshIfDue()
     }
 
-    /// Reads the keys that are in files and forgets them again.
+    /// Checks the keys in files, without keeping them.
     ///
-    /// - Throws: everything that is wrong with them.
+    /// - Throws: every error in the key files.
     package static func check(_ sources: KeySources) async throws(KeyErrors) { _ = try await FileKeys(sources) }
 }

@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 
-/// Base64 for URLs, without padding (RFC 4648, section 5; RFC 7515, section 2), read strictly: no two texts mean the same
-/// bytes.
+/// Base64 for URLs, without padding (RFC 4648, section 5; RFC 7515, section 2), read strictly: no two texts decode to
+/// the same bytes.
 enum Base64URL {
     static func encode(_ bytes: [UInt8]) -> String {
         let text = Data(bytes).base64EncodedString()
@@ -21,7 +21,7 @@ enum Base64URL {
             bitCount -= 8
             bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(bitCount)))
         }
-        // A lone character at the end holds no byte, and bits that are left over are zero.
+        // A single character at the end encodes no byte, and left-over bits must be zero.
         guard bitCount < 6, bits & (1 << UInt32(bitCount) - 1) == 0 else { return nil }
         return bytes
     }

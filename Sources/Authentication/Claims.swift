@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 internal import Rooms
 
-/// The claims of a token (RFC 7519, section 4) as far as they matter here.
+/// The claims of a token (RFC 7519, section 4) that are used here.
 struct Claims: Decodable {
     private let issuer: String?
     let subject: String
@@ -11,9 +11,9 @@ struct Claims: Decodable {
     private let issuedAt: Double?
     private let grants: [Grant]
 
-    /// The longest user's name in bytes.
+    /// The maximum length of a user's name in bytes.
     static let longestSubject = 128
-    /// The most patterns in `channels`.
+    /// The maximum number of patterns in `channels`.
     static let maximumGrants = 256
 
     private enum CodingKeys: String, CodingKey {
@@ -55,7 +55,7 @@ struct Claims: Decodable {
                     + "[\"subscribe\", \"publish\"]")?.grants ?? []
     }
 
-    /// Whom the token names, if it may be used now and here.
+    /// The identity that the token names, if the token may be used now and here.
     ///
     /// - Parameter now: seconds since 1970.
     func identity(_ policy: TokenPolicy, now: Double) throws(TokenRefusal) -> Identity {
@@ -93,7 +93,8 @@ struct Claims: Decodable {
         return Identity(user: subject, grants: grants, expiresAt: try end(policy, now: now).map { Int64($0 * 1000) })
     }
 
-    /// When the token is good no longer, in seconds since 1970: at its `exp`, or where the policy bounds its lifetime before.
+    /// The time at which the token expires, in seconds since 1970: its `exp`, or the end of the policy's maximum
+    /// lifetime if that is earlier.
     private func end(_ policy: TokenPolicy, now: Double) throws(TokenRefusal) -> Double? {
         guard expiry != nil || !policy.requiresExpiry else {
             throw .claim("the claim exp is missing, and auth.require_exp asks for it")
@@ -103,7 +104,7 @@ struct Claims: Decodable {
         if let issuedAt {
             guard issuedAt > 0, issuedAt < 1e11 else { throw .claim("the claim iat is no time in seconds since 1970") }
         }
-        // One that is dated in the future is good no longer for it.
+        // A token that is dated in the future is not valid longer for it.
         let end = min(issuedAt ?? now, now) + lifetime
         guard now < end + Double(policy.leeway.components.seconds) else {
             let excess = Int(now - end)

@@ -1,11 +1,11 @@
-/// A key that cannot be used: which, why, and the way out. Never holds the key.
+/// An error of a key: which key, the reason, and the way out. Never contains the key.
 package struct KeyError: Error, Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
 }
 
-/// Everything that is wrong with the keys.
+/// All errors of the keys.
 package struct KeyErrors: Error, Sendable {
     package let errors: [KeyError]
 

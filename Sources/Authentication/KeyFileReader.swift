@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// Reads files with keys and with other secrets.
+/// Reads files with keys and other secrets.
 package enum KeyFileReader {
-    /// Far more than any key or set of keys has.
+    /// Far more than any key or set of keys needs.
     static let maximumByteCount = 1 << 20
 
-    /// The contents of a regular file; the path is empty for a credential that nobody has passed.
+    /// The contents of a regular file; the path is empty for a credential that was not passed.
     package static func contents(of path: String, shownAs origin: String) throws(KeyError) -> [UInt8] {
         guard !path.isEmpty else {
             throw KeyError(
@@ -37,7 +37,7 @@ package enum KeyFileReader {
         return bytes
     }
 
-    /// Whether everybody may read the file, who then may do what its keys are for.
+    /// Whether every user can read the file, and so use its keys.
     package static func isReadableByEverybody(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0

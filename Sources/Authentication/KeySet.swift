@@ -3,17 +3,18 @@ internal import JWTKit
 
 /// A JSON Web Key Set (RFC 7517, section 5).
 struct KeySet: Sendable {
-    /// Far more than an issuer has; each token without a `kid` may try them all.
+    /// Far more than an issuer has; each token without a `kid` may have to try all of them.
     static let maximumCount = 100
 
     /// The keys that tokens can be signed with.
     let keys: [VerificationKey]
-    /// Keys left out, which is what RFC 7517 asks for with those one doesn't know.
+    /// The number of keys left out. RFC 7517 asks to ignore keys of unknown kinds.
     let ignoredCount: Int
 
-    /// Reads a set.
+    /// Parses a set.
     ///
-    /// - Parameter allowsSecrets: whether keys of the type "oct" count. What anybody can fetch is no secret.
+    /// - Parameter allowsSecrets: whether keys of the type "oct" are used. A key that everybody can fetch is not a
+    ///   secret.
     init(json: [UInt8], allowsSecrets: Bool, from origin: String) async throws(KeyError) {
         let document: Document
         do { document = try JSONDecoder().decode(Document.self, from: Data(json)) } catch {
@@ -38,7 +39,7 @@ struct KeySet: Sendable {
         let keys: [Member]
     }
 
-    /// One key, which may be of a kind nobody here knows.
+    /// One key, whose kind may be unknown here.
     private struct Member: Decodable {
         private let type: String?
         private let use: String?
@@ -71,7 +72,7 @@ struct KeySet: Sendable {
             key = try? JWK(from: decoder)
         }
 
-        /// What it may be used with by its type, and by its `alg` where it has one.
+        /// The algorithms that the key may be used with, by its type, and by its `alg` if it has one.
         private var algorithmNames: [String] {
             let possible =
                 switch (type, curve) {

@@ -43,7 +43,7 @@ package struct KeySetFetcher: Sendable {
         return promise.futureResult
     }
 
-    /// The system's authorities, or those of the file that $SSL_CERT_FILE names, as with OpenSSL.
+    /// Trusts the system's authorities, or those in the file named by $SSL_CERT_FILE, as OpenSSL does.
     private static func tlsConfiguration() -> TLSConfiguration {
         var configuration = TLSConfiguration.makeClientConfiguration()
         if let path = getenv("SSL_CERT_FILE"), path.pointee != 0 {
@@ -68,14 +68,14 @@ package struct KeySetFetcher: Sendable {
     }
 }
 
-/// Where a URL leads.
+/// The parts of a URL that a request needs.
 struct URLTarget: Sendable, Hashable {
     var isTLS: Bool
     var host: String
-    /// Whether the host is an IP address, which TLS has no server name for.
+    /// Whether the host is an IP address, which can't be used as a TLS server name.
     var isAddress: Bool
     var port: Int
-    /// The Host field.
+    /// The value of the Host header.
     var authority: String
     /// The path and the query.
     var path: String
@@ -103,7 +103,7 @@ struct URLTarget: Sendable, Hashable {
     }
 }
 
-/// Sends the request and collects the answer.
+/// Sends the request and collects the response.
 private final class AnswerHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart

@@ -1,6 +1,6 @@
-/// Where the keys come from that tokens are checked with.
+/// The sources of the keys for checking tokens.
 package struct KeySources: Sendable, Hashable {
-    /// A file, and what errors call it.
+    /// A file, and its name in errors.
     package struct File: Sendable, Hashable {
         package var path: String
         package var name: String
@@ -17,20 +17,20 @@ package struct KeySources: Sendable, Hashable {
     package var publicKeys: [File] = []
     /// A file with a JSON Web Key Set.
     package var keySet: File?
-    /// The http or https URL of one.
+    /// The http or https URL of a JSON Web Key Set.
     package var keySetURL: String?
 
     package init() {}
 }
 
-/// The keys that stand in files.
+/// The keys from files.
 struct FileKeys: Sendable {
     var secret: VerificationKey?
     var others: [VerificationKey] = []
-    /// What is worth a word to the operator.
+    /// Warnings for the administrator.
     var warnings: [String] = []
 
-    /// Reads them all, or says everything that is wrong.
+    /// Reads all files, or throws every error.
     init(_ sources: KeySources) async throws(KeyErrors) {
         var errors: [KeyError] = []
         if let file = sources.secret {

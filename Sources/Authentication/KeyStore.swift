@@ -1,19 +1,19 @@
 internal import JWTKit
 internal import Logging
 
-/// The keys in force. Those of files change when they are loaded again; those of a URL are fetched, kept, fetched again
-/// now and then, and once more when a token names a key that isn't among them.
+/// The keys in force. Keys from files change when they are loaded again. Keys from a URL are fetched, cached, and
+/// fetched again periodically and when a token names an unknown key.
 package actor KeyStore {
-    /// How long a fetched set is good, unless the answer says otherwise.
+    /// How long a fetched set is valid, unless the answer says otherwise.
     private static let lifetime: Duration = .seconds(600)
-    /// The shortest time between two fetches, whatever tokens and answers say.
+    /// The minimum time between two fetches, whatever tokens and answers say.
     static let shortestPause: Duration = .seconds(10)
 
     private let logger: Logger
     private let fetch: @Sendable (String) async throws(KeyError) -> FetchedKeySet
     private let now: @Sendable () -> ContinuousClock.Instant
     private var sources: KeySources
-    /// What tokens must say besides being signed.
+    /// The claims that a token must have.
     private(set) var policy: TokenPolicy
     private var files: FileKeys
     private var fetched: [VerificationKey]?
@@ -21,9 +21,9 @@ package actor KeyStore {
     private var lastFetch: ContinuousClock.Instant?
     private var expiry: ContinuousClock.Instant?
 
-    /// Loads what is in files.
+    /// Loads the keys from files.
     ///
-    /// - Throws: everything that is wrong with them.
+    /// - Throws: every error in the key files.
     init(
         _ sources: KeySources, _ policy: TokenPolicy, logger: Logger,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
@@ -38,10 +38,11 @@ package actor KeyStore {
         for warning in files.warnings { logger.warning("\(warning)") }
     }
 
-    /// Says everything that is wrong with the keys in files, and changes nothing.
+    /// Reports every error in the key files, and changes nothing.
     package nonisolated func check(_ sources: KeySources) async throws(KeyErrors) { _ = try await FileKeys(sources) }
 
-    /// Loads the keys again, those of files at once and all or none of them; those of a URL are fetched in the background.
+    /// Loads the keys again: those from files at once, all or none of them; those from a URL are fetched in the
+    /// background.
     package func reload(_ newSources: KeySources, _ newPolicy: TokenPolicy) async throws(KeyErrors) {
         let newFiles = try await FileKeys(newSources)
         for warning in newFiles.warnings { logger.warning("\(warning)") }
@@ -56,10 +57,10 @@ package actor KeyStore {
         refreshIfDue()
     }
 
-    /// What tokens can be signed with here.
+    /// The key for signing tokens; nil if there is none.
     var signer: VerificationKey? { files.secret }
 
-    /// The keys that a token with this header may be signed with: those of its `kid`, and those without one.
+    /// The keys that may have signed a token with this header: those with its `kid`, and those without one.
     func keys(algorithm: String, id: String?) async throws(KeyError) -> [any JWTAlgorithm] {
         refreshIfDue()
         if sources.keySetURL != nil, fetched == nil || !isKnown(algorithm: algorithm, id: id) {
@@ -81,7 +82,7 @@ package actor KeyStore {
         return (named + others).compactMap { $0.algorithms[algorithm] }
     }
 
-    /// Begins a fetch when the set is getting old; who asks for a key doesn't wait for it.
+    /// Begins a fetch if the set is getting old; nobody waits for it.
     package func refreshIfDue() {
         guard sources.keySetURL != nil, fetching == nil, isAllowed, expiry.map({ now() >= $0 }) ?? true else { return }
         beginFetch()
@@ -89,7 +90,7 @@ package actor KeyStore {
 
     private var isAllowed: Bool { lastFetch.map { now() - $0 >= Self.shortestPause } ?? true }
 
-    /// Waits for the fetch that is under way, or makes one if the last one is long enough ago.
+    /// Waits for the fetch in progress, or for a new one if the last was long enough ago.
     private func fetchIfAllowed() async {
         if fetching == nil, isAllowed { beginFetch() }
         await fetching?.value

@@ -2,7 +2,7 @@ internal import FoundationEssentials
 internal import JWTKit
 package import Rooms
 
-/// Makes tokens with the secret that this daemon checks them with: for development and for tests, in place of a login
+/// Makes tokens with the secret that this daemon checks them with: for development and tests, instead of a login
 /// server.
 package struct TokenMaker: Sendable {
     private let store: KeyStore
@@ -27,8 +27,8 @@ package struct TokenMaker: Sendable {
 
     }
 
-    /// Makes a token for `user` that is good for `lifetime` seconds, with the issuer and the audience that are asked for
-    /// here; nil where there is no secret to sign it with.
+    /// Makes a token for `user` that is valid for `lifetime` seconds, with the issuer and the audience that this daemon
+    /// requires; nil if there is no secret to sign it with.
     package func token(user: String, lifetime: Int, grants: [Grant]) async throws -> String? {
         guard let signer = await store.signer?.algorithms["HS256"] else { return nil }
         let policy = await store.policy

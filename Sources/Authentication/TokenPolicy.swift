@@ -1,14 +1,14 @@
-/// What a token must say besides being signed.
+/// The requirements for a token besides its signature.
 package struct TokenPolicy: Sendable, Hashable {
-    /// The issuer it must have; nil is any.
+    /// The issuer that the token must name; nil for any.
     package var issuer: String?
-    /// The audience it must be for; nil is any.
+    /// The audience that the token must name; nil for any.
     package var audience: String?
-    /// How far the clocks may be apart.
+    /// The allowed difference between the clocks.
     package var leeway: Duration = .seconds(30)
-    /// The longest that it is good, from its `iat` on or, without one, from now; nil is no bound.
+    /// The maximum lifetime of a token, from its `iat` or, without one, from now; nil for no maximum.
     package var maximumLifetime: Duration?
-    /// Whether it must have an `exp`.
+    /// Whether the token must have an `exp`.
     package var requiresExpiry = false
 
     package init() {}

@@ -3,15 +3,15 @@ internal import JWTKit
 package import Rooms
 internal import Synchronization
 
-/// Checks JSON Web Tokens (RFC 7519) as RFC 8725 asks: the algorithm is the key's, "none" is no algorithm, and what isn't
-/// understood is refused.
+/// Checks JSON Web Tokens (RFC 7519) as RFC 8725 requires: the key determines the algorithm, "none" is not an
+/// algorithm, and a token that isn't understood is refused.
 package struct TokenVerifier: Sendable {
-    /// Far longer than what a request may carry anyway.
+    /// Far longer than a request can carry anyway.
     static let longestToken = 16 * 1024
 
     private let store: KeyStore
     private let now: @Sendable () -> Double
-    /// Tokens that were refused, by label.
+    /// The number of refused tokens by label.
     private let refused = Refusals()
 
     private final class Refusals: Sendable {
@@ -28,7 +28,7 @@ package struct TokenVerifier: Sendable {
         self.now = now
     }
 
-    /// Who a token says its bearer is.
+    /// The identity in a token, or the reason to refuse it.
     package func verify(_ token: String) async -> Result<Identity, TokenRefusal> {
         do throws(TokenRefusal) { return .success(try await identity(token)) } catch {
             refused.counts.withLock { $0[error.label, default: 0] += 1 }
@@ -36,7 +36,7 @@ package struct TokenVerifier: Sendable {
         }
     }
 
-    /// How many tokens were refused, for each label that there is.
+    /// The number of refused tokens for every label.
     package var refusalCounts: [(label: String, count: UInt64)] {
         refused.counts.withLock { counts in TokenRefusal.labels.map { ($0, counts[$0] ?? 0) } }
     }
@@ -75,7 +75,7 @@ package struct TokenVerifier: Sendable {
         }
         do throws(TokenRefusal) { return try claims.identity(await store.policy, now: now()) } catch {
             var refusal = error
-            // What is wrong with the claims may be the name itself.
+            // If a claim is wrong, it may be the name itself.
             if refusal.label != "claim" { refusal.user = claims.subject }
             throw refusal
         }

@@ -1,10 +1,10 @@
 internal import JWTKit
 
 extension VerificationKey {
-    /// The fewest bytes of a secret: as many as the hash has (RFC 7518, section 3.2).
+    /// The minimum length of a secret in bytes: that of the hash (RFC 7518, section 3.2).
     static let shortestSecret = 32
 
-    /// A secret for HS256, and for HS384 and HS512 where it is long enough for them.
+    /// A secret for HS256, and for HS384 and HS512 if it is long enough for them.
     init(secret: [UInt8], id: String? = nil, from origin: String) async throws(KeyError) {
         guard secret.count >= Self.shortestSecret else {
             throw KeyError(
@@ -21,7 +21,7 @@ extension VerificationKey {
         self.init(id: id, algorithms: algorithms)
     }
 
-    /// A secret as it stands in a file: a line feed at its end is the editor's.
+    /// A secret from a file, without a line feed at its end, which editors add.
     init(secretFile path: String, shownAs origin: String) async throws(KeyError) {
         var secret = try KeyFileReader.contents(of: path, shownAs: origin)
         if secret.last == UInt8(ascii: "\n") { secret.removeLast() }

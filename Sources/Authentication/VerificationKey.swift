@@ -1,11 +1,11 @@
 internal import JWTKit
 
-/// A key that tokens may be signed with, for each algorithm that it may be used with and no other: so a public key can't be
+/// A key for checking tokens, with the algorithms that it may be used with and no others, so that a public key can't be
 /// taken for the secret of HS256 (RFC 8725, section 2.1).
 struct VerificationKey: Sendable {
-    /// The `kid` of a key of a set; nil for any.
+    /// The `kid` of a key from a set; nil for any.
     let id: String?
-    /// By the name in the token's `alg` (RFC 7518, section 3.1).
+    /// The algorithms by their names in a token's `alg` (RFC 7518, section 3.1).
     let algorithms: [String: any JWTAlgorithm]
 
     /// Every algorithm that a token may name. "none" is no algorithm.

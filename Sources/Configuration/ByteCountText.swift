@@ -1,4 +1,4 @@
-/// Sizes as the configuration writes them: "64KiB", "1.5MiB", "10kB", and a plain number for bytes.
+/// Sizes as written in the configuration: "64KiB", "1.5MiB", "10kB", or a plain number of bytes.
 enum ByteCountText {
     private static let units: [(name: String, byteCount: Int)] = [
         ("B", 1),
@@ -6,7 +6,7 @@ enum ByteCountText {
         ("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
     ]
 
-    /// The number of bytes that a text stands for.
+    /// The number of bytes that a text means.
     static func parse(_ text: String) throws(InvalidValue) -> Int {
         let shown = quoted(text)
         let number = text.prefix { $0.isDigit || $0 == "." }
@@ -21,7 +21,8 @@ enum ByteCountText {
         guard let unit = units.first(where: { $0.name == unitName }) else {
             throw InvalidValue("\(shown): \(quoted(unitName)) is no unit; \(advice(on: unitName, after: number))")
         }
-        // Twelve digits and a fraction of nine keep every product below within 64 bits or caught by the checks.
+        // With at most twelve digits and a fraction of nine, every product below stays within 64 bits or is caught by
+        // the checks.
         guard whole.count <= 12, let count = Int(whole), count <= (1 << 50) / unit.byteCount else {
             throw InvalidValue("\(shown) is too large")
         }
@@ -48,7 +49,7 @@ enum ByteCountText {
         return "write " + fitting.map { "\"\(number)\($0)\"" }.joined(separator: " or ")
     }
 
-    /// The TOML value for a number of bytes: in the largest power of 1024 that divides it, or else plain.
+    /// The TOML value for a number of bytes: in the largest power of 1024 that divides it, or else as a plain number.
     static func text(_ byteCount: Int) -> String {
         for unit in units[1...4].reversed() where byteCount > 0 && byteCount % unit.byteCount == 0 {
             return quoted("\(byteCount / unit.byteCount)\(unit.name)")

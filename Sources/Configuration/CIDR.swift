@@ -1,14 +1,14 @@
-/// A range of addresses: "10.0.0.0/8", "2001:db8::/32", or one address alone.
+/// A range of addresses: "10.0.0.0/8", "2001:db8::/32", or a single address.
 ///
-/// A v4-mapped peer (::ffff:10.0.0.1) is in the IPv4 ranges and in no other, because that is how a dual-stack socket
-/// reports it: whoever trusts "::/0" has not said a word about IPv4.
+/// A v4-mapped peer (::ffff:10.0.0.1) is in the IPv4 ranges only, because that is how a dual-stack socket reports IPv4
+/// peers: an administrator who trusts "::/0" has said nothing about IPv4.
 package struct CIDR: Sendable, Hashable, CustomStringConvertible {
-    /// The first address, its bits beyond the prefix zero.
+    /// The first address, with the bits beyond the prefix zero.
     package let address: IPAddress
-    /// How many leading bits are common to all, 0...32 or 0...128.
+    /// The number of leading bits that all addresses share, 0...32 or 0...128.
     package let prefixLength: Int
 
-    /// Parses "address/length" or an address. Bits beyond the prefix are an error: they are a slip more often than not.
+    /// Parses "address/length" or an address. Bits beyond the prefix are an error, because they are usually a mistake.
     package init(parsing text: String) throws(InvalidValue) {
         let shown = quoted(text)
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
@@ -26,7 +26,7 @@ package struct CIDR: Sendable, Hashable, CustomStringConvertible {
             }
             prefixLength = length
         }
-        // "::ffff:10.0.0.0/104" says in IPv6 what "10.0.0.0/8" says; kept in the form that `contains` compares.
+        // "::ffff:10.0.0.0/104" in IPv6 is the same as "10.0.0.0/8"; it is stored in the form that `contains` compares.
         var unmapped = address
         if case .v6 = address, case .v4 = address.unmapped, prefixLength >= 96 {
             unmapped = address.unmapped
@@ -51,7 +51,7 @@ package struct CIDR: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func masked(_ address: IPAddress, to length: Int) -> IPAddress {
-        // Swift's << gives 0 when it shifts by the width or more.
+        // Swift's << gives 0 for a shift by the width or more.
         switch address {
         case .v4(let bits): .v4(bits & (UInt32.max << UInt32(32 - length)))
         case .v6(let bits): .v6(bits & (UInt128.max << UInt128(128 - length)))

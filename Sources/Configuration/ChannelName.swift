@@ -1,18 +1,18 @@
 /// The rule for the names of channels: 1 to 255 bytes of UTF-8 without control characters.
 package enum ChannelName {
-    /// Whether a text may name a channel.
+    /// Whether a text is a valid name of a channel.
     package static func isValid(_ text: some StringProtocol) -> Bool {
         (1...255).contains(text.utf8.count) && !text.unicodeScalars.contains(where: isControl)
     }
 
-    /// A name, or empty for no channel.
+    /// Parses a name, or an empty text for no channel.
     static func parseOptional(_ text: String) throws(InvalidValue) -> String {
         guard !text.isEmpty else { return text }
         try check(text, ofKind: "name")
         return text
     }
 
-    /// Throws where a text is no pattern of names; the rule is the same, with `*` for any run of characters.
+    /// Throws if a text is not a pattern of names; the rule is the same, with `*` for any run of characters.
     static func checkPattern(_ text: String) throws(InvalidValue) {
         guard !text.isEmpty else {
             throw InvalidValue("\"\" matches no channel; give 1 to 255 bytes, such as \"room:*\", or \"*\" for all")

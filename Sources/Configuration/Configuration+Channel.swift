@@ -1,40 +1,40 @@
 extension Configuration {
-    /// One `[channels."PATTERN"]`: what holds for the channels of a pattern that no earlier one matches.
+    /// One `[channels."PATTERN"]`: the settings of the channels that match its pattern and no earlier one.
     package struct Channel: Sendable, Equatable {
-        /// The names it is about; `*` stands for any run of characters.
+        /// The pattern of names; `*` stands for any run of characters.
         package var pattern: String
-        /// Whether members may ask who is in the channel.
+        /// Whether members may ask for the users in the channel.
         package var presence = false
-        /// Whether members are told who comes and goes.
+        /// Whether members are notified when a user joins or leaves.
         package var joinLeave = false
-        /// How long a user whose connection broke still counts as here.
+        /// How long a user whose connection broke still counts as present.
         package var leaveDelay: Duration = .seconds(2)
-        /// Messages that are kept; 0 is none.
+        /// The number of messages that are kept; 0 for none.
         package var history = 0
-        /// How long they are kept.
+        /// How long messages are kept.
         package var historyTTL: Duration = .seconds(300)
-        /// The most that the channel's history may take.
+        /// The maximum memory for the channel's history.
         package var historyByteCount = 1024 * 1024
-        /// Who may publish.
+        /// The clients that may publish.
         package var publish = ChannelAccess.anyone
-        /// Who may join.
+        /// The clients that may join.
         package var subscribe = ChannelAccess.anyone
-        /// Connections that may be in it at the same time; 0 is no limit.
+        /// The maximum number of connections in the channel; 0 for no limit.
         package var maxMembers = 0
-        /// Whether senders get their own messages, too.
+        /// Whether senders also get their own messages.
         package var echo = true
 
-        /// The settings of wsd.toml(5) where none are given.
+        /// The default settings of wsd.toml(5).
         package init(pattern: String) { self.pattern = pattern }
     }
 
-    /// Who may do something in a channel.
+    /// The clients that may do something in a channel.
     package enum ChannelAccess: String, Sendable, CaseIterable {
         /// Every client.
         case anyone
-        /// Whoever has a token.
+        /// Clients that have a token.
         case users
-        /// Whose token grants it.
+        /// Clients whose token grants it.
         case granted
         /// No client.
         case nobody

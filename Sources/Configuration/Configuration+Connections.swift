@@ -1,68 +1,68 @@
 extension Configuration {
-    /// `[websocket]`: the protocol with one client.
+    /// `[websocket]`: the WebSocket protocol of each connection.
     package struct WebSocket: Sendable, Equatable {
-        /// The largest message from a client, all fragments together; beyond it the connection is closed with 1009.
+        /// The maximum size of a client's message with all its fragments; a larger one closes the connection with 1009.
         package var maxMessageByteCount = 1024 * 1024
-        /// Whether permessage-deflate (RFC 7692) is agreed on where a client offers it.
+        /// Whether permessage-deflate (RFC 7692) is negotiated with clients that offer it.
         package var compression = true
         /// zlib's level, 1 (fastest) to 9 (smallest).
         package var compressionLevel = 1
-        /// Smaller messages are sent plain.
+        /// The size below which messages are sent uncompressed.
         package var compressionThresholdByteCount = 256
-        /// The silence after which a client is pinged; zero is never.
+        /// The time without input after which a client is pinged; zero for never.
         package var pingInterval: Duration = .seconds(25)
-        /// How long a pong may take before the connection is closed with 3008; above zero.
+        /// The time within which a pong must come, or the connection is closed with 3008; above zero.
         package var pongTimeout: Duration = .seconds(10)
-        /// How long the closing handshake may take; above zero.
+        /// The maximum duration of the closing handshake; above zero.
         package var closeTimeout: Duration = .seconds(5)
-        /// How long a message may take from its first byte to its last; zero is no limit.
+        /// The maximum time from the first byte of a message to its last; zero for no limit.
         package var messageTimeout: Duration = .seconds(60)
     }
 
-    /// `[queue]`: what waits for one slow connection.
+    /// `[queue]`: the queue of each slow connection.
     package struct Queue: Sendable, Equatable {
-        /// The most that waits for one connection.
+        /// The maximum number of bytes that wait for one connection.
         package var limitByteCount = 1024 * 1024
-        /// What happens beyond the limit.
+        /// The policy when the limit is exceeded.
         package var policy = QueuePolicy.disconnect
-        /// How long a peer may read nothing while something waits for it; above zero.
+        /// The maximum time that a peer may read nothing while data waits for it; above zero.
         package var writeTimeout: Duration = .seconds(10)
     }
 
-    /// What happens to a connection whose queue is full.
+    /// The policy for a connection whose queue is full.
     package enum QueuePolicy: String, Sendable, CaseIterable {
-        /// It is closed.
+        /// The connection is closed.
         case disconnect
-        /// It loses what has waited longest.
+        /// The messages that have waited longest are dropped.
         case dropOldest = "drop-oldest"
-        /// It misses the new message.
+        /// The new message is dropped.
         case dropNewest = "drop-newest"
     }
 
-    /// `[limits]`: what one connection may do, and what all of them together may cost.
+    /// `[limits]`: the limits for each connection, and for the memory of all of them.
     package struct Limits: Sendable, Equatable {
-        /// The messages a client may send in a second, in the long run; 0 is no limit.
+        /// The number of messages that a client may send per second on average; 0 for no limit.
         package var messagesPerSecond = 0
-        /// As it was written; `effectiveBurst` is the one to go by.
+        /// The value as written; use `effectiveBurst` instead.
         package var burst = 0
-        /// The channels that a client may be in at the same time; 0 is no limit.
+        /// The maximum number of channels that a client may be in at the same time; 0 for no limit.
         package var channels = 128
-        /// The requests of a client that may fail in a minute; 0 is no limit.
+        /// The maximum number of failed requests of a client per minute; 0 for no limit.
         package var errorsPerMinute = 60
-        /// The most that the history of all channels may take.
+        /// The maximum memory for the history of all channels.
         package var historyByteCount = 64 * 1024 * 1024
-        /// What everything that is held for clients may take.
+        /// The maximum memory for everything that is held for clients.
         package var memory = MemoryLimit.share(percent: 50)
 
-        /// The messages that a client may send at once: `burst`, or what it may send in a second where that is 0.
+        /// The number of messages that a client may send at once: `burst`, or if that is 0, the number per second.
         package var effectiveBurst: Int { burst == 0 ? messagesPerSecond : burst }
     }
 
-    /// `[drain]`: how the daemon goes away.
+    /// `[drain]`: the graceful stop of the daemon.
     package struct Drain: Sendable, Equatable {
         /// The time over which the closes are spread; no longer than `timeout`.
         package var period: Duration = .seconds(20)
-        /// The time after which the daemon goes, whoever is left.
+        /// The time after which the daemon exits, even if clients are still connected.
         package var timeout: Duration = .seconds(30)
     }
 }

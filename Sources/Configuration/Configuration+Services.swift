@@ -1,29 +1,30 @@
 extension Configuration {
-    /// `[control]`: the sockets that wsctl(1) talks to.
+    /// `[control]`: the sockets for wsctl(1).
     package struct Control: Sendable, Equatable {
-        /// Full control, unless systemd passes a socket named "control"; an absolute path, or empty for no such socket.
+        /// The socket for full control, unless systemd passes one named "control"; an absolute path, or empty for no
+        /// such socket.
         package var path = "/run/wsd/io.wsd.Control"
-        /// Reading only, unless systemd passes a socket named "status"; as `path`, and another one.
+        /// The read-only socket, unless systemd passes one named "status"; a path like `path`, but a different one.
         package var statusPath = "/run/wsd/io.wsd.Status"
     }
 
     /// `[api]`: the HTTP API.
     package struct API: Sendable, Equatable {
-        /// Where it listens unless systemd passes a socket named "api"; empty is nowhere.
+        /// The addresses to listen on unless systemd passes a socket named "api"; empty for none.
         package var listen = [ListenAddress(address: .v4(0x7F00_0001), port: 8081)]
-        /// The file with the keys of those who may send messages; nil is none.
+        /// The file with the keys for sending messages; nil for none.
         package var publishKeyFile: KeyFile?
-        /// The same for those who may look.
+        /// The file with the keys for reading.
         package var readKeyFile: KeyFile?
-        /// The same for those who may do everything.
+        /// The file with the keys for everything.
         package var adminKeyFile: KeyFile?
     }
 
-    /// `[broker]`: what carries messages between nodes.
+    /// `[broker]`: the broker that carries messages between nodes.
     package struct Broker: Sendable, Equatable {
         /// The kind of broker.
         package var type = BrokerType.local
-        /// Where it is; empty for `local`. May hold a password, so it is never shown.
+        /// The broker's URL; empty for `local`. It may contain a password, so it is never shown.
         package var url = ""
     }
 
@@ -35,40 +36,40 @@ extension Configuration {
 
     /// `[log]`: the log.
     package struct Log: Sendable, Equatable {
-        /// The least important lines that are written.
+        /// The lowest level that is logged.
         package var level = LogLevel.info
-        /// Whether each handshake and each close has a line.
+        /// Whether each handshake and each close is logged.
         package var access = AccessLog.off
 
-        /// Whether something is written of what is unremarkable.
+        /// Whether unremarkable events are logged.
         package var wantsEverything: Bool { access != .off || level == .debug || level == .trace }
     }
 
-    /// How much of the access log is written.
+    /// The amount of access log that is written.
     package enum AccessLog: String, Sendable, CaseIterable {
-        /// None.
+        /// No lines.
         case off
-        /// So many lines a second, and how many more there were.
+        /// A limited number of lines per second, and the number of lines left out.
         case limited
         /// Every line.
         case all
     }
 
-    /// How important a line of the log is, least first; the names are those of swift-log.
+    /// The importance of a line in the log, from the lowest; the names are those of swift-log.
     package enum LogLevel: String, Sendable, CaseIterable {
         /// Every frame.
         case trace
-        /// What a developer wants to see.
+        /// Information for developers.
         case debug
-        /// What an administrator wants to see.
+        /// Information for administrators.
         case info
-        /// What is worth noticing.
+        /// A noteworthy event.
         case notice
-        /// What may become an error.
+        /// A condition that may become an error.
         case warning
-        /// What failed.
+        /// A failure.
         case error
-        /// What ends the service.
+        /// A failure that ends the service.
         case critical
     }
 }

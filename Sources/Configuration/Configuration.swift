@@ -1,29 +1,29 @@
-/// Everything that the daemon can be told, as one plain value.
+/// All settings of the daemon, as one plain value.
 ///
-/// A fresh one holds the built-in defaults; `ConfigurationLoader` lays the files and the command line over them. Each
+/// A new value has the built-in defaults; `ConfigurationLoader` applies the files and the command line to it. Each
 /// property is one key of wsd.toml(5), and `Schema` says how the key is written.
 package struct Configuration: Sendable, Equatable {
-    /// The listeners, and who may connect.
+    /// The listeners, and the clients that may connect.
     package var server = Server()
-    /// The protocol with one client.
+    /// The WebSocket protocol of each connection.
     package var websocket = WebSocket()
-    /// What waits for one slow connection.
+    /// The queue of each slow connection.
     package var queue = Queue()
-    /// What one connection may do.
+    /// The limits for each connection, and for the memory of all of them.
     package var limits = Limits()
-    /// How the daemon goes away.
+    /// The graceful stop of the daemon.
     package var drain = Drain()
-    /// The paths that clients connect to; never empty, no path twice.
+    /// The paths that clients connect to; never empty, and without duplicate paths.
     package var endpoints = [Endpoint(path: "/ws"), Endpoint(path: "/chat", protocol: .json)]
-    /// What holds for channels, by pattern: the first that matches. No pattern twice.
+    /// The settings of channels by pattern; the first pattern that matches is used. No pattern appears twice.
     package var channels: [Channel] = []
-    /// Who the clients are.
+    /// The authentication of clients.
     package var auth = Auth()
-    /// The sockets that wsctl(1) talks to.
+    /// The sockets for wsctl(1).
     package var control = Control()
     /// The HTTP API.
     package var api = API()
-    /// What carries messages between nodes.
+    /// The broker that carries messages between nodes.
     package var broker = Broker()
     /// The log.
     package var log = Log()

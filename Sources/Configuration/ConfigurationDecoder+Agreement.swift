@@ -1,7 +1,7 @@
 extension ConfigurationDecoder {
-    /// Reports values that are right each by itself and wrong together, once everything is laid over everything.
+    /// Reports values that are valid on their own but not together, after everything has been applied.
     mutating func checkAgreement() {
-        // The file that could not be read may hold the other half.
+        // The missing value may be in the file that could not be read.
         guard !isIncomplete else { return }
         settleDrain()
         let drain = configuration.drain
@@ -23,7 +23,7 @@ extension ConfigurationDecoder {
         checkAuth()
     }
 
-    /// Who sets one of the two times of a drain means the other to go along: a default gives way to what was said.
+    /// Adjusts the other time of a drain if only one of the two is set: a default gives way to a value that was set.
     private mutating func settleDrain() {
         let drain = configuration.drain
         guard drain.period > drain.timeout else { return }
@@ -35,9 +35,9 @@ extension ConfigurationDecoder {
     }
 
     private mutating func checkListeners() {
-        // The default gives way to whoever wants its port.
+        // The default gives way to any other listener that needs its port.
         guard origins["api.listen"] != nil else { return }
-        // Port 0 is another one each time.
+        // Port 0 is a different port each time.
         let both = configuration.api.listen.filter { $0.port != 0 && configuration.server.listen.contains($0) }
         for address in both {
             report(
@@ -69,7 +69,7 @@ extension ConfigurationDecoder {
         let hasKey = auth.hmacSecretFile != nil || !auth.publicKeyFiles.isEmpty || auth.jwks != nil
         switch auth.mode {
         case .jwt where !hasKey:
-            // A key that is wrong by itself has its own error.
+            // A key that is invalid has an error of its own already.
             guard unclear.isDisjoint(with: keys) else { return }
             report(
                 "auth.mode: \"jwt\" needs a key to check tokens with; give one or more of \(keys[0]), \(keys[1]) and "
@@ -77,7 +77,7 @@ extension ConfigurationDecoder {
                 about: ["auth.mode"])
         case .jwt: break
         case .none:
-            // Who set one of these takes clients for checked that are not.
+            // An administrator who sets one of these keys believes that clients are authenticated, but they are not.
             let given = [
                 auth.hmacSecretFile != nil, !auth.publicKeyFiles.isEmpty, auth.jwks != nil, !auth.issuer.isEmpty,
                 !auth.audience.isEmpty, auth.requireExpiry, !auth.cookie.isEmpty,

@@ -1,4 +1,4 @@
-/// The tables of which there can be several.
+/// Decodes the tables that may appear several times.
 extension ConfigurationDecoder {
     mutating func applyEndpoints(
         _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Endpoint>], from file: String
@@ -14,14 +14,14 @@ extension ConfigurationDecoder {
             report(message, at: section.node.position, in: file)
             return
         }
-        // As every array, this one replaces the one before as a whole.
+        // Like every array, this one replaces the earlier one entirely.
         forget { $0.hasPrefix("endpoint[") }
         adjust(\.endpoints, to: [])
         for (index, element) in elements.enumerated() {
             guard case .table(let entries) = element.value else {
                 let message = "endpoint: got \(element.description); each is a table with a path"
                 report(message, at: element.position, in: file)
-                // Keeps the indexes of the others those of the file.
+                // A placeholder, so that the indexes of the others remain those in the file.
                 adjust(\.endpoints, to: configuration.endpoints + [Configuration.Endpoint(path: "")])
                 continue
             }
@@ -45,7 +45,7 @@ extension ConfigurationDecoder {
         }
     }
 
-    /// Lays the channels' settings over what there is: a pattern that is known keeps its place, a new one comes last.
+    /// Applies the settings of channels: a known pattern keeps its place, a new one is appended.
     mutating func applyChannels(
         _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Channel>], from file: String
     ) {
@@ -70,7 +70,7 @@ extension ConfigurationDecoder {
             let path = "channels.\(quoted(pattern.key))"
             let defaults = Configuration.Channel(pattern: pattern.key)
             var channels = configuration.channels
-            // By bytes, as names are matched; == takes letters with their accents apart or together for the same.
+            // By bytes, as names are matched; == treats composed and decomposed letters with accents as the same.
             let known = channels.firstIndex { $0.pattern.utf8.elementsEqual(pattern.key.utf8) }
             let place = known ?? channels.count
             if known == nil {
@@ -96,7 +96,7 @@ extension ConfigurationDecoder {
         }
     }
 
-    /// Reports a new pattern that could never match, because "*" stands before it.
+    /// Reports a new pattern that could never match, because it comes after "*".
     private mutating func checkReach(of pattern: TOMLNode.Entry, from file: String) {
         guard configuration.channels.contains(where: { $0.pattern == "*" }) else { return }
         let place = origins["channels.\"*\""].map { " (\($0))" } ?? ""

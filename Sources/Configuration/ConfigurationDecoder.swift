@@ -1,23 +1,24 @@
-/// Lays texts over the defaults, one after the other, and collects everything that is wrong in them.
+/// Applies texts to the defaults one after the other, and collects all their errors.
 struct ConfigurationDecoder {
     private(set) var configuration = Configuration()
-    /// By path, "server.listen", "endpoint[0].path" or "channels.\"room:*\".history"; what is missing is a default.
+    /// The origins by path, such as "server.listen", "endpoint[0].path" or "channels.\"room:*\".history"; a missing
+    /// path means a default.
     private(set) var origins: [String: ConfigurationOrigin] = [:]
     private(set) var errors: [ConfigurationError] = []
-    /// The keys whose last value was wrong, so that it isn't known what was meant.
+    /// The keys whose last value was invalid, so that the intended value is unknown.
     private(set) var unclear: Set<String> = []
     /// Whether a file could not be read at all.
     private(set) var isIncomplete = false
 
     init() {}
 
-    /// Begins with what is effective.
+    /// Starts from a loaded configuration.
     init(_ loaded: LoadedConfiguration) {
         configuration = loaded.configuration
         origins = loaded.origins
     }
 
-    /// Lays one file over what there is.
+    /// Applies one file.
     mutating func apply(_ bytes: [UInt8], from file: String) {
         let entries: [TOMLNode.Entry]
         do throws(TOMLDocument.SyntaxError) {
@@ -41,7 +42,7 @@ struct ConfigurationDecoder {
         }
     }
 
-    /// Sets a key from an option of the command.
+    /// Sets a key from an option of the command line.
     mutating func override<Value>(
         _ path: String, _ property: WritableKeyPath<Configuration, Value>, with value: Value
     ) {
@@ -53,40 +54,40 @@ struct ConfigurationDecoder {
     /// Notes that an administrator has set a key.
     mutating func noteSet(_ path: String) { origins[path] = .administrator }
 
-    /// Gives a value that nobody has set; it still counts as a default.
+    /// Changes a value that was not set; it still counts as a default.
     mutating func adjust<Value>(_ property: WritableKeyPath<Configuration, Value>, to value: Value) {
         configuration[keyPath: property] = value
     }
 
-    /// Notes where something stands that is known by a path.
+    /// Records the position of something that is identified by a path.
     mutating func note(_ path: String, at position: SourcePosition, in file: String) {
         origins[path] = .file(path: file, line: position.line, column: position.column)
     }
 
-    /// Forgets where values came from that are there no more.
+    /// Removes the origins of values that no longer exist.
     mutating func forget(_ isGone: (String) -> Bool) {
         origins = origins.filter { !isGone($0.key) }
         unclear = unclear.filter { !isGone($0) }
     }
 
-    /// Notes a file or directory that could not be read.
+    /// Records a file or directory that could not be read.
     mutating func reportUnreadable(_ file: String, _ reason: String) {
         isIncomplete = true
         report(reason, in: file)
     }
 
-    /// Adds an error that is not about a place in a file.
+    /// Adds an error without a position in a file.
     mutating func report(_ message: String, in file: String) {
         errors.append(ConfigurationError(file: file, message: message))
     }
 
-    /// Adds an error about a place in a file.
+    /// Adds an error at a position in a file.
     mutating func report(_ message: String, at position: SourcePosition, in file: String) {
         errors.append(ConfigurationError(file: file, position: position, message: message))
     }
 
-    /// Adds an error about values that are right each by itself, at the place of the first that is not a default. None
-    /// where one of them is unclear: it has its own error.
+    /// Adds an error about values that are valid on their own, at the place of the first that is not a default. Adds
+    /// none if one of them is unclear, because that has an error of its own.
     mutating func report(_ message: String, about paths: [String]) {
         guard unclear.isDisjoint(with: paths) else { return }
         for path in paths {

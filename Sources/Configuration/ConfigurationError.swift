@@ -1,12 +1,12 @@
-/// One thing that is wrong with the configuration.
+/// One error in the configuration.
 package struct ConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The path of the file, or "command line".
     package let file: String
-    /// From 1; nil where the file as a whole is meant, as when it can't be read.
+    /// The line, counted from 1; nil for an error about the whole file, for example if it can't be read.
     package let line: Int?
-    /// From 1, in Unicode code points; nil as `line` is.
+    /// The column, counted from 1 in Unicode code points; nil if `line` is.
     package let column: Int?
-    /// The thing, the value and the way out.
+    /// The message: it names the key, the value and the way out.
     package let message: String
 
     init(file: String, position: SourcePosition? = nil, message: String) {
@@ -16,22 +16,22 @@ package struct ConfigurationError: Error, Sendable, Hashable, CustomStringConver
         self.message = message
     }
 
-    /// The same about a text that has no lines to look at.
+    /// The error without line and column, for a text that has no lines to look at.
     var withoutPosition: ConfigurationError { ConfigurationError(file: file, message: message) }
 
-    /// "file:line:column: message", as compilers write it and editors jump to it.
+    /// "file:line:column: message", the form that compilers use and editors understand.
     package var description: String {
         guard let line, let column else { return "\(file): \(message)" }
         return "\(file):\(line):\(column): \(message)"
     }
 }
 
-/// Everything that is wrong with the configuration, by file as they are read, then by line.
+/// All errors in the configuration, in the order of the files, then by line.
 package struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Never empty.
+    /// The errors; never empty.
     package let errors: [ConfigurationError]
 
-    /// One line for each.
+    /// One line for each error.
     package var description: String {
         errors.map(\.description).joined(separator: "\n")
     }

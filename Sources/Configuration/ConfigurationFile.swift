@@ -1,13 +1,13 @@
 internal import Glibc
 
-/// Reads what stands on disk.
+/// Reads configuration files.
 enum ConfigurationFile {
-    /// Far more than a person writes; what is larger is another file, or a device without an end.
+    /// Far more than a person writes; anything larger is some other file, or a device without an end.
     static let maxByteCount = 1 << 20
 
-    /// Why a file or directory can't be read.
+    /// The reason why a file or directory can't be read.
     struct Failure: Error {
-        /// 0 where no system call failed.
+        /// The error number; 0 if no system call failed.
         let code: Int32
         let message: String
 
@@ -43,7 +43,7 @@ enum ConfigurationFile {
         }
     }
 
-    /// The paths of the files *.toml in a directory, in the order of their bytes; none where there is no directory.
+    /// The paths of the files *.toml in a directory, sorted by bytes; none if the directory doesn't exist.
     static func dropIns(in directory: String) throws(Failure) -> [String] {
         guard let stream = opendir(directory) else {
             guard errno == ENOENT || errno == ENOTDIR else { throw Failure(code: errno) }

@@ -1,34 +1,34 @@
-/// What there is to know about a key, for people and for tests: the rows of wsd.toml(5).
+/// The description of a key for people and for tests: an entry of wsd.toml(5).
 package struct ConfigurationKey: Sendable, Equatable {
-    /// The table that the key stands in, "server"; for `[[endpoint]]` it is "endpoint", for
-    /// `[channels."PATTERN"]` "channels".
+    /// The table of the key, such as "server"; for `[[endpoint]]` it is "endpoint", for `[channels."PATTERN"]`
+    /// "channels".
     package let section: String
-    /// The key in its table, "listen".
+    /// The name of the key in its table, such as "listen".
     package let name: String
-    /// The kind of value, "duration".
+    /// The type of the value, such as "duration".
     package let type: String
-    /// The values that are allowed, in words; nil where the type says it all.
+    /// The allowed values in words; nil if the type is enough.
     package let range: String?
-    /// The values where there are only a few, without quotes; else empty.
+    /// The possible values without quotes, if there are only a few; otherwise empty.
     package let choices: [String]
-    /// The built-in value as TOML; nil where the key must be given.
+    /// The built-in value as TOML; nil if the key is required.
     package let defaultText: String?
-    /// When a change of the key is obeyed.
+    /// The event after which a change of the key takes effect.
     package let change: Change
-    /// Whether the value is kept out of messages and printed forms.
+    /// Whether the value is left out of messages and printed configurations.
     package let isSecret: Bool
-    /// What the key is for, in a line.
+    /// The purpose of the key, in one line.
     package let meaning: String
 
-    /// When a change of a key is obeyed.
+    /// The event after which a change of a key takes effect.
     package enum Change: Sendable, Equatable {
-        /// By the daemon that runs, when it reads its configuration again.
+        /// The running daemon reads its configuration again.
         case live
-        /// By the next one.
+        /// The daemon is restarted.
         case restart
     }
 
-    /// "server.listen".
+    /// The full name, such as "server.listen".
     package var path: String { "\(section).\(name)" }
 
     /// Every key, in the order of the manual.

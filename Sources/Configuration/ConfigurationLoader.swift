@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// Puts the configuration together: the defaults, then the file, then its drop-ins, then the command line.
+/// Assembles the configuration from the defaults, the file, its drop-ins and the command line, in this order.
 package struct ConfigurationLoader: Sendable {
-    /// The file that is read where none is named.
+    /// The default path of the file.
     package static let defaultPath = "/etc/wsd/wsd.toml"
 
     private let path: String
@@ -11,11 +11,11 @@ package struct ConfigurationLoader: Sendable {
     private let controlPath: String?
 
     /// - Parameters:
-    ///   - path: What `--config` says; that file must be there. Nil: the default path, which need not be.
-    ///   - defaultPath: Another default path, for tests.
-    ///   - listen: What each `--listen` says; together they replace `server.listen`.
-    ///   - controlPath: What `--control` says; it replaces `control.path`, and the status socket goes beside it
-    ///     unless a file says where it is.
+    ///   - path: the value of `--config`; that file must exist. Nil for the default path, which need not exist.
+    ///   - defaultPath: another default path, for tests.
+    ///   - listen: the values of `--listen`, which together replace `server.listen`.
+    ///   - controlPath: the value of `--control`, which replaces `control.path` and moves the status socket to the same
+    ///     directory unless a file sets its path.
     package init(
         path: String? = nil, defaultPath: String = Self.defaultPath, listen: [String] = [], controlPath: String? = nil
     ) {
@@ -25,7 +25,7 @@ package struct ConfigurationLoader: Sendable {
         self.controlPath = controlPath
     }
 
-    /// Reads all of it, from the start each time, and throws everything that is wrong at once.
+    /// Reads everything from the start each time, and throws all errors at once.
     package func load() throws(ConfigurationErrors) -> LoadedConfiguration {
         var decoder = ConfigurationDecoder()
         var files: [String] = []
@@ -42,7 +42,7 @@ package struct ConfigurationLoader: Sendable {
         return try finish(&decoder, files: files, inOrder: inOrder)
     }
 
-    /// As `load`, with texts in place of the files.
+    /// Like `load`, with texts instead of files.
     func load(texts: [(file: String, text: String)]) throws(ConfigurationErrors) -> LoadedConfiguration {
         var decoder = ConfigurationDecoder()
         for (file, text) in texts { decoder.apply(Array(text.utf8), from: file) }
@@ -62,7 +62,7 @@ package struct ConfigurationLoader: Sendable {
         }
     }
 
-    /// - Parameter inOrder: The files that were to be read; errors about anything else come after theirs.
+    /// - Parameter inOrder: the files that were to be read; errors about anything else come after theirs.
     private func finish(
         _ decoder: inout ConfigurationDecoder, files: [String], inOrder: [String]
     ) throws(ConfigurationErrors) -> LoadedConfiguration {
@@ -97,7 +97,8 @@ package struct ConfigurationLoader: Sendable {
         do throws(InvalidValue) {
             let path = try SocketPath.parse(controlPath)
             decoder.override("control.path", \.control.path, with: path)
-            // Who may not write to /run/wsd could move the one and still not start for the other.
+            // A user who can't write to /run/wsd could otherwise move one socket and still fail to start because of the
+            // other.
             if decoder.origins["control.status_path"] == nil, let slash = path.lastIndex(of: "/") {
                 let beside = path[...slash] + "io.wsd.Status"
                 decoder.override("control.status_path", \.control.statusPath, with: String(beside))

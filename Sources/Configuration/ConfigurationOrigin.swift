@@ -1,15 +1,15 @@
-/// Where an effective value comes from.
+/// The origin of an effective value.
 package enum ConfigurationOrigin: Sendable, Hashable, CustomStringConvertible {
-    /// Nobody said anything.
+    /// The built-in default.
     case builtIn
     /// A file, and the place of the key in it.
     case file(path: String, line: Int, column: Int)
-    /// An option of the command.
+    /// An option on the command line.
     case commandLine
-    /// An administrator, while the daemon ran; until it reads its configuration again.
+    /// An administrator, while the daemon was running; valid until the daemon reads its configuration again.
     case administrator
 
-    /// As --print-config says it: "default", "/etc/wsd/wsd.toml:12", "command line" or "wsctl".
+    /// The text that --print-config shows: "default", "/etc/wsd/wsd.toml:12", "command line" or "wsctl".
     package var description: String {
         switch self {
         case .builtIn: "default"

@@ -1,10 +1,10 @@
-/// Durations as the configuration writes them: "250ms", "10s", "1.5s", "1m30s", "1h", "1d".
+/// Durations as written in the configuration: "250ms", "10s", "1.5s", "1m30s", "1h", "1d".
 enum DurationText {
     private static let units: [(name: String, milliseconds: Int64)] = [
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 
-    /// The duration that a text stands for: numbers with units, larger units first, a fraction in the last one only.
+    /// The duration that a text means: numbers with units, larger units first, a fraction only in the last one.
     static func parse(_ text: String) throws(InvalidValue) -> Duration {
         let shown = quoted(text)
         var rest = Substring(text)

@@ -1,6 +1,8 @@
-/// The rule for the path of an endpoint. Requests are compared with it byte for byte, so it stands as clients send it.
+/// The rule for the path of an endpoint. Requests are compared with it byte for byte, so it has to be written as
+/// clients send it.
 enum EndpointPath {
-    /// What the daemon answers itself, on this port or on that of the API, so that a probe at the wrong port is told so.
+    /// The paths that the daemon serves itself, on this port or on that of the API, so that a probe at the wrong port
+    /// gets a clear answer.
     static let reserved = ["/", "/favicon.ico", "/healthz", "/metrics", "/readyz", "/wsd.d.ts", "/wsd.js"]
 
     static func parse(_ text: String) throws(InvalidValue) -> String {

@@ -1,15 +1,15 @@
-/// Which hosts a request may name: a name, all names below one as in "*.example.org", or an IP address. Upper and lower case
-/// are the same, and so are a name with a dot at its end and one without.
+/// A pattern for the hosts that a request may name: a name, all names below one, as in "*.example.org", or an IP
+/// address. Case and a trailing dot don't matter.
 package struct HostPattern: Sendable, Hashable, CustomStringConvertible {
     private enum Kind: Hashable {
-        /// A name, an IPv4 address, or an IPv6 address in brackets, as `Origin.Authority` has it.
+        /// A name, an IPv4 address, or an IPv6 address in brackets, as in `Origin.Authority`.
         case exact(String)
-        /// Every name that ends in a dot and this one; not this one itself.
+        /// Every name that ends in a dot and this one, but not this one itself.
         case subdomains(of: String)
     }
 
     private let kind: Kind
-    /// As it was written.
+    /// The pattern as it was written.
     package let description: String
 
     /// Parses a pattern; the error says which part is wrong.
@@ -49,7 +49,8 @@ package struct HostPattern: Sendable, Hashable, CustomStringConvertible {
         return .subdomains(of: authority.host)
     }
 
-    /// Whether the pattern covers the value of a `Host` field, whatever its port. What is no host matches nothing.
+    /// Whether the pattern matches the value of a `Host` header, whatever its port. A value that is not a host matches
+    /// nothing.
     package func matches(host text: String) -> Bool {
         guard let authority = Origin.Authority(Self.withoutDot(text[...])) else { return false }
         return switch kind {
@@ -58,14 +59,14 @@ package struct HostPattern: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// "example.org.:80" as "example.org:80".
+    /// The host without a trailing dot: "example.org:80" for "example.org.:80".
     private static func withoutDot(_ text: Substring) -> Substring {
         guard !text.hasPrefix("[") else { return text }
         let host = text.prefix { $0 != ":" }
         return host.hasSuffix(".") ? host.dropLast() + text[host.endIndex...] : text
     }
 
-    /// Two patterns are equal when they match the same, however they are written.
+    /// Two patterns are equal if they match the same hosts, however they are written.
     package static func == (left: HostPattern, right: HostPattern) -> Bool { left.kind == right.kind }
 
     /// Hashes what `==` compares.

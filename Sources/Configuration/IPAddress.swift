@@ -7,7 +7,7 @@ package enum IPAddress: Sendable, Hashable, CustomStringConvertible {
     /// An IPv6 address without a zone.
     case v6(UInt128)
 
-    /// The address that a text such as "192.0.2.1" or "2001:db8::1" stands for; nil where it is none (inet_pton(3)).
+    /// Parses a text such as "192.0.2.1" or "2001:db8::1"; nil if it is no address (inet_pton(3)).
     package init?(_ text: some StringProtocol) {
         let text = String(text)
         guard !text.utf8.contains(0) else { return nil }
@@ -22,7 +22,8 @@ package enum IPAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The address itself, or the IPv4 address in ::ffff:0:0/96, as a dual-stack socket reports IPv4 peers.
+    /// The address itself, or the IPv4 address within ::ffff:0:0/96, the form in which a dual-stack socket reports IPv4
+    /// peers.
     package var unmapped: IPAddress {
         guard case .v6(let bits) = self, bits >> 32 == 0xFFFF else { return self }
         return .v4(UInt32(truncatingIfNeeded: bits))

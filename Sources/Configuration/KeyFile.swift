@@ -2,29 +2,29 @@ internal import Glibc
 
 /// A file with keys: an absolute path, or "credential:NAME" for a credential of the service (systemd.exec(5)).
 package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
-    /// Where the file is; for a credential in the directory that the service manager has named, and empty where it has named
-    /// none.
+    /// The path of the file. A credential is in the directory named by the service manager; the path is empty if there
+    /// is none.
     package let path: String
-    /// As it was written.
+    /// The text as it was written.
     package let description: String
 
-    /// Whether it is a credential that this process can't look at: systemd shows them to the service's main process only, and
-    /// not to that of ExecReload=; nor are there any for who checks a configuration by hand.
+    /// Whether this is a credential that the process can't read: systemd shows credentials only to the service's main
+    /// process, not to that of ExecReload=, and a check by hand has none either.
     package var isHiddenCredential: Bool {
         guard description.hasPrefix(Self.scheme), let directory = Self.environment else { return path.isEmpty }
         return access(directory, X_OK) != 0 && errno == EACCES
     }
 
-    /// What the name of a credential follows.
+    /// The prefix of the name of a credential.
     private static let scheme = "credential:"
 
-    /// Where the service manager has put the credentials; nil where it has passed none.
+    /// The directory of the credentials; nil if the service manager has passed none.
     private static var environment: String? {
         guard let directory = getenv("CREDENTIALS_DIRECTORY") else { return nil }
         return directory.pointee == 0 ? nil : String(cString: directory)
     }
 
-    /// Parses what stands in a configuration file. The file need not be there yet.
+    /// Parses a text from a configuration file. The file need not exist yet.
     init(parsing text: String, credentialsDirectory: String? = Self.environment) throws(InvalidValue) {
         let shown = quoted(text)
         description = text
@@ -45,7 +45,8 @@ package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
         path = credentialsDirectory.map { "\($0)/\(name)" } ?? ""
     }
 
-    /// The rule of systemd: the name of a file in printable ASCII without a colon, as it stands in LoadCredential=.
+    /// systemd's rule for the name of a credential: a file name in printable ASCII without a colon, as in
+    /// LoadCredential=.
     private static func isCredentialName(_ name: Substring) -> Bool {
         (1...255).contains(name.utf8.count) && name != "." && name != ".."
             && name.utf8.allSatisfy { byte in

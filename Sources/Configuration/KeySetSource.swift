@@ -1,18 +1,18 @@
-/// Where a JSON Web Key Set (RFC 7517) comes from.
+/// The source of a JSON Web Key Set (RFC 7517).
 package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
     /// A file.
     case file(KeyFile)
-    /// What an https URL answers with, or an http URL of this machine.
+    /// An https URL, or an http URL of this machine.
     case url(String)
 
-    /// Parses what stands in a configuration file.
+    /// Parses a text from a configuration file.
     init(parsing text: String) throws(InvalidValue) {
         guard let separator = text.firstRange(of: "://"), !text.hasPrefix("/") else {
             self = .file(try KeyFile(parsing: text))
             return
         }
         let authority = text[separator.upperBound...].prefix { !"/?#".contains($0) }
-        // First of all, and without the value: there may be a password in it.
+        // This check comes first and its error omits the value, because there may be a password in it.
         guard !authority.contains("@") else {
             throw InvalidValue("the URL names a user; leave out what is before \"@\", keys that are public need none")
         }
@@ -23,7 +23,7 @@ package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
         switch text[..<separator.lowerBound] {
         case "https": break
         case "http":
-            // Who can change the keys on their way can make tokens.
+            // An attacker who can change the keys on their way can make tokens.
             guard ["localhost", "127.0.0.1", "[::1]"].contains(origin.host) else {
                 throw InvalidValue("\(shown) leaves this machine, and not by https; write \"https://\"")
             }
@@ -38,7 +38,7 @@ package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
         self = .url(text)
     }
 
-    /// As it was written.
+    /// The source as it was written.
     package var description: String {
         switch self {
         case .file(let file): file.description
@@ -46,7 +46,7 @@ package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Printable ASCII but for what RFC 3986 leaves out.
+    /// Printable ASCII without the characters that RFC 3986 excludes.
     private static func isURLByte(_ byte: UInt8) -> Bool {
         (0x21...0x7E).contains(byte) && !"\"<>\\^`{|}".utf8.contains(byte)
     }

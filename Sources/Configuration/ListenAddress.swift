@@ -1,11 +1,11 @@
 /// An address and a TCP port to listen on: "[::]:8080", "127.0.0.1:8080", "localhost:8080", ":8080".
 ///
-/// "[::]" and an empty host are every address of both families, so the socket has IPV6_V6ONLY off. "localhost" is
-/// 127.0.0.1. Other names are refused: what they stand for can change between two starts.
+/// "[::]" and an empty host mean every address of both families, so the socket has IPV6_V6ONLY off. "localhost" is
+/// 127.0.0.1. Other names are refused, because the address of a name can change between two starts.
 package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// The address; `.v6(0)` is every address of both families.
     package let address: IPAddress
-    /// The port; 0 is any that is free.
+    /// The port; 0 means any free port.
     package let port: UInt16
 
     /// An address from its parts.
@@ -14,7 +14,7 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Parses what stands in a configuration file or after `--listen`.
+    /// Parses a text from a configuration file or from `--listen`.
     package init(parsing text: String) throws(InvalidValue) {
         let shown = quoted(text)
         if text.hasPrefix("unix:") || text.hasPrefix("/") {

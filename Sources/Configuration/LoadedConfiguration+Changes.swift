@@ -1,13 +1,14 @@
-/// A key whose value another configuration has otherwise.
+/// A key whose value differs in another configuration.
 package struct ConfigurationChange: Sendable, Hashable {
-    /// The key as errors name it, such as "limits.channels" and "channels.\"room:*\".history".
+    /// The key as named in errors, such as "limits.channels" or "channels.\"room:*\".history".
     package let key: String
-    /// When a change of it takes effect.
+    /// The event after which the change takes effect.
     package let change: ConfigurationKey.Change
 }
 
 extension LoadedConfiguration {
-    /// What is different from `other`, in the order of the manual. A table that only one of them has counts as one key.
+    /// The differences from `other`, in the order of the manual. A table that exists in only one of them counts as one
+    /// key.
     package func changes(from other: LoadedConfiguration) -> [ConfigurationChange] {
         Schema.sections.flatMap { section in
             switch section {
@@ -32,7 +33,7 @@ extension LoadedConfiguration {
             .map { ConfigurationChange(key: "\(prefix).\($0.name)", change: $1.change) }
     }
 
-    /// Of tables whose order counts: the same name at another place is another table.
+    /// Compares tables whose order matters: the same name at another place is a different table.
     private static func changes<Root>(
         _ keys: [SchemaKey<Root>], _ described: [ConfigurationKey], _ new: [Root], _ old: [Root],
         change: ConfigurationKey.Change, name: (Int, Root) -> String

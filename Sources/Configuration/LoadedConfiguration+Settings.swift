@@ -1,17 +1,18 @@
-/// A key with its value, as an operator sees it.
+/// A key with its value, as an administrator sees it.
 package struct EffectiveSetting: Sendable, Hashable {
-    /// The key as errors name it, such as "limits.channels".
+    /// The key as named in errors, such as "limits.channels".
     package let key: String
     /// The value as TOML.
     package let value: String
-    /// Where it comes from.
+    /// The origin of the value.
     package let origin: ConfigurationOrigin
-    /// When a change of it takes effect.
+    /// The event after which a change of the value takes effect.
     package let change: ConfigurationKey.Change
 }
 
 extension LoadedConfiguration {
-    /// Every key with its effective value, in the order of the manual. A secret that is set is only said to be.
+    /// Every key with its effective value, in the order of the manual. Of a secret, only the fact that it is set is
+    /// shown.
     package var settings: [EffectiveSetting] {
         Schema.sections.flatMap { section in
             switch section {
@@ -44,10 +45,10 @@ extension LoadedConfiguration {
     /// The tables whose keys can be set while the daemon runs.
     private static let settableTables: Set = ["server", "websocket", "queue", "limits", "drain", "log"]
 
-    /// The same with keys set anew, as by an administrator while the daemon runs.
+    /// The configuration after an administrator has set some keys while the daemon runs.
     ///
-    /// - Parameter values: by key, "limits.channels"; TOML, or text that needs no quotes to be understood.
-    /// - Throws: everything that is wrong with them.
+    /// - Parameter values: the values by key, such as "limits.channels"; TOML, or text without the quotes.
+    /// - Throws: every error in the values.
     package func setting(_ values: [String: String]) throws(ConfigurationErrors) -> LoadedConfiguration {
         var decoder = ConfigurationDecoder(self)
         let source = ConfigurationOrigin.administrator.description
@@ -77,7 +78,8 @@ extension LoadedConfiguration {
             configuration: decoder.configuration, files: files, origins: decoder.origins)
     }
 
-    /// What was typed as a TOML value: numbers, truth values, lists and quoted text as they are, everything else in quotes.
+    /// Turns typed text into a TOML value: numbers, booleans, arrays and quoted text stay, everything else is put in
+    /// quotes.
     private static func toml(_ text: String) -> String {
         let isPlain = text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
         let isNumber = !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x5F || $0 == 0x2D }

@@ -1,8 +1,8 @@
-/// A configuration with what is known about where it comes from.
+/// A configuration with the origins of its values.
 package struct LoadedConfiguration: Sendable {
     /// The effective values.
     package let configuration: Configuration
-    /// The files that were read, in the order in which they were laid over each other.
+    /// The files that were read, in the order in which they were applied.
     package let files: [String]
     let origins: [String: ConfigurationOrigin]
 
@@ -12,13 +12,14 @@ package struct LoadedConfiguration: Sendable {
         self.origins = origins
     }
 
-    /// Where the value of a key comes from; the key is named "server.listen", "endpoint[0].path" in the array, and
-    /// "channels.\"room:*\".history" in the table of a pattern; "channels.\"room:*\"" is where that was named first.
+    /// The origin of a key's value. The key is named "server.listen", "endpoint[0].path" in the array, and
+    /// "channels.\"room:*\".history" in the table of a pattern; "channels.\"room:*\"" is the place where that pattern
+    /// first appears.
     package func origin(of path: String) -> ConfigurationOrigin {
         origins[path] ?? .builtIn
     }
 
-    /// What is wrong with what a key names, `KEY = "VALUE": reason`, with the place where that was written.
+    /// Adds the origin to an error about the value of a key, which has the form `KEY = "VALUE": reason`.
     package func located(_ text: String) -> String {
         let key = text.prefix { $0 != " " && $0 != "[" }
         switch origin(of: String(key)) {
@@ -28,17 +29,17 @@ package struct LoadedConfiguration: Sendable {
         }
     }
 
-    /// Whether `server.max_connections_per_ip` leaves loopback alone: the default does, for proxies and tools on this machine
-    /// come from there; a value that somebody gave holds for every address.
+    /// Whether `server.max_connections_per_ip` exempts loopback: the default does, because proxies and tools on this
+    /// machine come from there; a value that was set holds for every address.
     package var exemptsLoopback: Bool { origin(of: "server.max_connections_per_ip") == .builtIn }
 
-    /// Whether somebody has chosen who may connect, be it everybody.
+    /// Whether the configuration explicitly says who may connect, even if that is everybody.
     package var saysWhoMayConnect: Bool {
         origin(of: "auth.mode") != .builtIn || origin(of: "server.allowed_origins") != .builtIn
     }
 
-    /// All effective values as TOML that can be read again, each with a comment that says where it comes from. A secret
-    /// that is set is only said to be.
+    /// All effective values as TOML that can be read again, each with a comment that gives its origin. Of a secret,
+    /// only the fact that it is set is printed.
     package var printed: String {
         Schema.sections.map { section in
             switch section {
@@ -63,12 +64,12 @@ package struct LoadedConfiguration: Sendable {
     ) -> String {
         let lines = zip(keys, described).map { key, described in
             let value = key.text(root)
-            // A value in its place would be taken for the secret when the text is read again; a comment is not.
+            // A substitute value would be taken for the secret if the text were read again; a comment is not.
             let isHidden = described.isSecret && value != described.defaultText
             let setting = isHidden ? "# \(key.name) is set, and secret" : "\(key.name) = \(value)"
             return (setting, comment(on: "\(prefix).\(key.name)"))
         }
-        // The comments stand below each other unless a long value pushes its own to the right.
+        // The comments are aligned, except behind a long value.
         let width = min(lines.map(\.0.count).max() ?? 0, 48)
         return "\(heading)\n"
             + lines.map { setting, comment in
@@ -76,7 +77,7 @@ package struct LoadedConfiguration: Sendable {
             }.joined()
     }
 
-    /// A path may hold anything but NUL, also a line's end, which would end the comment.
+    /// A path may contain any character but NUL, including a newline, which would end the comment.
     private func comment(on path: String) -> String {
         let text = origin(of: path).description
         let shown = quoted(text)

@@ -1,23 +1,23 @@
-/// How much memory something may take: so many bytes, or a share of what there is.
+/// A limit for memory: a number of bytes, or a share of the available memory.
 package enum MemoryLimit: Sendable, Equatable {
-    /// 0 is no limit.
+    /// A number of bytes; 0 for no limit.
     case byteCount(Int)
-    /// 1...100.
+    /// A percentage, 1...100.
     case share(percent: Int)
 
-    /// The bytes of a share.
+    /// The limit in bytes.
     ///
-    /// - Parameter available: the memory that there is.
+    /// - Parameter available: the available memory.
     /// - Returns: 0 for no limit.
     package func byteCount(of available: Int) -> Int {
         switch self {
         case .byteCount(let byteCount): byteCount
-        // In this order nothing overflows; what is lost is below a hundred bytes.
+        // In this order nothing overflows; the rounding error is less than a hundred bytes.
         case .share(let percent): max(1, available / 100 * percent)
         }
     }
 
-    /// What a text with a percent sign behind it stands for.
+    /// Parses a text that ends in a percent sign.
     static func parseShare(_ text: String) throws(InvalidValue) -> MemoryLimit {
         let number = text.dropLast()
         guard !number.isEmpty, number.allSatisfy(\.isDigit) else {
@@ -32,7 +32,7 @@ package enum MemoryLimit: Sendable, Equatable {
 }
 
 extension ValueFormat<MemoryLimit> {
-    /// A number of bytes, 0 for no limit, or a share.
+    /// A number of bytes, with 0 for no limit, or a share.
     static let memoryLimit: ValueFormat = {
         let sizes = ValueFormat<Int>.byteCount(1 << 20...16 << 40, zero: "no limit")
         return ValueFormat(

@@ -3,10 +3,10 @@ struct Origin: Sendable, Hashable {
     let scheme: String
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     let host: String
-    /// Nil for a scheme without a default port where none is given, such as "chrome-extension".
+    /// The port; nil for a scheme without a default port, such as "chrome-extension", if none is given.
     let port: UInt16?
 
-    /// The origin that an `Origin` field or a pattern without wildcards names; nil where the text is none.
+    /// Parses an `Origin` header, or a pattern without wildcards; nil if the text is not an origin.
     init?(_ text: some StringProtocol) {
         // The longest host has 253 bytes.
         guard text.utf8.count <= 512 else { return nil }
@@ -33,7 +33,7 @@ struct Origin: Sendable, Hashable {
         }
     }
 
-    /// A host and perhaps a port, as in the `Host` field.
+    /// A host and an optional port, as in the `Host` header.
     struct Authority {
         let host: String
         let port: UInt16?
@@ -44,7 +44,7 @@ struct Origin: Sendable, Hashable {
                 guard let bracket = text.firstIndex(of: "]"),
                     case .v6(let bits)? = IPAddress(text[text.index(after: text.startIndex)..<bracket])
                 else { return nil }
-                // In its canonical form, so that "[::1]" and "[0:0::1]" are one host.
+                // In the canonical form, so that "[::1]" and "[0:0::1]" are the same host.
                 host = "[\(IPAddress.v6(bits))]"
                 afterHost = text.index(after: bracket)
             } else {
@@ -64,7 +64,8 @@ struct Origin: Sendable, Hashable {
             }
         }
 
-        /// Labels of letters, digits, "-" and "_", none of them empty; a browser sends other letters as "xn--…".
+        /// Whether a text consists of non-empty labels of letters, digits, "-" and "_"; a browser sends other letters
+        /// as "xn--…".
         static func isName(_ text: some StringProtocol) -> Bool {
             text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
                 !label.isEmpty

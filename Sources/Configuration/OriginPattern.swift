@@ -1,17 +1,17 @@
-/// Which origins may connect: "*", one origin such as "https://example.org", or all the subdomains in
-/// "https://*.example.org". Scheme and host match in any case, and a scheme's default port equals none.
+/// A pattern for the origins that may connect: "*", one origin such as "https://example.org", or all subdomains as in
+/// "https://*.example.org". Scheme and host ignore case, and a scheme's default port equals no port.
 package struct OriginPattern: Sendable, Hashable, CustomStringConvertible {
     private enum Kind: Hashable {
         case any
-        /// "null", which a browser sends for a page from a file or in a sandbox.
+        /// The origin "null", which a browser sends for a page from a file or in a sandbox.
         case opaque
         case exact(Origin)
-        /// Every host that ends in a dot and this origin's host; not that host itself.
+        /// Every host that ends in a dot and this origin's host, but not that host itself.
         case subdomains(of: Origin)
     }
 
     private let kind: Kind
-    /// As it was written.
+    /// The pattern as it was written.
     package let description: String
 
     /// Parses a pattern; the error says which part is wrong.
@@ -58,7 +58,7 @@ package struct OriginPattern: Sendable, Hashable, CustomStringConvertible {
         return wildcard ? .subdomains(of: origin) : .exact(origin)
     }
 
-    /// Whether the pattern covers the value of an `Origin` field. What is not an origin matches "*" only.
+    /// Whether the pattern matches the value of an `Origin` header. A value that is not an origin matches only "*".
     package func matches(origin text: String) -> Bool {
         switch kind {
         case .any: return true
@@ -71,7 +71,7 @@ package struct OriginPattern: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Two patterns are equal when they match the same, however they are written.
+    /// Two patterns are equal if they match the same origins, however they are written.
     package static func == (left: OriginPattern, right: OriginPattern) -> Bool { left.kind == right.kind }
 
     /// Hashes what `==` compares.

@@ -1,4 +1,4 @@
-/// A text as TOML writes it: in double quotes, with what would break a line or a terminal escaped.
+/// A text as a TOML string: in double quotes, with characters escaped that would break a line or disturb a terminal.
 func quoted(_ text: some StringProtocol) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
@@ -8,7 +8,7 @@ func quoted(_ text: some StringProtocol) -> String {
         case "\n": result += "\\n"
         case "\r": result += "\\r"
         case "\t": result += "\\t"
-        // Control characters, and those that turn the direction of the text around them.
+        // Control characters, and characters that reverse the direction of the text around them.
         case _ where scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format:
             let digits = String(scalar.value, radix: 16, uppercase: true)
             result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
@@ -18,7 +18,7 @@ func quoted(_ text: some StringProtocol) -> String {
     return result + "\""
 }
 
-/// Texts as a sentence names them: "a", "b" or "c", each in quotes.
+/// A list of texts for a sentence: "a", "b" or "c", each in quotes.
 func listed(_ texts: [String], _ conjunction: String) -> String {
     let texts = texts.map { quoted($0) }
     guard let last = texts.last, texts.count > 1 else { return texts.first ?? "" }

@@ -1,4 +1,4 @@
-/// The keys about endpoints, their channels, and who may be there.
+/// The keys about endpoints, channels and authentication.
 extension Schema {
     static let endpoint: [SchemaKey<Configuration.Endpoint>] = [
         SchemaKey(

@@ -1,5 +1,5 @@
-/// Every key of wsd.toml(5), once. Reading, printing, suggestions and the check of the manual all go by this table; the
-/// defaults are those of a fresh `Configuration`.
+/// Every key of wsd.toml(5), declared once. Reading, printing, suggestions and the check of the manual all use this
+/// table; the defaults are those of a new `Configuration`.
 enum Schema {
     static let sections: [SchemaSection] = [
         .table("server", server), .table("websocket", websocket), .table("queue", queue), .table("limits", limits),

@@ -1,16 +1,16 @@
-/// One key of a table: what it is called, which property it sets, and how it is written.
+/// One key of a table: its name, the property that it sets, and the format of its value.
 struct SchemaKey<Root: Sendable>: Sendable {
     let name: String
-    /// The key as the manual has it, given its table and a value with the defaults (nil where there is none).
+    /// The description of the key, given its table and a value with the defaults (nil if there is none).
     let described: @Sendable (_ section: String, _ defaults: Root?) -> ConfigurationKey
-    /// Sets the property from TOML, or adds to the problems.
+    /// Sets the property from TOML, or returns problems.
     let decode: @Sendable (TOMLNode, ConfigurationKey, inout Root) -> [(position: SourcePosition, message: String)]
     /// The property as TOML.
     let text: @Sendable (Root) -> String
 
     /// - Parameters:
-    ///   - example: A value for error messages; the default where nil.
-    ///   - required: Whether the key has no default.
+    ///   - example: a value for error messages; nil for the default.
+    ///   - required: whether the key has no default.
     init<Value: Sendable>(
         _ name: String, _ property: any WritableKeyPath<Root, Value> & Sendable, _ format: ValueFormat<Value>,
         _ change: ConfigurationKey.Change, isSecret: Bool = false, required: Bool = false, example: String? = nil,
@@ -43,7 +43,7 @@ enum SchemaSection: Sendable {
     /// `[channels."PATTERN"]`, the one table of tables.
     case channels([SchemaKey<Configuration.Channel>])
 
-    /// The key of the table in the file.
+    /// The name of the table in the file.
     var name: String {
         switch self {
         case .table(let name, _): name
@@ -52,7 +52,7 @@ enum SchemaSection: Sendable {
         }
     }
 
-    /// How the table begins.
+    /// The heading of the table.
     var heading: String {
         switch self {
         case .table(let name, _): "[\(name)]"
@@ -61,7 +61,7 @@ enum SchemaSection: Sendable {
         }
     }
 
-    /// What the manual has about its keys.
+    /// The descriptions of its keys.
     var keys: [ConfigurationKey] {
         switch self {
         case .table(_, let keys): keys.map { $0.described(name, Configuration()) }

@@ -1,6 +1,6 @@
 /// The rule for the path of a Unix socket: absolute and short enough for sockaddr_un (unix(7)), or empty for none.
 enum SocketPath {
-    /// sun_path with the NUL at its end.
+    /// The size of sun_path without the NUL at its end.
     static let maxByteCount = 107
 
     static func parse(_ text: String) throws(InvalidValue) -> String {

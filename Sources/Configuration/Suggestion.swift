@@ -1,7 +1,7 @@
-/// Finds what a person meant by a name that is not known.
+/// Finds the name that a person probably meant by an unknown one.
 enum Suggestion {
-    /// The candidate nearest to a name, if it is near enough to be worth showing: one slip in three letters, or a
-    /// candidate cut short, as "warn" is.
+    /// The candidate nearest to a name, if it is near enough to be shown: at most one typing error in three letters, or
+    /// an abbreviation such as "warn".
     static func nearest(to name: String, among candidates: [String]) -> String? {
         let name = folded(name)
         let nearest =
@@ -15,16 +15,17 @@ enum Suggestion {
         return candidates.filter { folded($0).hasPrefix(name) }.min { $0.count < $1.count }
     }
 
-    /// Lower case, and "-" for "_": those slips count as none.
+    /// Lower case, with "-" for "_": such differences don't count.
     private static func folded(_ name: String) -> String {
         String(name.lowercased().map { $0 == "_" ? "-" : $0 })
     }
 
-    /// How many letters must be added, dropped, replaced or swapped with their neighbour (optimal string alignment).
+    /// The number of letters that must be added, dropped, replaced or swapped with their neighbour (optimal string
+    /// alignment).
     static func distance(from left: String, to right: String) -> Int {
         let left = Array(left)
         let right = Array(right)
-        // A name this long is no slip of the pen, and the table below grows with the product of the lengths.
+        // A name this long is not a typing error, and the table below grows with the product of the lengths.
         guard left.count <= 64, right.count <= 64 else { return .max }
         var beforeLast: [Int] = []
         var last = Array(0...right.count)

@@ -1,14 +1,14 @@
 internal import CToml
 
-/// Reads a TOML text with toml++, and keeps where each key and value stands.
+/// Reads a TOML text with toml++, and keeps the position of each key and value.
 enum TOMLDocument {
-    /// What is wrong with a text that is not TOML; the parser stops there.
+    /// An error in a text that is not TOML; the parser stops there.
     struct SyntaxError: Error {
         let position: SourcePosition
         let message: String
     }
 
-    /// The entries of the table that the text is.
+    /// The entries of the text's outermost table.
     static func parse(_ bytes: [UInt8]) throws(SyntaxError) -> [TOMLNode.Entry] {
         let document = bytes.withUnsafeBytes { bytes in
             ctoml_parse(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
@@ -18,7 +18,7 @@ enum TOMLDocument {
         }
         defer { ctoml_free(document) }
         if let error = ctoml_get_error(document) {
-            // toml++ begins most of its messages with this, and the rest with a sentence.
+            // toml++ begins most of its messages with this, and the others with a sentence.
             let message = string(error.pointee.message)
             let reason = message.hasPrefix("Error while") ? String(message.dropFirst(5)) : ": \(message)"
             throw SyntaxError(position: position(error.pointee.position), message: "syntax error\(reason)")
@@ -35,7 +35,8 @@ enum TOMLDocument {
         SourcePosition(line: Int(position.line), column: Int(position.column))
     }
 
-    /// Folds the flat walk, a parent before its children, into a tree. Lives no longer than the document.
+    /// Turns the flat list of items, in which a parent precedes its children, into a tree. Must not outlive the
+    /// document.
     private struct Reader {
         let document: OpaquePointer
         var next = 0

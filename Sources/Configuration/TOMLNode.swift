@@ -8,7 +8,7 @@ struct SourcePosition: Sendable, Hashable, Comparable {
     }
 }
 
-/// A value in a TOML text, and where it begins.
+/// A value in a TOML text, with its position.
 struct TOMLNode: Sendable, Equatable {
     let position: SourcePosition
     let value: Value
@@ -25,13 +25,13 @@ struct TOMLNode: Sendable, Equatable {
 
     /// A key of a table with its value, in the order of the text.
     struct Entry: Sendable, Equatable {
-        /// One component: `a.b` is an entry "a" with a table in which there is an entry "b".
+        /// One component of the key: `a.b` is an entry "a" with a table that has an entry "b".
         let key: String
         let keyPosition: SourcePosition
         let node: TOMLNode
     }
 
-    /// Whether it is a table, or an array of them.
+    /// Whether this is a table, or an array of tables.
     var isTable: Bool {
         switch value {
         case .table: true
@@ -40,7 +40,7 @@ struct TOMLNode: Sendable, Equatable {
         }
     }
 
-    /// The value as an error message names it: what it is and, where that is short, the value itself.
+    /// The value for an error message: its kind and, if it is short, the value itself.
     var description: String {
         switch value {
         case .string(let text): "the string \(quoted(text.count <= 60 ? text : text.prefix(57) + "..."))"
@@ -53,7 +53,7 @@ struct TOMLNode: Sendable, Equatable {
         }
     }
 
-    /// The kind alone, for a value that must not be shown.
+    /// The kind only, for a value that must not be shown.
     var kindDescription: String {
         switch value {
         case .string: "a string"

@@ -1,6 +1,7 @@
-/// What to say about a key or table that there isn't: what was meant, where it belongs, or what there is.
+/// The error message for an unknown key or table: it suggests the name that was probably meant, the table where the key
+/// belongs, or the names that exist.
 enum UnknownName {
-    /// A key of a table that is known.
+    /// The message for an unknown key in a known table.
     static func key(_ name: String, in section: String) -> String {
         let known = Schema.sections.first { $0.name == section }
         let names = known?.keys.map(\.name) ?? []
@@ -11,7 +12,7 @@ enum UnknownName {
         return "\(unknown); \(home(of: name) ?? "there are \(listed(names, "and"))")"
     }
 
-    /// A key or table outside of all tables.
+    /// The message for an unknown key or table outside of all tables.
     static func outermost(_ entry: TOMLNode.Entry) -> String {
         let meant = Suggestion.nearest(to: entry.key, among: Schema.sections.map(\.name))
         let section = Schema.sections.first { $0.name == meant }
@@ -23,7 +24,7 @@ enum UnknownName {
         return "unknown key \(quoted(entry.key)) outside of the tables; \(home(of: entry.key) ?? suggestion ?? all)"
     }
 
-    /// The tables that have such a key, or nearly such a one.
+    /// The table that has such a key, or one with a similar name.
     private static func home(of name: String) -> String? {
         let sections = Schema.sections.filter { $0.keys.contains { $0.name == name } }
         if !sections.isEmpty {

@@ -1,13 +1,13 @@
-/// A value that would be good if it stood in quotes: what people forget most often in TOML.
+/// A value without the quotes that it needs, the most frequent mistake in TOML.
 enum UnquotedValue {
-    /// What is said of it.
+    /// The error for such a value.
     ///
     /// - Parameters:
     ///   - text: the whole file.
-    ///   - error: where the parser gave up, and why.
-    /// - Returns: nil where something else is wrong.
+    ///   - error: the parser's error and its position.
+    /// - Returns: nil if something else is wrong.
     static func error(in text: [UInt8], _ error: TOMLDocument.SyntaxError) -> TOMLDocument.SyntaxError? {
-        // What toml++ was at: it knows a value as one of these kinds, by how it begins.
+        // The kind of value that toml++ was reading; it recognises a value as one of these by its first character.
         let kinds = ["value", "integer", "floating-point", "boolean", "date", "time"]
         guard let colon = error.message.firstIndex(of: ":"),
             kinds.contains(where: { error.message[..<colon].hasSuffix($0) })
@@ -17,7 +17,7 @@ enum UnquotedValue {
         let line = Array(String(decoding: lines[error.position.line - 1], as: UTF8.self).unicodeScalars)
         let place = min(error.position.column - 1, line.count)
         guard place >= 0 else { return nil }
-        // The parser may have read part of the value before it gave up.
+        // The parser may have read part of the value before it failed.
         let start = line[..<place].lastIndex { isBefore($0) }.map { $0 + 1 } ?? 0
         let end = line[start...].firstIndex { isBehind($0) } ?? line.endIndex
         var value = line[start..<end]
@@ -47,7 +47,7 @@ enum UnquotedValue {
         "],{}#\"'".unicodeScalars.contains(scalar) || scalar == "\r"
     }
 
-    /// Whether it can't be meant for a number.
+    /// Whether the value can't be meant as a number.
     private static func isText(_ value: ArraySlice<Unicode.Scalar>) -> Bool {
         let isNumber = value.allSatisfy { "0123456789+-_.".unicodeScalars.contains($0) }
         return !isNumber || value.count { $0 == "." } > 1

@@ -1,7 +1,7 @@
-/// The state while the value of one key is decoded: what is asked for, and what was wrong.
+/// The state while the value of one key is decoded: the key, and the problems found.
 struct ValueDecoding {
     let key: ConfigurationKey
-    /// An allowed value for messages.
+    /// An allowed value, for messages.
     let example: String
     var problems: [(position: SourcePosition, message: String)] = []
 
@@ -9,13 +9,13 @@ struct ValueDecoding {
         problems.append((node.position, "\(key.path): \(message)"))
     }
 
-    /// The value was of another type.
+    /// Reports a value of the wrong type.
     mutating func reportType(_ node: TOMLNode, expected: String) {
         let shown = key.isSecret ? node.kindDescription : node.description
         report("got \(shown); give \(expected), such as \(key.name) = \(example)", at: node)
     }
 
-    /// The value was of the right type and still no good.
+    /// Reports a value of the right type that is invalid.
     mutating func report(_ error: InvalidValue, at node: TOMLNode) {
         report(error.description, at: node)
     }

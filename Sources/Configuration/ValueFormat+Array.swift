@@ -1,5 +1,5 @@
 extension ValueFormat {
-    /// An array of such values. Every element that is wrong is reported, and so is one that is there twice.
+    /// An array of such values. Every invalid element is reported, and so is every duplicate.
     static func array<Element: Equatable>(
         of element: ValueFormat<Element>, _ plural: String, atLeast least: Int = 0
     ) -> ValueFormat where Value == [Element] {

@@ -6,7 +6,7 @@ extension ValueFormat<KeyFile> {
 }
 
 extension ValueFormat<KeyFile?> {
-    /// The same, or nothing.
+    /// A file with a key, or nothing.
     static let keyFileOrNone = string(
         "path", expected: "an absolute path in quotes", range: "absolute, or \"credential:NAME\"",
         parse: { written throws(InvalidValue) in written.isEmpty ? nil : try KeyFile(parsing: written) },

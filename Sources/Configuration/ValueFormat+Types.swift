@@ -33,7 +33,7 @@ extension ValueFormat<Int> {
             text: { String($0) })
     }
 
-    /// A number of bytes: "64KiB", or an integer; `zero` says what 0 means where the range does not hold it.
+    /// A number of bytes: "64KiB", or an integer; `zero` says what 0 means if the range doesn't include it.
     static func byteCount(_ range: ClosedRange<Int>, zero: String? = nil) -> ValueFormat {
         let bounds = [range.lowerBound, range.upperBound].map { ByteCountText.text($0) }
         let words = "\(bounds[0]) to \(bounds[1])" + (zero.map { ", or 0 for \($0)" } ?? "")
@@ -69,7 +69,7 @@ extension ValueFormat<Int> {
 }
 
 extension ValueFormat<Duration> {
-    /// A duration in a range; `zero` says what "0s" means where the range does not hold it.
+    /// A duration in a range; `zero` says what "0s" means if the range doesn't include it.
     static func duration(_ range: ClosedRange<Duration>, zero: String? = nil) -> ValueFormat {
         let bounds = [range.lowerBound, range.upperBound].map { quoted(DurationText.text($0)) }
         let words = "\(bounds[0]) to \(bounds[1])" + (zero.map { ", or \"0s\" for \($0)" } ?? "")
@@ -101,7 +101,7 @@ extension ValueFormat<Duration> {
 }
 
 extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
-    /// One of the names of an enumeration. `later` names what is described already and not yet there.
+    /// One of the names of an enumeration. `later` lists names that are documented but not supported yet.
     static func choice(later: [String] = []) -> ValueFormat {
         let names = Value.allCases.map(\.rawValue)
         var format = string(
@@ -176,7 +176,7 @@ extension ValueFormat<String> {
         "path", expected: "an absolute path in quotes", range: "absolute, at most \(SocketPath.maxByteCount) bytes",
         parse: { written throws(InvalidValue) in try SocketPath.parse(written) }, text: { $0 })
 
-    /// What a later version has a use for, and this one none: obeying half of it would be worse than refusing it.
+    /// A value for a later version. This version refuses it, because obeying half of it would be worse.
     static let empty = string(
         "string", expected: "\"\"", range: "empty in this version",
         parse: { written throws(InvalidValue) in

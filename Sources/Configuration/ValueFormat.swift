@@ -1,14 +1,14 @@
-/// How a type of value is written: from TOML, to TOML, and in words.
+/// The format of a type of value: from TOML, to TOML, and in words.
 struct ValueFormat<Value: Sendable>: Sendable {
-    /// "duration", for the manual.
+    /// The name of the type for the manual, such as "duration".
     let type: String
-    /// What a wrong value is answered with: "an integer from 0 to 1024".
+    /// The expected value for error messages, such as "an integer from 0 to 1024".
     let expected: String
-    /// The allowed values in words: "0 to 1024".
+    /// The allowed values in words, such as "0 to 1024".
     var range: String?
-    /// The values where there are only a few, as TOML without quotes.
+    /// The possible values as TOML without quotes, if there are only a few.
     var choices: [String] = []
-    /// The value, or nil after having reported at least one problem.
+    /// Decodes a value; nil after at least one problem has been reported.
     let decode: @Sendable (TOMLNode, inout ValueDecoding) -> Value?
     /// The TOML that decodes to a value.
     let text: @Sendable (Value) -> String

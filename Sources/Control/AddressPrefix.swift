@@ -2,21 +2,21 @@ import Glibc
 
 /// An IP address or a network: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`.
 ///
-/// IPv4 addresses are held as the IPv6 addresses they are mapped to (RFC 4291, section 2.5.5.2), so that a client on a
-/// dual-stack listener is found by either spelling.
+/// IPv4 addresses are stored as the IPv6 addresses they are mapped to (RFC 4291, section 2.5.5.2), so that a client on
+/// a dual-stack listener is found by either spelling.
 package struct AddressPrefix: Sendable, Hashable {
     /// The first and the last eight bytes in the order of the wire, as numbers; bits beyond the prefix are zero.
     private let high: UInt64
     private let low: UInt64
-    /// The bits that count.
+    /// The bits of the prefix.
     private let highMask: UInt64
     private let lowMask: UInt64
 
-    /// Reads an address or a network; nil for anything else. Bits set beyond the prefix are forgiven.
+    /// Parses an address or a network; nil for anything else. Bits set beyond the prefix are ignored.
     package init?(_ text: String) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let address = Self.parse(String(parts[0])) else { return nil }
-        // What precedes the 32 bits of an IPv4 address in its mapped form.
+        // The length of the prefix that precedes the 32 bits of an IPv4 address in its mapped form.
         let offset = address.isIPv4 ? 96 : 0
         var count = 128
         if parts.count == 2 {
@@ -31,13 +31,13 @@ package struct AddressPrefix: Sendable, Hashable {
         low = address.low & lowMask
     }
 
-    /// Whether an address, as text, is in here; false when it isn't an address.
+    /// Whether an address, given as text, is in this network; false if the text isn't an address.
     package func contains(_ address: String) -> Bool {
         guard let parsed = Self.parse(address) else { return false }
         return contains(high: parsed.high, low: parsed.low)
     }
 
-    /// Whether an address is in here, given as the prefix is held. Cheap: a hub asks it for each connection.
+    /// Whether an address is in this network, given as two halves. Cheap: a hub calls it for each connection.
     package func contains(high: UInt64, low: UInt64) -> Bool {
         high & highMask == self.high && low & lowMask == self.low
     }
@@ -57,7 +57,7 @@ package struct AddressPrefix: Sendable, Hashable {
         }
     }
 
-    /// As many leading bits of 64.
+    /// A mask of the leading `bitCount` bits of 64.
     private static func mask(_ bitCount: Int) -> UInt64 {
         bitCount <= 0 ? 0 : bitCount >= 64 ? .max : ~(UInt64.max >> UInt64(bitCount))
     }

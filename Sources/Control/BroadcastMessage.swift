@@ -2,21 +2,21 @@ internal import FoundationEssentials
 
 /// A message that an administrator sends to many.
 package struct BroadcastMessage: Sendable, Hashable {
-    /// What it says; UTF-8 unless it is binary.
+    /// The contents; UTF-8 unless the message is binary.
     package let payload: [UInt8]
-    /// Whether it goes out as a binary message rather than as text.
+    /// Whether it is sent as a binary message rather than as text.
     package let isBinary: Bool
-    /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
+    /// Whether clients of the `json` protocol get it as a string even if it looks like another JSON value.
     package let isPlainText: Bool
 
-    /// A text message; clients of the `json` protocol get JSON as what it is, and anything else as a string.
+    /// A text message; clients of the `json` protocol get JSON as the value it is, and anything else as a string.
     package init(text: String) {
         payload = Array(text.utf8)
         isBinary = false
         isPlainText = false
     }
 
-    /// A text message that is a string for everybody.
+    /// A text message that all clients of the `json` protocol get as a string.
     package init(plainText: String) {
         payload = Array(plainText.utf8)
         isBinary = false
@@ -30,7 +30,7 @@ package struct BroadcastMessage: Sendable, Hashable {
         isPlainText = false
     }
 
-    /// A binary message in Base64 (RFC 4648, section 4); nil where it isn't exactly that. Foundation reads much more.
+    /// A binary message in Base64 (RFC 4648, section 4); nil for anything else. Foundation accepts much more.
     package init?(base64: String) {
         guard let data = Data(base64Encoded: base64), data.base64EncodedString().utf8.elementsEqual(base64.utf8) else {
             return nil
@@ -43,7 +43,7 @@ package struct BroadcastMessage: Sendable, Hashable {
 package struct ChannelMessage: Sendable, Hashable {
     /// The channel's name.
     package let channel: String
-    /// What it says.
+    /// The message itself.
     package let message: BroadcastMessage
 
     /// A message for a channel.

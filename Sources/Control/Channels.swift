@@ -1,24 +1,24 @@
 package import Varlink
 
-/// `ListChannels`: the channels, by name.
+/// `ListChannels`: lists the channels by name.
 package enum ListChannels {
     /// The method's name in its interface.
     package static let name = "ListChannels"
-    /// The most channels in a reply, and what it has unless told otherwise.
+    /// The maximum number of channels in a reply, and the default.
     package static let replyLimit = 1000
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case pattern, after, limit }
 
-        /// Only channels of this pattern, in which `*` is any run of characters; nil means all.
+        /// Lists only channels that match this pattern, in which `*` stands for any run of characters; nil means all.
         package let pattern: String?
-        /// Only those behind this name.
+        /// Lists only channels after this name.
         package let after: String?
-        /// The most channels to list.
+        /// The maximum number of channels.
         package let limit: Int?
 
-        /// What to list.
+        /// The selection of channels.
         package init(pattern: String? = nil, after: String? = nil, limit: Int? = nil) {
             self.pattern = pattern
             self.after = after
@@ -26,11 +26,11 @@ package enum ListChannels {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The channels, in the order of their names.
         package let channels: [ChannelInfo]
-        /// Where the list goes on; nil at its end.
+        /// The name to continue after; nil at the end of the list.
         package let next: String?
 
         /// A part of the list.
@@ -41,11 +41,11 @@ package enum ListChannels {
     }
 }
 
-/// A channel with how many are in it.
+/// A channel with the number of connections in it.
 package struct ChannelInfo: Codable, Sendable, Hashable {
-    /// Its name.
+    /// The channel's name.
     package let name: String
-    /// Connections that are in it.
+    /// The number of connections in the channel.
     package let connections: Int
 
     /// A channel as it is listed.
@@ -55,25 +55,25 @@ package struct ChannelInfo: Codable, Sendable, Hashable {
     }
 }
 
-/// `ShowChannel`: who is in a channel, and what was said there.
+/// `ShowChannel`: shows the users in a channel and its history.
 package enum ShowChannel {
     /// The method's name in its interface.
     package static let name = "ShowChannel"
-    /// The most messages in a reply.
+    /// The maximum number of messages in a reply.
     package static let messageLimit = 1000
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case channel, before, limit }
 
         /// The channel's name.
         package let channel: String
-        /// Only messages with a smaller number; nil means the newest.
+        /// Returns only messages with a smaller number; nil means the newest.
         package let before: Int?
-        /// The most messages; nil means none.
+        /// The maximum number of messages; nil means none.
         package let limit: Int?
 
-        /// What to show.
+        /// The channel to show, and the part of its history.
         package init(channel: String, before: Int? = nil, limit: Int? = nil) {
             self.channel = channel
             self.before = before
@@ -81,7 +81,7 @@ package enum ShowChannel {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The channel.
         package let channel: ChannelDetail
@@ -93,16 +93,16 @@ package enum ShowChannel {
 
 /// One channel at one moment.
 package struct ChannelDetail: Codable, Sendable, Hashable {
-    /// One who is there.
+    /// A user in the channel.
     package struct User: Codable, Sendable, Hashable {
-        /// Who it is.
+        /// The user's name.
         package let user: String
-        /// How many connections of theirs are in the channel.
+        /// The number of the user's connections in the channel.
         package let connections: Int
-        /// Since when: RFC 3339, UTC, milliseconds.
+        /// The time of joining: RFC 3339, UTC, milliseconds.
         package let since: String
 
-        /// One who is there.
+        /// A user in the channel.
         package init(user: String, connections: Int, since: String) {
             self.user = user
             self.connections = connections
@@ -110,19 +110,19 @@ package struct ChannelDetail: Codable, Sendable, Hashable {
         }
     }
 
-    /// Its name.
+    /// The channel's name.
     package let name: String
-    /// Which numbering the numbers are of; nil where nothing has been numbered.
+    /// The identifier of the numbering; nil if no message has been numbered.
     package let epoch: String?
     /// The number of the newest message.
     package let seq: Int
-    /// Who is there, those first who came first; nil where the channel's settings have no presence.
+    /// The users in the channel, in the order of joining; nil if the channel's settings have no presence.
     package let users: [User]?
-    /// What was said, the oldest first; nil where nothing is kept.
+    /// The messages kept, the oldest first; nil if the channel keeps none.
     package let messages: [VarlinkValue]?
     /// Whether there are older messages.
     package let more: Bool
-    /// The messages as clients get them, byte for byte; not in what goes by Varlink.
+    /// The messages as clients get them, byte for byte; not part of a Varlink reply.
     package var rawMessages: [[UInt8]] = []
 
     private enum CodingKeys: String, CodingKey { case name, epoch, seq, users, messages, more }

@@ -1,25 +1,26 @@
 import Varlink
 
-/// Which connections are meant. Everything given must hold; what is absent doesn't matter.
+/// A selection of connections. A connection must match every criterion given.
 package struct ConnectionFilter: Codable, Sendable, Hashable {
     package enum CodingKeys: String, CodingKey, CaseIterable {
         case ids, ip, endpoint, channel, user, all
     }
 
-    /// One of these.
+    /// The ids, one of which must match.
     package var ids: [String]?
-    /// From this address, or from this network: `192.0.2.7`, `2001:db8::/32`.
+    /// The address or network of the client: `192.0.2.7`, `2001:db8::/32`.
     package var ip: String?
-    /// On the endpoint of this path.
+    /// The path of the endpoint.
     package var endpoint: String?
-    /// Subscribed to this channel.
+    /// A channel that the connection is subscribed to.
     package var channel: String?
-    /// Authenticated as this user.
+    /// The user that the client authenticated as.
     package var user: String?
-    /// Every connection: said out loud, so that a forgotten filter doesn't close them all.
+    /// Every connection. It has to be said explicitly, so that a forgotten filter doesn't close all of them.
     package var all: Bool
 
-    /// A filter; without arguments one that selects everything where looking is all that is done, and nothing to close.
+    /// A filter. Without arguments it selects everything for commands that only read, and is an error for those that
+    /// close.
     package init(
         ids: [String]? = nil, ip: String? = nil, endpoint: String? = nil, channel: String? = nil, user: String? = nil,
         all: Bool = false
@@ -43,7 +44,7 @@ package struct ConnectionFilter: Codable, Sendable, Hashable {
         all = try container.decodeIfPresent(Bool.self, forKey: .all) ?? false
     }
 
-    /// Whether anything narrows the selection; an empty list of ids is no criterion by itself.
+    /// Whether any criterion narrows the selection; an empty list of ids is no criterion.
     package var hasCriteria: Bool {
         !(ids ?? []).isEmpty || ip != nil || endpoint != nil || channel != nil || user != nil
     }

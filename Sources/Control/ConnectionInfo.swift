@@ -1,14 +1,14 @@
-/// One connection, as an administrator sees it.
+/// A connection with the data that an administrator sees.
 package struct ConnectionInfo: Codable, Sendable, Hashable {
     /// Whether a connection still carries messages.
     package enum State: String, Codable, Sendable {
-        /// It carries messages.
+        /// The connection carries messages.
         case open
         /// The closing handshake is under way.
         case closing
     }
 
-    /// Names the connection as long as this daemon lives; opaque, such as `0.17.52311`.
+    /// The connection's id, unique as long as this daemon lives; opaque, such as `0.17.52311`.
     package var id: String
     /// The peer's IP address, after trusted proxies.
     package var address: String
@@ -18,15 +18,15 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
     package var endpoint: String
     /// The endpoint's protocol, such as `relay`.
     package var `protocol`: String
-    /// The channels it is subscribed to.
+    /// The channels that the connection is subscribed to.
     package var channels: [String]
-    /// Whether permessage-deflate was agreed on.
+    /// Whether permessage-deflate was negotiated.
     package var compression: Bool
-    /// Whom it authenticated as.
+    /// The user that the client authenticated as.
     package var user: String?
-    /// What the client calls itself. Whatever the client sent: never show it without escaping.
+    /// The client's User-Agent, exactly as it was sent: never show it without escaping.
     package var userAgent: String?
-    /// When the opening handshake was done: RFC 3339, UTC, milliseconds.
+    /// The time of the opening handshake: RFC 3339, UTC, milliseconds.
     package var connectedSince: String
     /// Seconds since the last frame came from the peer.
     package var idleSeconds: Double
@@ -42,9 +42,9 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
     package var queuedBytes: Int
     /// Messages that wait for the peer to read.
     package var queuedMessages: Int?
-    /// Messages it never got, because it reads too slowly.
+    /// Messages that the peer never got because it reads too slowly.
     package var droppedMessages: Int
-    /// Whether it still carries messages.
+    /// Whether the connection still carries messages.
     package var state: State
 
     /// A connection as it is at one moment.

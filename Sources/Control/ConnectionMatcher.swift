@@ -1,22 +1,22 @@
-/// A filter made ready to be held against many connections: checked, the network parsed, the ids in a set.
+/// A filter prepared for comparison with many connections: checked, with the network parsed and the ids in a set.
 package struct ConnectionMatcher: Sendable, CustomStringConvertible {
     /// The filter in one line, for the log.
     package let description: String
-    /// The ids asked for: with them, a hub looks up each instead of walking over all connections.
+    /// The selected ids: with them, a hub looks up each id instead of walking over all connections.
     package let selectedIDs: Set<String>?
-    /// The address or network asked for.
+    /// The selected address or network.
     package let network: AddressPrefix?
-    /// The endpoint's path asked for.
+    /// The path of the selected endpoint.
     package let endpoint: String?
-    /// The channel asked for.
+    /// The selected channel.
     package let channel: String?
-    /// The user asked for.
+    /// The selected user.
     package let user: String?
 
     /// Checks a filter.
     ///
-    /// - Throws: ``ControlError/invalidFilter(field:value:reason:)`` for what isn't an address or a network, and for
-    ///   `all` together with something narrower, where one of the two must be a mistake.
+    /// - Throws: ``ControlError/invalidFilter(field:value:reason:)`` for a value that isn't an address or a network,
+    ///   and for `all` together with another criterion, because one of the two must be a mistake.
     package init(_ filter: ConnectionFilter) throws(ControlError) {
         if filter.all && filter.hasCriteria {
             throw .invalidFilter(field: "all", value: "true", reason: "asks for all and for some at once")
@@ -41,7 +41,7 @@ package struct ConnectionMatcher: Sendable, CustomStringConvertible {
         user = filter.user
     }
 
-    /// Whether a connection is meant. Cheapest first: the address, which has to be parsed, comes last.
+    /// Whether a connection matches. The cheapest criteria come first; the address, which has to be parsed, comes last.
     package func matches(
         id: String, address: String, endpoint: String, channels: some Sequence<String>, user: String?
     ) -> Bool {
@@ -53,7 +53,7 @@ package struct ConnectionMatcher: Sendable, CustomStringConvertible {
         return true
     }
 
-    /// Whether a connection is meant.
+    /// Whether a connection matches.
     package func matches(_ connection: ConnectionInfo) -> Bool {
         matches(
             id: connection.id, address: connection.address, endpoint: connection.endpoint,

@@ -1,9 +1,9 @@
 /// A part of the list of connections.
 package struct ConnectionPage: Codable, Sendable, Hashable {
-    /// Connections, each at most once in a listing, however many come and go between its pages.
+    /// The connections. No connection appears twice in a listing, however many open and close between its pages.
     package var connections: [ConnectionInfo]
-    /// Where the list goes on; nil when this was the last of it. Opaque, and good for as long as the daemon lives, also
-    /// when the connection it was taken from is gone.
+    /// The position to continue from; nil after the last page. It is opaque, and valid as long as the daemon lives,
+    /// even after the connection that it was made from has closed.
     package var next: String?
 
     /// A page of a list.

@@ -1,31 +1,31 @@
 package import Varlink
 
-/// Why the hub didn't do what an administrator asked.
+/// The reason why the hub didn't do what an administrator asked for.
 package enum ControlError: Error, Sendable, Hashable {
-    /// No connection has this id: it never existed, or is gone.
+    /// No connection has this id: it never existed or is closed.
     case noSuchConnection(id: String)
-    /// Nobody is in the channel, and nothing is kept of it.
+    /// The channel has no members and no history.
     case noSuchChannel(name: String)
-    /// Part of a filter can't be understood; `field` is its name in ``ConnectionFilter``.
+    /// Part of a filter is invalid; `field` is its name in ``ConnectionFilter``.
     case invalidFilter(field: String, value: String, reason: String)
-    /// A kick that names no connection.
+    /// A kick that selects no connection.
     case nothingSelected
     /// A close code that a server may not send; see ``CloseReason``.
     case invalidCloseCode(Int)
     /// A close reason that doesn't fit into a close frame.
     case reasonTooLong(byteCount: Int, limit: Int)
-    /// A message that is longer than the hub lets messages be.
+    /// A message that is longer than the configuration allows.
     case messageTooLarge(byteCount: Int, limit: Int)
-    /// A configuration or a key that is wrong; everything that is.
+    /// Every error in a configuration or in its keys.
     case reloadFailed([String])
-    /// A token for a daemon that has no secret to sign it with.
+    /// The daemon has no secret to sign a token with.
     case noSigningKey
-    /// A profile that can't be taken, and why.
+    /// A profile can't be taken; with the reason.
     case profileFailed(String)
-    /// A parameter that is none of the above and wrong all the same.
+    /// A parameter that is invalid in another way.
     case invalidParameter(String)
 
-    /// The error as the interface, `io.wsd.Control` or `io.wsd.Status`, gives it.
+    /// The error in the form of the interface, `io.wsd.Control` or `io.wsd.Status`.
     package func varlinkError(interface: String) -> VarlinkError {
         func error(_ member: String, _ parameters: [String: VarlinkValue] = [:]) -> VarlinkError {
             VarlinkError(name: "\(interface).\(member)", parameters: parameters)

@@ -1,5 +1,5 @@
 extension ControlInterface {
-    /// What `io.wsd.Control` has besides.
+    /// The part of `io.wsd.Control` that changes something.
     static let acting = """
         # Close connections. Says how many, and doesn't wait for their closing handshakes.
         method Kick(

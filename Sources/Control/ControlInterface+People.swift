@@ -1,6 +1,6 @@
 extension ControlInterface {
-    /// What names clients: connections, channels, who is in them and what was said there. No parentheses in comments inside a
-    /// method, as in ``figures``.
+    /// The part that identifies clients: connections, channels, their users and messages. No parentheses in comments
+    /// inside a method, as in ``figures``.
     static let people = """
         # Whether a connection still carries messages: closing while the closing handshake is under way.
         type ConnectionState (open, closing)

@@ -1,5 +1,5 @@
 extension ControlInterface {
-    /// What ``control`` has to watch the hub with.
+    /// The part of ``control`` for watching the hub.
     static let watching = """
         # A channel with how much is said in it.
         type BusyChannel (

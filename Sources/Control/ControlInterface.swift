@@ -1,11 +1,11 @@
 /// `io.wsd.Control` and `io.wsd.Status`: their names, and the text that describes them to any Varlink client.
 ///
-/// Status is for every user of the machine, so it has figures and names nobody. Who connects, from where, as whom and to which
-/// channels is for those who can open the control socket.
+/// Status is for every user of the machine, so it has figures and identifies no client. The clients' addresses, users
+/// and channels are for those who can open the control socket.
 package enum ControlInterface {
-    /// Everything: served on the control socket only.
+    /// The complete interface, served on the control socket only.
     package static let control = "io.wsd.Control"
-    /// Figures only: served on both sockets.
+    /// The interface with figures only, served on both sockets.
     package static let status = "io.wsd.Status"
 
     /// The description of `io.wsd.Control`.
@@ -37,8 +37,8 @@ package enum ControlInterface {
 
         """
 
-    /// What both interfaces have, which names nobody. No parentheses in comments inside a method: the scanner of PyPI's varlink takes them
-    /// for the end of its parameters.
+    /// The part that both interfaces have, which identifies no client. No parentheses in comments inside a method: the
+    /// scanner of PyPI's varlink takes them for the end of its parameters.
     private static let figures = """
         # Whether the hub takes connections: draining when it is sending those it has away.
         type HubState (running, draining)

@@ -1,11 +1,11 @@
 import Varlink
 
-/// `GetStatus`: the hub at this moment.
+/// `GetStatus`: returns the status of the hub.
 package enum GetStatus {
     /// The method's name in its interface.
     package static let name = "GetStatus"
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The hub at this moment.
         package let status: HubStatus
@@ -15,27 +15,27 @@ package enum GetStatus {
     }
 }
 
-/// `List`: the connections that a filter selects. Returns ``ConnectionPage``s.
+/// `List`: lists the connections that a filter selects. Returns ``ConnectionPage``s.
 package enum List {
     /// The method's name in its interface.
     package static let name = "List"
-    /// The most connections in one page of a stream.
+    /// The maximum number of connections in one page of a stream.
     package static let pageLimit = 256
-    /// The most connections in a reply to a call without `more`, and what it has unless told otherwise.
+    /// The maximum number of connections in a reply to a call without `more`, and the default.
     package static let replyLimit = 1000
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case filter, after, limit }
 
-        /// Which connections; nil means all.
+        /// The selection; nil means all connections.
         package let filter: ConnectionFilter?
-        /// Where to go on.
+        /// The position to continue from.
         package let after: String?
-        /// The most connections to list.
+        /// The maximum number of connections.
         package let limit: Int?
 
-        /// What to list.
+        /// The connections to list.
         package init(filter: ConnectionFilter? = nil, after: String? = nil, limit: Int? = nil) {
             self.filter = filter
             self.after = after
@@ -44,23 +44,23 @@ package enum List {
     }
 }
 
-/// `Show`: one connection.
+/// `Show`: shows one connection.
 package enum Show {
     /// The method's name in its interface.
     package static let name = "Show"
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case id }
 
         /// The connection's id.
         package let id: String
 
-        /// Which connection to show.
+        /// The connection to show.
         package init(id: String) { self.id = id }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The connection.
         package let connection: ConnectionInfo
@@ -70,27 +70,27 @@ package enum Show {
     }
 }
 
-/// `Kick`: close connections.
+/// `Kick`: closes connections.
 package enum Kick {
     /// The method's name in its interface.
     package static let name = "Kick"
-    /// The close code unless told otherwise: policy violation, the policy being the administrator.
+    /// The default close code: policy violation, because the administrator's decision is the policy.
     package static let defaultCode = 1008
-    /// The close reason unless told otherwise.
+    /// The default close reason.
     package static let defaultReason = "closed by an administrator"
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case filter, code, reason }
 
-        /// Which connections.
+        /// The selection of connections.
         package let filter: ConnectionFilter
         /// The close code; nil means ``Kick/defaultCode``.
         package let code: Int?
         /// The close reason; nil means ``Kick/defaultReason``.
         package let reason: String?
 
-        /// Which connections to close, and why.
+        /// The connections to close, and the reason.
         package init(filter: ConnectionFilter, code: Int? = nil, reason: String? = nil) {
             self.filter = filter
             self.code = code
@@ -98,9 +98,9 @@ package enum Kick {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
-        /// How many connections are being closed.
+        /// The number of connections that are being closed.
         package let connections: Int
 
         /// A count as it is returned.
@@ -108,12 +108,12 @@ package enum Kick {
     }
 }
 
-/// `Broadcast`: a message to many.
+/// `Broadcast`: sends a message to many connections.
 package enum Broadcast {
     /// The method's name in its interface.
     package static let name = "Broadcast"
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case message, data, channel, user }
 
@@ -121,12 +121,12 @@ package enum Broadcast {
         package let message: String?
         /// A binary message, in Base64.
         package let data: String?
-        /// The channel whose subscribers get it; nil means everyone.
+        /// The channel whose subscribers get the message; nil means everyone.
         package let channel: String?
-        /// Narrows it to this user's connections; nil means everyone.
+        /// Restricts the message to this user's connections; nil means everyone.
         package let user: String?
 
-        /// A message and whom it is for.
+        /// A message and its recipients.
         package init(
             message: String? = nil, data: String? = nil, channel: String? = nil, user: String? = nil
         ) {
@@ -137,9 +137,9 @@ package enum Broadcast {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
-        /// How many connections it goes to.
+        /// The number of recipients.
         package let recipients: Int
 
         /// A count as it is returned.
@@ -147,14 +147,14 @@ package enum Broadcast {
     }
 }
 
-/// `Drain`: end the daemon gracefully.
+/// `Drain`: stops the daemon gracefully.
 package enum Drain {
     /// The method's name in its interface.
     package static let name = "Drain"
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
-        /// The drain as it begins, or as far as it is.
+        /// The progress of the drain.
         package let drain: DrainProgress
 
         /// A drain as it is returned.
@@ -162,19 +162,19 @@ package enum Drain {
     }
 }
 
-/// `Reload`: read the configuration and the keys again.
+/// `Reload`: reads the configuration and the keys again.
 package enum Reload {
     /// The method's name in its interface.
     package static let name = "Reload"
 }
 
-/// What a reload did.
+/// The result of a reload.
 package struct ReloadOutcome: Codable, Sendable, Hashable {
     /// The keys of the configuration that changed and are in force now.
     package let changed: [String]
-    /// The keys that changed and take effect after a restart only.
+    /// The keys that changed and take effect only after a restart.
     package let needsRestart: [String]
-    /// The keys that are given and not used, because systemd passes sockets in their place; nil for none.
+    /// The keys that are set but not used, because systemd passes sockets instead; nil if there are none.
     package let unused: [String]?
 
     /// An outcome as it is returned.

@@ -1,12 +1,12 @@
-/// How far a drain is.
+/// The progress of a drain.
 package struct DrainProgress: Codable, Sendable, Hashable {
-    /// When it began: RFC 3339, UTC, milliseconds.
+    /// The time at which the drain began: RFC 3339, UTC, milliseconds.
     package var startedAt: String
-    /// Connections there were when it began.
+    /// The number of connections when the drain began.
     package var connectionsAtStart: Int
-    /// Connections still there.
+    /// The number of connections left.
     package var connectionsLeft: Int
-    /// Seconds until those still there are cut off.
+    /// Seconds until the remaining connections are cut.
     package var secondsLeft: Double
 
     /// A drain at one moment.

@@ -1,12 +1,12 @@
 internal import Varlink
 
-/// Something that happened in the hub, as `Monitor` and `Why` tell of it.
+/// An event in the hub, as `Monitor` and `Why` report it.
 package struct Event: Codable, Sendable, Hashable {
-    /// What kind of thing.
+    /// The kind of an event.
     package enum Kind: String, Codable, Sendable, CaseIterable {
         /// A WebSocket opened.
         case connect
-        /// A WebSocket began to end.
+        /// A WebSocket began to close.
         case close
         /// A client was refused before or in its opening handshake.
         case refuse
@@ -14,24 +14,24 @@ package struct Event: Codable, Sendable, Hashable {
         case slow
         /// The configuration was read again, or set.
         case reload
-        /// The hub began to send its connections away.
+        /// The hub began to close its connections.
         case drain
         /// Connections can't be accepted.
         case trouble
     }
 
-    /// Events like one that are not told one by one.
+    /// Similar events that are summarised by one event.
     package struct Others: Codable, Sendable, Hashable {
-        /// How many.
+        /// The number of events.
         package let count: Int
-        /// When the first of them came: RFC 3339, UTC, milliseconds.
+        /// The time of the first of them: RFC 3339, UTC, milliseconds.
         package let first: String
-        /// When the last of them came.
+        /// The time of the last of them.
         package let last: String
-        /// Whether all are of the same address as the event that they stand with.
+        /// Whether all of them have the same address as the event that summarises them.
         package let sameAddress: Bool
 
-        /// So many events.
+        /// A summary of similar events.
         package init(count: Int, first: String, last: String, sameAddress: Bool) {
             self.count = count
             self.first = first
@@ -40,39 +40,39 @@ package struct Event: Codable, Sendable, Hashable {
         }
     }
 
-    /// When: RFC 3339, UTC, milliseconds.
+    /// The time: RFC 3339, UTC, milliseconds.
     package var time: String
-    /// What kind of thing.
+    /// The kind of event.
     package var kind: Kind
-    /// Why, as metrics label it; nil where there is nothing to label.
+    /// The cause, as in the labels of metrics; nil if the kind has none.
     package var cause: String?
     /// The close code.
     package var code: Int?
-    /// For a person: the reason that was given.
+    /// The reason, for a human reader.
     package var text: String?
-    /// The connection.
+    /// The connection's id.
     package var id: String?
-    /// Its peer's IP address.
+    /// The client's IP address.
     package var address: String?
     /// The endpoint's path.
     package var endpoint: String?
-    /// Who it is.
+    /// The user.
     package var user: String?
-    /// The first of the channels that it is in, or the one that it was not let into.
+    /// The first channels of the connection, or the channel that it was refused for.
     package var channels: [String]?
-    /// When the WebSocket opened: RFC 3339, UTC, milliseconds.
+    /// The time at which the WebSocket opened: RFC 3339, UTC, milliseconds.
     package var connectedSince: String?
-    /// Bytes that waited for it.
+    /// Bytes that waited for the client.
     package var queuedBytes: Int?
-    /// Messages it never got.
+    /// Messages that the client never got.
     package var droppedMessages: Int?
-    /// Those of its kind and cause that came behind it and are not told one by one; nil where there are none.
+    /// The later events of the same kind and cause that this event summarises; nil if there are none.
     package var more: Others?
 
     /// The first of the channels.
     package var channel: String? { channels?.first }
 
-    /// An event of which only the time and the kind are known.
+    /// An event with only a time and a kind.
     package init(_ kind: Kind, millisecondsSinceEpoch time: Int64) {
         self.kind = kind
         self.time = RFC3339.string(millisecondsSinceEpoch: time)
@@ -80,7 +80,7 @@ package struct Event: Codable, Sendable, Hashable {
 }
 
 extension ConnectionMatcher {
-    /// Whether an event is about a connection that is meant.
+    /// Whether the matcher selects the connection of an event.
     package func matches(_ event: Event) -> Bool {
         matches(
             id: event.id ?? "", address: event.address ?? "", endpoint: event.endpoint ?? "",
@@ -88,35 +88,35 @@ extension ConnectionMatcher {
     }
 }
 
-/// `Monitor`: what happens, as it happens. Needs `more`, and ends when the caller goes away.
+/// `Monitor`: returns events as they happen. Needs `more`, and ends when the caller closes its connection.
 package enum Monitor {
     /// The method's name in its interface.
     package static let name = "Monitor"
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case filter, kinds }
 
-        /// Only what is about these connections; nil means everything.
+        /// Returns only events about these connections; nil means all events.
         package let filter: ConnectionFilter?
-        /// Only these kinds; nil means all.
+        /// Returns only events of these kinds; nil means all.
         package let kinds: [String]?
 
-        /// What to tell of.
+        /// The selection of events.
         package init(filter: ConnectionFilter? = nil, kinds: [String]? = nil) {
             self.filter = filter
             self.kinds = kinds
         }
     }
 
-    /// What it returns each time.
+    /// Each of the method's replies.
     package struct Reply: Codable, Sendable, Hashable {
-        /// What happened; empty in the first reply, which says that it has begun.
+        /// The events; empty in the first reply, which says that watching has begun.
         package let events: [Event]
-        /// Events so far that came too fast and were left out.
+        /// The number of events so far that came too fast and were left out.
         package let lost: Int
 
-        /// Some events.
+        /// A reply with events.
         package init(events: [Event], lost: Int) {
             self.events = events
             self.lost = lost
@@ -124,32 +124,33 @@ package enum Monitor {
     }
 }
 
-/// `Why`: how the last connections ended that a filter means, and who was refused.
+/// `Why`: returns how the last selected connections ended or were refused.
 package enum Why {
     /// The method's name in its interface.
     package static let name = "Why"
-    /// The most events in a reply, and what it has unless told otherwise.
+    /// The maximum number of events in a reply, and the default.
     package static let replyLimit = 1000
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case filter, limit }
 
-        /// Which connections; nil means all.
+        /// The selection of connections; nil means all.
         package let filter: ConnectionFilter?
-        /// The most events.
+        /// The maximum number of events.
         package let limit: Int?
 
-        /// What to tell of.
+        /// The selection of events.
         package init(filter: ConnectionFilter? = nil, limit: Int? = nil) {
             self.filter = filter
             self.limit = limit
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
-        /// The newest first; one with ``Event/more`` where the last of these would be.
+        /// The events, the newest first; an event with ``Event/more`` is at the place of the last event that it
+        /// summarises.
         package let events: [Event]
 
         /// Events as they are returned.

@@ -1,10 +1,10 @@
-/// The hub as a whole at one moment. Counters are since the daemon started.
+/// The status of the hub at one moment. Counters start with the daemon.
 package struct HubStatus: Codable, Sendable, Hashable {
-    /// Whether the hub takes connections.
+    /// Whether the hub accepts connections.
     package enum State: String, Codable, Sendable {
-        /// It does.
+        /// The hub accepts connections.
         case running
-        /// It is sending its connections away, and takes no new ones.
+        /// The hub is closing its connections, and accepts no new ones.
         case draining
     }
 
@@ -12,54 +12,55 @@ package struct HubStatus: Codable, Sendable, Hashable {
     package var version: String
     /// The daemon's process id.
     package var pid: Int
-    /// Whether the hub takes connections.
+    /// Whether the hub accepts connections.
     package var state: State
-    /// Why the hub takes no new connections; nil where it does.
+    /// The reason why the hub accepts no new connections; nil if it does.
     package var notReady: String?
-    /// When the daemon was ready: RFC 3339, UTC, milliseconds.
+    /// The time at which the daemon was ready: RFC 3339, UTC, milliseconds.
     package var startedAt: String
-    /// Seconds since then.
+    /// Seconds since the daemon was ready.
     package var uptimeSeconds: Double
     /// Connections open or closing now.
     package var connections: Int
-    /// The most connections the hub takes.
+    /// The maximum number of connections.
     package var maxConnections: Int
-    /// Connections of each worker.
+    /// The number of connections of each worker.
     package var connectionsPerWorker: [Int]
     /// Connections whose opening handshake succeeded.
     package var accepted: Int
     /// Connections refused before or in their opening handshake, by reason.
     package var refused: [String: Int]
-    /// Connections closed after it, by reason.
+    /// Connections closed after their opening handshake, by reason.
     package var closed: [String: Int]
-    /// Messages that came from clients.
+    /// Messages received from clients.
     package var messagesIn: Int
-    /// Messages sent to clients, each counted once per receiver.
+    /// Messages sent to clients, each counted once per recipient.
     package var messagesOut: Int
-    /// Bytes that came from clients.
+    /// Bytes received from clients.
     package var bytesIn: Int
     /// Bytes sent to clients.
     package var bytesOut: Int
     /// Bytes that wait for slow clients to read.
     package var queuedBytes: Int
-    /// Connections that have something waiting now.
+    /// The number of connections that have something queued now.
     package var slowConsumers: Int
-    /// What the hub holds for its clients.
+    /// The memory held for clients.
     package var memory: MemoryStatus
-    /// Where the hub listens, such as `[::]:8080`.
+    /// The addresses that the hub listens on, such as `[::]:8080`.
     package var listeners: [String]
-    /// The configuration files in force, in the order they were read; empty on built-in defaults.
+    /// The configuration files in force, in the order in which they were read; empty if all settings are built-in
+    /// defaults.
     package var configurationFiles: [String]
-    /// The keys that are otherwise in the configuration than in force, and take effect after a restart only.
+    /// The keys whose configured value differs from the value in force and takes effect only after a restart.
     package var pendingRestart: [String]?
-    /// The keys that are given and not used, because systemd passes sockets in their place.
+    /// The keys that are set but not used, because systemd passes sockets instead.
     package var unusedKeys: [String]?
-    /// What an administrator should know and decide.
+    /// Notices for the administrator, who should make a decision.
     package var notices: [String]?
-    /// How far the drain is; nil while there is none.
+    /// The progress of the drain; nil if there is none.
     package var drain: DrainProgress?
 
-    /// The hub at one moment.
+    /// The status at one moment.
     package init(
         version: String = WSD.version, pid: Int, state: State, notReady: String? = nil, startedAt: String,
         uptimeSeconds: Double,

@@ -1,21 +1,21 @@
 import Varlink
 
-/// `MakeToken`: a JSON Web Token for development.
+/// `MakeToken`: makes a JSON Web Token for development.
 package enum MakeToken {
     /// The method's name in its interface.
     package static let name = "MakeToken"
-    /// Seconds that a token is good for unless told otherwise.
+    /// The default lifetime of a token in seconds.
     package static let defaultLifetime = 3600
-    /// A hundred years, which is no better than for ever.
+    /// The longest lifetime: a hundred years, which is as good as for ever.
     package static let longestLifetime = 3_155_760_000
 
-    /// What a token lets its bearer do in the channels of a pattern.
+    /// The permissions that a token grants in the channels of a pattern.
     package struct Grant: Codable, Sendable, Hashable {
-        /// The channels' names, in which `*` is any run of characters.
+        /// The pattern of channel names, in which `*` stands for any run of characters.
         package let pattern: String
-        /// Whether the bearer may join them.
+        /// Whether the bearer may join these channels.
         package let subscribe: Bool
-        /// Whether the bearer may publish in them.
+        /// Whether the bearer may publish in these channels.
         package let publish: Bool
 
         /// A grant of a pattern.
@@ -25,7 +25,7 @@ package enum MakeToken {
             self.publish = publish
         }
 
-        /// Parses what stands on a command line, "PATTERN=subscribe,publish"; nil for anything else.
+        /// Parses the form of the command line, "PATTERN=subscribe,publish"; nil for anything else.
         package init?(parsing text: String) {
             guard let separator = text.lastIndex(of: "="), separator > text.startIndex else { return nil }
             let permissions = Set(
@@ -37,18 +37,18 @@ package enum MakeToken {
         }
     }
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case user, lifetime, grants }
 
         /// The token's user.
         package let user: String
-        /// Seconds until it expires; nil means ``MakeToken/defaultLifetime``.
+        /// Seconds until the token expires; nil means ``MakeToken/defaultLifetime``.
         package let lifetime: Int?
-        /// The channels that it grants.
+        /// The channels that the token grants.
         package let grants: [Grant]?
 
-        /// What token to make.
+        /// The token to make.
         package init(user: String, lifetime: Int? = nil, grants: [Grant]? = nil) {
             self.user = user
             self.lifetime = lifetime
@@ -56,7 +56,7 @@ package enum MakeToken {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The token.
         package let token: String

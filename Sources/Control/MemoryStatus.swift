@@ -1,19 +1,19 @@
-/// What the hub holds for its clients, in bytes.
+/// The memory that the hub holds for its clients, in bytes.
 package struct MemoryStatus: Codable, Sendable, Hashable {
-    /// The most that it holds; 0 where nothing bounds it.
+    /// The limit; 0 if there is none.
     package var limit: Int
-    /// All that it holds now.
+    /// The total in use.
     package var used: Int
-    /// Of that, input whose message is unfinished, and handshakes that are under way.
+    /// The part for unfinished messages from clients and for handshakes in progress.
     package var input: Int
-    /// Messages on their way from one worker to another.
+    /// The part for messages on their way from one worker to another.
     package var mailboxes: Int
-    /// What waits for slow clients.
+    /// The part for messages that wait for slow clients.
     package var backlogs: Int
-    /// The history of channels, the channels themselves included.
+    /// The part for the history of channels, including the channels themselves.
     package var history: Int
 
-    /// The account at one moment.
+    /// The memory in use at one moment.
     package init(
         limit: Int = 0, used: Int = 0, input: Int = 0, mailboxes: Int = 0, backlogs: Int = 0,
         history: Int = 0

@@ -1,11 +1,11 @@
 /// The rule for the names of channels.
 package enum ChannelName {
-    /// Bytes that a name may have.
+    /// The allowed lengths of a name in bytes.
     package static let byteCounts = 1...255
 
     /// Checks a name, or a pattern of names.
     ///
-    /// - Parameter field: what it is called where it is wrong.
+    /// - Parameter field: the name of the field in the error.
     /// - Throws: ``ControlError/invalidFilter(field:value:reason:)``.
     package static func check(_ name: String, field: String = "channel") throws(ControlError) {
         guard byteCounts.contains(name.utf8.count), !name.hasControlCharacters else {
@@ -15,7 +15,7 @@ package enum ChannelName {
     }
 }
 
-/// The rule for the names of users, which are those of tokens.
+/// The rule for the names of users, which is that for tokens.
 package enum UserName {
     /// Checks a name.
     ///
@@ -30,7 +30,7 @@ package enum UserName {
 }
 
 extension String {
-    /// Whether any of C0, DEL or C1 is in it.
+    /// Whether the text contains a control character of C0 or C1, or DEL.
     fileprivate var hasControlCharacters: Bool {
         unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
     }

@@ -1,48 +1,48 @@
 internal import Varlink
 
-/// `Profile`: what the daemon spends its time and memory on.
+/// `Profile`: shows where the daemon's time and memory go.
 package enum Profile {
     /// The method's name in its interface.
     package static let name = "Profile"
-    /// Seconds of a CPU profile unless told otherwise.
+    /// The default duration of a CPU profile in seconds.
     package static let defaultSeconds = 10
-    /// The longest CPU profile, in seconds.
+    /// The maximum duration of a CPU profile in seconds.
     package static let longestSeconds = 300
 
-    /// What is looked at.
+    /// The kind of a profile.
     package enum Kind: String, Codable, Sendable, CaseIterable {
-        /// Where CPU time goes, in the format of pprof.
+        /// The use of CPU time, in the format of pprof.
         case cpu
-        /// What each thread does now, as text.
+        /// The current stack of each thread, as text.
         case stacks
-        /// What memory is used for, as text.
+        /// The use of memory, as text.
         case heap
     }
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case kind, seconds }
 
-        /// What is looked at: ``Kind``.
+        /// The kind of profile, one of ``Kind``.
         package let kind: String
-        /// How long, for a CPU profile.
+        /// The duration of a CPU profile in seconds.
         package let seconds: Int?
 
-        /// What to look at.
+        /// The profile to take.
         package init(kind: Kind, seconds: Int? = nil) {
             self.kind = kind.rawValue
             self.seconds = seconds
         }
     }
 
-    /// What it returns: one of both.
+    /// The method's reply, with one of its members.
     package struct Reply: Codable, Sendable, Hashable {
         /// A profile, in Base64.
         package let data: String?
-        /// Text for a person.
+        /// Text for a human reader.
         package let text: String?
 
-        /// What was found.
+        /// A reply with a profile or a text.
         package init(data: String? = nil, text: String? = nil) {
             self.data = data
             self.text = text

@@ -1,13 +1,13 @@
-/// What became of a message that was published; the answer of the HTTP API, too.
+/// The result of publishing a message; the HTTP API returns it as well.
 package struct PublishResult: Sendable, Hashable, Encodable {
-    /// To how many connections it goes.
+    /// The number of recipients.
     package var recipients: Int
-    /// Its place in the channel, from which a client can recover: the numbering, and its number there. Nil where the channel
-    /// keeps no history or the message is no text.
+    /// The message's position in the channel, from which a client can recover: the identifier of the numbering, and the
+    /// number. Nil if the channel keeps no history or the message is binary.
     package var epoch: String?
     package var seq: Int?
 
-    /// What became of a message.
+    /// The result of publishing a message.
     package init(recipients: Int, epoch: String? = nil, seq: Int? = nil) {
         self.recipients = recipients
         self.epoch = epoch

@@ -1,6 +1,6 @@
 /// Points in time as text, such as `2026-11-23T20:57:32.015Z`. Plain arithmetic: it runs once per listed connection.
 package enum RFC3339 {
-    /// A moment in UTC with milliseconds.
+    /// The text of a moment, in UTC with milliseconds.
     package static func string(millisecondsSinceEpoch: Int64) -> String {
         let (days, millisecondOfDay) = floorDivide(millisecondsSinceEpoch, by: 86_400_000)
         let (year, month, day) = civil(daysSinceEpoch: days)
@@ -23,7 +23,7 @@ package enum RFC3339 {
         return text
     }
 
-    /// Reads what ``string(millisecondsSinceEpoch:)`` writes; nil for anything else.
+    /// Parses the text of ``string(millisecondsSinceEpoch:)``; nil for anything else.
     package static func millisecondsSinceEpoch(_ text: String) -> Int64? {
         let utf8 = Array(text.utf8)
         guard utf8.count == 24 else { return nil }

@@ -1,26 +1,27 @@
 internal import Varlink
 
-/// `GetConfiguration`: what is in force.
+/// `GetConfiguration`: returns the configuration in force.
 package enum GetConfiguration {
     /// The method's name in its interface.
     package static let name = "GetConfiguration"
 
-    /// One key.
+    /// A key and its value.
     package struct Setting: Codable, Sendable, Hashable {
         /// The key, such as `limits.channels`.
         package let key: String
-        /// The value as TOML.
+        /// The value in force, as TOML.
         package let value: String
-        /// Where it comes from: `default`, a file and line, `command line`, `wsctl`, or `systemd`, which passes a socket.
+        /// The origin of the value: `default`, a file and line, `command line`, `wsctl`, or `systemd`, which passes a
+        /// socket.
         package let origin: String
-        /// What is given for the key and not used, because systemd passes a socket, and where; nil for none.
+        /// The value that is set but not used, because systemd passes a socket, with its origin; nil if there is none.
         package let unused: String?
         /// Whether a change applies without a restart.
         package let live: Bool
-        /// The values that it can have, where these are only a few, without quotes; nil where they are not.
+        /// The possible values without quotes, if there are only a few; otherwise nil.
         package let choices: [String]?
 
-        /// A key as it is returned.
+        /// A key with its value.
         package init(
             key: String, value: String, origin: String, unused: String? = nil, live: Bool, choices: [String]? = nil
         ) {
@@ -33,13 +34,13 @@ package enum GetConfiguration {
         }
     }
 
-    /// A key that is otherwise on disk.
+    /// A key whose value on disk differs.
     package struct Difference: Codable, Sendable, Hashable {
         /// The key.
         package let key: String
-        /// The value in force; nil where it isn't there.
+        /// The value in force; nil if the key has none.
         package let running: String?
-        /// The value that a reload or a restart would bring; nil where it isn't there.
+        /// The value after a reload or a restart; nil if the key has none.
         package let disk: String?
         /// Whether a reload is enough.
         package let live: Bool
@@ -53,13 +54,13 @@ package enum GetConfiguration {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// Every key, in the order of the manual.
         package let settings: [Setting]
-        /// What is otherwise on disk.
+        /// The keys whose values on disk differ.
         package let differences: [Difference]
-        /// What is wrong with what is on disk, so that it can't be told.
+        /// The errors in the configuration on disk, which make its values unknown.
         package let errors: [String]
 
         /// The configuration as it is returned.
@@ -71,19 +72,19 @@ package enum GetConfiguration {
     }
 }
 
-/// `SetConfiguration`: set keys until the configuration is read again. Returns a ``ReloadOutcome``.
+/// `SetConfiguration`: sets keys until the configuration is read again. Returns a ``ReloadOutcome``.
 package enum SetConfiguration {
     /// The method's name in its interface.
     package static let name = "SetConfiguration"
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case values }
 
-        /// The values by key: TOML, or text that needs no quotes.
+        /// The values by key: TOML, or text without the quotes.
         package let values: [String: String]
 
-        /// What to set.
+        /// The values to set.
         package init(values: [String: String]) { self.values = values }
     }
 }

@@ -1,29 +1,29 @@
 internal import Varlink
 
-/// `Top`: the hub at this moment, with the connections that come first in an order and the busiest channels.
+/// `Top`: returns the hub at this moment, with the first connections in an order and the busiest channels.
 package enum Top {
     /// The method's name in its interface.
     package static let name = "Top"
-    /// The most connections, and the most channels, in a reply.
+    /// The maximum number of connections, and of channels, in a reply.
     package static let limit = 100
 
-    /// What connections are put in order by, the most first.
+    /// The order of connections; the largest value comes first.
     package enum Order: String, Codable, Sendable, CaseIterable {
         case queuedBytes, droppedMessages, messagesIn, messagesOut, bytesIn, bytesOut, idle
     }
 
-    /// What it takes.
+    /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case order, connections, channels }
 
-        /// ``Order``; nil means by what waits for them.
+        /// The order, one of ``Order``; nil means by queued bytes.
         package let order: String?
-        /// At most so many; nil means ten.
+        /// The maximum number of connections; nil means ten.
         package let connections: Int?
-        /// At most so many; nil means ten.
+        /// The maximum number of channels; nil means ten.
         package let channels: Int?
 
-        /// What to show.
+        /// The order and the numbers to return.
         package init(order: Order? = nil, connections: Int? = nil, channels: Int? = nil) {
             self.order = order?.rawValue
             self.connections = connections
@@ -31,15 +31,15 @@ package enum Top {
         }
     }
 
-    /// A channel with how much is said in it.
+    /// A channel with its number of messages.
     package struct BusyChannel: Codable, Sendable, Hashable {
-        /// Its name.
+        /// The channel's name.
         package let name: String
-        /// Connections that are in it.
+        /// The number of connections in the channel.
         package let connections: Int
-        /// Messages published in a second, over the last few.
+        /// Messages published per second, over the last few seconds.
         package let messagesPerSecond: Double
-        /// Messages published since it came to be.
+        /// Messages published since the channel was created.
         package let messages: Int
 
         /// A channel as it is returned.
@@ -51,16 +51,16 @@ package enum Top {
         }
     }
 
-    /// What it returns.
+    /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
-        /// The hub.
+        /// The status of the hub.
         package let status: HubStatus
-        /// Connections, the first first.
+        /// The first connections in the order.
         package let connections: [ConnectionInfo]
-        /// Channels, the busiest first.
+        /// The busiest channels, the busiest first.
         package let channels: [BusyChannel]
 
-        /// What was found.
+        /// A reply.
         package init(status: HubStatus, connections: [ConnectionInfo], channels: [BusyChannel]) {
             self.status = status
             self.connections = connections

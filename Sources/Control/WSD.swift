@@ -1,12 +1,12 @@
-/// What the programs of this package say about themselves.
+/// Facts about the programs of this package.
 package enum WSD {
-    /// The version of all of them.
+    /// The version of all programs.
     package static let version = "0.1.0"
     /// The product's name, as `org.varlink.service` gives it.
     package static let product = "wsd"
-    /// Who makes it.
+    /// The vendor.
     package static let vendor = "wsd"
-    /// Where to read more.
+    /// The documentation.
     package static let url = "man:wsd(8)"
     /// The socket for full control, unless configured otherwise.
     package static let controlSocketPath = "/run/wsd/io.wsd.Control"

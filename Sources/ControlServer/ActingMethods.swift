@@ -3,11 +3,11 @@ import FoundationEssentials
 import Varlink
 import VarlinkServer
 
-/// The methods of `io.wsd.Control` that change something, or show what not everybody may see.
+/// The methods of `io.wsd.Control` that change something, or return what only administrators may see.
 struct ActingMethods: Sendable {
     let backend: any ControlBackend
 
-    /// Carries out a call of `interface`; nil when the method isn't one of these.
+    /// Executes a call of `interface`; nil if the method isn't one of these.
     func respond(
         to request: VarlinkRequest, of interface: String
     ) async throws -> (any Encodable & Sendable)? {
@@ -116,6 +116,6 @@ struct ActingMethods: Sendable {
 }
 
 extension VarlinkRequest {
-    /// Who calls, for the log.
+    /// The caller, for the log.
     fileprivate var caller: Caller { .process(peer, client) }
 }

@@ -2,14 +2,16 @@ package import Control
 import Varlink
 package import VarlinkServer
 
-/// What the daemon's control sockets serve: `io.wsd.Control` and `io.wsd.Status`, answered by a ``ControlBackend``.
+/// The services on the daemon's control sockets: `io.wsd.Control` and `io.wsd.Status`, answered by a
+/// ``ControlBackend``.
 ///
-/// Which of the two sockets a caller could open decides what it may do. What changes anything reaches the backend
-/// together with who asked for it, and the backend logs it.
+/// The socket that a caller could open decides what the caller may do. Calls that change something reach the backend
+/// together with their caller, and the backend logs them.
 package struct ControlService: Sendable {
-    /// What is served on the control socket: everything.
+    /// The service on the control socket: everything.
     package let control: VarlinkService
-    /// What is served on the status socket: figures, which name nobody. Who asks for more is told that it isn't permitted here.
+    /// The service on the status socket: figures only, which identify no client. Other calls are answered with the
+    /// error that they aren't permitted here.
     package let status: VarlinkService
 
     /// The services of a hub.
@@ -29,7 +31,7 @@ package struct ControlService: Sendable {
             name: statusInterface.name, description: statusInterface.description
         ) { request in
             if let reply = try await figures.respond(to: request) { return reply }
-            // It was here once, and a caller of before learns more from this.
+            // The method was available here once, and this error helps an old client more.
             if LookingMethods.names.contains(request.member) { throw VarlinkError.permissionDenied }
             throw VarlinkError.methodNotFound(request.fullName)
         }
@@ -43,8 +45,8 @@ package struct ControlService: Sendable {
         status = Self.service([VarlinkInterface(refusing: name, description: description), statusForEverybody])
     }
 
-    /// What the status socket takes from its peers. Every user of the machine may open it, and a question is short: by
-    /// the server's defaults any of them could make the daemon hold 16 MiB for each of 1024 connections.
+    /// The limits of the status socket. Every user of the machine may open it, and its calls are short: with the
+    /// server's defaults any of them could make the daemon hold 16 MiB for each of 1024 connections.
     package static var statusLimits: VarlinkServer.Limits {
         var limits = VarlinkServer.Limits()
         limits.callByteCount = 64 << 10

@@ -3,16 +3,16 @@ import Synchronization
 import Varlink
 import VarlinkServer
 
-/// The methods that change nothing, and name clients.
+/// The methods that change nothing, but identify clients.
 struct LookingMethods: Sendable {
     let backend: any ControlBackend
 
-    /// What they are called.
+    /// The names of the methods.
     static let names: Set<String> = [
         List.name, Show.name, Top.name, Why.name, Monitor.name, ListChannels.name, ShowChannel.name,
     ]
 
-    /// Carries out a call of `interface`; nil when the method isn't one of these.
+    /// Executes a call of `interface`; nil if the method isn't one of these.
     func respond(
         to request: VarlinkRequest, of interface: String
     ) async throws -> (any Encodable & Sendable)? {
@@ -68,7 +68,7 @@ struct LookingMethods: Sendable {
         return Why.Reply(events: await backend.endings(matching: try matcher(parameters.filter), limit: limit))
     }
 
-    /// Nil where a filter leaves nothing out.
+    /// The matcher for a filter; nil if the filter selects everything.
     private func matcher(_ filter: ConnectionFilter?) throws -> ConnectionMatcher? {
         guard let filter, filter.hasCriteria else { return nil }
         return try ConnectionMatcher(filter)
@@ -87,7 +87,8 @@ struct LookingMethods: Sendable {
             let meant = events.filter { event in
                 (kinds?.contains(event.kind) ?? true) && (matcher?.matches(event) ?? true)
             }
-            // Even where nothing is meant: at first, and where the caller has to know that something is missing.
+            // A reply is also sent without events: the first one, and when the caller has to learn that events are
+            // missing.
             guard !meant.isEmpty || events.isEmpty || lost > told.load(ordering: .relaxed) else { return }
             told.store(lost, ordering: .relaxed)
             try await request.yield(Monitor.Reply(events: meant, lost: lost))
@@ -102,7 +103,7 @@ struct LookingMethods: Sendable {
         return await backend.channels(pattern: parameters.pattern, after: parameters.after, limit: limit)
     }
 
-    /// One page, or with `more` one after the other: the next is asked for when the peer has room for it.
+    /// Returns one page or, with `more`, one page after the other: the next is requested when the peer has room for it.
     private func list(_ request: VarlinkRequest) async throws -> ConnectionPage {
         let parameters = try request.parameters(as: List.Parameters.self)
         let matcher = try ConnectionMatcher(parameters.filter ?? ConnectionFilter())
@@ -122,7 +123,7 @@ struct LookingMethods: Sendable {
             left -= page.connections.count
             guard left > 0, let next = page.next else { return page }
             cursor = next
-            // A page may be empty where a filter selects little; it would say nothing.
+            // A page may be empty if a filter selects few connections; it is not sent.
             if !page.connections.isEmpty { try await request.yield(page) }
         }
     }

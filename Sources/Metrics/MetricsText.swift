@@ -1,14 +1,14 @@
-/// Metrics as Prometheus' text format 0.0.4, or OpenMetrics 1.0, has them.
+/// Metrics in Prometheus' text format 0.0.4, or in OpenMetrics 1.0.
 package struct MetricsText: Sendable {
-    /// What a metric is.
+    /// The kind of a metric.
     package enum Kind: String, Sendable {
-        /// Only grows; its name ends in "_total".
+        /// A value that only grows; its name ends in "_total".
         case counter
-        /// Goes up and down.
+        /// A value that goes up and down.
         case gauge
-        /// Observations by size.
+        /// A distribution of observed values.
         case histogram
-        /// Something that is told by its labels; the value is 1.
+        /// A fact in the labels; the value is 1.
         case info
     }
 
@@ -53,7 +53,7 @@ package struct MetricsText: Sendable {
 
     private mutating func begin(_ name: String, _ kind: Kind, _ help: String) {
         let type = kind == .info && !isOpenMetrics ? .gauge : kind
-        // OpenMetrics names the family, whose counter's sample alone has the suffix.
+        // OpenMetrics names the family; only the sample of a counter has the suffix.
         var family = name
         if isOpenMetrics, kind == .counter { family.removeLast("_total".count) }
         if isOpenMetrics, kind == .info { family.removeLast("_info".count) }
@@ -70,7 +70,7 @@ package struct MetricsText: Sendable {
         text += " \(value.metricText)\n"
     }
 
-    /// The whole.
+    /// The complete text.
     package var finished: String { isOpenMetrics ? text + "# EOF\n" : text }
 
     private static func escaped(_ text: String, quotes: Bool) -> String {

@@ -1,10 +1,10 @@
-/// Samples as profile.proto of pprof has them (github.com/google/pprof/proto/profile.proto).
+/// Samples in the format profile.proto of pprof (github.com/google/pprof/proto/profile.proto).
 struct CPUProfile {
     var counts: [Stack: UInt64]
-    /// Milliseconds since 1970.
+    /// The start, in milliseconds since 1970.
     var start: Int64
     var milliseconds: Int64
-    /// Samples for which there was no room.
+    /// The number of samples for which there was no room.
     var lost: Int64
 
     private struct Strings {

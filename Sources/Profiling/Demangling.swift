@@ -6,9 +6,9 @@ private func swiftDemangle(
     _ bufferLength: UnsafeMutablePointer<Int>?, _ flags: UInt32
 ) -> UnsafeMutablePointer<CChar>?
 
-/// Symbols as a person reads them.
+/// Turns symbols into readable names.
 enum Demangling {
-    /// A Swift symbol as Swift writes it, without types; anything else as it is.
+    /// The name of a Swift symbol as written in Swift, without types; any other symbol unchanged.
     static func name(of symbol: String) -> String {
         let length = symbol.utf8.count
         guard let demangled = symbol.withCString({ swiftDemangle($0, length, nil, nil, 0) }) else { return symbol }
@@ -16,13 +16,13 @@ enum Demangling {
         return shortened(String(cString: demangled))
     }
 
-    /// Leaves out the types: "M.f(a: Swift.Int, _: [M.T]) -> ()" is "M.f(a:_:)".
+    /// Removes the types: "M.f(a: Swift.Int, _: [M.T]) -> ()" becomes "M.f(a:_:)".
     static func shortened(_ name: String) -> String {
         var result = ""
         var rest = Substring(name)
         while let character = rest.first {
             if rest.hasPrefix(" -> ") || rest.hasPrefix(" throws") || rest.hasPrefix(" async") {
-                // Up to what it is in, "closure #1 () -> () in M.f".
+                // Skips to the context, as in "closure #1 () -> () in M.f".
                 guard let context = rest.range(of: " in ") else { break }
                 rest = rest[context.lowerBound...]
                 if rest.hasPrefix(" in ") {
@@ -90,7 +90,7 @@ enum Demangling {
 }
 
 extension Substring {
-    /// Where a text is in this one.
+    /// The first occurrence of another text.
     fileprivate func range(of text: String) -> Range<Index>? {
         var start = startIndex
         while start < endIndex {

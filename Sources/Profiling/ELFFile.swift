@@ -1,12 +1,13 @@
 internal import Glibc
 
-/// What is needed of an ELF file of 64 bits in this machine's byte order (elf(5)). It is mapped as long as this lives.
+/// The needed parts of a 64-bit ELF file in this machine's byte order (elf(5)). The file is mapped as long as this
+/// object lives.
 final class ELFFile {
     /// A function.
     struct Symbol {
         var address: UInt64
         var size: UInt64
-        /// Where its name begins in the file.
+        /// The offset of its name in the file.
         var name: Int
     }
 
@@ -14,15 +15,15 @@ final class ELFFile {
     private static let sectionNote: UInt32 = 7
     private static let segmentLoad: UInt32 = 1
 
-    /// Hexadecimal; empty where there is none.
+    /// The build ID in hexadecimal; empty if there is none.
     private(set) var buildID = ""
-    /// Functions, by address.
+    /// The functions, sorted by address.
     private(set) var symbols: [Symbol] = []
     private var segments: [(offset: UInt64, size: UInt64, address: UInt64)] = []
 
     private let bytes: UnsafeRawBufferPointer
 
-    /// Nil for what can't be read or is no such file.
+    /// Maps the file; nil if it can't be read or is not such a file.
     init?(path: String) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -39,7 +40,7 @@ final class ELFFile {
 
     deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
 
-    /// The function that holds an address of the file, as the linker knows it.
+    /// The symbol of the function that contains an address of the file, as the linker knows it.
     func symbol(at address: UInt64) -> String? {
         var low = 0
         var high = symbols.count
@@ -51,9 +52,9 @@ final class ELFFile {
         return String(decoding: bytes[symbols[low - 1].name...].prefix { $0 != 0 }, as: UTF8.self)
     }
 
-    /// The address, as the file has it, of what stands at an offset.
+    /// The address in the file's own terms for an offset in the file.
     func virtualAddress(ofOffset offset: UInt64) -> UInt64 {
-        // A mapping begins at a page, which may lie before the segment that it is for.
+        // A mapping begins at a page boundary, which may lie before the segment.
         let page: UInt64 = 4096
         for segment in segments where segment.offset & ~(page - 1) <= offset && offset < segment.offset + segment.size {
             return segment.address &- segment.offset &+ offset
@@ -107,7 +108,7 @@ final class ELFFile {
     private func readSymbols(_ table: Slice<UnsafeRawBufferPointer>, names: Slice<UnsafeRawBufferPointer>) {
         symbols.reserveCapacity(table.count / 48)
         for place in stride(from: table.startIndex, through: table.endIndex - 24, by: 24) {
-            // Functions that are defined.
+            // Only functions that are defined.
             guard bytes[place + 4] & 15 == 2, Self.number(bytes, at: place + 6, as: UInt16.self) != 0 else { continue }
             let name = names.startIndex + Int(Self.number(bytes, at: place, as: UInt32.self))
             guard name < names.endIndex else { continue }
@@ -123,14 +124,14 @@ final class ELFFile {
         let offset = Self.number(bytes, at: place + 24, as: UInt64.self)
         let size = Self.number(bytes, at: place + 32, as: UInt64.self)
         let type = Self.number(bytes, at: place + 4, as: UInt32.self)
-        // SHT_NOBITS: a file of debug symbols has names for what is in the program only.
+        // SHT_NOBITS: a file with debug symbols only has the headers of sections whose contents are in the program.
         guard type != 8, offset <= bytes.count, size <= UInt64(bytes.count) - offset else {
             return bytes[0..<0]
         }
         return bytes[Int(offset)..<Int(offset + size)]
     }
 
-    /// A number of the file; 0 where the file ends before it.
+    /// A number in the file; 0 beyond its end.
     private static func number<Number: FixedWidthInteger>(
         _ bytes: UnsafeRawBufferPointer, at place: Int, as type: Number.Type
     ) -> Number {

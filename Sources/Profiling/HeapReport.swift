@@ -1,15 +1,15 @@
 internal import CLinux
 
-/// What the allocator has.
+/// The memory of the allocator.
 package struct HeapReport: Sendable, Hashable {
-    /// Bytes taken from the system in heaps.
+    /// The bytes of heaps, taken from the system.
     package let takenBytes: Int
-    /// Bytes of these in use.
+    /// The bytes of these that are in use.
     package let usedBytes: Int
-    /// Bytes of large blocks, each mapped by itself.
+    /// The bytes of large blocks that are mapped separately.
     package let mappedBytes: Int
 
-    /// As it is now.
+    /// The current values.
     package init() {
         var taken: UInt64 = 0
         var used: UInt64 = 0

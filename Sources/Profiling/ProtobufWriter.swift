@@ -1,4 +1,5 @@
-/// Writes messages in the wire format of Protocol Buffers: varints and length-delimited fields are all that a profile has.
+/// Writes messages in the wire format of Protocol Buffers, as far as profiles need it: varints and length-delimited
+/// fields.
 struct ProtobufWriter {
     private(set) var bytes: [UInt8] = []
 
@@ -11,7 +12,7 @@ struct ProtobufWriter {
         bytes.append(UInt8(rest))
     }
 
-    /// A number; the default, 0, is left out.
+    /// A number; the default, 0, is omitted.
     mutating func field(_ number: Int, _ value: UInt64) {
         guard value != 0 else { return }
         varint(UInt64(number << 3))

@@ -2,31 +2,31 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// Where a thread was.
+/// The stack of a thread.
 struct Stack: Hashable {
     var thread: Int32
-    /// The innermost first.
+    /// The addresses, innermost first.
     var addresses: [UInt64]
 }
 
-/// Looks where the process's threads are. Costs nothing while it doesn't.
+/// Samples the stacks of the process's threads. Costs nothing while no profile is being taken.
 package enum Sampler {
     /// Another profile is being taken.
     package struct Busy: Error {}
-    /// The kernel doesn't let it.
+    /// The kernel doesn't permit it.
     package struct Refused: Error, CustomStringConvertible {
         package let description: String
     }
 
-    /// Samples in each second of a thread's CPU time.
+    /// Samples per second of a thread's CPU time.
     package static let frequency = 100
 
-    /// Samples of one profile; what comes beyond is counted as lost. They take 78 MB.
+    /// The maximum number of samples in a profile, which take 78 MB; further ones are counted as lost.
     private static let mostSamples = 100_000
 
     private static let isBusy = Atomic(false)
 
-    /// Takes a CPU profile in the format of pprof, profile.proto; what a thread began meanwhile does is not in it.
+    /// Takes a CPU profile in the format profile.proto of pprof. Threads that start meanwhile are not included.
     package static func cpuProfile(seconds: Int) async throws -> [UInt8] {
         try begin()
         defer { end() }
@@ -35,7 +35,7 @@ package enum Sampler {
         let room = min(seconds * frequency * (processors + 1), mostSamples)
         let result = clinux_sampler_start(Int32(frequency), Int64(room))
         defer { clinux_sampler_free() }
-        // Cut short, it is still a profile.
+        // If cancelled early, it is still a valid profile.
         if result == 0 { try? await Task.sleep(for: .seconds(seconds)) }
         clinux_sampler_stop()
         guard result == 0 else { throw Refused(description: String(cString: strerror(result))) }
@@ -45,7 +45,7 @@ package enum Sampler {
         return CPUProfile(counts: counts, start: start, milliseconds: duration, lost: clinux_sampler_lost()).encoded()
     }
 
-    /// What each thread does now, as text for a person.
+    /// The current stack of each thread, as text for a person.
     package static func threadStacks() throws -> String {
         try begin()
         defer { end() }

@@ -1,20 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// The names of the program's own functions, from its symbol table, or from that of its debug symbols where it is stripped.
+/// The names of the program's functions, from its own symbol table or, if it is stripped, from its debug symbols.
 struct Symbols {
-    /// Where the program's code lies in memory, and at what offset of the file.
+    /// The place of the program's code in memory, and its offset in the file.
     private(set) var codeStart: UInt64 = 0
     private(set) var codeEnd: UInt64 = 0
     private(set) var codeOffset: UInt64 = 0
     private(set) var path = ""
     private(set) var buildID = ""
-    /// What is to be added to an address of the file.
+    /// The difference between an address in memory and in the file.
     private var bias: UInt64 = 0
-    /// What has the symbols; nil where nothing has.
+    /// The file with the symbols; nil if there is none.
     private var table: ELFFile?
 
-    /// Reads those of the running program.
+    /// Reads the symbols of the running program.
     init() {
         path = Self.programPath()
         guard let program = ELFFile(path: "/proc/self/exe") else { return }
@@ -31,13 +31,13 @@ struct Symbols {
 
     func isOwn(_ address: UInt64) -> Bool { address >= codeStart && address < codeEnd }
 
-    /// The symbol of the function that holds an address, as the linker knows it.
+    /// The symbol of the function that contains an address, as the linker knows it.
     func symbol(at address: UInt64) -> String? {
         guard isOwn(address) else { return clinux_symbol_name(address).map { String(cString: $0) } }
         return table?.symbol(at: address &- bias)
     }
 
-    /// For a person.
+    /// The readable name of the function at an address.
     func name(of address: UInt64) -> String {
         symbol(at: address).map(Demangling.name) ?? "0x\(String(address, radix: 16))"
     }
@@ -50,7 +50,7 @@ struct Symbols {
         return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
     }
 
-    /// The mapping of the program that is executed; this function is in it.
+    /// Finds the mapping of the executed program, which contains this function itself.
     private mutating func findCode(_ program: ELFFile) {
         let function: @convention(c) () -> Void = {}
         let here = UInt64(UInt(bitPattern: unsafeBitCast(function, to: Int.self)))

@@ -1,6 +1,6 @@
 package import Logging
 
-/// Logs to the journal with fields: what `journalctl WSD_CONNECTION=42` finds.
+/// Logs to the journal with fields, which `journalctl WSD_CONNECTION=42` can select.
 package struct JournalLogHandler: LogHandler {
     /// Values that every event of this logger carries.
     package var metadata: Logger.Metadata = [:]
@@ -34,7 +34,8 @@ package struct JournalLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    /// Sends one event. A journal that refuses it gets it as a line on stderr, which is connected to it too.
+    /// Sends one event. If the journal refuses it, it is written as a line to stderr, which is connected to the journal
+    /// as well.
     package func log(event: LogEvent) {
         let all = event.allMetadata(logger: metadata, provider: metadataProvider)
         if !JournalRecord(event, metadata: all, identifier: identifier).send() {

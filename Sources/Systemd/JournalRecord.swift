@@ -4,8 +4,8 @@ import Logging
 
 /// A log event as fields of the journal: systemd.journal-fields(7).
 ///
-/// `MESSAGE` is the same line as on stderr, with the metadata behind it, because that is all that `journalctl` shows
-/// unasked. Each metadata value has a field besides, as it came and in full, to select by.
+/// `MESSAGE` is the same line as on stderr, including the metadata, because `journalctl` shows nothing else by default.
+/// Each metadata value also has a field, complete and unescaped, for selection.
 struct JournalRecord {
     /// The fields as `NAME=value`, in the order of `sd_journal_sendv`. Values may hold any byte.
     private(set) var fields: [[UInt8]] = []
@@ -37,7 +37,8 @@ struct JournalRecord {
                 continue
             }
             if ("A"..."Z").contains(scalar), index > 0 {
-                // A capital begins a word after a small letter or digit, and as the last of an abbreviation's capitals.
+                // A capital begins a word after a small letter or digit, or as the last of several capitals, as in
+                // "URLPath".
                 let previous = scalars[index - 1]
                 let nextIsSmall = index + 1 < scalars.count && ("a"..."z").contains(scalars[index + 1])
                 if !("A"..."Z").contains(previous) || nextIsSmall { wordBegins = true }
@@ -46,11 +47,11 @@ struct JournalRecord {
             wordBegins = false
             name += String(scalar).uppercased()
         }
-        // journald drops fields whose names are longer.
+        // journald drops fields with longer names.
         return String(name.prefix(64))
     }
 
-    /// Hands the record to journald; false where it was refused.
+    /// Sends the record to journald; false if it was refused.
     func send() -> Bool {
         let bytes = fields.flatMap { $0 }
         return bytes.withUnsafeBytes { buffer in

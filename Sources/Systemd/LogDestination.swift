@@ -1,26 +1,26 @@
 import Glibc
 package import Logging
 
-/// Where log events go.
+/// The destination of log events.
 package enum LogDestination: Sendable, Equatable {
-    /// To the journal, with fields.
+    /// The journal, with fields.
     case journal
-    /// To stderr, a line each, with the priority in front where something reads it: sd-daemon(3).
+    /// stderr, one line per event, with the priority in front if something reads it: sd-daemon(3).
     case stderr(prefixesPriority: Bool)
 
-    /// The journal where stderr is connected to it, as systemd connects it for a service; else stderr.
+    /// The journal if stderr is connected to it, as systemd does for a service; otherwise stderr.
     package static func detect() -> LogDestination {
         var status = stat()
         let stderrStatus = fstat(STDERR_FILENO, &status) == 0 ? status : nil
         return choose(
             journalStream: getenv("JOURNAL_STREAM").map { String(cString: $0) },
             stderr: stderrStatus.map { (device: UInt64($0.st_dev), inode: UInt64($0.st_ino)) },
-            // libsystemd reports success when journald's socket isn't there, and the event would be lost.
+            // libsystemd reports success even if journald's socket doesn't exist, and the event would be lost.
             journalAccepts: access("/run/systemd/journal/socket", W_OK) == 0
         )
     }
 
-    /// The rule of systemd.exec(5): `$JOURNAL_STREAM` holds the device and inode that stderr must have, for the
+    /// The rule of systemd.exec(5): `$JOURNAL_STREAM` contains the device and inode that stderr must have, because the
     /// variable may be inherited by a process whose stderr goes elsewhere.
     static func choose(
         journalStream: String?, stderr: (device: UInt64, inode: UInt64)?, journalAccepts: Bool
@@ -31,7 +31,7 @@ package enum LogDestination: Sendable, Equatable {
         return journalAccepts ? .journal : .stderr(prefixesPriority: true)
     }
 
-    /// A handler that logs here, for `LoggingSystem.bootstrap`.
+    /// A handler that logs to this destination, for `LoggingSystem.bootstrap`.
     ///
     /// - Parameters:
     ///   - identifier: the name of the program in the journal.

@@ -2,8 +2,8 @@ import Logging
 
 /// A log event as one line of text that no input can forge: `message key=value key="two words"`.
 enum LogText {
-    /// Scalars of one value or message that are shown. What a client sends may be as long as its limits allow, and the
-    /// journal cuts a line at 48 KiB and takes the rest for a new one.
+    /// The maximum number of scalars that are shown of a value or a message. A client may send as much as its limits
+    /// allow, and the journal splits a line at 48 KiB.
     static let valueLimit = 1024
 
     /// The message and the metadata, sorted by key.
@@ -15,7 +15,7 @@ enum LogText {
         return line
     }
 
-    /// The text, in quotes where it would otherwise not read as one value.
+    /// The text, in quotes if it would not be recognisable as one value otherwise.
     static func quoted(_ text: String) -> String {
         let plain = !text.isEmpty && text.unicodeScalars.allSatisfy { $0 != " " && $0 != "\"" && $0 != "=" }
         return plain ? escaped(text) : "\"" + escaped(text, quote: true) + "\""
@@ -41,8 +41,8 @@ enum LogText {
         return result
     }
 
-    /// Whether a scalar may reach a terminal as it is. Not so: controls, line and paragraph separators, and the
-    /// invisible ones that change the direction of what follows.
+    /// Whether a scalar may be sent to a terminal unescaped. Control characters, line and paragraph separators, and
+    /// invisible characters that change the direction of the text may not.
     static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x20..<0x7F: true
@@ -53,7 +53,7 @@ enum LogText {
 }
 
 extension LogEvent {
-    /// All that is known about the event: of the logger, of the task, of the statement; the latter win.
+    /// The metadata of the logger, of the task and of the statement; later ones override earlier ones.
     func allMetadata(logger: Logger.Metadata, provider: Logger.MetadataProvider?) -> Logger.Metadata {
         var all = logger
         if let provider { all.merge(provider.get()) { $1 } }

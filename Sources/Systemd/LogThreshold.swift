@@ -1,7 +1,7 @@
 package import Logging
 import Synchronization
 
-/// The least severe level that is logged, shared by all loggers and adjustable while the daemon runs.
+/// The lowest level that is logged, shared by all loggers and adjustable while the daemon runs.
 package final class LogThreshold: Sendable {
     // Read for every log statement, on any thread; so an atomic and no lock.
     private let index: Atomic<Int>
@@ -11,7 +11,7 @@ package final class LogThreshold: Sendable {
         index = Atomic(Self.index(of: level))
     }
 
-    /// The level in force; a change counts from the next log statement on.
+    /// The level in force; a change takes effect with the next log statement.
     package var level: Logger.Level {
         get { Logger.Level.allCases[index.load(ordering: .relaxed)] }
         set { index.store(Self.index(of: newValue), ordering: .relaxed) }

@@ -2,44 +2,47 @@ import CLinux
 import CSystemd
 import Glibc
 
-/// Tells the service manager how the daemon is doing: sd_notify(3).
+/// Reports the daemon's state to the service manager: sd_notify(3).
 ///
-/// Every method sends one datagram and returns whether a service manager took it. Without `$NOTIFY_SOCKET`, that is
-/// when a person started the daemon by hand, all of them do nothing and return false, so that callers need no cases.
+/// Every method sends one datagram and returns whether a service manager took it. Without `$NOTIFY_SOCKET`, for example
+/// if a person started the daemon by hand, all of them do nothing and return false, so that callers need no special
+/// case.
 ///
-/// What must arrive waits until the service manager has room for it. What is said again soon does not.
+/// Messages that must arrive wait until the service manager has room for them. Messages that are repeated soon don't
+/// wait.
 package struct Notifier: Sendable {
-    /// Bytes of a status text that are sent. A datagram has at most PIPE_BUF (4096) bytes, and nobody reads more.
+    /// The maximum length of a status text in bytes. A datagram has at most PIPE_BUF (4096) bytes, and nobody reads
+    /// more.
     package static let statusLimit = 1024
 
     /// Whether a service manager listens.
     package let isPresent: Bool
 
-    /// Looks at `$NOTIFY_SOCKET` once; the variable stays set, because libsystemd reads it for each message.
+    /// Reads `$NOTIFY_SOCKET` once; the variable stays set, because libsystemd reads it for each message.
     package init() {
         isPresent = getenv("NOTIFY_SOCKET") != nil
     }
 
-    /// Every listener accepts: the daemon is up, or its reload has ended.
+    /// Reports that every listener accepts: the daemon has started, or its reload has ended.
     @discardableResult
     package func ready(status: String? = nil) -> Bool {
         send("READY=1", status: status)
     }
 
-    /// What `systemctl status` shows from now on. Callers decide how often; systemd signals each change on D-Bus.
+    /// Sets the text that `systemctl status` shows. Callers decide how often; systemd signals each change on D-Bus.
     @discardableResult
     package func status(_ text: String) -> Bool {
         sendNow("STATUS=" + Self.oneLine(text))
     }
 
-    /// The daemon has begun to shut down. Sent unasked it starts the clock of `TimeoutStopSec=`. A drain waits for nobody who
-    /// doesn't read.
+    /// Reports that the daemon has begun to shut down. If systemd did not ask for that, this starts the time of
+    /// `TimeoutStopSec=`. It doesn't wait for room, because a drain waits for nobody who doesn't read.
     @discardableResult
     package func stopping(status: String? = nil) -> Bool {
         sendNow(Self.lines("STOPPING=1", status: status))
     }
 
-    /// The daemon has begun to read its configuration again; `ready()` must follow, however that ends.
+    /// Reports that the daemon has begun to reload its configuration; `ready()` must follow, whatever the result.
     @discardableResult
     package func reloading(status: String? = nil) -> Bool {
         var now = timespec()
@@ -48,20 +51,20 @@ package struct Notifier: Sendable {
         return send("RELOADING=1\nMONOTONIC_USEC=\(microseconds)", status: status)
     }
 
-    /// The daemon is alive. `Watchdog` decides when this may be said.
+    /// Reports that the daemon is alive. `Watchdog` decides when this is true.
     @discardableResult
     package func watchdog() -> Bool {
         send("WATCHDOG=1")
     }
 
-    /// Starting, stopping or running may take this much longer, from now. To be repeated while it does; it counts only
-    /// beyond the unit's own time limit.
+    /// Extends the time for starting, stopping or running by this much, counted from now. Repeat it as long as needed;
+    /// it has an effect only beyond the unit's own time limit.
     @discardableResult
     package func extendTimeout(_ duration: Duration) -> Bool {
         sendNow("EXTEND_TIMEOUT_USEC=\(duration.microseconds)")
     }
 
-    /// Waits until the service manager has read all that was sent before. Blocks its thread for up to `timeout`.
+    /// Waits until the service manager has read everything that was sent before. Blocks its thread for up to `timeout`.
     @discardableResult
     package func barrier(timeout: Duration = .seconds(5)) -> Bool {
         guard isPresent else { return false }
@@ -78,8 +81,8 @@ package struct Notifier: Sendable {
         state + (status.map { "\nSTATUS=" + oneLine($0) } ?? "")
     }
 
-    /// The text without line breaks and other control characters, which would begin a new assignment or upset the
-    /// terminal of whoever asks, cut to `statusLimit` bytes.
+    /// The text without line breaks and other control characters, which would begin a new assignment or disturb a
+    /// terminal, cut to `statusLimit` bytes.
     static func oneLine(_ text: String) -> String {
         var line = String.UnicodeScalarView()
         var byteCount = 0
@@ -94,7 +97,7 @@ package struct Notifier: Sendable {
 }
 
 extension Duration {
-    /// Whole microseconds, never below zero: the unit of systemd's protocols.
+    /// Whole microseconds, never negative: the unit of systemd's protocols.
     var microseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }

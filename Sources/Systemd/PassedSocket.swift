@@ -3,19 +3,19 @@ import Glibc
 
 /// A listening socket that the service manager opened and passed.
 package struct PassedSocket: Sendable, Equatable {
-    /// What an address family a socket must have to serve under its name.
+    /// The address family that a socket must have to serve under its name.
     package enum Family: Sendable {
         /// TCP or a Unix socket.
         case any
-        /// A Unix socket: who may connect is decided by its file mode, so TCP would let everybody in.
+        /// A Unix socket only: the mode of its file decides which users may connect, while TCP would let everybody in.
         case unix
     }
 
     /// The name from `FileDescriptorName=` in the socket unit.
     package let name: String
-    /// The descriptor, close-on-exec and non-blocking. It belongs to whoever took the socket.
+    /// The descriptor, close-on-exec and non-blocking. Whoever takes the socket owns it.
     package let descriptor: Int32
-    /// The address as a person writes it: `[::]:8080`, `127.0.0.1:80`, `/run/wsd/io.wsd.Control`, `@abstract`.
+    /// The address in the usual notation: `[::]:8080`, `127.0.0.1:80`, `/run/wsd/io.wsd.Control`, `@abstract`.
     package let address: String
     /// The TCP port; nil for a Unix socket.
     package let port: UInt16?
@@ -84,7 +84,7 @@ package struct PassedSocket: Sendable, Equatable {
         }
     }
 
-    /// The name of a Unix socket: a path ended by a zero byte, or an abstract name that begins with one.
+    /// The name of a Unix socket: a path that ends with a zero byte, or an abstract name that begins with one.
     private static func path(_ bytes: UnsafeRawBufferPointer) -> String {
         guard let first = bytes.first else { return "unnamed" }
         if first == 0 { return "@" + String(decoding: bytes.dropFirst(), as: UTF8.self) }

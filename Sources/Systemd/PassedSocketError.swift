@@ -1,12 +1,12 @@
-/// Why a passed descriptor can't serve under its name.
+/// The reason why a passed descriptor can't serve under its name.
 package struct PassedSocketError: Error, Equatable, CustomStringConvertible {
-    /// What is wrong with it.
+    /// The kinds of problem.
     package enum Problem: Sendable, Equatable {
-        /// Not a descriptor of this process at all.
+        /// Not an open descriptor of this process.
         case notOpen
         /// A datagram socket, a connection (`Accept=yes`), a file or a FIFO.
         case notListening
-        /// Something else than a Unix socket where the file mode decides who may connect.
+        /// A socket other than a Unix socket, although the file mode has to decide which users may connect.
         case notUnix(address: String)
     }
 
@@ -14,10 +14,10 @@ package struct PassedSocketError: Error, Equatable, CustomStringConvertible {
     package let name: String
     /// The number of the descriptor.
     package let descriptor: Int32
-    /// What is wrong with it.
+    /// The problem.
     package let problem: Problem
 
-    /// The problem and the way out, for the person who wrote the socket unit.
+    /// The problem and the way out, for the author of the socket unit.
     package var description: String {
         let what = "socket \"\(LogText.escaped(name))\" (descriptor \(descriptor)) passed by the service manager"
         switch problem {

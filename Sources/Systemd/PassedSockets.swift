@@ -3,25 +3,25 @@ import Glibc
 
 /// The listening sockets that the service manager passed, by name: sd_listen_fds_with_names(3).
 package struct PassedSockets: Sendable {
-    /// What was passed and can't be used, in words that name it; for the log. Those descriptors are closed.
+    /// A warning for each passed descriptor that can't be used, for the log. Those descriptors are closed.
     package let warnings: [String]
     private let byName: [String: [PassedSocket]]
 
-    /// The sockets with this name, in the order of the socket unit; empty where none was passed.
+    /// The sockets with this name, in the order of the socket unit; empty if none was passed.
     package subscript(name: String) -> [PassedSocket] {
         byName[name] ?? []
     }
 
-    /// All names that sockets were passed under, sorted.
+    /// The names of all passed sockets, sorted.
     package var names: [String] {
         byName.keys.sorted()
     }
 
-    /// Takes what was passed to this process, and removes `$LISTEN_FDS` and its like so that no child takes it again.
-    /// To be called once, early, before other threads run: it changes the environment.
+    /// Takes the sockets that were passed to this process, and removes `$LISTEN_FDS` and the related variables so that
+    /// no child takes them again. Call it once, early, before other threads run: it changes the environment.
     ///
-    /// - Parameter expected: the names that mean something to the daemon. Anything else is closed with a warning.
-    /// - Throws: `PassedSocketError` for a descriptor of the wrong kind under one of those names: to serve without it
+    /// - Parameter expected: the names that the daemon uses. Other descriptors are closed with a warning.
+    /// - Throws: `PassedSocketError` for a descriptor of the wrong kind under one of those names: serving without it
     ///   would leave a port that answers nobody.
     package static func take(
         expecting expected: [String: PassedSocket.Family]
@@ -36,12 +36,13 @@ package struct PassedSockets: Sendable {
         return sockets
     }
 
-    /// What was passed to this process, and is left in the environment for `take`: names and descriptors, not looked at.
+    /// The names and descriptors that were passed to this process, unchecked; they are left in the environment for
+    /// `take`.
     package static func inherited() -> [(name: String, descriptor: Int32)] {
         inherited(unsetting: false).passed
     }
 
-    /// `count` is negative, an error number, where the environment makes no sense.
+    /// The passed descriptors; `count` is negative, an error number, if the environment is invalid.
     private static func inherited(unsetting: Bool) -> (count: Int32, passed: [(name: String, descriptor: Int32)]) {
         var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(unsetting ? 1 : 0, &list)

@@ -13,7 +13,7 @@ package struct StderrLogHandler: LogHandler {
     private let prefixesPriority: Bool
     private let descriptor: Int32
 
-    /// A handler that begins lines with `<n>`, the priority as sd-daemon(3) writes it, where `prefixesPriority` says so.
+    /// A handler that begins lines with `<n>`, the priority as in sd-daemon(3), if `prefixesPriority` is true.
     package init(
         threshold: LogThreshold, prefixesPriority: Bool = false, metadataProvider: Logger.MetadataProvider? = nil
     ) {
@@ -22,7 +22,7 @@ package struct StderrLogHandler: LogHandler {
             descriptor: STDERR_FILENO)
     }
 
-    /// A handler that writes elsewhere, for tests.
+    /// A handler with another destination, for tests.
     init(
         threshold: LogThreshold, prefixesPriority: Bool, metadataProvider: Logger.MetadataProvider? = nil,
         descriptor: Int32
@@ -56,8 +56,8 @@ package struct StderrLogHandler: LogHandler {
         let level = event.level.rawValue.uppercased()
         var line = "\(prefix)\(level) \(LogText.line(event, metadata: metadata))\n"
         line.withUTF8 { bytes in
-            // One write per line, so that lines of several threads don't mix. Only what a pipe didn't take at once
-            // needs another; a reader that doesn't read loses the line rather than stop the daemon.
+            // One write per line, so that lines of several threads don't mix. Another write is needed only if a pipe
+            // didn't take the whole line; if the reader doesn't read, the line is lost rather than the daemon stopped.
             var rest = UnsafeRawBufferPointer(bytes)
             while let base = rest.baseAddress, !rest.isEmpty {
                 let count = Glibc.write(descriptor, base, rest.count)

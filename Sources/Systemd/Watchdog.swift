@@ -1,13 +1,13 @@
 import CSystemd
 package import Logging
 
-/// Feeds systemd's watchdog while the daemon is healthy, and lets it bite when it isn't: sd_watchdog_enabled(3).
+/// Feeds systemd's watchdog while the daemon is healthy, and lets it act otherwise: sd_watchdog_enabled(3).
 package struct Watchdog: Sendable {
-    /// How often to feed: half of `WatchdogSec=`, as the man page asks.
+    /// The time between two feeds: half of `WatchdogSec=`, as the manual page recommends.
     package let interval: Duration
     private let feed: @Sendable () -> Void
 
-    /// The watchdog that `WatchdogSec=` asks for; nil where the service manager asks this process for none.
+    /// The watchdog that `WatchdogSec=` configures; nil if the service manager expects none from this process.
     package init?(notifier: Notifier) {
         var microseconds: UInt64 = 0
         guard sd_watchdog_enabled(0, &microseconds) > 0, microseconds > 1 else { return nil }
@@ -20,10 +20,10 @@ package struct Watchdog: Sendable {
         self.feed = feed
     }
 
-    /// Feeds until the task is cancelled, each time only after `isHealthy` has said that every worker turned since
-    /// it was asked last. A check that never returns feeds nothing, which is as it should be.
+    /// Feeds until the task is cancelled, each time only if `isHealthy` has returned that every worker responded since
+    /// the last check. A check that never returns feeds nothing, which is intended.
     package func run(logger: Logger, isHealthy: @Sendable () async -> Bool) async {
-        // CLOCK_MONOTONIC, which is what systemd measures by: it stands still while the machine sleeps.
+        // CLOCK_MONOTONIC, which systemd uses as well: it stops while the machine is suspended.
         let clock = SuspendingClock()
         var next = clock.now
         var fed = true
@@ -31,7 +31,7 @@ package struct Watchdog: Sendable {
             let healthy = await isHealthy()
             if healthy { feed() }
             if healthy != fed {
-                // Once per change: a hung worker would otherwise fill the log until systemd acts.
+                // Logged once per change: a hung worker would otherwise fill the log until systemd acts.
                 if healthy {
                     logger.notice("every worker turns again, the watchdog is fed")
                 } else {

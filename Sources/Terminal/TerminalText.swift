@@ -1,7 +1,7 @@
-/// Text from strangers made fit for a terminal: what a client calls itself, or a server gives as its reason, must not move the cursor, change colours, or
-/// turn the line around.
+/// Makes untrusted text safe for a terminal: a client's name or a server's reason must not move the cursor, change
+/// colours, or reverse the line.
 package enum TerminalText {
-    /// The text with everything that isn't visible written as an escape, such as `\x1b` or `\u202e`.
+    /// The text with every invisible character written as an escape, such as `\x1b` or `\u202e`.
     package static func escape(_ text: some StringProtocol) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
@@ -17,12 +17,12 @@ package enum TerminalText {
         return result
     }
 
-    /// How many columns an escaped text takes: East Asian wide characters two, combining marks none.
+    /// The width of an escaped text in columns: East Asian wide characters take two, combining marks none.
     package static func width(_ text: String) -> Int {
         text.unicodeScalars.reduce(0) { $0 + width($1) }
     }
 
-    /// As much of an escaped text as fits into some columns, with an ellipsis where something is missing.
+    /// An escaped text cut to a number of columns, with an ellipsis if something is missing.
     package static func truncate(_ text: String, to columns: Int) -> String {
         guard width(text) > columns else { return text }
         guard columns > 0 else { return "" }

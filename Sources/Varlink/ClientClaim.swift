@@ -1,7 +1,7 @@
 import Glibc
 
-/// What a client says of itself, in the key `io.wsd.client` of a call: for the log of a service whose sandbox hides the
-/// client's process and user from it. Believed by nobody for anything else.
+/// A client's description of itself, in the key `io.wsd.client` of a call: for the log of a service whose sandbox hides
+/// the client's process and user. It is not trusted for anything else.
 package struct ClientClaim: Codable, Sendable, Hashable {
     /// The command's name.
     package let command: String
@@ -13,7 +13,7 @@ package struct ClientClaim: Codable, Sendable, Hashable {
         self.userID = userID
     }
 
-    /// This process's own.
+    /// The claim of this process.
     static let own: ClientClaim? = {
         let descriptor = open("/proc/self/comm", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

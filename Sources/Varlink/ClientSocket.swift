@@ -7,10 +7,10 @@ struct ClientSocket: ~Copyable {
     private let descriptor: CInt
     private let path: String
     private let timeoutSeconds: Int
-    /// Whether the peer may be silent for any time.
+    /// Whether the peer may be silent for any length of time.
     private var isPatient = false
 
-    /// Connects, waiting for a place in the service's backlog if need be.
+    /// Connects, and waits for a place in the service's backlog if necessary.
     init(path: String, timeoutSeconds: Int) throws(VarlinkClientError) {
         guard let address = UnixAddress(path: path) else {
             let reason = "a socket's path has 1 to \(UnixAddress.maxPathByteCount) bytes"
@@ -19,7 +19,7 @@ struct ClientSocket: ~Copyable {
         let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .notReachable(path: path, reason: String(cString: strerror(errno))) }
 
-        // Both directions: a full backlog and a service that hangs must end as well.
+        // For both directions: waiting for a full backlog or a service that hangs must end as well.
         var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(descriptor, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
@@ -46,14 +46,14 @@ struct ClientSocket: ~Copyable {
         close(descriptor)
     }
 
-    /// Lets the peer be silent for any time from now on.
+    /// Lets the peer be silent for any length of time from now on.
     mutating func waitForever() {
         isPatient = true
         var timeout = timeval()
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 
-    /// Sends all of it. A peer that is gone is an error, not a SIGPIPE.
+    /// Sends all bytes. If the peer is gone, the result is an error, not a SIGPIPE.
     func send(_ bytes: [UInt8]) throws(VarlinkClientError) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -66,13 +66,13 @@ struct ClientSocket: ~Copyable {
         }
     }
 
-    /// What came next; empty when the peer has closed.
+    /// The next bytes; empty if the peer has closed.
     ///
-    /// - Parameter wait: waits in place of the socket; see ``VarlinkClient/wait``.
+    /// - Parameter wait: waits instead of the socket; see ``VarlinkClient/wait``.
     func receive(waitingWith wait: VarlinkClient.Wait?) throws(VarlinkClientError) -> [UInt8] {
         while true {
             if let wait, !wait(descriptor, isPatient ? nil : timeoutSeconds) { throw .interrupted(path: path) }
-            // Where somebody else has waited, an empty socket means that the time is over.
+            // If the function has waited, an empty socket means that the time is over.
             let flags = wait == nil ? 0 : CInt(MSG_DONTWAIT)
             var code: CInt = 0
             let bytes = [UInt8](unsafeUninitializedCapacity: Self.readByteCount) { buffer, count in

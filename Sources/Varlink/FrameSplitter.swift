@@ -1,23 +1,24 @@
-/// Splits a stream of bytes into Varlink messages, which end with a NUL each. Does no I/O: bytes in, messages out.
+/// Splits a stream of bytes into Varlink messages, each of which ends with a NUL. Does no I/O: bytes in, messages out.
 ///
-/// A message is looked at once, however many pieces it comes in.
+/// Each byte is scanned once, however many pieces a message arrives in.
 package struct FrameSplitter: Sendable {
-    /// A message is longer than the splitter takes; the connection can't be used any more.
+    /// A message is longer than the limit; the connection can't be used any more.
     package struct FrameTooLarge: Error, Hashable {
-        /// The most bytes a message may have.
+        /// The maximum length of a message in bytes.
         package let limit: Int
     }
 
-    /// The most bytes a message may have without its NUL, unless told otherwise: what sd-varlink takes.
+    /// The default maximum length of a message without its NUL, that of sd-varlink.
     package static let defaultLimit = 16 << 20
 
-    /// What an idle splitter may keep, so that one big message doesn't hold its memory for the connection's life.
+    /// The maximum memory that an idle splitter keeps, so that one large message doesn't hold its memory as long as the
+    /// connection lives.
     private static let idleCapacity = 64 << 10
 
-    /// The most bytes a message may have without its NUL.
+    /// The maximum length of a message without its NUL.
     package let limit: Int
 
-    /// What came and wasn't taken yet; `head` is the first byte that counts, everything before `scanned` holds no NUL.
+    /// The bytes that were received and not returned yet. They begin at `head`; those before `scanned` contain no NUL.
     private var bytes: [UInt8] = []
     private var head = 0
     private var scanned = 0
@@ -27,16 +28,16 @@ package struct FrameSplitter: Sendable {
         self.limit = limit
     }
 
-    /// How many bytes wait for the rest of their message.
+    /// The number of bytes that wait for the rest of their message.
     package var pendingByteCount: Int { bytes.count - head }
 
-    /// Takes what the peer sent. Call ``next()`` until it has no more before appending again: then the splitter never
+    /// Takes bytes from the peer. Call ``next()`` until it returns nil before appending again: then the splitter never
     /// holds more than one message and one read.
     package mutating func append(_ more: some Sequence<UInt8>) {
         bytes.append(contentsOf: more)
     }
 
-    /// The next whole message without its NUL, or nil until more bytes come.
+    /// The next complete message without its NUL, or nil until more bytes arrive.
     package mutating func next() throws(FrameTooLarge) -> [UInt8]? {
         guard let end = bytes[scanned...].firstIndex(of: 0) else {
             scanned = bytes.count

@@ -11,7 +11,7 @@ package struct MethodName: Sendable, Hashable {
         self.member = member
     }
 
-    /// Splits a full name; nil when there is no dot in it, or nothing on one side of its last dot.
+    /// Splits a full name; nil if it has no dot, or nothing on one side of its last dot.
     package init?(_ fullName: String) {
         guard let dot = fullName.lastIndex(of: ".") else { return nil }
         let interface = fullName[..<dot]

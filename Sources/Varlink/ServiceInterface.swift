@@ -1,22 +1,22 @@
-/// `org.varlink.service`, which every Varlink service has: it says who it is and describes its interfaces.
+/// `org.varlink.service`, which every Varlink service has: it identifies the service and describes its interfaces.
 package enum ServiceInterface {
     /// The interface's name.
     package static let name = "org.varlink.service"
 
-    /// What `GetInfo` returns.
+    /// The reply of `GetInfo`.
     package struct Info: Codable, Sendable, Hashable {
-        /// Who makes the service.
+        /// The vendor.
         package let vendor: String
-        /// What it is.
+        /// The product.
         package let product: String
         /// Its version.
         package let version: String
-        /// Where to read more.
+        /// The documentation.
         package let url: String
         /// The names of its interfaces.
         package let interfaces: [String]
 
-        /// A service's words about itself.
+        /// A service's information about itself.
         package init(vendor: String, product: String, version: String, url: String, interfaces: [String]) {
             self.vendor = vendor
             self.product = product
@@ -26,18 +26,18 @@ package enum ServiceInterface {
         }
     }
 
-    /// What `GetInterfaceDescription` takes.
+    /// The parameters of `GetInterfaceDescription`.
     package struct DescriptionParameters: VarlinkParameters, Hashable {
         package enum CodingKeys: String, CodingKey, CaseIterable { case interface }
 
         /// The interface to describe.
         package let interface: String
 
-        /// An interface to ask for.
+        /// The interface to describe.
         package init(interface: String) { self.interface = interface }
     }
 
-    /// What `GetInterfaceDescription` returns.
+    /// The reply of `GetInterfaceDescription`.
     package struct DescriptionReply: Codable, Sendable, Hashable {
         /// The description, in Varlink's interface definition language.
         package let description: String

@@ -1,13 +1,13 @@
 package import Glibc
 
-/// The address of a Unix socket, as the kernel takes it (unix(7)).
+/// The address of a Unix socket in the kernel's form (unix(7)).
 package struct UnixAddress: Sendable {
-    /// The longest path a socket can have, in bytes: one less than the field, for the NUL.
+    /// The maximum length of a socket's path in bytes: one less than the field, for the NUL.
     package static let maxPathByteCount = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
     private let address: sockaddr_un
 
-    /// The address of a path; nil when it is empty, has a NUL in it, or is longer than ``maxPathByteCount``.
+    /// The address for a path; nil if it is empty, contains a NUL, or is longer than ``maxPathByteCount``.
     package init?(path: String) {
         let bytes = Array(path.utf8)
         guard !bytes.isEmpty, bytes.count <= Self.maxPathByteCount, !bytes.contains(0) else { return nil }

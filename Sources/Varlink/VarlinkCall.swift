@@ -1,27 +1,27 @@
 import FoundationEssentials
 
-/// A call as it came: the envelope read, the parameters left for whoever knows their type.
+/// A call with its envelope parsed; the parameters are left to the method that knows their type.
 package struct VarlinkCall: Sendable {
     /// The method's full name, such as `io.wsd.Control.Kick`.
     package let method: String
-    /// The caller takes more than one reply.
+    /// Whether the caller accepts more than one reply.
     package let more: Bool
-    /// The caller wants no reply at all.
+    /// Whether the caller wants no reply at all.
     package let oneway: Bool
-    /// The caller wants to speak another protocol after the reply.
+    /// Whether the caller wants to use another protocol after the reply.
     package let upgrade: Bool
-    /// What the caller says of itself.
+    /// The caller's description of itself.
     package let client: ClientClaim?
-    /// The whole message, from which the parameters are read in a second step.
+    /// The complete message, from which the parameters are parsed in a second step.
     private let message: [UInt8]
 
-    /// The message isn't a call: not JSON, not an object, without a method, or flags that aren't true or false.
+    /// The message isn't a call: it is not JSON, not an object, has no method, or has flags that aren't booleans.
     package struct Malformed: Error {
-        /// What is wrong with it.
+        /// The reason.
         package let reason: String
     }
 
-    /// Reads the envelope of a message. Keys it doesn't know are left alone: vendors put theirs there.
+    /// Parses the envelope of a message. Unknown keys are ignored, because vendors may add their own.
     package init(message: [UInt8]) throws(Malformed) {
         let envelope: Envelope
         do {
@@ -37,9 +37,9 @@ package struct VarlinkCall: Sendable {
         self.message = message
     }
 
-    /// The parameters as what the method takes; absent, null and `{}` are the same.
+    /// The parameters in the method's type; absent, null and `{}` are the same.
     ///
-    /// - Throws: `InvalidParameter` with the name of the one that is missing, of the wrong type or unknown.
+    /// - Throws: `InvalidParameter` with the name of a parameter that is missing, of the wrong type or unknown.
     package func parameters<Parameters: VarlinkParameters>(
         as type: Parameters.Type = Parameters.self
     ) throws(VarlinkError) -> Parameters {
@@ -56,11 +56,11 @@ package struct VarlinkCall: Sendable {
         }
     }
 
-    /// What the parameters as a whole are called.
+    /// The name for the parameters as a whole.
     static let wholeName = "parameters"
 
-    /// The parameter that is wrong where the decoder doesn't say which: it doesn't for a number that its type can't
-    /// hold, such as 1.5 for an integer. It is the one without which that complaint ceases.
+    /// The invalid parameter if the decoder doesn't name it, as for a number that doesn't fit its type, such as 1.5 for
+    /// an integer: it is the parameter whose removal makes that error disappear.
     private func culprit<Parameters: VarlinkParameters>(_ type: Parameters.Type) -> String? {
         guard let values = try? VarlinkJSON.decode(Body<[String: VarlinkValue]>.self, from: message).parameters else {
             return nil
@@ -84,7 +84,7 @@ package struct VarlinkCall: Sendable {
         let upgrade: Bool?
     }
 
-    /// Read by itself: one that is wrong is as good as none.
+    /// Decoded separately: an invalid claim is treated like none.
     private struct Claim: Decodable {
         let client: ClientClaim?
 

@@ -1,28 +1,29 @@
 import FoundationEssentials
 
-/// A connection to a Varlink service, for a command-line tool: it blocks, makes one call after the other, and belongs to
+/// A connection to a Varlink service for a command-line tool: it blocks, makes one call after the other, and belongs to
 /// one thread.
 package final class VarlinkClient {
-    /// Where the service listens.
+    /// The path of the service's socket.
     package let path: String
     private var socket: ClientSocket
     private var splitter = FrameSplitter()
-    /// Whether the service has answered anything: one that goes away then has ended, and isn't something else.
+    /// Whether the service has answered anything: if it then closes the connection, it has ended, and isn't something
+    /// else.
     private var hasAnswered = false
 
-    /// Waits until a descriptor can be read or so many seconds have passed, any time where that is nil; false when nobody
-    /// wants to wait any longer.
+    /// Waits until a descriptor is readable or the number of seconds has passed, without limit if that is nil; false to
+    /// stop waiting.
     package typealias Wait = (_ descriptor: CInt, _ seconds: Int?) -> Bool
-    /// What waits for the service, for a program that has more to look after meanwhile; nil means the client does. The call
-    /// during which it returns false fails with ``VarlinkClientError/interrupted(path:)``.
+    /// Waits for the service in a program that has other things to do meanwhile; nil means that the client itself
+    /// waits. A call during which it returns false fails with ``VarlinkClientError/interrupted(path:)``.
     package var wait: Wait?
 
     /// Connects to the service that listens on a Unix socket.
     ///
     /// - Parameters:
-    ///   - path: The socket's path.
-    ///   - timeoutSeconds: How long the service may be silent, or not read, while it is waited for. A service that is
-    ///     started by the connection itself needs some of it.
+    ///   - path: the socket's path.
+    ///   - timeoutSeconds: how long the service may be silent, or not read, during a call. It includes the start of a
+    ///     service that is started by the connection itself.
     package init(path: String, timeoutSeconds: Int = 45) throws(VarlinkClientError) {
         self.path = path
         socket = try ClientSocket(path: path, timeoutSeconds: timeoutSeconds)
@@ -40,11 +41,11 @@ package final class VarlinkClient {
         return try reply.get()
     }
 
-    /// Calls a method that replies more than once, and hands over each reply as it comes.
+    /// Calls a method that replies more than once, and passes on each reply as it comes.
     ///
-    /// - Parameter isEndless: whether the service may be silent for any time.
+    /// An error thrown by `body` ends the call; the connection can't be used afterwards.
     ///
-    /// What `body` throws ends the call; the connection is of no further use then.
+    /// - Parameter isEndless: whether the service may be silent for any length of time.
     package func callMore<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self,
         isEndless: Bool = false, forEach body: (Reply) throws -> Void
@@ -58,7 +59,7 @@ package final class VarlinkClient {
         }
     }
 
-    /// Calls a method whose reply nobody wants. Returns when the call is on its way, not when it is carried out.
+    /// Calls a method without a reply. Returns when the call has been sent, not when it has been executed.
     package func callOneway(
         _ method: String, _ parameters: some Encodable = NoParameters()
     ) throws(VarlinkClientError) {
@@ -72,7 +73,7 @@ package final class VarlinkClient {
         do {
             message = try VarlinkMessage.call(method, parameters, more: more, oneway: oneway, client: .own)
         } catch {
-            // Only a number that JSON can't say gets here.
+            // The only possible error is a number that JSON can't represent.
             throw .protocolViolation(path: path, reason: "\(error)")
         }
         do throws(VarlinkClientError) {
@@ -82,7 +83,7 @@ package final class VarlinkClient {
         }
     }
 
-    /// What an error means of a service that has answered before.
+    /// The meaning of an error for a service that has answered before.
     private func afterAnswers(_ error: VarlinkClientError) -> VarlinkClientError {
         if hasAnswered, case .disconnected = error { .ended(path: path) } else { error }
     }
@@ -109,7 +110,7 @@ package final class VarlinkClient {
 }
 
 extension VarlinkReply {
-    /// What the method returned.
+    /// The method's reply, or its error.
     fileprivate func get() throws(VarlinkClientError) -> Parameters {
         switch result {
         case .success(let parameters): return parameters

@@ -1,18 +1,18 @@
-/// Why a call from the client's side came to nothing.
+/// The reason why a call failed on the client's side.
 package enum VarlinkClientError: Error, Sendable, Hashable {
-    /// Nobody listens there: no such file, nobody behind it, or a path that no socket can have.
+    /// Nothing listens there: no such file, no process behind it, or a path that is invalid for a socket.
     case notReachable(path: String, reason: String)
-    /// The socket is there and may not be opened by this user.
+    /// The socket exists, but this user may not open it.
     case notPermitted(path: String)
-    /// The service went away before it had answered.
+    /// The service closed the connection before it had answered.
     case disconnected(path: String)
-    /// The service went away after it had answered other calls, or part of this one.
+    /// The service closed the connection after it had answered other calls, or part of this one.
     case ended(path: String)
-    /// Nobody wanted to wait for the answer any longer.
+    /// The client stopped waiting for the answer.
     case interrupted(path: String)
     /// The service didn't answer in time, in seconds.
     case timedOut(path: String, seconds: Int)
-    /// What came isn't Varlink, or not what the method returns.
+    /// The reply isn't Varlink, or not of the method's type.
     case protocolViolation(path: String, reason: String)
     /// The service answered with an error.
     case failed(VarlinkError)

@@ -1,8 +1,8 @@
-/// An error of an interface, as it goes over the wire: its full name and its parameters.
+/// An error of an interface in its wire form: its full name and its parameters.
 package struct VarlinkError: Error, Sendable, Hashable {
     /// The full name, such as `org.varlink.service.MethodNotFound`.
     package let name: String
-    /// What the error says about itself, by field.
+    /// The error's parameters, by name.
     package let parameters: [String: VarlinkValue]
 
     /// An error by its full name.
@@ -11,7 +11,7 @@ package struct VarlinkError: Error, Sendable, Hashable {
         self.parameters = parameters
     }
 
-    /// The string in one of the parameters, or nil when there is none of that name and type.
+    /// The string in a parameter; nil if there is none of that name and type.
     package func string(_ parameter: String) -> String? {
         if case .string(let value) = parameters[parameter] { value } else { nil }
     }
@@ -25,7 +25,7 @@ extension VarlinkError: CustomStringConvertible {
     }
 }
 
-// The errors every service may answer with: https://varlink.org/Service
+// The errors that every service may return: https://varlink.org/Service
 extension VarlinkError {
     /// The service has no such interface.
     package static func interfaceNotFound(_ interface: String) -> VarlinkError {

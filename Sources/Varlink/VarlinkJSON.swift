@@ -1,20 +1,21 @@
 package import FoundationEssentials
 
-/// How this house writes and reads JSON, in one place.
+/// Encodes and decodes JSON, in one way for all.
 package enum VarlinkJSON {
-    /// Reads one value.
+    /// Decodes one value.
     package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 
-    /// Writes one value, on one line; members in alphabetical order, so that the same value is always the same text.
+    /// Encodes one value on one line, with members in alphabetical order, so that the same value is always the same
+    /// text.
     package static func encode(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(value)
     }
 
-    /// What is wrong with a message, for a log line.
+    /// The error in a message, for a line of the log.
     package static func reason(_ error: any Error) -> String {
         guard let error = error as? DecodingError else { return "\(error)" }
         switch error {

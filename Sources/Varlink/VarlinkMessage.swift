@@ -1,6 +1,6 @@
 package import FoundationEssentials
 
-/// Writes calls and replies as messages: one JSON object and a NUL.
+/// Encodes calls and replies as messages: one JSON object and a NUL.
 package enum VarlinkMessage {
     /// A call of `method`. Flags that are false are left out, as every client does.
     package static func call(
@@ -17,7 +17,7 @@ package enum VarlinkMessage {
         )
     }
 
-    /// A reply; `continues` says that others to the same call follow.
+    /// A reply; `continues` says that further replies to the same call follow.
     package static func reply(_ parameters: some Encodable, continues: Bool = false) throws -> Data {
         try terminated(ReplyBody(parameters: parameters, continues: continues ? true : nil))
     }

@@ -1,11 +1,11 @@
-/// What a method takes: a struct whose coding keys are known, so that a parameter nobody reads is refused rather than
+/// The parameters of a method: a struct with known coding keys, so that an unknown parameter is refused rather than
 /// ignored. `{"fitler": …}` must not kick everybody.
 package protocol VarlinkParameters: Codable, Sendable {
-    /// The names of the parameters, all of them.
+    /// The names of all parameters.
     associatedtype CodingKeys: CodingKey & CaseIterable
 }
 
-/// The parameters of a method that takes none, and the reply of one that returns nothing.
+/// The parameters of a method that has none, and the reply of one that returns nothing.
 package struct NoParameters: VarlinkParameters, Hashable {
     package enum CodingKeys: CodingKey, CaseIterable {}
 
@@ -13,17 +13,17 @@ package struct NoParameters: VarlinkParameters, Hashable {
     package init() {}
 
     package init(from decoder: any Decoder) throws {
-        // Nothing is read, but it must be an object.
+        // Nothing is decoded, but it must be an object.
         _ = try decoder.container(keyedBy: CodingKeys.self)
     }
 
     package func encode(to encoder: any Encoder) throws {
-        // A container without members is what makes it `{}`.
+        // A container without members encodes `{}`.
         _ = encoder.container(keyedBy: CodingKeys.self)
     }
 }
 
-/// Parameters that are refused when they hold a name their type doesn't know.
+/// Parameters that are refused if they contain a name unknown to their type.
 struct StrictParameters<Parameters: VarlinkParameters>: Decodable {
     let value: Parameters
 
@@ -34,12 +34,12 @@ struct StrictParameters<Parameters: VarlinkParameters>: Decodable {
 }
 
 extension Decoder {
-    /// Throws when the object being decoded has a member besides the keys of `known`: for structs inside parameters,
+    /// Throws if the object being decoded has a member besides the keys of `known`: for structs inside parameters,
     /// which call it first in their `init(from:)`. The parameters themselves are checked already.
     package func rejectUnknownKeys<Known: CodingKey & CaseIterable>(besides known: Known.Type) throws {
         let names = Set(Known.allCases.map(\.stringValue))
         let present = try container(keyedBy: AnyKey.self).allKeys
-        // The first by name, so that the same mistake always gets the same answer.
+        // The first by name, so that the same mistake always gives the same answer.
         let strangers = present.filter { !names.contains($0.stringValue) }
         guard let unknown = strangers.min(by: { $0.stringValue < $1.stringValue }) else { return }
         throw DecodingError.dataCorrupted(
@@ -48,7 +48,7 @@ extension Decoder {
     }
 }
 
-/// A key of whatever name an object has.
+/// A key with any name.
 private struct AnyKey: CodingKey {
     let stringValue: String
     var intValue: Int? { nil }
@@ -58,8 +58,8 @@ private struct AnyKey: CodingKey {
 }
 
 extension DecodingError {
-    /// Where in the parameters the mistake is, as a person writes it: `filter.ip`, `filter.ids[2]`. Without the
-    /// `parameters` that everything here begins with; the parameters as a whole are called just that.
+    /// The position of the mistake in the parameters in the usual notation, such as `filter.ip` or `filter.ids[2]`,
+    /// without the leading `parameters`; the parameters as a whole are called just that.
     var parameterName: String {
         let path: [any CodingKey] =
             switch self {

@@ -1,8 +1,8 @@
-/// One reply to a call, whose parameters are of a known type: what it returned, or the error it failed with.
+/// One reply to a call, with parameters of a known type: the result, or the error.
 package struct VarlinkReply<Parameters: Decodable>: Decodable {
-    /// What the method returned, or why it failed.
+    /// The method's result, or its error.
     package let result: Result<Parameters, VarlinkError>
-    /// More replies to the same call follow.
+    /// Whether further replies to the same call follow.
     package let continues: Bool
 
     private enum CodingKeys: CodingKey {

@@ -1,4 +1,4 @@
-/// Any JSON value: the `object` type of Varlink, and the parameters of an error before anybody knows its type.
+/// Any JSON value: the `object` type of Varlink, and the parameters of an error whose type is not known yet.
 package enum VarlinkValue: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -50,7 +50,7 @@ extension VarlinkValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
 }
 
 extension VarlinkValue: CustomStringConvertible {
-    /// The value for a person: a string without quotes, the rest as JSON would have it.
+    /// The value for a person: a string without quotes, any other value as JSON.
     package var description: String {
         switch self {
         case .null: "null"

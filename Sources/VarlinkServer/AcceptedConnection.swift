@@ -2,15 +2,15 @@ import Glibc
 import NIOCore
 import Varlink
 
-/// A connection as it was accepted: its bytes as an asynchronous sequence, and who sits at the other end.
+/// An accepted connection: its bytes as an asynchronous sequence, and the identity of its peer.
 struct AcceptedConnection: Sendable {
-    /// How many reads may wait for the call before them to be done; then the peer has to wait.
+    /// The number of reads that may wait for the calls before them; then the peer has to wait.
     private static let backPressure = NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark(
         lowWatermark: 1, highWatermark: 2)
 
-    /// What the peer sends. Nothing is written through it; see ``VarlinkConnection``.
+    /// The input from the peer. Nothing is written through it; see ``VarlinkConnection``.
     let channel: NIOAsyncChannel<ByteBuffer, Never>
-    /// Who the peer is; nil when it was gone before it could be asked.
+    /// The peer's identity; nil if the peer was gone already.
     let peer: PeerCredentials?
 
     /// Wraps a channel, on its event loop.
@@ -23,7 +23,7 @@ struct AcceptedConnection: Sendable {
             configuration: NIOAsyncChannel.Configuration(backPressureStrategy: Self.backPressure))
     }
 
-    /// Closes it unheard.
+    /// Closes the connection without reading from it.
     func close() async {
         try? await channel.executeThenClose { _ in }
     }

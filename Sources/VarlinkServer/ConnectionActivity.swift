@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Whether a connection is carrying out a call, and whether it may begin another.
+/// The activity of a connection: whether it is executing a call, and whether it may begin another.
 final class ConnectionActivity: Sendable {
     private struct State {
         var isBusy = false
@@ -9,7 +9,7 @@ final class ConnectionActivity: Sendable {
 
     private let state = Mutex(State())
 
-    /// A call begins; false when none may any more.
+    /// Begins a call; false if no more calls are allowed.
     func begin() -> Bool {
         state.withLock { state in
             state.isBusy = !state.isStopping
@@ -17,7 +17,7 @@ final class ConnectionActivity: Sendable {
         }
     }
 
-    /// A call is answered; false when it was the last one.
+    /// Ends a call; false if it was the last one.
     func end() -> Bool {
         state.withLock { state in
             state.isBusy = false
@@ -25,7 +25,7 @@ final class ConnectionActivity: Sendable {
         }
     }
 
-    /// No more calls; true when one is being carried out.
+    /// Allows no more calls; true if one is being executed.
     func stop() -> Bool {
         state.withLock { state in
             state.isStopping = true

@@ -10,14 +10,14 @@ final class ConnectionLimiter: Sendable {
 
     private let limits: VarlinkServer.Limits
     private let counts = Mutex(Counts())
-    /// Bytes of calls that are not whole yet.
+    /// The number of bytes of incomplete calls.
     private let unfinished = Atomic(0)
 
     init(limits: VarlinkServer.Limits) {
         self.limits = limits
     }
 
-    /// Takes a place for a connection; false when there is none left.
+    /// Takes a place for a connection; false if there is none left.
     func enter(_ user: UInt32) -> Bool {
         counts.withLock { counts in
             guard counts.total < limits.connections, counts.byUser[user, default: 0] < limits.connectionsPerUser else {
@@ -29,7 +29,7 @@ final class ConnectionLimiter: Sendable {
         }
     }
 
-    /// Gives a place back.
+    /// Returns a place.
     func leave(_ user: UInt32) {
         counts.withLock { counts in
             counts.total -= 1
@@ -38,11 +38,11 @@ final class ConnectionLimiter: Sendable {
         }
     }
 
-    /// So many bytes more, or less, wait for the rest of their calls; false where that is too many.
+    /// Counts this many bytes more, or less, of incomplete calls; false if they are too many.
     func hold(_ byteCount: Int) -> Bool {
         unfinished.add(byteCount, ordering: .relaxed).newValue <= limits.unfinishedByteCount || byteCount <= 0
     }
 
-    /// Connections now.
+    /// The number of connections.
     var count: Int { counts.withLock(\.total) }
 }

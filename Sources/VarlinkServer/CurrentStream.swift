@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The call with `more` that a connection is busy with, so that it ends when the peer goes away: nobody reads from a
-/// connection while its call is carried out, so nobody else would notice.
+/// The call with `more` that a connection is executing, so that it ends when the peer goes away: nothing reads from a
+/// connection while its call is executed, so nothing else would notice.
 final class CurrentStream: Sendable {
     private struct State {
         var isClosed = false
@@ -10,7 +10,7 @@ final class CurrentStream: Sendable {
 
     private let state = Mutex(State())
 
-    /// The connection is closed: what is running is cancelled, and so is whatever begins later.
+    /// Called when the connection is closed: cancels the running call, and any that begins later.
     func connectionClosed() {
         state.withLock { state in
             state.isClosed = true

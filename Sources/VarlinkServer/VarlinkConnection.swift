@@ -3,11 +3,11 @@ import Varlink
 
 /// One connection of a server: takes its calls one by one, and answers them.
 ///
-/// Replies are written and flushed one at a time, and each is waited for until the kernel has taken it. So a peer that
-/// doesn't read holds one reply and stops its own calls, and nothing is lost when the connection is closed after the
-/// last one.
+/// Replies are written and flushed one at a time, and each is awaited until the kernel has taken it. Therefore a peer
+/// that doesn't read costs the memory of one reply and stops only its own calls, and nothing is lost when the
+/// connection is closed after the last reply.
 struct VarlinkConnection: Sendable {
-    /// How long a peer may take to read the reply that is under way when the server stops.
+    /// How long a peer may take to read the current reply when the server stops.
     private static let lastReplyTimeout = TimeAmount.seconds(1)
 
     private let accepted: AcceptedConnection
@@ -19,10 +19,10 @@ struct VarlinkConnection: Sendable {
     private let stream = CurrentStream()
     private let activity = ConnectionActivity()
 
-    /// The peer is gone, or what it sent makes further reading pointless.
+    /// The peer is gone, or its input makes further reading pointless.
     private struct Finished: Error {}
 
-    /// A connection that was given its place.
+    /// A connection that has a place.
     init(
         _ accepted: AcceptedConnection, peer: PeerCredentials, service: VarlinkService, limits: VarlinkServer.Limits,
         log: @escaping @Sendable (VarlinkServer.Event) -> Void, limiter: ConnectionLimiter
@@ -37,12 +37,12 @@ struct VarlinkConnection: Sendable {
 
     private var channel: any Channel { accepted.channel.channel }
 
-    /// Serves until the peer has closed and all of its calls are answered, or the task is cancelled.
+    /// Serves until the peer has closed and all its calls are answered, or the task is cancelled.
     func run() async {
         let stream = stream
         channel.closeFuture.whenComplete { _ in stream.connectionClosed() }
         await withTaskCancellationHandler {
-            // What goes wrong here went wrong on the wire, and the peer knows.
+            // Errors here are those of the connection, and the peer knows about them.
             try? await accepted.channel.executeThenClose { inbound in
                 try await serve(inbound)
             }
@@ -51,8 +51,8 @@ struct VarlinkConnection: Sendable {
         }
     }
 
-    /// Ends the connection: at once when no call is being carried out, else after its reply. The reply to the call that
-    /// ends the daemon is such a one. A peer that doesn't read it isn't waited for.
+    /// Ends the connection: at once if no call is being executed, otherwise after its reply. One such reply is that to
+    /// the call that ends the daemon. A peer that doesn't read it isn't waited for.
     private func stop() {
         stream.connectionClosed()
         let channel = channel
@@ -92,7 +92,7 @@ struct VarlinkConnection: Sendable {
                 deadline = channel.eventLoop.scheduleTask(in: limits.callTimeout) { channel.close(promise: nil) }
             }
         }
-        // Half a message before the end is nothing to complain about: the peer changed its mind.
+        // Half a message before the end is not an error: the peer changed its mind.
     }
 
     private func next(_ splitter: inout FrameSplitter) throws -> [UInt8]? {
@@ -109,7 +109,7 @@ struct VarlinkConnection: Sendable {
         do {
             call = try VarlinkCall(message: message)
         } catch {
-            // There is no reply to what isn't a call, and no telling what the next bytes would be.
+            // Input that isn't a call can't be answered, and the meaning of the next bytes is unknown.
             log(.malformed(peer, reason: error.reason))
             throw Finished()
         }
@@ -126,8 +126,8 @@ struct VarlinkConnection: Sendable {
         }
     }
 
-    /// A call with `more` ends when the peer goes away. Any other is short, and is carried out to its end: a client that
-    /// calls one way may be gone before it is begun.
+    /// A call with `more` ends when the peer goes away. Any other call is short, and is executed to its end: a client
+    /// that calls one way may be gone before it begins.
     private func carryOut(_ call: VarlinkCall) async throws -> any Encodable & Sendable {
         let service = service
         let peer = peer

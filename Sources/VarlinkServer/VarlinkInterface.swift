@@ -1,20 +1,20 @@
 import Varlink
 
-/// One interface that a service has: how it describes itself, and what it does.
+/// One interface of a service: its description and its methods.
 package struct VarlinkInterface: Sendable {
-    /// Carries out one call and returns its last reply; those before it go out by ``VarlinkRequest/yield(_:)``.
+    /// Executes one call and returns its last reply; earlier replies are sent by ``VarlinkRequest/yield(_:)``.
     ///
-    /// A thrown `VarlinkError` becomes the reply. It is cancelled when the server stops and, for a call with `more`,
-    /// when the caller goes away.
+    /// A thrown `VarlinkError` becomes the reply. The call is cancelled when the server stops and, with `more`, when
+    /// the caller goes away.
     package typealias Handler = @Sendable (VarlinkRequest) async throws -> any Encodable & Sendable
 
     /// The interface's name, such as `io.wsd.Control`.
     package let name: String
-    /// Its description in Varlink's interface definition language.
+    /// The interface's description in Varlink's interface definition language.
     package let description: String
     /// Whether `GetInfo` lists it.
     package let isListed: Bool
-    /// Carries out its methods. One that it doesn't know ends in `MethodNotFound`.
+    /// Executes the interface's methods. An unknown method ends in `MethodNotFound`.
     let handler: Handler
 
     /// An interface that is served.
@@ -25,8 +25,8 @@ package struct VarlinkInterface: Sendable {
         self.handler = handler
     }
 
-    /// An interface that exists, but not on this socket: every call of it is told `PermissionDenied` rather than that
-    /// there is no such thing.
+    /// An interface that exists, but not on this socket: every call of it gets `PermissionDenied` instead of the error
+    /// that there is no such interface.
     package init(refusing name: String, description: String) {
         self.name = name
         self.description = description

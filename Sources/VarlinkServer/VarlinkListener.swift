@@ -1,33 +1,32 @@
 package import Glibc
 import Varlink
 
-/// A listening Unix socket, handed over by systemd or bound here. Nothing is accepted before a ``VarlinkServer`` runs on
-/// it.
+/// A listening Unix socket, passed by systemd or bound here. Nothing is accepted before a ``VarlinkServer`` runs on it.
 package struct VarlinkListener: Sendable {
     /// The listening descriptor; the server that runs on it closes it.
     let descriptor: CInt
-    /// The socket file, when it was made here and is ours to remove.
+    /// The socket file, if it was created here and has to be removed.
     private let file: SocketFile?
 
-    /// A path, and which file it was when it was bound: another daemon may have put its own there since.
+    /// A path, and the identity of the file that was bound: another daemon may have put its own there since.
     private struct SocketFile: Sendable {
         let path: String
         let device: dev_t
         let inode: ino_t
     }
 
-    /// Takes a socket that listens already. The file, if it has one, stays when the server stops.
+    /// Takes a socket that is listening already. Its file, if it has one, stays when the server stops.
     package init(adopting descriptor: CInt) {
         self.descriptor = descriptor
         file = nil
     }
 
-    /// Binds a socket to a path and listens on it. A missing parent directory is created (0755); a socket file that
-    /// nobody answers on is replaced.
+    /// Binds a socket to a path and listens on it. A missing parent directory is created (0755); a socket file on which
+    /// no process answers is replaced.
     ///
     /// - Parameters:
-    ///   - path: Where to listen.
-    ///   - mode: Who may connect, as the mode of the socket file: 0o660 lets owner and group.
+    ///   - path: the path to listen on.
+    ///   - mode: the mode of the socket file, which decides which users may connect: 0o660 for owner and group.
     package init(path: String, mode: mode_t) throws(VarlinkListenerError) {
         guard let address = UnixAddress(path: path) else {
             throw .invalidPath(path: path, limit: UnixAddress.maxPathByteCount)
@@ -35,7 +34,7 @@ package struct VarlinkListener: Sendable {
         let directory = Self.directory(of: path)
         try Self.createDirectory(directory)
 
-        // Two daemons that start at once must not both find the file stale: the second would remove the first one's.
+        // Two daemons that start at once must not both find the file stale: the second would remove that of the first.
         let lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard lock >= 0 else { throw .failed(action: "open directory", path: directory, code: errno) }
         defer { close(lock) }
@@ -47,7 +46,7 @@ package struct VarlinkListener: Sendable {
             guard address.withSockaddr({ bind(descriptor, $0, $1) }) == 0 else {
                 throw VarlinkListenerError.failed(action: "bind", path: path, code: errno)
             }
-            // Before listen(): until then nobody can connect, whatever the umask made of the mode.
+            // Before listen(): until then nobody can connect, whatever mode the umask produced.
             var status = stat()
             guard chmod(path, mode) == 0, lstat(path, &status) == 0 else {
                 throw VarlinkListenerError.failed(action: "set the mode", path: path, code: errno)
@@ -63,7 +62,7 @@ package struct VarlinkListener: Sendable {
         }
     }
 
-    /// Removes the socket file, if it was made here and is still the same.
+    /// Removes the socket file, if it was created here and is still the same.
     func removeFile() {
         guard let file else { return }
         var status = stat()
@@ -78,7 +77,7 @@ package struct VarlinkListener: Sendable {
         return descriptor
     }
 
-    /// Makes way for a new socket: removes one that nobody answers on.
+    /// Makes room for a new socket: removes a file on which no process answers.
     private static func removeStaleFile(_ path: String, _ address: UnixAddress) throws(VarlinkListenerError) {
         var status = stat()
         guard lstat(path, &status) == 0 else {
@@ -88,7 +87,8 @@ package struct VarlinkListener: Sendable {
         guard status.st_mode & S_IFMT == S_IFSOCK else { throw .notASocket(path: path) }
         let probe = try makeSocket(path)
         defer { close(probe) }
-        // A full backlog (EAGAIN) is somebody too; so is one who lets others in but not us (EACCES).
+        // A full backlog (EAGAIN) means that a process listens; so does a socket that admits others but not us
+        // (EACCES).
         let answered = address.withSockaddr { connect(probe, $0, $1) } == 0
         guard !answered, errno == ECONNREFUSED else { throw .inUse(path: path) }
         guard unlink(path) == 0 || errno == ENOENT else {

@@ -1,12 +1,12 @@
 import Glibc
 
-/// Why a server can't listen on a path.
+/// The reason why a server can't listen on a path.
 package enum VarlinkListenerError: Error, Sendable, Hashable {
     /// Another process listens on it.
     case inUse(path: String)
-    /// Something that isn't a socket is there; it is left alone.
+    /// A file that isn't a socket exists there; it is left alone.
     case notASocket(path: String)
-    /// A socket can't have this path.
+    /// The path is invalid for a socket.
     case invalidPath(path: String, limit: Int)
     /// A system call failed: `action` on `path`, with this `errno`.
     case failed(action: String, path: String, code: Int32)

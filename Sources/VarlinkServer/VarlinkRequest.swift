@@ -1,10 +1,10 @@
 package import Varlink
 
-/// A call being carried out: what is asked, by whom, and the way to answer more than once.
+/// A call that is being executed: its parameters, its caller, and the means to reply more than once.
 package struct VarlinkRequest: Sendable {
     /// The method, without its interface.
     package let member: String
-    /// Who calls.
+    /// The caller.
     package let peer: PeerCredentials
     private let call: VarlinkCall
     private let send: @Sendable (any Encodable & Sendable) async throws -> Void
@@ -23,25 +23,25 @@ package struct VarlinkRequest: Sendable {
     /// The method's full name, as it was called.
     package var fullName: String { call.method }
 
-    /// What the caller says of itself.
+    /// The caller's description of itself.
     package var client: ClientClaim? { call.client }
 
-    /// The caller takes more than one reply.
+    /// Whether the caller accepts more than one reply.
     package var wantsMore: Bool { call.more && !call.oneway }
 
-    /// The parameters as what the method takes.
+    /// The parameters in the method's type.
     ///
-    /// - Throws: `InvalidParameter`, naming it.
+    /// - Throws: `InvalidParameter` with the parameter's name.
     package func parameters<Parameters: VarlinkParameters>(
         as type: Parameters.Type = Parameters.self
     ) throws(VarlinkError) -> Parameters {
         try call.parameters(as: type)
     }
 
-    /// Answers once, with more to follow. Suspends until the peer has room for it, so that one who doesn't read holds
-    /// one reply and not the whole list.
+    /// Sends a reply, with more to follow. Suspends until the peer has room for it, so that a peer that doesn't read
+    /// holds one reply and not the whole list.
     ///
-    /// - Throws: `ExpectedMore` when the caller takes one reply only, and whatever went wrong with the connection.
+    /// - Throws: `ExpectedMore` if the caller accepts only one reply, and the connection's errors.
     package func yield(_ reply: some Encodable & Sendable) async throws {
         guard wantsMore else { throw VarlinkError.expectedMore }
         try await send(reply)

@@ -4,33 +4,34 @@ package import Varlink
 
 /// Serves a ``VarlinkService`` on a Unix socket.
 ///
-/// Calls of one connection are carried out one after the other, in order; connections don't wait for each other. A peer
-/// that doesn't read holds up nobody but itself, and at most one reply in memory.
+/// Calls of one connection are executed one after the other, in order; connections don't wait for each other. A peer
+/// that doesn't read delays only itself, and costs the memory of at most one reply.
 package struct VarlinkServer: Sendable {
-    /// What a server takes from its peers. The defaults are those of sd-varlink.
+    /// The limits for peers. The defaults are those of sd-varlink.
     package struct Limits: Sendable {
-        /// The most connections at once; one more is closed at once.
+        /// The maximum number of connections; a further one is closed at once.
         package var connections = 4096
-        /// The most connections of one user at once.
+        /// The maximum number of connections of one user.
         package var connectionsPerUser = 1024
-        /// The most bytes of one call; a connection that sends a longer one is closed.
+        /// The maximum size of a call in bytes; a connection that sends a longer one is closed.
         package var callByteCount = FrameSplitter.defaultLimit
-        /// The most bytes of calls that are not whole yet, of all connections together; the one that brings more is closed.
+        /// The maximum number of bytes of incomplete calls of all connections together; the connection that exceeds it
+        /// is closed.
         package var unfinishedByteCount = 64 << 20
-        /// How long a call may take to come.
+        /// The maximum time from the first byte of a call to its last.
         package var callTimeout = TimeAmount.seconds(60)
 
-        /// The defaults.
+        /// The default limits.
         package init() {}
     }
 
-    /// What happens on a server that no reply tells, for the log.
+    /// An event on a server that no reply reports, for the log.
     package enum Event: Sendable {
-        /// A connection was closed at once, because there were too many of its user's or in all.
+        /// A connection was closed at once, because there were too many of its user or in all.
         case refused(PeerCredentials)
-        /// A connection was closed, because what came on it isn't Varlink.
+        /// A connection was closed, because its input isn't Varlink.
         case malformed(PeerCredentials, reason: String)
-        /// A method failed in a way its interface doesn't know; its connection was closed.
+        /// A method failed with an error unknown to its interface; its connection was closed.
         case failed(PeerCredentials, method: String, reason: String)
     }
 
@@ -39,13 +40,13 @@ package struct VarlinkServer: Sendable {
     private let limits: Limits
     private let log: @Sendable (Event) -> Void
 
-    /// A server, which does nothing until ``run(on:onReady:)``.
+    /// A server, which does nothing before ``run(on:onReady:)``.
     ///
     /// - Parameters:
-    ///   - service: What is served.
-    ///   - group: Whose event loops do the I/O; one thread is plenty.
-    ///   - limits: What it takes from its peers.
-    ///   - log: Called for what no reply tells, from any thread.
+    ///   - service: the service.
+    ///   - group: the event loops for the I/O; one thread is plenty.
+    ///   - limits: the limits for peers.
+    ///   - log: called for events that no reply reports, from any thread.
     package init(
         service: VarlinkService, group: any EventLoopGroup, limits: Limits = Limits(),
         log: @escaping @Sendable (Event) -> Void = { _ in }
@@ -56,12 +57,12 @@ package struct VarlinkServer: Sendable {
         self.log = log
     }
 
-    /// Serves until the task is cancelled; then answers the calls that are being carried out, and closes what is open
-    /// and the listener. One run per listener.
+    /// Serves until the task is cancelled; then answers the calls that are being executed, and closes the connections
+    /// and the listener. Only one run per listener.
     ///
     /// - Parameters:
-    ///   - listener: The socket to accept on.
-    ///   - onReady: Called once connections are accepted.
+    ///   - listener: the socket to accept on.
+    ///   - onReady: called when connections are accepted.
     package func run(
         on listener: VarlinkListener, onReady: @escaping @Sendable () -> Void = {}
     ) async throws {
@@ -80,7 +81,7 @@ package struct VarlinkServer: Sendable {
                 for try await connection in accepted {
                     tasks.addTask { await serve(connection, limiter) }
                 }
-                // A listener ends only by its task's end.
+                // A listener ends only when its task ends.
                 tasks.cancelAll()
             }
         }

@@ -1,11 +1,11 @@
 import Varlink
 
-/// A service as its callers see it, whatever they are connected by: who it is, and its interfaces.
+/// A service, independent of its transport: its identity and its interfaces.
 package struct VarlinkService: Sendable {
     private let info: ServiceInterface.Info
     private let interfaces: [String: VarlinkInterface]
 
-    /// A service. It describes itself by `org.varlink.service`, which needs no mention here.
+    /// A service. `org.varlink.service` is added to its interfaces.
     package init(vendor: String, product: String, version: String, url: String, interfaces: [VarlinkInterface]) {
         info = ServiceInterface.Info(
             vendor: vendor, product: product, version: version, url: url,
@@ -13,13 +13,13 @@ package struct VarlinkService: Sendable {
         self.interfaces = Dictionary(uniqueKeysWithValues: interfaces.map { ($0.name, $0) })
     }
 
-    /// Carries out one call and returns its last reply.
+    /// Executes a call and returns its last reply.
     func respond(
         to call: VarlinkCall, from peer: PeerCredentials,
         send: @escaping @Sendable (any Encodable & Sendable) async throws -> Void
     ) async throws -> any Encodable & Sendable {
         guard let method = MethodName(call.method) else { throw VarlinkError.methodNotFound(call.method) }
-        // Nothing here speaks another protocol afterwards. Saying so beats two sides waiting for each other.
+        // No other protocol is supported after a call. An error is better than two sides that wait for each other.
         if call.upgrade { throw VarlinkError.methodNotImplemented(call.method) }
         if method.interface == ServiceInterface.name { return try describe(method, call) }
         guard let interface = interfaces[method.interface] else {

@@ -1,8 +1,8 @@
 import Synchronization
 
-/// A row of atomic counters.
+/// An array of atomic counters.
 ///
-/// Invariant: `base` owns `count` of them, as long as this lives.
+/// Invariant: `base` owns `count` of them, as long as this object lives.
 final class AtomicCounts: @unchecked Sendable {  // The pointer never changes, and what it points to is atomic.
     private let base: UnsafeMutablePointer<Atomic<Int>>
     private let count: Int

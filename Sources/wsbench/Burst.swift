@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// Some messages of one size: `64KiBx20`.
+/// A number of messages of one size: `64KiBx20`.
 struct Burst: ExpressibleByArgument, Equatable {
     var size: ByteCount
     var count: Int

@@ -21,7 +21,7 @@ struct ByteCount: ExpressibleByArgument, Equatable {
 
     var defaultValueDescription: String { text }
 
-    /// The shortest way to write it.
+    /// The shortest text for this size.
     var text: String {
         for (name, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where bytes > 0 && bytes % size == 0
         {

@@ -1,6 +1,6 @@
 import WebSocket
 
-/// Frames as a client sends them (RFC 6455, section 5.2).
+/// Frames in the form that clients send (RFC 6455, section 5.2).
 enum ClientFrame {
     /// Writes a header with its masking key, and returns its length, at most 14.
     static func writeHeader(
@@ -23,7 +23,7 @@ enum ClientFrame {
         return length + 4
     }
 
-    /// A whole control frame; its payload has at most 125 bytes.
+    /// A complete control frame; its payload has at most 125 bytes.
     static func control(_ opcode: Opcode, _ payload: some Collection<UInt8>) -> [UInt8] {
         let key = UInt32.random(in: 1...UInt32.max)
         var frame = [UInt8](repeating: 0, count: 6) + payload

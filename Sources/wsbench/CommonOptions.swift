@@ -6,52 +6,52 @@ import WebSocket
 /// The options of every mode.
 struct CommonOptions: ParsableArguments {
     @Argument(
-        help: ArgumentHelp("Where to connect, such as ws://127.0.0.1:8080/ws; several in turns.", valueName: "url"))
+        help: ArgumentHelp("The server, such as ws://127.0.0.1:8080/ws; several are used in turn.", valueName: "url"))
     var urls: [String]
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Connections.", valueName: "count"))
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The number of connections.", valueName: "count"))
     var connections = 100
 
-    @Option(help: ArgumentHelp("Bytes of a message, 48 or more.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size of a message in bytes, at least 48.", valueName: "size"))
     var size = ByteCount(128)
 
     @Flag(help: "Send binary messages rather than text.")
     var binary = false
 
-    @Option(help: ArgumentHelp("Connections opened in a second; 0: as many as can be.", valueName: "count"))
+    @Option(help: ArgumentHelp("Connections opened per second; 0: as many as possible.", valueName: "count"))
     var connectRate = ConnectRate(0)
 
-    @Option(help: ArgumentHelp("Handshakes at the same time.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of concurrent handshakes.", valueName: "count"))
     var handshakes = 256
 
-    @Option(help: ArgumentHelp("Connect from these addresses in turns, separated by commas.", valueName: "address,..."))
+    @Option(help: ArgumentHelp("Connect from these addresses in turn, separated by commas.", valueName: "address,..."))
     var source: String?
 
-    @Option(help: ArgumentHelp("Connect from so many addresses of 127.0.0.0/8 in turns.", valueName: "count"))
+    @Option(help: ArgumentHelp("Connect from this many addresses of 127.0.0.0/8 in turn.", valueName: "count"))
     var sources: Int?
 
-    @Option(help: ArgumentHelp("A field of the handshake, 'Name: value'; may be repeated.", valueName: "field"))
+    @Option(help: ArgumentHelp("A header of the handshake, 'Name: value'; may be repeated.", valueName: "field"))
     var header: [HeaderField] = []
 
-    @Option(help: ArgumentHelp("The handshake's Origin.", valueName: "origin"))
+    @Option(help: ArgumentHelp("The Origin header of the handshake.", valueName: "origin"))
     var origin: String?
 
-    @Flag(help: "Offer permessage-deflate, and count the messages that come compressed.")
+    @Flag(help: "Offer permessage-deflate, and count the messages that arrive compressed.")
     var compression = false
 
-    @Option(help: ArgumentHelp("Threads of load.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of load threads.", valueName: "count"))
     var threads = 1
 
-    @Option(help: ArgumentHelp("Tell the CPU time and the memory of this server process.", valueName: "pid"))
+    @Option(help: ArgumentHelp("Report the CPU time and the memory of this server process.", valueName: "pid"))
     var pid: Int32?
 
-    @Option(help: ArgumentHelp("How long a handshake, or a message at the end, may take.", valueName: "time"))
+    @Option(help: ArgumentHelp("The maximum time for a handshake, a close, or a last message.", valueName: "time"))
     var timeout = TimeSpan(seconds: 10)
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    @Flag(name: .shortAndLong, help: "No progress and no warnings on standard error.")
+    @Flag(name: .shortAndLong, help: "Show no progress, and no warnings on standard error.")
     var quiet = false
 
     func validate() throws {
@@ -82,7 +82,7 @@ struct CommonOptions: ParsableArguments {
         }
     }
 
-    /// The plan of a run with so many connections; the modes add what is theirs.
+    /// The plan of a run with this number of connections; the modes add their own settings.
     func plan(connectionCount: Int) throws -> Plan {
         var fields = header
         if let origin { fields.append(HeaderField(name: "Origin", value: origin)) }
@@ -114,8 +114,8 @@ struct CommonOptions: ParsableArguments {
         }
     }
 
-    /// The addresses to connect from. Where nothing is said and the targets are on this machine, as many of 127.0.0.0/8 as
-    /// the connections need: an address has some 28,000 ports for a target.
+    /// The addresses to connect from. If none is given and the targets are on this machine, these are as many addresses
+    /// of 127.0.0.0/8 as the connections need: an address has some 28,000 ports for a target.
     private func sourceAddresses(_ targets: [Plan.Target], _ connectionCount: Int) throws -> [SocketAddress] {
         if let sources { return try loopback(sources) }
         if let source {

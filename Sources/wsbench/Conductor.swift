@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Leads the threads of a run through its phases, on the main thread, and takes the samples.
+/// Leads the threads through the phases of a run, on the main thread, and takes the samples.
 final class Conductor {
     private let plan: Plan
     private let script: Script
@@ -24,9 +24,9 @@ final class Conductor {
         outcome = Outcome(plan: plan)
     }
 
-    /// Runs it all.
+    /// Runs all phases.
     ///
-    /// - Throws: where nothing could be measured: the server can't be reached, or the process named isn't there.
+    /// - Throws: if nothing can be measured, because the server can't be reached or the process doesn't exist.
     func run() throws(Failure) -> Outcome {
         if let serverPID {
             guard let usage = ProcessUsage.ofTree(serverPID) else {
@@ -68,7 +68,7 @@ final class Conductor {
             throw outcome.tally.nothingOpened
         }
         enter(.holding)
-        // What a server does behind the last handshake is not to be part of what follows.
+        // The server's work after the last handshake must not be part of the next phase.
         wait(for: 200_000_000) { false }
         let usage = look()
         outcome.memory.open = usage?.residentBytes
@@ -130,7 +130,7 @@ final class Conductor {
         outcome.measurement = Measurement(start: first, end: last)
     }
 
-    /// Receives what is outstanding, and what the stalled connections left unread.
+    /// Receives the outstanding messages, and those that the stalled connections left unread.
     private func drain() {
         enter(.draining)
         progress.label = "draining"
@@ -138,11 +138,11 @@ final class Conductor {
         outcome.memory.after = look()?.residentBytes
         guard plan.stalledCount > 0 else { return }
         enter(.readingStalled)
-        // They have no end to wait for: who is still open by then is reported so.
+        // Stalled connections have no end to wait for: those still open after this time are reported as open.
         wait(for: min(plan.timeout, 2_000_000_000)) { false }
     }
 
-    /// How many deliveries are missing of what was sent.
+    /// The number of deliveries that are still missing for the messages sent.
     private var outstandingCount: Int {
         let sent = shared.sum { $0.sent.load(ordering: .relaxed) }
         let settled = shared.sum { $0.settled.load(ordering: .relaxed) }
@@ -153,9 +153,9 @@ final class Conductor {
     private func end() {
         enter(.closing)
         progress.label = "closing"
-        // The threads give up what takes longer than the timeout, and say so.
+        // The threads give up closes that take longer than the timeout, and report them.
         wait(for: plan.timeout + 1_000_000_000) { self.isSettled }
-        // A server gives back what closed connections had in its own time; a moment is all it gets here.
+        // A server releases the memory of closed connections in its own time; here it gets only a moment.
         if serverPID != nil { wait(for: 200_000_000) { false } }
         outcome.memory.closed = look()?.residentBytes
         shared.phase = .stopping
@@ -169,12 +169,12 @@ final class Conductor {
         while !shared.threads.allSatisfy({ $0.phase.load(ordering: .acquiring) >= phase.rawValue }) { usleep(200) }
     }
 
-    /// Whether every thread has done what the phase wants.
+    /// Whether every thread has finished the phase.
     private var isSettled: Bool { shared.threads.allSatisfy { $0.unsettled.load(ordering: .relaxed) <= 0 } }
 
     private func sample() -> Sample { Sample(threads: threads, server: serverPID) }
 
-    /// Looks at the server's memory.
+    /// Samples the server's memory.
     private func look() -> ProcessUsage? {
         let usage = serverPID.flatMap(ProcessUsage.ofTree)
         if let usage, shared.phase != .opening {
@@ -193,7 +193,8 @@ final class Conductor {
         }
     }
 
-    /// Waits until something holds, or for a time at most. An interrupt ends it but where the run itself ends.
+    /// Waits until a condition holds, or at most for a time. An interrupt ends the wait, except in the phases that end
+    /// the run.
     private func wait(for nanoseconds: UInt64?, until isDone: () -> Bool) {
         let start = clinux_monotonic_nanoseconds()
         while !isDone(), !interrupt.hasCome || shared.phase >= .draining {
@@ -205,7 +206,7 @@ final class Conductor {
         }
     }
 
-    /// Waits until something holds, or nothing more is received for a time.
+    /// Waits until a condition holds, or until nothing has been received for a time.
     private func wait(forProgress nanoseconds: UInt64, until isDone: () -> Bool) {
         var delivered = -1
         var last = clinux_monotonic_nanoseconds()
@@ -217,7 +218,7 @@ final class Conductor {
         }
     }
 
-    /// A few times a second: the server's memory, for its peak, and the line of progress.
+    /// Samples the server's memory for its peak, and updates the progress line, a few times per second.
     private func lookAround() {
         let now = clinux_monotonic_nanoseconds()
         guard now - lastLook > 100_000_000 else { return }

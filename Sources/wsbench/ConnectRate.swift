@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// How many connections are opened in a second: `500`, `500/s`; 0 is as many as can be.
+/// The number of connections opened per second: `500`, `500/s`; 0 means as many as possible.
 struct ConnectRate: ExpressibleByArgument, Equatable {
     var perSecond: Double
 

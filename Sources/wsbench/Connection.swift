@@ -2,15 +2,15 @@ import Glibc
 
 /// One connection of a thread.
 struct Connection: ~Copyable {
-    /// Where it is in its life.
+    /// The state of a connection.
     enum State: UInt8 {
         case unopened
         /// TCP is connecting.
         case connecting
-        /// The request is sent.
+        /// The request has been sent.
         case handshaking
         case open
-        /// Our close frame is sent.
+        /// Our close frame has been sent.
         case closing
         case ended
 
@@ -19,20 +19,20 @@ struct Connection: ~Copyable {
     }
 
     var state = State.unopened
-    /// Whether permessage-deflate was agreed on.
+    /// Whether permessage-deflate was negotiated.
     var isCompressed = false
-    /// Whether it stops reading after the handshake.
+    /// Whether the connection stops reading after the handshake.
     var isStalled = false
     var descriptor: CInt = -1
     /// The events that epoll reports.
     var events: UInt32 = 0
-    /// How many handshakes it has done.
+    /// The number of handshakes it has completed.
     var handshakeCount = 0
-    /// When it began to connect, or to close.
+    /// The time at which it began to connect, or to close.
     var since: UInt64 = 0
     var reader = ServerFrameReader()
-    /// What has arrived of the handshake's response.
+    /// The part of the handshake's response that has arrived.
     var head = KeptBytes()
-    /// What the socket has not taken yet.
+    /// The bytes that the socket has not taken yet.
     var unsent = KeptBytes()
 }

@@ -1,26 +1,26 @@
 import WebSocket
 
-/// A message or control frame of which a read, or a frame, ended in the middle.
+/// A message or control frame that is incomplete because a read, or a frame, ended in the middle.
 struct CutMessage: ~Copyable {
-    /// A header that is not complete: its bytes so far.
+    /// The bytes of an incomplete header.
     private var header = KeptBytes()
-    /// The frame whose payload is arriving, and how much of it is missing; nil between frames.
+    /// The frame whose payload is arriving, and the number of bytes missing; nil between frames.
     private var frame: (header: ServerFrameHeader, missing: Int)?
-    /// The message whose frames are arriving: its size so far; nil between messages.
+    /// The message whose frames are arriving, and its size so far; nil between messages.
     private var message: (byteCount: Int, isCompressed: Bool)?
     private var messageFront = KeptBytes()
     private var control = KeptBytes()
 
-    /// True when nothing of a next frame or message is held.
+    /// Whether no part of a next frame or message is held.
     var isIdle: Bool { frame == nil && message == nil && header.count == 0 }
 
-    /// Goes on with the input; as `ServerFrameReader.next`.
+    /// Continues with the input, like `ServerFrameReader.next`.
     mutating func next(_ input: inout UnsafeRawBufferPointer, allowsCompression: Bool) -> ServerFrameReader.Event {
-        // What was handed out is done with; what is still arriving is not.
+        // The last event's payload is no longer needed, unless it is still arriving.
         if !(frame?.header.opcode.isControl ?? false) { control.removeAll() }
         while true {
             if frame == nil {
-                // Between messages the reader's fast way takes over again.
+                // Between messages the reader's fast path takes over again.
                 if isIdle && input.isEmpty { return .needsMore }
                 switch takeHeader(&input, allowsCompression: allowsCompression) {
                 case .incomplete: return .needsMore
@@ -61,7 +61,7 @@ struct CutMessage: ~Copyable {
         return nil
     }
 
-    /// Takes what there is of the open frame's payload; an event where that completes something.
+    /// Takes the available part of the current frame's payload; returns an event if that completes something.
     private mutating func takePayload(_ input: inout UnsafeRawBufferPointer) -> ServerFrameReader.Event? {
         guard let (header, missing) = frame else { return nil }
         let count = min(missing, input.count)

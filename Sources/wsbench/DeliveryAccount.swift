@@ -1,24 +1,26 @@
-/// What has arrived of numbered messages, on any number of lanes.
+/// Records the arrival of numbered messages on any number of lanes.
 ///
-/// A lane is one publisher as one subscriber hears it: on it every sequence number, from 0, has to come once and in order.
+/// A lane is the stream from one publisher to one subscriber: every sequence number, from 0, has to arrive on it once
+/// and in order.
 struct DeliveryAccount {
-    /// Messages that came, each counted once.
+    /// The number of messages that arrived, each counted once.
     private(set) var deliveredCount = 0
-    /// Messages that came once more.
+    /// The number of messages that arrived again.
     private(set) var duplicateCount = 0
-    /// Messages that came after one with a higher number.
+    /// The number of messages that arrived after one with a higher number.
     private(set) var disorderCount = 0
 
-    /// The next number of each lane.
+    /// The next expected number of each lane.
     private var expected: [UInt32]
-    /// The numbers passed over on a lane, ascending; only of lanes where that happened.
+    /// The numbers skipped on a lane, ascending; only for lanes where that happened.
     private var gaps: [Int: [Range<UInt32>]] = [:]
 
     init(laneCount: Int) { expected = [UInt32](repeating: 0, count: laneCount) }
 
-    /// Takes note of a message.
+    /// Records a message.
     ///
-    /// - Returns: by how many messages the lane went on, those passed over included; 0 for a duplicate or a late one.
+    /// - Returns: the number of messages by which the lane advanced, including skipped ones; 0 for a duplicate or a
+    ///   late one.
     @inline(__always)
     mutating func receive(_ sequence: UInt32, lane: Int) -> Int {
         let next = expected[lane]
@@ -48,15 +50,15 @@ struct DeliveryAccount {
         return 0
     }
 
-    /// How far a lane is: the number that comes next.
+    /// The position of a lane: the next expected number.
     func position(lane: Int) -> Int { Int(expected[lane]) }
 
-    /// How many messages are missing on a lane of whose publisher `sentCount` were sent.
+    /// The number of messages missing on a lane whose publisher has sent `sentCount`.
     func missingCount(lane: Int, sentCount: Int) -> Int {
         missingBeforeEnd(lane: lane) + max(0, sentCount - position(lane: lane))
     }
 
-    /// How many messages are missing before the last one that came.
+    /// The number of messages missing before the last one that arrived.
     func missingBeforeEnd(lane: Int) -> Int {
         gaps.isEmpty ? 0 : gaps[lane]?.reduce(0) { $0 + $1.count } ?? 0
     }

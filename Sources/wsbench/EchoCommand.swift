@@ -1,13 +1,13 @@
 import ArgumentParser
 
-/// `wsbench echo`: everyone hears itself.
+/// `wsbench echo`: every connection receives its own messages.
 struct EchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
-        abstract: "Send messages and wait for each to come back to its sender.",
+        abstract: "Send messages, and wait until each is back at its sender.",
         discussion: """
-            Each connection sends a message and, when that has come back, the next; with --rate it sends on schedule. Use \
-            an endpoint where a client hears only itself: what comes from others is passed over, but costs time.
+            Each connection sends a message and, when it is back, the next; with --rate it sends on schedule. Use an \
+            endpoint where a client gets only its own messages: those of other clients are ignored, but cost time.
 
             EXAMPLES
               wsbench echo -n 1 ws://127.0.0.1:8080/ws

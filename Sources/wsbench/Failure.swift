@@ -1,10 +1,10 @@
 import Terminal
 
-/// Why a run didn't take place: the message for stderr, and the exit code.
+/// The reason why a run didn't take place: the message for standard error, and the exit code.
 struct Failure: Error, Hashable {
-    /// What went wrong, naming the thing.
+    /// The error, naming what failed.
     let message: String
-    /// What to do about it.
+    /// Advice on how to fix it.
     let advice: String?
     /// The exit code, from sysexits.h where it has one.
     let exitCode: Int32
@@ -15,7 +15,7 @@ struct Failure: Error, Hashable {
         self.exitCode = exitCode
     }
 
-    /// The lines for stderr.
+    /// The lines for standard error.
     var lines: [String] {
         ["wsbench: \(TerminalText.escape(message))"] + (advice.map { [TerminalText.escape($0)] } ?? [])
     }

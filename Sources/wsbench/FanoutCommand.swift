@@ -1,14 +1,14 @@
 import ArgumentParser
 
-/// `wsbench fanout`: few speak, all hear it.
+/// `wsbench fanout`: a few connections publish, and all receive.
 struct FanoutCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fanout",
         abstract: "Publish to many subscribers.",
         discussion: """
-            The endpoint has to relay each message to all its clients, the sender too. Without --rate the loop is closed: \
-            each publisher keeps --window messages in flight. With --rate it is open: messages are sent on schedule, and \
-            latency counts from when they were due.
+            The endpoint has to relay each message to all its clients, the sender included. Without --rate the loop \
+            is closed: each publisher keeps --window messages in flight. With --rate it is open: messages are sent on \
+            schedule, and latency counts from the time at which they were due.
 
             EXAMPLES
               wsbench fanout -n 1000 ws://127.0.0.1:8080/ws
@@ -19,19 +19,19 @@ struct FanoutCommand: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var timing: TimingOptions
 
-    @Option(help: ArgumentHelp("Publishers, besides the subscribers.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of publishers, in addition to the subscribers.", valueName: "count"))
     var publishers = 1
 
-    @Option(help: ArgumentHelp("Messages in flight per publisher, in the closed loop.", valueName: "count"))
+    @Option(help: ArgumentHelp("Closed loop: messages in flight per publisher.", valueName: "count"))
     var window = 16
 
     @Option(
         help: ArgumentHelp(
-            "Subscribers read when so much has come: the generator costs less, latency is the publishers' only.",
+            "Subscribers read only when this much has arrived: saves CPU time, measures the publishers' latency only.",
             valueName: "size"))
     var receiveBatch: ByteCount?
 
-    @Option(help: ArgumentHelp("So many of the subscribers stop reading after the handshake.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of subscribers that stop reading after the handshake.", valueName: "count"))
     var stalled = 0
 
     func validate() throws {

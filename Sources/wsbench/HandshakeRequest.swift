@@ -1,11 +1,11 @@
 import WebSocket
 
-/// The client's side of the opening handshake (RFC 6455, section 4.1), the same for every connection to a target: one key
-/// a run, so that making and checking it costs nothing where the server's cost is what is measured.
+/// The client's side of the opening handshake (RFC 6455, section 4.1), the same for every connection to a target: with
+/// one key per run, making and checking it costs nothing while the server's cost is measured.
 struct HandshakeRequest: Sendable {
     /// The request, ready to be sent.
     var bytes: [UInt8]
-    /// What Sec-WebSocket-Accept has to say.
+    /// The expected value of Sec-WebSocket-Accept.
     var accept: String
     /// Whether permessage-deflate is offered.
     var offersCompression: Bool

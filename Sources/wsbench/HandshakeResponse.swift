@@ -1,18 +1,18 @@
-/// The server's answer to the opening handshake (RFC 6455, section 4.1).
+/// The server's response to the opening handshake (RFC 6455, section 4.1).
 enum HandshakeResponse: Equatable {
     /// The end of the head has not arrived.
     case incomplete
-    /// The WebSocket is open; the head took so many bytes.
+    /// The WebSocket is open; with the size of the head.
     case open(byteCount: Int, isCompressed: Bool)
     /// An HTTP status other than 101.
     case refused(status: Int)
-    /// What the answer may not be.
+    /// An invalid response, with the reason.
     case wrong(String)
 
-    /// The longest head that is waited for.
+    /// The maximum size of a head.
     static let maximumByteCount = 16 << 10
 
-    /// Reads the answer to `request` from what has arrived.
+    /// Parses the response to `request` from the bytes that have arrived.
     static func parse(_ bytes: UnsafeRawBufferPointer, for request: HandshakeRequest) -> HandshakeResponse {
         guard let end = headEnd(bytes) else {
             return bytes.count < maximumByteCount ? .incomplete : .wrong("a head of more than 16 KiB")

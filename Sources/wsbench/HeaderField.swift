@@ -1,11 +1,11 @@
 import ArgumentParser
 
-/// A field of the handshake's request: `Name: value`.
+/// A header of the handshake's request: `Name: value`.
 struct HeaderField: ExpressibleByArgument, Equatable {
     var name: String
     var value: String
 
-    /// What the handshake itself sets.
+    /// The headers that the handshake itself sets.
     private static let reserved = [
         "host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions",
     ]

@@ -1,13 +1,14 @@
 import ArgumentParser
 
-/// `wsbench idle`: many are there and say nothing.
+/// `wsbench idle`: many connections are held open without traffic.
 struct IdleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "idle",
-        abstract: "Hold connections, to see what one costs.",
+        abstract: "Hold connections, to measure the cost of one.",
         discussion: """
-            Opens the connections, holds them, and answers pings. With --pid it tells the server's bytes per connection; \
-            with --burst also what a few large messages do to them, and how much of that comes back.
+            Opens the connections, holds them, and answers pings. With --pid it reports the server's bytes per \
+            connection; with --burst also how a few large messages change them, and how much memory is released \
+            afterwards.
 
             EXAMPLES
               wsbench idle -n 10000 --pid $(pidof wsd) ws://127.0.0.1:8080/ws
@@ -16,13 +17,14 @@ struct IdleCommand: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: ArgumentHelp("How long they are held.", valueName: "time"))
+    @Option(help: ArgumentHelp("How long the connections are held.", valueName: "time"))
     var duration = TimeSpan(seconds: 10)
 
-    @Option(help: ArgumentHelp("Then one of them sends so many messages of that size.", valueName: "SIZExCOUNT"))
+    @Option(
+        help: ArgumentHelp("After that, one connection sends COUNT messages of this size.", valueName: "SIZExCOUNT"))
     var burst: Burst?
 
-    @Option(help: ArgumentHelp("How long memory has to return after that.", valueName: "time"))
+    @Option(help: ArgumentHelp("The time for memory to be released after the burst.", valueName: "time"))
     var pause = TimeSpan(seconds: 5)
 
     func validate() throws {

@@ -1,8 +1,8 @@
 import Glibc
 import WebSocket
 
-/// The stamps of compressed messages. A hub compresses a message once for all who hear it, so the same bytes come again
-/// and again: each is inflated once and then known.
+/// The stamps of compressed messages. A hub compresses a message once for all its recipients, so the same bytes arrive
+/// again and again: each message is inflated once and then recognised.
 struct InflatedFronts: ~Copyable {
     private struct Known {
         var payload: [UInt8]
@@ -17,15 +17,15 @@ struct InflatedFronts: ~Copyable {
 
     /// - Parameters:
     ///   - run: the run's number.
-    ///   - limit: the most bytes a message may have.
+    ///   - limit: the maximum size of a message.
     init(run: UInt32, limit: Int) {
         self.run = run
         self.limit = limit
     }
 
-    /// The stamp and the size of a message; nil where it can't be inflated.
+    /// The stamp and the size of a message; nil if it can't be inflated.
     mutating func front(of payload: UnsafeRawBufferPointer) -> (stamp: Stamp?, byteCount: Int)? {
-        // The stamp is at the front, and with it what differs from message to message.
+        // The stamp is at the front, and so is what differs from message to message.
         var hash = UInt(truncatingIfNeeded: payload.count)
         for byte in payload.prefix(64) { hash = (hash ^ UInt(byte)) &* 0x100_0000_01B3 }
         let slot = Int(hash % UInt(known.count))

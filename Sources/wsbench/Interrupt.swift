@@ -1,12 +1,12 @@
 import CLinux
 import Glibc
 
-/// SIGINT and SIGTERM: the first ends the run early, with its figures; a second one ends the process.
+/// SIGINT and SIGTERM: the first ends the run early, with its figures; the second ends the process.
 struct Interrupt {
     private var signals = sigset_t()
     private(set) var hasCome = false
 
-    /// Holds the signals back, for this thread and those it will start.
+    /// Blocks the signals for this thread and those that it will start.
     init() {
         sigemptyset(&signals)
         sigaddset(&signals, SIGINT)
@@ -14,7 +14,7 @@ struct Interrupt {
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    /// Sleeps; a signal ends that.
+    /// Sleeps until the time has passed or a signal arrives.
     mutating func sleep(nanoseconds: UInt64) {
         var time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
         guard !hasCome else {

@@ -1,15 +1,15 @@
-/// A JSON value that keeps the order of its members, so that the report reads as it was written.
+/// A JSON value that keeps the order of its members, so that the report reads in the order in which it was written.
 indirect enum JSONValue {
     case null
     case boolean(Bool)
     case integer(Int)
-    /// A number with that many digits behind the point.
+    /// A number with a fixed number of decimals.
     case decimal(Double, Int)
     case string(String)
     case array([JSONValue])
     case object([(String, JSONValue)])
 
-    /// Counts by name, in the order of the names.
+    /// Counts by name, sorted by name.
     static func counts(_ counts: [String: Int]) -> JSONValue {
         .object(counts.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })
     }
@@ -28,7 +28,7 @@ indirect enum JSONValue {
         }
     }
 
-    /// What is no printable ASCII is escaped where JSON or a terminal would mind (RFC 8259, section 7).
+    /// Escapes characters that JSON or a terminal doesn't accept (RFC 8259, section 7).
     private static func quote(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Bytes that outlive the read they came with.
+/// Bytes that outlive the read that received them.
 ///
-/// Invariant: `count <= capacity`, and `base` owns `capacity` bytes (nil while that is 0). What `bytes` returned is
+/// Invariant: `count <= capacity`, and `base` owns `capacity` bytes (nil while that is 0). The result of `bytes` is
 /// valid until the next change.
 struct KeptBytes: ~Copyable {
     private var base: UnsafeMutableRawPointer?
@@ -24,17 +24,17 @@ struct KeptBytes: ~Copyable {
         count += more.count
     }
 
-    /// Forgets the first bytes.
+    /// Removes the first bytes.
     mutating func removeFirst(_ dropped: Int) {
         precondition(dropped <= count)
         count -= dropped
         if count > 0 { memmove(base!, base! + dropped, count) }
     }
 
-    /// Forgets the bytes, not the space.
+    /// Removes the bytes, but keeps the memory.
     mutating func removeAll() { count = 0 }
 
-    /// Gives the space back too.
+    /// Removes the bytes and frees the memory.
     mutating func reset() {
         free(base)
         base = nil

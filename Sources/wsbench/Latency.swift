@@ -1,11 +1,11 @@
 import Histogram
 
-/// A latency distribution: an HDR histogram of nanoseconds with three significant digits, made once.
+/// A latency distribution: an HDR histogram of nanoseconds with three significant digits, allocated once.
 struct Latency {
     private var histogram = Histogram<UInt64>(
         lowestDiscernibleValue: 100, highestTrackableValue: Self.highest, numberOfSignificantValueDigits: .three)
 
-    /// An hour. What takes longer is recorded as this.
+    /// An hour. Longer latencies are recorded as this.
     private static let highest: UInt64 = 3_600_000_000_000
 
     var count: Int { Int(histogram.totalCount) }
@@ -16,10 +16,10 @@ struct Latency {
         histogram.record(min(nanoseconds, Self.highest))
     }
 
-    /// Adds what another thread recorded.
+    /// Adds the latencies of another thread.
     mutating func add(_ other: Latency) { histogram.add(other.histogram) }
 
-    /// The figures to report; nil where nothing was recorded.
+    /// The figures to report; nil if nothing was recorded.
     var summary: LatencySummary? {
         guard histogram.totalCount > 0 else { return nil }
         func percentile(_ percent: Double) -> Double { Double(histogram.valueAtPercentile(percent)) / 1000 }

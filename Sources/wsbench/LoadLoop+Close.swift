@@ -2,9 +2,9 @@ import CLinux
 import Glibc
 import WebSocket
 
-/// How connections end.
+/// The end of connections.
 extension LoadLoop {
-    /// Closes with 1000 what is open.
+    /// Closes all open connections with 1000.
     func closeAll() {
         unsettledCount = 0
         for local in 0..<connectionCount {
@@ -20,7 +20,7 @@ extension LoadLoop {
         }
     }
 
-    /// Sends our close frame. When the server has closed a connection of the storm too, it may connect again.
+    /// Sends our close frame. Once the server has closed as well, a connection of the storm may connect again.
     func beginClose(_ local: Int) {
         let connection = connections + local
         connection.pointee.state = .closing
@@ -30,9 +30,10 @@ extension LoadLoop {
         send(ClientFrame.control(.close, [0x03, 0xE8]), on: local)
     }
 
-    /// The server's close frame. It is answered, and the stream's end follows.
+    /// Handles the server's close frame: answers it; the end of the stream follows.
     func closeReceived(_ local: Int, _ code: CloseCode?, _ reason: String) {
-        // In answer to ours: the server closes the stream next, so that it keeps the TIME_WAIT and we the port.
+        // An answer to our close frame: the server closes the stream next, so that it keeps the TIME_WAIT and we the
+        // port.
         guard connections[local].state == .open else { return }
         send(
             ClientFrame.control(.close, code.map { [UInt8($0.rawValue >> 8), UInt8($0.rawValue & 0xFF)] } ?? []),
@@ -41,7 +42,7 @@ extension LoadLoop {
         failed(local, words.filter { !$0.isEmpty }.joined(separator: " "))
     }
 
-    /// The end of the stream.
+    /// Handles the end of the stream.
     func streamEnded(_ local: Int, error: CInt?) {
         switch connections[local].state {
         case .connecting, .handshaking:
@@ -52,13 +53,13 @@ extension LoadLoop {
         }
     }
 
-    /// An open connection that ended and should not have.
+    /// Handles an open connection that ended unexpectedly.
     func failed(_ local: Int, _ how: String) {
         if connections[local].state == .closing { return ended(local) }
         openCount -= 1
         if isCounted(local) {
             liveCount -= 1
-            // It counts no longer, neither what it should have received nor what it has.
+            // The connection counts no longer: neither the messages it should have received nor those it has.
             for publisher in settled.indices {
                 let position = result.account.position(lane: local * plan.publisherCount + publisher)
                 settled[publisher] -= position
@@ -76,7 +77,7 @@ extension LoadLoop {
         result.endedConnections.insert(local)
     }
 
-    /// A connection that ended as it should.
+    /// Handles a connection that ended as expected.
     private func ended(_ local: Int) {
         let again = connections[local].handshakeCount
         drop(local)
@@ -87,7 +88,7 @@ extension LoadLoop {
         }
     }
 
-    /// Forgets a connection's socket and all that belonged to it.
+    /// Closes a connection's socket and frees its memory.
     func drop(_ local: Int) {
         let connection = connections + local
         connection.pointee.state = .ended
@@ -108,14 +109,14 @@ extension LoadLoop {
             if state.isOpening {
                 openingFailed(local, "handshake timeout")
             } else {
-                // Who had stalled may have more to read than there is time for.
+                // A stalled connection may have more to read than there is time for.
                 if !connections[local].isStalled { result.errors["close timeout", default: 0] += 1 }
                 ended(local)
             }
         }
     }
 
-    /// Puts the last figures where the conductor takes them from.
+    /// Records the last figures in the result for the conductor.
     func finish() {
         result.publisherSentCounts = publishers.map(\.sentCount)
         if plan.rate != nil {

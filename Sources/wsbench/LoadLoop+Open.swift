@@ -3,7 +3,7 @@ import Glibc
 
 /// Connecting and the opening handshake.
 extension LoadLoop {
-    /// Begins as many handshakes as rate and limit allow.
+    /// Begins as many handshakes as the rate and the limit allow.
     func openMore() {
         let limit = max(1, plan.handshakesInFlight / plan.loadThreadCount)
         let end = plan.isStorm && phase == .opening ? publishers.count : connectionCount
@@ -28,7 +28,7 @@ extension LoadLoop {
         let source = plan.sources.isEmpty ? nil : plan.sources[number / plan.targets.count % plan.sources.count]
         let connection = connections + local
         connection.pointee.since = clinux_monotonic_nanoseconds()
-        // A small buffer, so that what isn't read soon piles up at the server and not in our kernel.
+        // A small buffer, so that unread data soon accumulates at the server and not in our kernel.
         let buffer = connection.pointee.isStalled ? 4096 : nil
         switch target.address.connect(from: source, receiveBufferByteCount: buffer) {
         case .failure(let error): openingFailed(local, error.name)
@@ -36,7 +36,7 @@ extension LoadLoop {
             connection.pointee.descriptor = descriptor
             connection.pointee.state = .connecting
             openingCount += 1
-            // On loopback TCP is connected by now, and the request can go at once.
+            // On loopback, TCP is connected by now, and the request can be sent at once.
             finishConnecting(local)
         }
     }
@@ -64,9 +64,9 @@ extension LoadLoop {
         plan.targets[number(local) % plan.targets.count].request
     }
 
-    /// Takes what has arrived of the response.
+    /// Takes the part of the response that has arrived.
     ///
-    /// - Returns: what follows it; nil where the connection isn't open yet, or never will be.
+    /// - Returns: the bytes after it; nil if the connection isn't open yet, or never will be.
     func takeResponse(_ input: UnsafeRawBufferPointer, _ local: Int) -> UnsafeRawBufferPointer? {
         let connection = connections + local
         var bytes = input
@@ -87,7 +87,7 @@ extension LoadLoop {
             return nil
         case .open(let byteCount, let isCompressed):
             connection.pointee.isCompressed = isCompressed
-            // What follows the head came with this input.
+            // The bytes after the head are part of this input.
             let rest = UnsafeRawBufferPointer(rebasing: input[(input.count - (bytes.count - byteCount))...])
             connection.pointee.head.reset()
             opened(local)
@@ -129,9 +129,9 @@ extension LoadLoop {
         unsettledCount -= 1
     }
 
-    /// A connection that could not be opened.
+    /// Handles a connection that could not be opened.
     ///
-    /// - Parameter error: why; nil where it is counted already.
+    /// - Parameter error: the reason; nil if it is counted already.
     func openingFailed(_ local: Int, _ error: String?) {
         let connection = connections + local
         if connection.pointee.state.isOpening { openingCount -= 1 }
@@ -145,7 +145,7 @@ extension LoadLoop {
     @inline(__always)
     func isCounted(_ local: Int) -> Bool { plan.audience == .everyone && !connections[local].isStalled }
 
-    /// Tells epoll what to report of a connection.
+    /// Sets the events that epoll reports for a connection.
     func watch(_ local: Int, _ events: UInt32) {
         let connection = connections + local
         guard connection.pointee.events != events else { return }
@@ -155,7 +155,7 @@ extension LoadLoop {
         precondition(result == 0, "epoll_ctl: \(String(cString: strerror(errno)))")
     }
 
-    /// Makes epoll forget a connection that stays open.
+    /// Removes a connection that stays open from epoll.
     func unwatch(_ local: Int) {
         _ = clinux_epoll_control(epoll, EPOLL_CTL_DEL, connections[local].descriptor, 0, 0)
         connections[local].events = 0

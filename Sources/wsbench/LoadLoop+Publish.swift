@@ -11,7 +11,7 @@ extension LoadLoop {
             start: scheduleStart, rate: plan.rate ?? 1, publisherCount: plan.publisherCount, publisher: publisher)
     }
 
-    /// When the next message is due, of whichever publisher.
+    /// The time at which the next message is due, of any publisher.
     var scheduledTime: UInt64 {
         schedule(of: scheduleCursor % plan.publisherCount).time(of: scheduleCursor / plan.publisherCount)
     }
@@ -22,7 +22,8 @@ extension LoadLoop {
         if plan.rate == nil { for local in publishers.indices { sendMore(local) } }
     }
 
-    /// Sends what the schedule says; in the closed loop, what other threads' receiving has made room for.
+    /// Sends the messages that are due by the schedule or, in the closed loop, those for which other threads' receiving
+    /// has made room.
     func publishDue() {
         guard !publishers.isEmpty else { return }
         if plan.rate == nil {
@@ -41,7 +42,7 @@ extension LoadLoop {
         }
     }
 
-    /// Sends what a publisher may send now.
+    /// Sends the messages that a publisher may send now.
     func sendMore(_ local: Int) {
         sendMessages(allowance(local), local)
     }
@@ -65,15 +66,15 @@ extension LoadLoop {
         }
     }
 
-    /// How many messages a publisher may send.
+    /// The number of messages that a publisher may send.
     private func allowance(_ local: Int) -> Int {
         let publisher = publishers[local]
         if plan.rate != nil { return publisher.dueCount - publisher.sentCount }
         let rest = (plan.messageLimit ?? .max) - publisher.sentCount
         let own = min(rest, plan.window - (publisher.sentCount - publisher.returnedCount))
         guard own > 0, plan.audience == .everyone else { return own }
-        // A server that serves its publishers first must not be fed faster than it serves the rest: the copies that are
-        // under way, all subscribers together, have to fit into their windows too.
+        // If a server serves its publishers first, it must not be fed faster than it serves the others: the copies in
+        // flight to all subscribers together have to fit into their windows as well.
         let (live, arrived) = liveAndSettled(number(local))
         guard live > 0 else { return own }
         let underWay = publisher.sentCount * live - arrived
@@ -90,8 +91,8 @@ extension LoadLoop {
         return (live, arrived)
     }
 
-    /// Lets a publisher send one more message where a second has brought nothing back: what a server has dropped never
-    /// returns, and the next message shows that it is gone.
+    /// Lets a publisher send one more message if nothing has come back for a second: messages that a server has dropped
+    /// never come back, and the next message shows that they are gone.
     func reopenStuckWindows() {
         for local in publishers.indices where connections[local].state == .open {
             let publisher = publishers[local]
@@ -104,14 +105,14 @@ extension LoadLoop {
         }
     }
 
-    /// Sends a control frame; what the socket doesn't take is kept.
+    /// Sends a control frame, and keeps the bytes that the socket doesn't take.
     func send(_ bytes: [UInt8], on local: Int) {
         bytes.withUnsafeBytes { _ = send($0, on: local) }
     }
 
-    /// Sends bytes behind those that wait already.
+    /// Sends bytes after those that are waiting already.
     ///
-    /// - Returns: false where the connection has ended by it.
+    /// - Returns: false if the connection has ended.
     @discardableResult
     func send(_ bytes: UnsafeRawBufferPointer, on local: Int) -> Bool {
         guard connections[local].unsent.count == 0 else {
@@ -121,19 +122,19 @@ extension LoadLoop {
         let count = clinux_send(connections[local].descriptor, bytes.baseAddress!, bytes.count)
         if count == bytes.count { return true }
         let number = errno
-        // What ended a connection is read from it: perhaps a close frame says why.
+        // The reason for the end of a connection is read from it: perhaps a close frame gives one.
         guard count >= 0 || number == EAGAIN else { return false }
         keep(UnsafeRawBufferPointer(rebasing: bytes[max(0, count)...]), of: local)
         return true
     }
 
-    /// Keeps bytes until the socket takes them.
+    /// Keeps bytes until the socket accepts them.
     func keep(_ bytes: UnsafeRawBufferPointer, of local: Int) {
         connections[local].unsent.append(bytes)
         watch(local, EPOLLIN.rawValue | EPOLLOUT.rawValue)
     }
 
-    /// Sends what was kept, and when that is done what is due since.
+    /// Sends the kept bytes, and then the messages that have become due since.
     func flush(_ local: Int) {
         let connection = connections + local
         let bytes = connection.pointee.unsent.bytes

@@ -4,7 +4,7 @@ import WebSocket
 
 /// Receiving.
 extension LoadLoop {
-    /// One recv(2) and all that came with it.
+    /// Calls recv(2) once and handles everything received.
     func receive(_ local: Int) {
         let connection = connections + local
         let count = recv(connection.pointee.descriptor, receiveBuffer.baseAddress!, receiveBuffer.count, 0)
@@ -19,7 +19,7 @@ extension LoadLoop {
             input = rest
         }
         let allowsCompression = connection.pointee.isCompressed
-        // One look at the clock serves all that one recv brought: by then it had arrived.
+        // One reading of the clock serves everything from one recv: it had all arrived by then.
         let isMeasured = now >= measureStart && now < measureEnd
         let before = result.account.deliveredCount
         while connection.pointee.descriptor >= 0 {
@@ -84,7 +84,7 @@ extension LoadLoop {
         record(stamp)
     }
 
-    /// A message that only its publisher has to hear, and another's is nothing to it.
+    /// Handles a message that counts only for its publisher; messages of others are ignored.
     private func takeOwn(_ stamp: Stamp, _ local: Int) {
         guard local < publishers.count, number(local) == Int(stamp.publisher) else {
             result.othersCount += 1
@@ -99,7 +99,7 @@ extension LoadLoop {
         if phase.isPublishing { sendMore(local) }
     }
 
-    /// Records the latency of a message that was sent, or due, while it is measured.
+    /// Records the latency of a message that was sent, or due, during the measurement.
     @inline(__always)
     private func record(_ stamp: Stamp) {
         var from = stamp.sent
@@ -113,7 +113,7 @@ extension LoadLoop {
         if plan.rate != nil { result.service.record(now &- min(stamp.sent, now)) }
     }
 
-    /// Sets SO_RCVLOWAT of all who are no publishers; nil for what it was.
+    /// Sets SO_RCVLOWAT of all connections that aren't publishers; nil restores the default.
     func setReceiveBatch(_ byteCount: Int?) {
         guard plan.receiveBatch != nil else { return }
         for local in publishers.count..<connectionCount
@@ -122,7 +122,7 @@ extension LoadLoop {
         }
     }
 
-    /// Reads on where reading had stopped.
+    /// Resumes reading on stalled connections.
     func readStalled() {
         for local in 0..<connectionCount where connections[local].isStalled && connections[local].state == .open {
             watch(local, EPOLLIN.rawValue)

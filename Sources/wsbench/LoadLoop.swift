@@ -3,14 +3,15 @@ import Glibc
 import Synchronization
 import WebSocket
 
-/// One thread of load: its connections, its publishers, and the loop that serves them.
+/// One load thread: its connections, its publishers, and the loop that serves them.
 ///
-/// Everything here belongs to that thread; the conductor sees `ThreadCounters`, and the `result` when the loop has ended.
-/// What a delivery touches goes without the run-time check of exclusive access, which took 4 % of all CPU time.
+/// Everything here belongs to that thread; the conductor reads `ThreadCounters`, and the `result` when the loop has
+/// ended. Properties that every delivery uses have no run-time check of exclusive access, which took 4 % of all CPU
+/// time.
 final class LoadLoop {
     let plan: Plan
     let shared: SharedState
-    /// Which of the threads this is, from 0.
+    /// The index of the thread, from 0.
     let index: Int
     let counters: ThreadCounters
 
@@ -18,7 +19,7 @@ final class LoadLoop {
     private let eventBuffer: UnsafeMutableRawPointer
     private static let eventCount: Int32 = 1024
 
-    /// What recv(2) fills: the frames are read in place.
+    /// The buffer for recv(2): frames are read in place.
     let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
     let connections: UnsafeMutablePointer<Connection>
     let connectionCount: Int
@@ -27,7 +28,7 @@ final class LoadLoop {
     @exclusivity(unchecked) var result: LoadResult
     var inflation: InflatedFronts
 
-    /// CLOCK_MONOTONIC when this turn began, or something last arrived.
+    /// CLOCK_MONOTONIC at the start of this turn, or at the last arrival.
     @exclusivity(unchecked) var now = clinux_monotonic_nanoseconds()
     var phase = Phase.opening
     @exclusivity(unchecked) var measureStart = UInt64.max
@@ -42,9 +43,9 @@ final class LoadLoop {
     var openingCount = 0
     /// Connections of the storm that have ended and have to connect again.
     var redials: [Int] = []
-    /// Connections that the phase has yet to settle.
+    /// The number of connections that the phase still has to settle.
     var unsettledCount = 0
-    /// The last response that opened a connection, and what it said: the next one is most often the same.
+    /// The last response that opened a connection, and its meaning: the next response is usually the same.
     var knownHead: (target: Int, bytes: [UInt8], response: HandshakeResponse)?
 
     // Publishing.
@@ -91,7 +92,7 @@ final class LoadLoop {
         close(epoll)
     }
 
-    /// Runs until the conductor says `stopping`.
+    /// Runs until the conductor sets the phase `stopping`.
     func run() {
         openingStart = now
         while true {
@@ -100,7 +101,7 @@ final class LoadLoop {
             measureStart = shared.measureStart.load(ordering: .relaxed)
             measureEnd = shared.measureEnd.load(ordering: .relaxed)
             if wanted != phase {
-                // What came due while this thread was elsewhere is sent, late as it is.
+                // Messages that became due while this thread was busy are sent late.
                 if phase.isPublishing { publishDue() }
                 enter(wanted)
             }
@@ -134,7 +135,7 @@ final class LoadLoop {
         }
     }
 
-    /// Waits for the next event, or the next message that is due, and serves what there is.
+    /// Waits for the next event or the next message that is due, and handles it.
     private func wait() {
         var timeout: Int32 = 10
         if phase.isPublishing {
@@ -152,12 +153,13 @@ final class LoadLoop {
         }
     }
 
-    /// How many milliseconds epoll may wait; less than two are waited for here, to the microsecond.
+    /// The time in milliseconds that epoll may wait; times below two milliseconds are waited for here, to the
+    /// microsecond.
     private func waitUntilDue() -> Int32 {
         let due = scheduledTime
         guard due > now else { return 0 }
         let left = due - now
-        // pselect(2) takes no larger descriptor: such a thread spins in the last millisecond.
+        // pselect(2) accepts no larger descriptor: such a thread spins in the last millisecond.
         guard left < 2_000_000, epoll < FD_SETSIZE else { return Int32(min(max(left / 1_000_000, 1) - 1, 10)) }
         var time = timespec(tv_sec: 0, tv_nsec: Int(left))
         var descriptors = fd_set()
@@ -176,13 +178,13 @@ final class LoadLoop {
         if events & ~EPOLLOUT.rawValue != 0, connection.pointee.descriptor >= 0 { receive(local) }
     }
 
-    /// What happens by the clock: handshakes and closes that take too long, publishers whose window never opens.
+    /// Handles timeouts: handshakes and closes that take too long, publishers whose window never opens.
     private func sweep() {
         lastSweep = now
         sweepTimeouts()
         if phase.isPublishing && plan.rate == nil { reopenStuckWindows() }
         if plan.receiveBatch != nil, phase.isPublishing, now - lastBatchRead > 5_000_000_000 {
-            // A ping is too short to wake a connection that waits for more, and has to be answered.
+            // A ping is too short to wake a connection that waits for more bytes, and has to be answered.
             lastBatchRead = now
             for local in 0..<connectionCount where connections[local].state == .open && !connections[local].isStalled {
                 receive(local)

@@ -1,5 +1,5 @@
 extension LoadResult {
-    /// Adds another thread's figures; accounts are not merged.
+    /// Adds another thread's figures; the delivery accounts are not merged.
     mutating func add(_ other: LoadResult) {
         response.add(other.response)
         service.add(other.service)

@@ -1,56 +1,56 @@
-/// What one thread saw.
+/// The results of one thread.
 struct LoadResult: Sendable {
-    /// What has arrived. A lane is a connection's index times the publishers, plus the publisher; or with
+    /// The deliveries. A lane is a connection's index times the number of publishers, plus the publisher; or with
     /// `Plan.Audience.own` a publisher's index.
     var account: DeliveryAccount
-    /// From sending, or in the open loop from when a message was due, to its arrival.
+    /// The latency from sending a message, or in the open loop from the time at which it was due, to its arrival.
     var response = Latency()
-    /// From sending to arrival; recorded in the open loop only.
+    /// The latency from sending to arrival; recorded in the open loop only.
     var service = Latency()
-    /// Of the probes before the storm.
+    /// The latency of the probes before the storm.
     var quiet = Latency()
-    /// From connect(2) to the end of the response's head.
+    /// The time from connect(2) to the end of the response's head.
     var handshakes = Latency()
 
     var sentCount = 0
-    /// The sum of how far each connection is with each publisher.
+    /// The sum of the positions of each connection for each publisher.
     var settledCount = 0
-    /// Messages by publisher of this thread.
+    /// The number of messages sent by each publisher of this thread.
     var publisherSentCounts: [Int] = []
-    /// Messages that were due and never sent.
+    /// The number of messages that were due and never sent.
     var unsentCount = 0
     var measuredSentCount = 0
     var measuredDeliveryCount = 0
     var compressedCount = 0
-    /// Messages that aren't of this run.
+    /// The number of messages that aren't of this run.
     var foreignCount = 0
-    /// Messages of this run that were for others.
+    /// The number of messages of this run that were for other connections.
     var othersCount = 0
-    /// Messages of another size than they were sent with, or that couldn't be inflated.
+    /// The number of messages whose size had changed, or that couldn't be inflated.
     var damagedCount = 0
     var pingCount = 0
-    /// How often a publisher had to send although its window was closed.
+    /// The number of times that a publisher had to send although its window was closed.
     var stuckCount = 0
 
     var handshakeCount = 0
-    /// Connections that were open at least once.
+    /// The number of connections that were open at least once.
     var openedCount = 0
-    /// When the last of them was done, in nanoseconds of CLOCK_MONOTONIC.
+    /// The time of the last completed handshake, in nanoseconds of CLOCK_MONOTONIC.
     var lastHandshake: UInt64 = 0
     var failedCount = 0
     var compressedConnectionCount = 0
-    /// Connections that were answered with another status than 101.
+    /// The number of connections that got a status other than 101, by status.
     var refusals: [Int: Int] = [:]
-    /// Connections that could not be opened otherwise, or not be closed, by what went wrong.
+    /// The number of connections that could not be opened or closed for another reason, by the error.
     var errors: [String: Int] = [:]
-    /// Open connections that ended, by how.
+    /// The number of open connections that ended, by kind.
     var ends: [String: Int] = [:]
-    /// The same of those that had stopped reading, and those of them still open at the end.
+    /// The same for stalled connections, including those that were still open at the end.
     var stalledEnds: [String: Int] = [:]
-    /// Their indices in the thread, stalled ones included.
+    /// The indices in the thread of connections that ended, including stalled ones.
     var endedConnections: Set<Int> = []
 
-    /// Those that once were open and have to receive everything.
+    /// The connections that were open at least once and have to receive everything.
     var countedConnections: Set<Int> = []
 
     init(laneCount: Int) { account = DeliveryAccount(laneCount: laneCount) }

@@ -7,7 +7,7 @@ final class LoadThread: Sendable {
     private let handle: pthread_t
     private let clock: clockid_t
 
-    /// What the thread's entry gets; released by it.
+    /// The argument of the thread's entry function, which releases it.
     private final class Start: Sendable {
         let plan: Plan
         let shared: SharedState
@@ -23,7 +23,7 @@ final class LoadThread: Sendable {
 
     private let start: Start
 
-    /// Starts it. Signals are for the main thread.
+    /// Starts the thread. Signals are for the main thread.
     init(plan: Plan, shared: SharedState, index: Int) throws(Failure) {
         start = Start(plan, shared, index)
         var thread = pthread_t()
@@ -47,14 +47,14 @@ final class LoadThread: Sendable {
         self.clock = clock
     }
 
-    /// The CPU time it has used, in seconds.
+    /// The CPU time of the thread, in seconds.
     var cpuSeconds: Double {
         var time = timespec()
         clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// Waits for its end.
+    /// Waits until the thread has ended.
     func join() -> LoadResult {
         pthread_join(handle, nil)
         return start.result.withLock { $0! }

@@ -1,4 +1,4 @@
-/// The span that is measured, from its first sample to its last.
+/// The measured part of a run, from its first sample to its last.
 struct Measurement: Sendable {
     var start: Sample
     var end: Sample
@@ -12,7 +12,7 @@ struct Measurement: Sendable {
         return after.cpuSeconds - before.cpuSeconds
     }
 
-    /// How busy the busiest load thread was, in percent of a core.
+    /// The load of the busiest load thread, in percent of a core.
     var busyPercent: Double {
         let spent = zip(end.threadSeconds, start.threadSeconds).map { $0 - $1 }.max() ?? 0
         return seconds > 0 ? spent / seconds * 100 : 0

@@ -10,10 +10,10 @@ struct MessageWriter: ~Copyable {
     private var random = SystemRandomNumberGenerator()
     private var maskingKey: UInt32
 
-    /// How many frames fit into one piece.
+    /// The number of frames that fit into one piece.
     let capacity: Int
 
-    /// Text like what people write, so that a server that compresses has something to do.
+    /// Text as people write it, so that a server that compresses has something to do.
     private static let filler = Array(
         """
         The quick brown fox jumps over 13 lazy dogs; pack my box with five dozen liquor jugs, {"id": 4711, "ok": true}! \
@@ -30,12 +30,13 @@ struct MessageWriter: ~Copyable {
 
     deinit { buffer.deallocate() }
 
-    /// Writes `count` frames, `capacity` at most, each with its stamp; valid until the next call.
+    /// Writes `count` frames, at most `capacity`, each with its stamp; valid until the next call.
     mutating func frames(publisher: Int, from sequence: Int, count: Int, sent: UInt64) -> UnsafeRawBufferPointer {
         let base = buffer.baseAddress!
         for index in 0..<count {
             let frame = base + index * plan.frameByteCount
-            // Unpredictable would cost more than all the rest; the server only has to see another key in each frame.
+            // Unpredictable keys would cost more than everything else; the server only has to see a different key in
+            // each frame.
             maskingKey = maskingKey &* 1_664_525 &+ 1_013_904_223 | 1
             let start = ClientFrame.writeHeader(
                 plan.traffic.firstByte, payloadByteCount: payload.count, maskingKey: maskingKey, to: frame)

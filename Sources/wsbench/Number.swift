@@ -1,6 +1,6 @@
-/// Decimal numbers as options have them.
+/// Decimal numbers in options.
 enum Number {
-    /// A number, perhaps with a fraction, and what follows it; nil where there is no number at the front.
+    /// A number, perhaps with a fraction, and the text after it; nil if the text doesn't begin with a number.
     static func split(_ text: String) -> (number: Double, unit: String)? {
         let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
         guard digits.first?.isNumber == true, digits.last != ".", digits.count <= 15,
@@ -9,7 +9,7 @@ enum Number {
         return (number, String(text[digits.endIndex...]))
     }
 
-    /// A number with a fixed count of digits behind the point, rounded.
+    /// A number with a fixed number of decimals, rounded.
     static func fixed(_ value: Double, _ digits: Int) -> String {
         var scale = 1.0
         for _ in 0..<digits { scale *= 10 }

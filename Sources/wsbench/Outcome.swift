@@ -1,14 +1,15 @@
-/// What a run gave.
+/// The outcome of a run.
 struct Outcome: Sendable {
     let plan: Plan
     var tally: Tally
-    /// When the connections began to be opened, in a storm those of the storm; nanoseconds of CLOCK_MONOTONIC.
+    /// The time at which the first connection began to open, in a storm the first of the storm; nanoseconds of
+    /// CLOCK_MONOTONIC.
     var openingStart: UInt64 = 0
-    /// CPU seconds of the server for opening the connections; nil without --pid.
+    /// The server's CPU seconds for opening the connections; nil without --pid.
     var openingServerSeconds: Double?
     var measurement: Measurement?
     var memory = Memory()
-    /// Whether SIGINT or SIGTERM ended it early.
+    /// Whether SIGINT or SIGTERM ended the run early.
     var wasInterrupted = false
 
     init(plan: Plan) {

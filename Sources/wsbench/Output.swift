@@ -1,10 +1,10 @@
 import Glibc
 
-/// Text for the standard streams. A reader that has gone away is nobody to complain to.
+/// Writes text to the standard streams. Errors are not reported, because the reader has gone away.
 enum Output {
-    /// Writes all of it.
+    /// Writes all of the text.
     ///
-    /// - Returns: false where that failed.
+    /// - Returns: false if that failed.
     @discardableResult
     static func write(_ text: String, to descriptor: CInt) -> Bool {
         var rest = Array(text.utf8)[...]
@@ -13,7 +13,7 @@ enum Output {
             if count >= 0 {
                 rest = rest.dropFirst(count)
             } else if errno == EAGAIN {
-                // Somebody made the terminal non-blocking.
+                // Another program has made the terminal non-blocking.
                 var event = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 poll(&event, 1, -1)
             } else if errno != EINTR {

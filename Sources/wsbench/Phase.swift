@@ -1,18 +1,18 @@
-/// What the threads of a run are to do; each phase comes once, in this order, and some are left out.
+/// The phases of a run, which tell the threads what to do; each phase comes once, in this order, and some are left out.
 enum Phase: UInt8, Comparable {
     /// Open the connections.
     case opening
-    /// Hold them, answer pings.
+    /// Hold the connections, and answer pings.
     case holding
     /// Publish.
     case running
     /// Publish, and open the connections of the storm.
     case storming
-    /// Receive what is outstanding.
+    /// Receive the outstanding messages.
     case draining
-    /// Read what the stalled connections have left unread.
+    /// Read the data that the stalled connections left unread.
     case readingStalled
-    /// Close them all.
+    /// Close all connections.
     case closing
     /// End the thread.
     case stopping

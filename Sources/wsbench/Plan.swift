@@ -1,20 +1,20 @@
-/// What a run does: what the threads have to know, and nothing that changes.
+/// The plan of a run: everything that the threads have to know, and nothing that changes.
 struct Plan: Sendable {
-    /// Where connections go, in turns.
+    /// A server to connect to; several are used in turn.
     struct Target: Sendable {
         var address: SocketAddress
         var request: HandshakeRequest
     }
 
-    /// Whose messages a connection has to receive.
+    /// The publishers whose messages a connection has to receive.
     enum Audience: Sendable {
-        /// Everybody's.
+        /// All publishers.
         case everyone
-        /// Its own; others' are passed over.
+        /// The connection itself; messages of others are ignored.
         case own
     }
 
-    /// What a publisher sends.
+    /// The kind of messages that a publisher sends.
     enum Traffic: Sendable {
         case text
         case binary
@@ -31,46 +31,46 @@ struct Plan: Sendable {
         }
     }
 
-    /// Marks the messages of this run.
+    /// The number that identifies the messages of this run.
     var run = UInt32.random(in: 0...UInt32.max)
     var targets: [Target]
-    /// Local addresses to connect from, in turns; empty leaves the choice to the kernel.
+    /// Local addresses to connect from, in turn; if empty, the kernel chooses.
     var sources: [SocketAddress] = []
-    /// Threads that share the load.
+    /// The number of threads that share the load.
     var loadThreadCount = 1
-    /// All connections, publishers first and those that stall last.
+    /// The number of all connections, publishers first and stalled ones last.
     var connectionCount: Int
     var publisherCount = 0
     var stalledCount = 0
     /// Whether only the publishers connect at first, and the others when the storm begins.
     var isStorm = false
-    /// How often a connection of the storm is closed and opened again.
+    /// The number of times that each connection of the storm is closed and opened again.
     var reconnectCount = 0
     var audience = Audience.everyone
     var traffic = Traffic.text
-    /// Payload bytes of a message, `Stamp.byteCount` or more.
+    /// The size of a message's payload in bytes, at least `Stamp.byteCount`.
     var messageByteCount = 128
     /// Messages in flight per publisher in the closed loop.
     var window = 16
-    /// Messages a second of all publishers in the open loop; nil for the closed one.
+    /// Messages per second of all publishers in the open loop; nil for the closed loop.
     var rate: Double?
-    /// After how many messages a publisher stops; nil for never.
+    /// The number of messages after which a publisher stops; nil for never.
     var messageLimit: Int?
-    /// SO_RCVLOWAT of who isn't a publisher; nil leaves it alone.
+    /// SO_RCVLOWAT of the connections that aren't publishers; nil leaves it unchanged.
     var receiveBatch: Int?
-    /// Handshakes at the same time, of all threads.
+    /// The number of concurrent handshakes of all threads.
     var handshakesInFlight = 256
-    /// Connections a second; 0 is as many as can be.
+    /// Connections per second; 0 means as many as possible.
     var connectRate = 0.0
-    /// How long a handshake, a close, or what is outstanding at the end may take, in nanoseconds.
+    /// The maximum time for a handshake, a close, or the outstanding messages at the end, in nanoseconds.
     var timeout: UInt64 = 10_000_000_000
 
-    /// Bytes of one of our frames: header, masking key, payload.
+    /// The size of one of our frames in bytes: header, masking key, payload.
     var frameByteCount: Int {
         messageByteCount + (messageByteCount < 126 ? 6 : messageByteCount <= 0xFFFF ? 8 : 14)
     }
 
-    /// How many messages may lie unread in a receive buffer because of `receiveBatch`.
+    /// The number of messages that may stay unread in a receive buffer because of `receiveBatch`.
     var batchedMessageCount: Int {
         receiveBatch.map { ($0 + messageByteCount - 1) / messageByteCount } ?? 0
     }

@@ -1,13 +1,13 @@
 import Glibc
 
-/// What a process and its descendants use of the machine (proc(5)).
+/// The resources used by a process and its descendants (proc(5)).
 struct ProcessUsage: Equatable, Sendable {
     /// CPU time so far, user and system.
     var cpuSeconds: Double
     /// Resident memory now, VmRSS.
     var residentBytes: Int
 
-    /// The usage of a process with all its descendants; nil where there is no such process.
+    /// The usage of a process with all its descendants; nil if there is no such process.
     static func ofTree(_ pid: Int32) -> ProcessUsage? {
         guard var usage = of(pid) else { return nil }
         for child in children(of: pid) {
@@ -24,8 +24,8 @@ struct ProcessUsage: Equatable, Sendable {
             stat: stat, ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)), pageByteCount: sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    /// Reads the text of /proc/PID/stat: fields 14 and 15 are the CPU time, 24 the resident pages. The name, field 2,
-    /// is in parentheses and may have blanks and parentheses of its own.
+    /// Parses /proc/PID/stat: fields 14 and 15 are the CPU time, 24 the resident pages. The name, field 2, is in
+    /// parentheses and may contain blanks and parentheses of its own.
     static func parse(stat: String, ticksPerSecond: Int, pageByteCount: Int) -> ProcessUsage? {
         guard let nameEnd = stat.lastIndex(of: ")") else { return nil }
         let fields = stat[nameEnd...].split(separator: " ")
@@ -35,7 +35,7 @@ struct ProcessUsage: Equatable, Sendable {
             cpuSeconds: Double(user + system) / Double(ticksPerSecond), residentBytes: pages * pageByteCount)
     }
 
-    /// The children of all its threads, each of which may have started some.
+    /// The children of all threads of the process, each of which may have started some.
     private static func children(of pid: Int32) -> [Int32] {
         guard let directory = opendir("/proc/\(pid)/task") else { return [] }
         defer { closedir(directory) }
@@ -50,7 +50,7 @@ struct ProcessUsage: Equatable, Sendable {
         return children
     }
 
-    /// A short file's text; nil where it can't be read.
+    /// The text of a short file; nil if it can't be read.
     static func read(_ path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

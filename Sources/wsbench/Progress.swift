@@ -2,9 +2,9 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// One line on standard error that is written over again and again; silent where that is no terminal.
+/// A line on standard error that is overwritten again and again; silent if that is not a terminal.
 struct Progress {
-    /// What the run is doing.
+    /// The current activity of the run.
     var label = "connecting"
     private let isShown: Bool
     private var lastDelivered = 0
@@ -12,7 +12,7 @@ struct Progress {
 
     init(isQuiet: Bool) { isShown = !isQuiet && isatty(STDERR_FILENO) == 1 }
 
-    /// Shows where the run is.
+    /// Shows the progress of the run.
     mutating func show(_ shared: SharedState, _ plan: Plan) {
         guard isShown else { return }
         let now = clinux_monotonic_nanoseconds()
@@ -29,7 +29,7 @@ struct Progress {
         put("\r\u{1b}[K\(line)")
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     func clear() { if isShown { put("\r\u{1b}[K") } }
 
     private func put(_ text: String) { Output.write(text, to: STDERR_FILENO) }

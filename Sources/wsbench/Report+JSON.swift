@@ -1,6 +1,6 @@
 /// The report for programs. The names are documented in wsbench(1) and stay.
 extension Report {
-    /// The one object.
+    /// The report as one object.
     var json: JSONValue {
         .object([
             ("mode", .string(mode.rawValue)),
@@ -115,9 +115,9 @@ extension Report {
         ])
     }
 
-    /// Microseconds of the server's CPU for one handshake, while the connections were opened.
+    /// The server's CPU time for one handshake in microseconds, while the connections were opened.
     var openingCost: Double? {
-        // The kernel counts CPU time in hundredths of a second: of a few of these nothing can be said.
+        // The kernel counts CPU time in hundredths of a second: a few of these mean nothing.
         guard mode != .storm, let seconds = outcome.openingServerSeconds, seconds >= 0.05 else { return nil }
         return seconds * 1e6 / Double(tally.total.handshakeCount)
     }

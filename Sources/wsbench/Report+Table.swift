@@ -2,7 +2,7 @@ import Terminal
 
 /// The report for people.
 extension Report {
-    /// All its lines.
+    /// All lines of the report.
     var table: String {
         var fields = [("connections", connectionLine)]
         for (title, counts) in [("ended", tally.total.ends), ("stalled", tally.total.stalledEnds)] where !counts.isEmpty
@@ -144,7 +144,7 @@ extension Report {
             separator: ", ")
     }
 
-    /// A whole number with its thousands apart.
+    /// A whole number with separated thousands.
     private static func grouped(_ value: Double) -> String {
         let digits = Number.fixed(value, value != 0 && abs(value) < 10 ? 1 : 0)
         guard !digits.contains("."), digits.count > 4, digits.first != "-" else { return digits }

@@ -1,6 +1,6 @@
-/// What a run is reported as.
+/// The report of a run.
 struct Report {
-    /// The kind of run.
+    /// The mode of the run.
     enum Mode: String {
         case fanout, echo, idle, storm
     }
@@ -13,13 +13,13 @@ struct Report {
     var plan: Plan { outcome.plan }
     var tally: Tally { outcome.tally }
 
-    /// Whether nothing went wrong: the exit status.
+    /// Whether nothing failed: determines the exit status.
     var isClean: Bool { tally.isClean }
 
-    /// Connections that were open at least once.
+    /// The number of connections that were open at least once.
     var openedCount: Int { tally.total.openedCount }
 
-    /// Deliveries a second while it was measured.
+    /// Deliveries per second during the measurement.
     var deliveriesPerSecond: Double? {
         guard let measurement = outcome.measurement, measurement.seconds > 0, mode == .fanout || mode == .echo else {
             return nil
@@ -27,7 +27,7 @@ struct Report {
         return Double(tally.total.measuredDeliveryCount) / measurement.seconds
     }
 
-    /// What the units of work were while it was measured: deliveries, in a storm handshakes.
+    /// The number of units of work during the measurement: deliveries, or in a storm handshakes.
     var workCount: Int {
         switch mode {
         case .fanout, .echo: tally.total.measuredDeliveryCount
@@ -36,28 +36,28 @@ struct Report {
         }
     }
 
-    /// Microseconds of CPU per unit of work.
+    /// CPU time per unit of work in microseconds.
     func perWork(_ seconds: Double?) -> Double? {
         guard let seconds, workCount > 0 else { return nil }
         return seconds * 1e6 / Double(workCount)
     }
 
-    /// Handshakes a second, from the first connect(2) to the end of the last handshake.
+    /// Handshakes per second, from the first connect(2) to the end of the last handshake.
     var handshakesPerSecond: Double {
         let count = tally.total.handshakeCount - (mode == .storm ? plan.publisherCount : 0)
         guard count > 0, tally.total.lastHandshake > outcome.openingStart else { return 0 }
         return Double(count) / (Double(tally.total.lastHandshake - outcome.openingStart) / 1e9)
     }
 
-    /// Where latency is counted from.
+    /// The time from which latency is counted.
     var latencyOrigin: String { plan.rate == nil ? "send" : "schedule" }
 
-    /// Which deliveries the latency is of; all of them are recorded, none is sampled.
+    /// The deliveries whose latency is recorded, all of them without sampling.
     var latencyScope: String {
         mode == .storm ? "every pong" : plan.receiveBatch == nil ? "every delivery" : "the publishers' own copies"
     }
 
-    /// What the reader of the figures has to know.
+    /// Warnings for the reader of the figures.
     var warnings: [String] {
         var lines: [String] = []
         let total = tally.total

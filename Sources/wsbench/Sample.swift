@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// What generator and server had used at one moment.
+/// The resources that generator and server had used at one moment.
 struct Sample: Sendable {
     var time = clinux_monotonic_nanoseconds()
     /// CPU seconds of this process.

@@ -1,6 +1,6 @@
 import WebSocket
 
-/// The first 2 to 10 bytes of a frame as a server sends it (RFC 6455, section 5.2), checked.
+/// The first 2 to 10 bytes of a frame from a server (RFC 6455, section 5.2), checked.
 struct ServerFrameHeader: Equatable {
     /// The longest header without a masking key.
     static let maximumByteCount = 10
@@ -9,20 +9,20 @@ struct ServerFrameHeader: Equatable {
     var isCompressed: Bool
     var opcode: Opcode
     var payloadByteCount: Int
-    /// How many bytes the header took.
+    /// The size of the header in bytes.
     var byteCount: Int
 
-    /// What reading the front of a frame gave.
+    /// The result of reading the front of a frame.
     enum Result: Equatable {
         case incomplete
         case complete(ServerFrameHeader)
-        /// The server broke the protocol.
+        /// The server violated the protocol.
         case wrong(String)
     }
 
     /// Reads a header from the front of `bytes`.
     ///
-    /// - Parameter allowsCompression: whether permessage-deflate was agreed on, so that RSV1 may be set.
+    /// - Parameter allowsCompression: whether permessage-deflate was negotiated, so that RSV1 may be set.
     @inline(__always)
     static func parse(_ bytes: UnsafeRawBufferPointer, allowsCompression: Bool) -> Result {
         guard bytes.count >= 2, let base = bytes.baseAddress else { return .incomplete }

@@ -1,33 +1,34 @@
 import WebSocket
 
-/// Turns what a server sends after the handshake into messages and control frames (RFC 6455, sections 5 to 8).
+/// Turns the bytes from a server after the handshake into messages and control frames (RFC 6455, sections 5 to 8).
 ///
-/// A frame that lies whole in the input is handed over in place. Of one that is cut by the end of a read only the header
-/// and the first bytes are kept, all that a `Stamp` needs; the rest of its payload is counted and passed over, so that a
-/// message of a megabyte costs no copy. A compressed message is kept whole: its stamp can't be read without inflating it.
+/// A frame that is complete in the input is returned in place. Of a frame that is cut by the end of a read, only the
+/// header and the first bytes are kept, as many as a `Stamp` needs; the rest of its payload is counted and skipped, so
+/// that a message of a megabyte costs no copy. A compressed message is kept completely: its stamp can't be read without
+/// inflating it.
 struct ServerFrameReader: ~Copyable {
-    /// What the reader found. Payloads are valid until the next call.
+    /// The event that the reader found. Payloads are valid until the next call.
     enum Event {
-        /// Everything given was consumed; more input is needed.
+        /// All input was consumed; more is needed.
         case needsMore
-        /// A whole message: its first bytes, `Stamp.byteCount` or more where it has them, or all of a compressed one.
+        /// A complete message: its first bytes, at least `Stamp.byteCount` if it has them, or all of a compressed one.
         case message(UnsafeRawBufferPointer, byteCount: Int, isCompressed: Bool)
         case ping(UnsafeRawBufferPointer)
         case pong(UnsafeRawBufferPointer)
-        /// The close frame: its code (nil: none given) and reason.
+        /// A close frame: its code (nil if none is given) and its reason.
         case close(CloseCode?, UnsafeRawBufferPointer)
-        /// The server broke the protocol; read no further.
+        /// The server violated the protocol; don't read any further.
         case failure(String)
     }
 
-    /// What is kept of a frame or message that is not complete; nil between messages.
+    /// The kept part of an incomplete frame or message; nil between messages.
     private var cut: UnsafeMutablePointer<CutMessage>?
 
     init() {}
 
     deinit { discard() }
 
-    /// True between messages, with no byte of a next frame seen.
+    /// True between messages, if no byte of a next frame has arrived.
     var isIdle: Bool { cut == nil }
 
     private func discard() {
@@ -36,9 +37,9 @@ struct ServerFrameReader: ~Copyable {
         cut.deallocate()
     }
 
-    /// Takes input from the front of `input`, up to and including what the returned event needs.
+    /// Takes input from the front of `input`, up to the end of the returned event.
     ///
-    /// - Parameter allowsCompression: whether permessage-deflate was agreed on.
+    /// - Parameter allowsCompression: whether permessage-deflate was negotiated.
     @inline(__always)
     mutating func next(_ input: inout UnsafeRawBufferPointer, allowsCompression: Bool) -> Event {
         if cut == nil {
@@ -73,7 +74,7 @@ struct ServerFrameReader: ~Copyable {
         return event
     }
 
-    /// The event of a whole control frame.
+    /// The event for a complete control frame.
     static func control(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) -> Event {
         switch opcode {
         case .ping: return .ping(payload)

@@ -1,13 +1,13 @@
 import Synchronization
 
-/// What the conductor of a run and its threads tell each other.
+/// The data shared between the conductor of a run and its threads.
 final class SharedState: Sendable {
     private let phaseNumber = Atomic<UInt8>(Phase.opening.rawValue)
-    /// When the open loop's schedule begins, in nanoseconds of CLOCK_MONOTONIC.
+    /// The start of the open loop's schedule, in nanoseconds of CLOCK_MONOTONIC.
     let scheduleStart = Atomic<UInt64>(0)
-    /// What is sent, or due, from here on is measured; before it is warm-up.
+    /// The start of the measurement: messages sent, or due, before it are warm-up.
     let measureStart = Atomic<UInt64>(.max)
-    /// What is sent, or due, from here on is not measured, and nothing is sent any more.
+    /// The end of the measurement: messages sent, or due, from here on aren't measured, and nothing more is sent.
     let measureEnd = Atomic<UInt64>(.max)
 
     let threads: [ThreadCounters]
@@ -21,6 +21,6 @@ final class SharedState: Sendable {
         set { phaseNumber.store(newValue.rawValue, ordering: .releasing) }
     }
 
-    /// The sum over the threads of one of their counters.
+    /// The sum of one counter over all threads.
     func sum(_ counter: (ThreadCounters) -> Int) -> Int { threads.reduce(0) { $0 + counter($1) } }
 }

@@ -8,7 +8,7 @@ struct SocketAddress: @unchecked Sendable {  // sockaddr_storage is plain bytes.
 
     var family: CInt { CInt(storage.ss_family) }
 
-    /// Whether it is this machine's own, 127.0.0.0/8 or ::1.
+    /// Whether this is a loopback address, 127.0.0.0/8 or ::1.
     var isLoopback: Bool {
         if family == AF_INET { return bytes(4, at: 4).first == 127 }
         return bytes(16, at: 8) == [UInt8](repeating: 0, count: 15) + [1]
@@ -24,9 +24,9 @@ struct SocketAddress: @unchecked Sendable {  // sockaddr_storage is plain bytes.
         self.length = length
     }
 
-    /// An address by name or number.
+    /// Resolves a name or a number.
     ///
-    /// - Throws: 69 where the name isn't known.
+    /// - Throws: a failure with exit code 69 if the name isn't known.
     static func resolve(_ host: String, port: UInt16, isNumeric: Bool = false) throws(Failure) -> SocketAddress {
         var hints = addrinfo()
         hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
@@ -42,9 +42,9 @@ struct SocketAddress: @unchecked Sendable {  // sockaddr_storage is plain bytes.
         return SocketAddress(found.pointee.ai_addr, found.pointee.ai_addrlen)
     }
 
-    /// A socket, non-blocking and without delay, bound to `source` if there is one, that is connecting here.
+    /// A non-blocking socket without delay, bound to `source` if there is one, that is connecting to this address.
     ///
-    /// - Returns: the descriptor, or the errno of what failed.
+    /// - Returns: the descriptor, or the error.
     func connect(from source: SocketAddress?, receiveBufferByteCount: Int?) -> Result<CInt, SocketError> {
         let descriptor = clinux_stream_socket(family)
         guard descriptor >= 0 else { return .failure(SocketError(number: errno)) }
@@ -58,8 +58,8 @@ struct SocketAddress: @unchecked Sendable {  // sockaddr_storage is plain bytes.
             _ = clinux_set_option(descriptor, SOL_SOCKET, SO_RCVBUF, CInt(receiveBufferByteCount))
         }
         if var source {
-            // The port is chosen by connect(2), by the whole four-tuple: a port serves one connection per destination
-            // and not one in all (ip(7)).
+            // connect(2) chooses the port by the whole four-tuple: a port serves one connection per destination, not
+            // just one in all (ip(7)).
             _ = clinux_set_option(descriptor, CInt(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
             guard clinux_bind(descriptor, &source.storage, source.length) == 0 else { return failure() }
         }

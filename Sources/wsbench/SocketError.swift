@@ -1,14 +1,14 @@
 import Glibc
 
-/// What a socket call failed with.
+/// The error of a socket call.
 struct SocketError: Error {
     /// The errno.
     var number: CInt
 
-    /// Its name where it is one that a load generator meets, else its text.
+    /// Its name if it is one that a load generator encounters, otherwise its text.
     var name: String { Self.name(number) }
 
-    /// As `name`.
+    /// The name or text of an errno.
     static func name(_ number: CInt) -> String {
         switch number {
         case ECONNREFUSED: "ECONNREFUSED"

@@ -1,11 +1,11 @@
 import Glibc
 
-/// The front of every message that wsbench sends: which run, which publisher, which message, and when it was sent.
+/// The front of every message that wsbench sends: the run, the publisher, the message, and the time of sending.
 ///
-/// 48 bytes of ASCII at fixed offsets, so that it passes as text and as binary, and is read without looking for it:
+/// 48 bytes of ASCII at fixed offsets, so that it is valid as text and as binary, and can be read without a search:
 /// `wsbench:`, the run, the publisher, the sequence number (8 hexadecimal digits each), the time of sending (16).
 struct Stamp: Equatable {
-    /// The bytes of a stamp, and so the smallest message.
+    /// The size of a stamp, and so of the smallest message.
     static let byteCount = 48
 
     /// The number of the publisher in the run, from 0.
@@ -23,11 +23,11 @@ struct Stamp: Equatable {
         self.sent = sent
     }
 
-    /// Reads the stamp of this run from the front of a message; nil where it is another's.
+    /// Reads the stamp of this run from the front of a message; nil if it is another run's.
     ///
     /// - Parameters:
     ///   - bytes: the front of the message.
-    ///   - run: the run's number, as `write(to:run:)` got it.
+    ///   - run: the run's number, as passed to `write(to:run:)`.
     @inline(__always)
     init?(_ bytes: UnsafeRawBufferPointer, run: UInt32) {
         guard bytes.count >= Self.byteCount, let base = bytes.baseAddress,
@@ -50,8 +50,8 @@ struct Stamp: Equatable {
         Self.put(UInt32(truncatingIfNeeded: sent), to: target + 40)
     }
 
-    /// Eight hexadecimal digits at once. What is no digit gives a wrong number, not an error: the magic and the run
-    /// in front of it were right.
+    /// Decodes eight hexadecimal digits at once. Other characters give a wrong number, not an error: the prefix and the
+    /// run in front of them were right.
     @inline(__always)
     private static func number(_ text: UnsafeRawPointer) -> UInt32 {
         let characters = UInt64(bigEndian: text.loadUnaligned(as: UInt64.self))

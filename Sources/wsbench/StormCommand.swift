@@ -1,14 +1,14 @@
 import ArgumentParser
 
-/// `wsbench storm`: all come at once.
+/// `wsbench storm`: all clients connect at once.
 struct StormCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "storm",
         abstract: "Open connections as fast as possible.",
         discussion: """
-            Each connection does the handshake; with --reconnect it is closed then and comes again, so many times. \
-            --probe clients are connected before and send a ping each hundredth of a second: their latency before and \
-            during the storm shows whether those who are in starve.
+            Each connection does the handshake; with --reconnect it is then closed and opened again, the given number \
+            of times. --probe clients connect before the storm and send a ping each hundredth of a second: their \
+            latency before and during the storm shows whether connected clients starve.
 
             EXAMPLES
               wsbench storm -n 10000 ws://127.0.0.1:8080/ws
@@ -20,13 +20,14 @@ struct StormCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How often each connection is closed and opened again.", valueName: "count"))
     var reconnect = 0
 
-    @Option(help: ArgumentHelp("Clients that are connected before, and ping.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("The number of clients that connect before the storm and send pings.", valueName: "count"))
     var probe = 0
 
-    @Option(help: ArgumentHelp("How long these ping before the storm.", valueName: "time"))
+    @Option(help: ArgumentHelp("How long the probes send pings before the storm.", valueName: "time"))
     var baseline = TimeSpan(seconds: 1)
 
-    /// Pings a second of one probe.
+    /// Pings per second of each probe.
     static let probeRate = 100.0
 
     func validate() throws {

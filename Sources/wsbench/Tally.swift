@@ -1,12 +1,12 @@
 import Glibc
 
-/// What all threads of a run saw together.
+/// The results of all threads of a run together.
 struct Tally: Sendable {
     private(set) var total: LoadResult
-    /// Messages that connections which were open to the end should have received and did not, and those that any
-    /// connection missed before its last one.
+    /// The number of messages that connections which stayed open to the end should have received and did not, plus
+    /// those that any connection missed before its last one.
     private(set) var lostCount = 0
-    /// Deliveries that there should have been, at the connections that were open to the end.
+    /// The number of deliveries that were expected, at the connections that were open to the end.
     private(set) var expectedCount = 0
     private(set) var deliveredCount = 0
     private(set) var duplicateCount = 0
@@ -60,17 +60,17 @@ struct Tally: Sendable {
         }
     }
 
-    /// Connections that ended by themselves and should not have.
+    /// The number of connections that ended unexpectedly.
     var endedCount: Int { total.ends.values.reduce(0, +) }
     var refusedCount: Int { total.refusals.values.reduce(0, +) }
     var errorCount: Int { total.errors.values.reduce(0, +) }
 
-    /// Whether everything arrived, once and in order, and every connection opened and stayed.
+    /// Whether every message arrived once and in order, and every connection opened and stayed open.
     var isClean: Bool {
         lostCount + duplicateCount + disorderCount + total.damagedCount + endedCount + refusedCount + errorCount == 0
     }
 
-    /// Why a run with no connection at all came to nothing.
+    /// The failure of a run in which no connection opened.
     var nothingOpened: Failure {
         if let (status, _) = total.refusals.max(by: { $0.value < $1.value }) {
             return Failure(
@@ -84,7 +84,7 @@ struct Tally: Sendable {
             exitCode: error == "EADDRNOTAVAIL" || error == "EMFILE" || error.hasPrefix("protocol") ? 1 : EX_UNAVAILABLE)
     }
 
-    /// What to do about an HTTP status.
+    /// Advice for an HTTP status.
     static func advice(status: Int) -> String? {
         switch status {
         case 401: "It wants to know who you are: --header 'Authorization: Bearer TOKEN'."
@@ -96,7 +96,7 @@ struct Tally: Sendable {
         }
     }
 
-    /// What to do about an error of the kernel.
+    /// Advice for an error of the kernel.
     static func advice(error: String) -> String? {
         switch error {
         case "ECONNREFUSED": "Nobody listens there. Is the server running, and on this port?"

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What one thread has done so far; it writes, others read, once in a turn of its loop.
+/// The progress of one thread: it writes the counters once in a turn of its loop, and others read them.
 final class ThreadCounters: Sendable {
     /// The phase that the thread is in, `Phase.rawValue`.
     let phase = Atomic<UInt8>(Phase.opening.rawValue)
@@ -14,9 +14,9 @@ final class ThreadCounters: Sendable {
     let delivered = Atomic<Int>(0)
     /// Connections that have to receive everything.
     let live = Atomic<Int>(0)
-    /// How far all of them together are: for each, the number of messages received or passed over.
+    /// The position of all its connections together: for each, the number of messages received or skipped.
     let settled = Atomic<Int>(0)
-    /// As `settled`, by publisher. Written by its thread only.
+    /// The same by publisher. Written by its thread only.
     let settledOfPublisher: AtomicCounts
 
     init(publisherCount: Int) { settledOfPublisher = AtomicCounts(publisherCount) }

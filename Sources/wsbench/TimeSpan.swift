@@ -30,7 +30,7 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
 
     var defaultValueDescription: String { text }
 
-    /// As it may be written on a command line.
+    /// The text for the command line.
     var text: String {
         if nanoseconds % 1_000_000_000 == 0 { return "\(nanoseconds / 1_000_000_000)s" }
         return nanoseconds % 1_000_000 == 0 ? "\(nanoseconds / 1_000_000)ms" : "\(nanoseconds / 1000)us"

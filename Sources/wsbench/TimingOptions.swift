@@ -1,15 +1,15 @@
 import ArgumentParser
 
-/// How long the modes that publish take.
+/// The duration and rate of the modes that publish.
 struct TimingOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("How long is measured.", valueName: "time"))
+    @Option(help: ArgumentHelp("The duration of the measurement.", valueName: "time"))
     var duration = TimeSpan(seconds: 10)
 
-    @Option(help: ArgumentHelp("How long is published before that, unmeasured.", valueName: "time"))
+    @Option(help: ArgumentHelp("The time of publishing before the measurement.", valueName: "time"))
     var warmup = TimeSpan(seconds: 2)
 
     @Option(
-        help: ArgumentHelp("Messages a second in all, sent on schedule (open loop).", valueName: "count"))
+        help: ArgumentHelp("Open loop: messages per second in all, sent on schedule.", valueName: "count"))
     var rate: ConnectRate?
 
     func validate() throws {

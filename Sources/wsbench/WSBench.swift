@@ -9,27 +9,27 @@ struct WSBench: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "wsbench",
-        abstract: "Put load on a WebSocket server, and tell how it bears it.",
+        abstract: "A load generator for WebSocket servers.",
         usage: "wsbench <mode> [<options>] <url> ...",
         discussion: """
             EXIT STATUS
-              0   everything arrived, once and in order
-              1   something was lost, refused or closed, or the run failed
+              0   every message arrived once and in order, every connection stayed open
+              1   a message was lost, a connection refused or closed, or the run failed
               64  wrong usage
               69  the server can't be reached
 
             EXAMPLES
-              wsbench fanout -n 1000 ws://127.0.0.1:8080/ws                  as fast as it goes
+              wsbench fanout -n 1000 ws://127.0.0.1:8080/ws                  as fast as possible
               wsbench fanout -n 1000 --rate 100 ws://127.0.0.1:8080/ws       at a given rate
               wsbench idle -n 10000 --pid $(pidof wsd) ws://127.0.0.1:8080/ws
 
-            See wsbench(1), also on how to read the figures.
+            See wsbench(1), which also explains how to read the figures.
             """,
         version: "wsbench \(version)",
         subcommands: [FanoutCommand.self, EchoCommand.self, IdleCommand.self, StormCommand.self]
     )
 
-    /// Runs a command line to its exit code, with our messages.
+    /// Runs a command line and exits with its code and our messages.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
         do {

@@ -1,6 +1,6 @@
-/// Where to connect: a `ws:` URL (RFC 6455, section 3).
+/// The URL of a server: a `ws:` URL (RFC 6455, section 3).
 struct WebSocketURL: Equatable, Sendable {
-    /// What is wrong with a URL.
+    /// The error in a URL.
     struct Invalid: Error, Equatable {
         var message: String
         var advice: String?
@@ -9,9 +9,9 @@ struct WebSocketURL: Equatable, Sendable {
     /// The host's name or address, without brackets.
     var host: String
     var port: UInt16
-    /// The path and the query, as the request line has them.
+    /// The path and the query in the form of the request line.
     var target: String
-    /// As it was given.
+    /// The URL as it was given.
     var text: String
 
     init(_ text: String) throws(Invalid) {
@@ -62,6 +62,6 @@ struct WebSocketURL: Equatable, Sendable {
         return (String(host), number)
     }
 
-    /// The Host field's value.
+    /// The value of the Host header.
     var hostField: String { (host.contains(":") ? "[\(host)]" : host) + (port == 80 ? "" : ":\(port)") }
 }

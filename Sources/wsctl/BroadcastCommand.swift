@@ -1,14 +1,14 @@
 import ArgumentParser
 import Control
 
-/// `wsctl broadcast MESSAGE|-`: a message to many.
+/// `wsctl broadcast MESSAGE|-`: sends a message to many connections.
 struct BroadcastCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "broadcast",
         abstract: "Send a message to everyone, or to everyone in a channel.",
         discussion: """
-            Prints to how many connections it goes; if to none, the exit status is 1. A message from standard input goes \
-            as it comes, with its last newline.
+            Prints the number of recipients; if there is none, the exit status is 1. A message from standard input is \
+            sent unchanged, including a newline at its end.
 
             EXAMPLES
               wsctl broadcast "maintenance in five minutes"
@@ -21,11 +21,12 @@ struct BroadcastCommand: ParsableCommand {
     var message: String
 
     @Option(
-        help: ArgumentHelp("To the subscribers of this channel only.", valueName: "name"),
+        help: ArgumentHelp("Send only to the subscribers of this channel.", valueName: "name"),
         completion: Completion.channels)
     var channel: String?
 
-    @Option(help: ArgumentHelp("To this user's connections only.", valueName: "name"), completion: Completion.users)
+    @Option(
+        help: ArgumentHelp("Send only to this user's connections.", valueName: "name"), completion: Completion.users)
     var user: String?
 
     @Flag(help: "Send a binary message rather than text.")

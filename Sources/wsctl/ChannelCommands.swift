@@ -3,13 +3,13 @@ import Control
 import Terminal
 import Varlink
 
-/// `wsctl channels`: the channels there are.
+/// `wsctl channels`: lists the channels.
 struct ChannelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "channels",
-        abstract: "List channels, and how many are in each.",
+        abstract: "List channels, and the number of connections in each.",
         discussion: """
-            With a pattern that no channel is of, the exit status is 1.
+            If a pattern is given and no channel matches it, the exit status is 1.
 
             EXAMPLES
               wsctl channels
@@ -17,7 +17,8 @@ struct ChannelsCommand: ParsableCommand {
             """ + ExitStatus.help)
 
     @Argument(
-        help: "Only those of this pattern, in which * is any run of characters.", completion: Completion.channels)
+        help: "List only channels that match this pattern; * stands for any run of characters.",
+        completion: Completion.channels)
     var pattern: String?
 
     @OptionGroup var options: GlobalOptions
@@ -46,13 +47,13 @@ struct ChannelsCommand: ParsableCommand {
     }
 }
 
-/// `wsctl presence`: who is in a channel.
+/// `wsctl presence`: shows the users in a channel.
 struct PresenceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "presence",
-        abstract: "Show who is in a channel.",
+        abstract: "Show the users in a channel.",
         discussion: """
-            For channels whose settings have presence; elsewhere 'wsctl list --channel' shows the connections.
+            The channel's setting presence must be true; otherwise use 'wsctl list --channel' to see its connections.
 
             EXAMPLES
               wsctl presence room:1
@@ -84,13 +85,13 @@ struct PresenceCommand: ParsableCommand {
     }
 }
 
-/// `wsctl history`: what was said in a channel.
+/// `wsctl history`: shows the messages kept for a channel.
 struct HistoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
-        abstract: "Show what was said in a channel, one message a line, as JSON.",
+        abstract: "Show the messages kept for a channel as JSON, one per line.",
         discussion: """
-            For channels whose settings have a history.
+            The channel's settings must have a history.
 
             EXAMPLES
               wsctl history room:1
@@ -100,7 +101,7 @@ struct HistoryCommand: ParsableCommand {
     @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
 
-    @Option(help: "The most messages, up to 1000.")
+    @Option(help: "The maximum number of messages, up to 1000.")
     var limit = 50
 
     @OptionGroup var options: GlobalOptions

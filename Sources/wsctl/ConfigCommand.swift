@@ -2,14 +2,14 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// `wsctl config`: what is in force.
+/// `wsctl config`: shows the configuration in force.
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
-        abstract: "Show the configuration in force, where each value comes from, and what is otherwise on disk.",
+        abstract: "Show the configuration in force and the origin of each value, or how it differs from the files.",
         discussion: """
-            With --diff only what is otherwise on disk: what 'wsctl reload' or a restart would change; if nothing, the exit \
-            status is 0, else 1.
+            With --diff, shows only the values that differ on disk, which 'wsctl reload' or a restart would change. \
+            The exit status is 0 if there is no difference, and 1 otherwise.
 
             EXAMPLES
               wsctl config
@@ -17,10 +17,10 @@ struct ConfigCommand: ParsableCommand {
               wsctl config --diff && echo "as on disk"
             """ + ExitStatus.help)
 
-    @Argument(help: "Only this key, or the keys that begin with it.", completion: Completion.keys)
+    @Argument(help: "Show only this key, or the keys that begin with it.", completion: Completion.keys)
     var key: String?
 
-    @Flag(help: "Only what is otherwise on disk.")
+    @Flag(help: "Show only the values that differ on disk.")
     var diff = false
 
     @OptionGroup var options: GlobalOptions
@@ -40,7 +40,7 @@ struct ConfigCommand: ParsableCommand {
     }
 
     private func showDifferences(_ reply: GetConfiguration.Reply) throws {
-        // A key that is only on disk is known as well.
+        // A key that exists only on disk is known as well.
         let known = reply.settings.map(\.key) + reply.differences.map(\.key)
         if let key, !known.contains(where: isMeant) { throw SettingText.unknown(key) }
         guard reply.errors.isEmpty else {

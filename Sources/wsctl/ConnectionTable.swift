@@ -10,9 +10,9 @@ struct ConnectionTable {
     /// A list that is written to `output`.
     ///
     /// - Parameters:
-    ///   - output: Where to.
-    ///   - hasLegend: Whether it has a header.
-    ///   - now: Milliseconds since the epoch, from which ages are counted.
+    ///   - output: the destination.
+    ///   - hasLegend: whether the list has a header.
+    ///   - now: milliseconds since the epoch, from which ages are computed.
     init(output: Output, hasLegend: Bool, now: Int64) {
         self.output = output
         self.now = now
@@ -25,7 +25,7 @@ struct ConnectionTable {
             terminalWidth: output.terminalWidth, hasLegend: hasLegend, hasColor: output.hasColor)
     }
 
-    /// Writes some more of it.
+    /// Writes more rows.
     mutating func write(_ connections: [ConnectionInfo]) throws {
         try table.write(connections.map(row), to: output)
     }
@@ -48,7 +48,7 @@ struct ConnectionTable {
         ].map { TerminalText.escape($0) }
     }
 
-    /// The first channels and how many more there are: one connection with a hundred must not make a line of a page.
+    /// The first channels and the number of further ones: a connection with a hundred channels must not fill a page.
     private func channels(_ channels: [String]) -> String {
         guard !channels.isEmpty else { return "-" }
         let shown = channels.prefix(2).map { TerminalText.truncate($0, to: 32) }.joined(separator: ",")

@@ -1,16 +1,16 @@
 import Control
 import Varlink
 
-/// The daemon, as a command talks to it: finds the socket, and turns errors into messages and exit codes.
+/// A command's connection to the daemon: finds the socket, and turns errors into messages and exit codes.
 struct DaemonClient {
-    /// How long the daemon may be silent. systemd may have to start it first.
+    /// How long the daemon may be silent; systemd may have to start it first.
     private static let patienceSeconds = 45
 
     private let client: VarlinkClient
     private let interface: String
 
-    /// Connects for figures. Both sockets serve `io.wsd.Status`, so where none was named, the one that everyone may open
-    /// will do.
+    /// Connects for figures. Both sockets serve `io.wsd.Status`, so if no socket was named, the status socket is the
+    /// second choice.
     static func forFigures(
         _ options: GlobalOptions, timeoutSeconds: Int = patienceSeconds
     ) throws(Failure) -> DaemonClient {
@@ -23,7 +23,7 @@ struct DaemonClient {
             case .notPermitted, .notReachable: break
             default: throw Failure(error)
             }
-            // What was wrong with the first is the better message: it is the one to be fixed.
+            // The error of the first socket is the better message: that is the one to be fixed.
             guard let client = try? VarlinkClient(path: WSD.statusSocketPath, timeoutSeconds: timeoutSeconds) else {
                 throw Failure(error)
             }
@@ -31,14 +31,14 @@ struct DaemonClient {
         }
     }
 
-    /// Connects for seeing who is there, which needs the control socket as acting does.
+    /// Connects for commands that only read but identify clients; they need the control socket as well.
     static func forLooking(
         _ options: GlobalOptions, timeoutSeconds: Int = patienceSeconds
     ) throws(Failure) -> DaemonClient {
         try forActing(options, timeoutSeconds: timeoutSeconds)
     }
 
-    /// Connects for everything.
+    /// Connects for commands that change something.
     static func forActing(
         _ options: GlobalOptions, timeoutSeconds: Int = patienceSeconds
     ) throws(Failure) -> DaemonClient {
@@ -58,7 +58,7 @@ struct DaemonClient {
         self.interface = interface
     }
 
-    /// Has something else wait for the daemon, which may have enough of it; nil for the client itself.
+    /// Makes something else wait for the daemon's replies, which can stop waiting; nil for the client itself.
     func wait(with wait: VarlinkClient.Wait?) {
         client.wait = wait
     }
@@ -74,9 +74,9 @@ struct DaemonClient {
         }
     }
 
-    /// Calls a method that replies more than once, and hands over each reply as it comes.
+    /// Calls a method that replies more than once, and passes on each reply as it comes.
     ///
-    /// - Parameter maySleep: whether the daemon may be silent for any time.
+    /// - Parameter maySleep: whether the daemon may be silent for any length of time.
     func callMore<Reply: Decodable>(
         _ member: String, _ parameters: some Encodable, returning type: Reply.Type = Reply.self,
         maySleep: Bool = false, forEach body: (Reply) throws -> Void
@@ -85,21 +85,21 @@ struct DaemonClient {
             try client.callMore(
                 "\(interface).\(member)", parameters, returning: type, isEndless: maySleep, forEach: body)
         } catch let error as VarlinkClientError {
-            // Over a long call, a connection that closes means that nobody is there any more.
+            // In a long call, a connection that closes means that the daemon has ended.
             if maySleep, case .disconnected(let path) = error { throw Failure(.ended(path: path)) }
             throw Failure(error)
         }
     }
 
-    /// Calls a method that replies as long as the daemon lives, and hands over each reply as it comes.
+    /// Calls a method that replies as long as the daemon lives, and passes on each reply as it comes.
     ///
-    /// - Throws: what `body` throws, and at the end of the daemon that it has ended.
+    /// - Throws: the errors of `body`, and a failure when the daemon ends.
     func follow<Reply: Decodable>(
         _ member: String, _ parameters: some Encodable, returning type: Reply.Type = Reply.self,
         forEach body: (Reply) throws -> Void
     ) throws {
         try callMore(member, parameters, returning: type, maySleep: true, forEach: body)
-        // A daemon that drains says the last word; one that is killed doesn't get so far.
+        // A daemon that drains sends a last reply; one that is killed doesn't get this far.
         throw Failure(.ended(path: client.path))
     }
 }

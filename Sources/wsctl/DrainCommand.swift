@@ -2,14 +2,15 @@ import ArgumentParser
 import Control
 import Glibc
 
-/// `wsctl drain`: end the daemon gracefully.
+/// `wsctl drain`: stops the daemon gracefully.
 struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "End the daemon gracefully.",
+        abstract: "Stop the daemon gracefully.",
         discussion: """
-            As SIGTERM does: no new connections, the others closed over the configured period, then the daemon exits. \
-            Returns at once unless told to wait. Where systemd holds the listeners, the next client starts it again.
+            Like SIGTERM: the daemon accepts no new connections, closes the open ones over the configured period, and \
+            exits. The command returns at once unless --wait is given. If systemd holds the listeners, the next \
+            client starts the daemon again.
 
             EXAMPLES
               wsctl drain
@@ -35,7 +36,7 @@ struct DrainCommand: ParsableCommand {
         if wait { try waitForTheEnd(client) }
     }
 
-    /// Asks until nobody answers any more. On the same connection: a new one could start the daemon again.
+    /// Asks until the daemon no longer answers, always on the same connection: a new one could start the daemon again.
     private func waitForTheEnd(_ client: DaemonClient) throws {
         while true {
             do throws(Failure) {

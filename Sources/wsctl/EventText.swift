@@ -3,7 +3,7 @@ import Terminal
 
 /// An event as a line for a person.
 enum EventText {
-    /// Those that an event stands for, too; nil where there are none.
+    /// A line for the similar events that an event stands for; nil if there are none.
     static func moreLine(_ event: Event) -> String? {
         guard let more = event.more else { return nil }
         let alike = more.sameAddress ? "" : " from several addresses"

@@ -3,7 +3,7 @@ import Glibc
 import Varlink
 
 extension Failure {
-    /// What a failed call means to the person at the keyboard.
+    /// Explains a failed call to the user.
     init(_ error: VarlinkClientError) {
         switch error {
         case .notReachable(let path, let reason):
@@ -27,7 +27,7 @@ extension Failure {
         }
     }
 
-    /// What an error of the service means.
+    /// Explains an error of the service.
     private init(_ error: VarlinkError) {
         func text(_ parameter: String) -> String { error.parameters[parameter].map { "\($0)" } ?? "?" }
         let name = MethodName(error.name)
@@ -66,7 +66,7 @@ extension Failure {
         }
     }
 
-    /// Whom the socket file lets in, for somebody whom it doesn't.
+    /// The users whom the socket file admits, for a user whom it doesn't.
     private static func whoMayOpen(_ path: String) -> String {
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & 0o020 != 0, status.st_gid != 0,

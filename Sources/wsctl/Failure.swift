@@ -1,10 +1,10 @@
 import Terminal
 
-/// Why a command didn't do what it was asked: the message for stderr, and the exit code.
+/// The reason why a command failed: the message for standard error, and the exit code.
 struct Failure: Error, Hashable {
-    /// What went wrong, naming the thing; nil when the exit code says it all.
+    /// The error, naming what failed; nil if the exit code is enough.
     let message: String?
-    /// What to do about it.
+    /// Advice on how to fix it.
     let advice: String?
     /// The exit code, from sysexits.h where it has one.
     let exitCode: Int32
@@ -16,23 +16,23 @@ struct Failure: Error, Hashable {
         self.exitCode = exitCode
     }
 
-    /// What went wrong, one thing a line. The daemon names this program where a value that it set is wrong; that is said
-    /// anyway.
+    /// The errors, one per line. The daemon's prefix "wsctl" for a value that was set is removed, because the program's
+    /// name is printed anyway.
     private var messages: [String] {
         let name = "wsctl: "
         return message?.split(separator: "\n").map { String($0.hasPrefix(name) ? $0.dropFirst(name.count) : $0) } ?? []
     }
 
-    /// The lines for stderr.
+    /// The lines for standard error.
     var lines: [String] {
         guard !messages.isEmpty else { return [] }
         return messages.map { "wsctl: \(TerminalText.escape($0))" } + (advice.map { [TerminalText.escape($0)] } ?? [])
     }
 
-    /// The same for a program, beside what is said on stderr: one object; nil when the exit code says it all.
+    /// The errors as JSON for a program, in addition to standard error; nil if the exit code is enough.
     var json: [String: [String]]? { messages.isEmpty ? nil : ["errors": messages] }
 
-    /// Says it on stderr.
+    /// Prints the failure to standard error.
     func report() {
         for line in lines { Output.complain(line) }
     }

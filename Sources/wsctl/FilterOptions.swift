@@ -1,19 +1,19 @@
 import ArgumentParser
 import Control
 
-/// The options that select connections, beside their ids.
+/// The options that select connections, besides their ids.
 struct FilterOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("From this address or network, such as 10.0.0.0/8.", valueName: "address"))
+    @Option(help: ArgumentHelp("The client's address or network, such as 10.0.0.0/8.", valueName: "address"))
     var ip: String?
 
-    @Option(help: ArgumentHelp("Subscribed to this channel.", valueName: "name"), completion: Completion.channels)
+    @Option(help: ArgumentHelp("A channel it is subscribed to.", valueName: "name"), completion: Completion.channels)
     var channel: String?
 
     @Option(
-        help: ArgumentHelp("On the endpoint of this path.", valueName: "path"), completion: Completion.endpoints)
+        help: ArgumentHelp("The path of its endpoint.", valueName: "path"), completion: Completion.endpoints)
     var endpoint: String?
 
-    @Option(help: ArgumentHelp("Authenticated as this user.", valueName: "name"), completion: Completion.users)
+    @Option(help: ArgumentHelp("The user it authenticated as.", valueName: "name"), completion: Completion.users)
     var user: String?
 
     func validate() throws {
@@ -22,7 +22,7 @@ struct FilterOptions: ParsableArguments {
         }
     }
 
-    /// The filter, together with ids and `--all`.
+    /// The filter made of the options, ids and `--all`.
     func filter(ids: [String] = [], all: Bool = false) -> ConnectionFilter {
         ConnectionFilter(
             ids: ids.isEmpty ? nil : ids, ip: ip, endpoint: endpoint, channel: channel, user: user, all: all)

@@ -10,24 +10,24 @@ struct GlobalOptions: ParsableArguments {
         completion: .file())
     var socket: String?
 
-    @Flag(help: "Print JSON: one object, or for lists one object a line.")
+    @Flag(help: "Print JSON: one object, or for lists one object per line.")
     var json = false
 
     @Flag(help: "Leave out the header of tables.")
     var noLegend = false
 
-    @Flag(name: .shortAndLong, help: "Leave out what is said besides the data.")
+    @Flag(name: .shortAndLong, help: "Print nothing but the data.")
     var quiet = false
 
-    /// The socket that was named, on the command line or by the environment; nil for the default ones.
+    /// The socket named on the command line or in the environment; nil for the default ones.
     var namedSocket: String? {
         if let socket { return socket }
         guard let value = getenv("WSD_SOCKET"), value.pointee != 0 else { return nil }
         return String(cString: value)
     }
 
-    /// Runs a command whose failures a program wants to read: with --json they are one object on standard output, besides
-    /// what is said on standard error.
+    /// Runs a command whose failures a program wants to read: with --json they are also printed as one object on
+    /// standard output.
     func tellingFailuresInJSON(_ body: () throws -> Void) throws {
         do {
             try body()
@@ -37,7 +37,7 @@ struct GlobalOptions: ParsableArguments {
         }
     }
 
-    /// Says something to a person, besides the data.
+    /// Prints a note for a person to standard error, unless `--quiet` is given.
     func note(_ line: String) {
         if !quiet { Output.complain(TerminalText.escape(line)) }
     }

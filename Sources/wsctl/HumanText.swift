@@ -1,11 +1,11 @@
-/// Numbers as a person reads them at a glance.
+/// Numbers in a form that a person can read at a glance.
 enum HumanText {
     /// A byte count in three or four characters: `512`, `1.2K`, `70K`, `3.4M`. Powers of 1024.
     static func bytes(_ count: Int) -> String {
         var value = Double(count)
         var unit = ""
         for next in ["K", "M", "G", "T", "P"] where value >= 1000 {
-            // From 1000 on, so that nothing has four digits.
+            // From 1000 on, so that no number has four digits.
             value /= 1024
             unit = next
         }
@@ -14,7 +14,7 @@ enum HumanText {
         return tenths < 100 ? "\(tenths / 10).\(tenths % 10)\(unit)" : "\((tenths + 5) / 10)\(unit)"
     }
 
-    /// A number of things, shortened from 100,000 on: `99999`, `1.2M`. Powers of 1000.
+    /// A number, shortened from 100,000 on: `99999`, `1.2M`. Powers of 1000.
     static func count(_ count: Int) -> String {
         guard count >= 100_000 else { return "\(count)" }
         var value = Double(count)
@@ -27,7 +27,7 @@ enum HumanText {
         return tenths < 100 ? "\(tenths / 10).\(tenths % 10)\(unit)" : "\((tenths + 5) / 10)\(unit)"
     }
 
-    /// A number to the last digit: `980`, `14,980`.
+    /// A number with all its digits: `980`, `14,980`.
     static func grouped(_ count: Int) -> String {
         var text = "\(count.magnitude)"
         for offset in stride(from: text.count - 3, to: 0, by: -3) {

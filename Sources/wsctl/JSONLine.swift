@@ -3,8 +3,8 @@ import Varlink
 
 /// A value as one line of JSON.
 enum JSONLine {
-    /// The line, without its end. JSON lets DEL and the C1 controls stand as they are, but some terminals obey them, so
-    /// they are written as escapes, which mean the same.
+    /// The line, without its end. JSON permits DEL and the C1 control characters unescaped, but some terminals obey
+    /// them, so they are written as escapes, which mean the same.
     static func bytes(_ value: some Encodable) throws -> [UInt8] {
         var line: [UInt8] = []
         var precededByC2 = false

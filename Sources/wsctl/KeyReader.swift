@@ -1,17 +1,17 @@
-/// The keys in what a terminal sends. A key that sends more than one byte, such as an arrow, begins with ESC and is none of
-/// ours: it is left out, so that its last letter isn't taken for a key of that name.
+/// Finds the keys in the input of a terminal. A key that sends more than one byte, such as an arrow, begins with ESC
+/// and is ignored, so that its last letter isn't taken for a key of that name.
 struct KeyReader {
     private enum State {
         case plain
-        /// Behind ESC.
+        /// After ESC.
         case escape
-        /// Behind `ESC [` or `ESC O`, up to a letter.
+        /// After `ESC [` or `ESC O`, up to a letter.
         case sequence
     }
 
     private var state = State.plain
 
-    /// The keys in some bytes, all of them, in the order they were typed.
+    /// All keys in some bytes, in the order in which they were typed.
     mutating func keys(in bytes: some Sequence<UInt8>) -> [UInt8] {
         var keys: [UInt8] = []
         for byte in bytes {
@@ -22,7 +22,7 @@ struct KeyReader {
             case .sequence: if (0x40...0x7e).contains(byte) { state = .plain }
             }
         }
-        // What a key sends comes at once: this was the key Escape itself.
+        // The bytes of a key come together, so this ESC was the Escape key itself.
         if state == .escape { state = .plain }
         return keys
     }

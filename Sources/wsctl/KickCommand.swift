@@ -1,17 +1,17 @@
 import ArgumentParser
 import Control
 
-/// `wsctl kick ID…`: close connections.
+/// `wsctl kick ID…`: closes connections.
 struct KickCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kick",
         abstract: "Close connections.",
         discussion: """
-            Says which by their ids, by options, for all of which a connection must hold, or by --all. Prints how many \
-            are closed; if none is, or some id is of none, the exit status is 1.
+            Select the connections by their ids, by options that must all match, or by --all. Prints how many are \
+            closed. If none is, or if an id belongs to no open connection, the exit status is 1.
 
-            The client is told the code and the reason. Codes: 1000 normal, 1001 going away, 1008 policy, 1011 internal \
-            error, 1012 restart, 1013 try again later, or 3000 to 4999.
+            The client receives the code and the reason. Codes: 1000 normal, 1001 going away, 1008 policy, 1011 \
+            internal error, 1012 restart, 1013 try again later, or 3000 to 4999.
 
             EXAMPLES
               wsctl kick 0.17.52311 1.4.880
@@ -20,19 +20,19 @@ struct KickCommand: ParsableCommand {
             """ + ExitStatus.help)
 
     @Argument(
-        help: ArgumentHelp("Connections, as 'wsctl list' names them.", valueName: "id"),
+        help: ArgumentHelp("The connections' ids, from 'wsctl list'.", valueName: "id"),
         completion: Completion.connections)
     var ids: [String] = []
 
     @OptionGroup(title: "Selection") var selection: FilterOptions
 
-    @Flag(help: "Every connection.")
+    @Flag(help: "Close every connection.")
     var all = false
 
     @Option(help: ArgumentHelp("The close code.", valueName: "code"))
     var code = Kick.defaultCode
 
-    @Option(help: ArgumentHelp("Why, for the person at the other end; at most 123 bytes.", valueName: "text"))
+    @Option(help: ArgumentHelp("The reason, for a human reader; at most 123 bytes.", valueName: "text"))
     var reason = Kick.defaultReason
 
     @OptionGroup var options: GlobalOptions
@@ -74,7 +74,8 @@ struct KickCommand: ParsableCommand {
         }
     }
 
-    /// The ids that no open connection has, or none that is selected: the others are closed all the same.
+    /// The ids that belong to no open connection, or to none that is selected. The other connections are closed all the
+    /// same.
     private func missingIDs(_ client: DaemonClient) throws -> [String] {
         guard !ids.isEmpty else { return [] }
         var open: Set<String> = []

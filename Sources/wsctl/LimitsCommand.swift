@@ -1,15 +1,15 @@
 import ArgumentParser
 import Control
 
-/// `wsctl limits [KEY[=VALUE]…]`: read and change limits while the daemon runs.
+/// `wsctl limits [KEY[=VALUE]…]`: shows and changes limits while the daemon runs.
 struct LimitsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "limits",
         abstract: "Show the limits, or set some until the next reload or restart.",
         discussion: """
-            Every key of [server], [websocket], [queue], [limits], [drain] and [log] that applies live can be set. To keep a \
-            value, write it into the configuration file as well. A key without a value is shown, or the keys that begin \
-            with it.
+            All live keys of [server], [websocket], [queue], [limits], [drain] and [log] can be set. To keep a value, \
+            write it into the configuration file as well. A key without a value shows this key, or all keys that \
+            begin with it.
 
             EXAMPLES
               wsctl limits
@@ -32,7 +32,7 @@ struct LimitsCommand: ParsableCommand {
     }
 
     func validate() throws {
-        // Half of it would be set and half of it shown, and neither may be what was meant.
+        // A mixture could mean either to set or to show, so it is an error.
         if !assignments.isEmpty, let key = arguments.first(where: { !$0.contains("=") }) {
             throw ValidationError("'\(key)': write KEY=VALUE, or keys alone to see them")
         }
@@ -66,6 +66,6 @@ struct LimitsCommand: ParsableCommand {
 extension GetConfiguration.Setting {
     private static let settableTables: Set = ["server", "websocket", "queue", "limits", "drain", "log"]
 
-    /// Whether it can be set while the daemon runs.
+    /// Whether the key can be set while the daemon runs.
     var isSettable: Bool { live && Self.settableTables.contains(String(key.prefix { $0 != "." })) }
 }

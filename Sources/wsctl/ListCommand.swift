@@ -1,14 +1,14 @@
 import ArgumentParser
 import Control
 
-/// `wsctl list`: the connections. Written as they come, so that any number of them needs no memory.
+/// `wsctl list`: lists connections. They are written as they arrive, so memory use doesn't depend on their number.
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "List connections.",
         discussion: """
-            IN and OUT are messages/bytes. With options that select, only connections for which all of them hold; if \
-            there is none, the exit status is 1.
+            IN and OUT are messages/bytes. Selection options list only the connections that match all of them; if \
+            none does, the exit status is 1.
 
             EXAMPLES
               wsctl list
@@ -33,7 +33,8 @@ struct ListCommand: ParsableCommand {
             } else if !page.connections.isEmpty {
                 try table.write(page.connections)
             }
-            // Once a page: the reader has something to do, and one that has gone is noticed before the next.
+            // Flushed once per page: the reader gets something to do, and one that has gone is noticed before the next
+            // page.
             try output.flush()
         }
         if filter.hasCriteria && count == 0 { throw Failure(options.quiet ? nil : "no connection matches") }

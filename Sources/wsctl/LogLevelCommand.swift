@@ -1,11 +1,11 @@
 import ArgumentParser
 import Control
 
-/// `wsctl log-level [LEVEL]`: read or change how much is logged.
+/// `wsctl log-level [LEVEL]`: shows or changes the log level.
 struct LogLevelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log-level",
-        abstract: "Show how much the daemon logs, or change it until the next reload or restart.",
+        abstract: "Show the daemon's log level, or change it until the next reload or restart.",
         discussion: """
             Levels: trace, debug, info, notice, warning, error, critical. From debug on, every connection is logged.
 

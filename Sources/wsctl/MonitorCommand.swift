@@ -3,14 +3,14 @@ import Control
 
 extension Event.Kind: ExpressibleByArgument {}
 
-/// `wsctl monitor`: what happens, as it happens.
+/// `wsctl monitor`: shows events as they happen.
 struct MonitorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "monitor",
-        abstract: "Show what happens as it happens: who connects, who leaves and why, who is refused or too slow.",
+        abstract: "Show events as they happen: connects, closes and their reasons, refusals, slow clients.",
         discussion: """
-            One event a line. Says on standard error where events came too fast to be shown. Ends with Control-C, or with the \
-            daemon, then with exit status 69.
+            Prints one event per line. If events come too fast to be shown, standard error says how many were left \
+            out. The command ends with Control-C, or when the daemon ends, then with exit status 69.
 
             EXAMPLES
               wsctl monitor
@@ -18,7 +18,7 @@ struct MonitorCommand: ParsableCommand {
               wsctl monitor --json | jq 'select(.cause == "slow_consumer")'
             """ + ExitStatus.help)
 
-    @Option(help: "Only events of this kind; may be repeated.")
+    @Option(help: "Show only events of this kind; may be repeated.")
     var kind: [Event.Kind] = []
 
     @OptionGroup(title: "Selection") var selection: FilterOptions

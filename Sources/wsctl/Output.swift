@@ -1,8 +1,8 @@
 import Glibc
 
-/// Standard output, written in large pieces. Knows when nobody reads any more.
+/// Standard output, written in large pieces. Notices when the reader has gone.
 final class Output {
-    /// The reader has closed its end: it has what it wanted.
+    /// The reader has closed its end, because it has read enough.
     struct ReaderGone: Error {}
 
     /// The process's standard output. Only the main thread writes.
@@ -18,17 +18,17 @@ final class Output {
         self.descriptor = descriptor
     }
 
-    /// Writes a line to standard error. Nobody is left to tell when that fails.
+    /// Writes a line to standard error. If that fails, there is no way left to report it.
     static func complain(_ line: String) {
         let errors = Output(descriptor: STDERR_FILENO)
         try? errors.write(line: line)
         try? errors.flush()
     }
 
-    /// Whether a person looks at it.
+    /// Whether the output goes to a terminal.
     var isTerminal: Bool { isatty(descriptor) == 1 }
 
-    /// The columns of the terminal; nil when it isn't one.
+    /// The number of columns of the terminal; nil if the output is not a terminal.
     var terminalWidth: Int? {
         guard isTerminal else { return nil }
         if let columns = getenv("COLUMNS"), let width = Int(String(cString: columns)), width > 0 { return width }
@@ -37,13 +37,13 @@ final class Output {
         return Int(size.ws_col)
     }
 
-    /// Whether to use colours and bold: on a terminal that can, unless NO_COLOR is set (no-color.org).
+    /// Whether to use colours and bold: on a capable terminal, unless NO_COLOR is set (no-color.org).
     var hasColor: Bool {
         if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
         return isScreen
     }
 
-    /// Whether it is a terminal that does more than print one line below the other.
+    /// Whether the output is a terminal that can do more than print one line below the other.
     var isScreen: Bool {
         guard isTerminal, let type = getenv("TERM") else { return false }
         return type.pointee != 0 && String(cString: type) != "dumb"
@@ -61,7 +61,7 @@ final class Output {
         try endLine()
     }
 
-    /// Writes bytes that are no line.
+    /// Writes bytes that are not a line.
     func write(_ bytes: [UInt8]) throws {
         pending += bytes
         try flush()
@@ -72,9 +72,9 @@ final class Output {
         if pending.count >= Self.pieceByteCount { try flush() }
     }
 
-    /// Writes what was added.
+    /// Writes everything that was added.
     ///
-    /// - Throws: ``ReaderGone``, or a ``Failure`` for whatever else keeps it from being written, such as a full disk.
+    /// - Throws: ``ReaderGone``, or a ``Failure`` for any other error, such as a full disk.
     func flush() throws {
         var rest = pending[...]
         pending = []
@@ -85,7 +85,7 @@ final class Output {
             } else if errno == EPIPE {
                 throw ReaderGone()
             } else if errno == EAGAIN {
-                // Somebody made the terminal non-blocking.
+                // Another program has made the terminal non-blocking.
                 var event = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 poll(&event, 1, -1)
             } else if errno != EINTR {

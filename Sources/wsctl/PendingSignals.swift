@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// The signals that have come to a program that waits for other things as well, as bytes of a pipe: poll(2) on it misses
-/// none, however shortly before it began one came.
+/// The signals that arrived, as bytes in a pipe, for a program that also waits for other things: poll(2) on the pipe
+/// misses no signal, even one that arrives just before the call.
 enum PendingSignals {
-    /// What signals want.
+    /// The effects that signals ask for.
     struct Wishes: OptionSet {
         let rawValue: UInt32
         /// SIGINT, SIGTERM and SIGHUP.
@@ -21,14 +21,14 @@ enum PendingSignals {
         (SIGINT, .end), (SIGTERM, .end), (SIGHUP, .end), (SIGWINCH, .redraw), (SIGTSTP, .stop), (SIGCONT, .goOn),
     ]
 
-    /// The pipe: written by a handler, which may do no more.
+    /// The ends of the pipe. A signal handler writes into it, and may do no more than that.
     private static let readEnd = Atomic<CInt>(-1)
     private static let writeEnd = Atomic<CInt>(-1)
 
-    /// What can be read when a signal has come.
+    /// The descriptor that becomes readable when a signal has arrived.
     static var descriptor: CInt { readEnd.load(ordering: .relaxed) }
 
-    /// Catches all of them from now on; false where that can't be.
+    /// Catches all these signals from now on; false if that is not possible.
     static func catchAll() -> Bool {
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else { return false }
@@ -42,7 +42,7 @@ enum PendingSignals {
         return true
     }
 
-    /// What has come since the last time.
+    /// The effects of the signals that arrived since the last call.
     static func take() -> Wishes {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = read(descriptor, &bytes, bytes.count)
@@ -51,7 +51,8 @@ enum PendingSignals {
         }
     }
 
-    /// Stops, and returns when told to go on; a group that no shell looks after goes on at once.
+    /// Stops the process, and returns when it continues; without a shell that controls the process group, it continues
+    /// at once.
     static func stop(everyone: Bool) {
         signal(SIGTSTP, SIG_DFL)
         _ = everyone ? kill(0, SIGTSTP) : raise(SIGTSTP)
@@ -63,7 +64,7 @@ enum PendingSignals {
         action.__sigaction_handler.sa_handler = { number in
             let before = errno
             var byte = UInt8(truncatingIfNeeded: number)
-            // A full pipe says enough already.
+            // If the pipe is full, the reader will wake up anyway.
             _ = write(PendingSignals.writeEnd.load(ordering: .relaxed), &byte, 1)
             errno = before
         }

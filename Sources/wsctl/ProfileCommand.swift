@@ -5,25 +5,25 @@ import Terminal
 
 extension Profile.Kind: ExpressibleByArgument {}
 
-/// `wsctl profile cpu|stacks|heap`: what the daemon spends its time and memory on.
+/// `wsctl profile cpu|stacks|heap`: shows where the daemon's time and memory go.
 struct ProfileCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile",
-        abstract: "See what the daemon spends its time and memory on.",
+        abstract: "Show where the daemon's time and memory go.",
         discussion: """
-            cpu writes a profile for pprof to standard output, stacks prints what each thread does now, heap what memory is \
-            used for. Costs nothing but while it is taken, and then 100 looks in each second of CPU time. Where the daemon's \
-            debug symbols are not installed, functions have addresses for names.
+            cpu writes a profile for pprof to standard output, stacks prints the current stack of each thread, and \
+            heap prints the use of memory. A CPU profile takes 100 samples per second of CPU time while it runs, and \
+            costs nothing otherwise. Without the daemon's debug symbols, functions are shown as addresses.
 
             EXAMPLES
               wsctl profile cpu --seconds 30 > wsd.pprof && pprof -top wsd.pprof
               wsctl profile stacks
             """ + ExitStatus.help)
 
-    @Argument(help: "cpu, stacks or heap.")
+    @Argument(help: "The kind of profile: cpu, stacks or heap.")
     var kind: Profile.Kind
 
-    @Option(help: "How long, for cpu.")
+    @Option(help: "The duration of a CPU profile.")
     var seconds: Int?
 
     @OptionGroup var options: GlobalOptions
@@ -56,10 +56,10 @@ struct ProfileCommand: ParsableCommand {
         try checkLength(milliseconds: WallClock.monotonicMilliseconds - start)
     }
 
-    /// A daemon that ends while a profile is taken gives what it has.
+    /// Fails if the profile is shorter than requested, because the daemon ended and sent what it had.
     private func checkLength(milliseconds: Int64) throws(Failure) {
         let wanted = seconds ?? Profile.defaultSeconds
-        // Its clock and ours needn't agree to the last of it.
+        // The daemon's clock and ours may differ slightly.
         guard kind == .cpu, milliseconds < Int64(wanted) * 1000 - 250 else { return }
         let time = "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s of \(wanted) s"
         throw Failure("the profile was cut short: \(time)", advice: "The daemon has ended meanwhile.")

@@ -2,14 +2,14 @@ import ArgumentParser
 import Control
 import FoundationEssentials
 
-/// `wsctl publish CHANNEL MESSAGE|-`: a message in a channel.
+/// `wsctl publish CHANNEL MESSAGE|-`: publishes a message in a channel.
 struct PublishCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish",
         abstract: "Publish a message in a channel.",
         discussion: """
-            It gets a number and goes into the history, where the channel has one. Prints to how many connections it goes; \
-            that there is none is no failure.
+            The message gets a number, and is kept if the channel has a history. Prints the number of recipients; no \
+            recipients is not an error.
 
             EXAMPLES
               wsctl publish news '{"headline":"it works"}'
@@ -40,7 +40,7 @@ struct PublishCommand: ParsableCommand {
 }
 
 extension Broadcast.Parameters {
-    /// A message as it was typed, or from standard input.
+    /// Takes a message from the command line, or reads it from standard input.
     init(_ message: String, isBinary: Bool, channel: String?, user: String?) throws {
         let payload = message == "-" ? try StandardInput.readAll() : Array(message.utf8)
         guard !isBinary else {

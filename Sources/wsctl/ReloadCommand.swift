@@ -2,14 +2,14 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// `wsctl reload`: read the configuration and the keys again.
+/// `wsctl reload`: reads the configuration and the keys again.
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
         abstract: "Read the configuration and the keys again.",
         discussion: """
-            As SIGHUP and 'systemctl reload wsd' do. Everything is checked first and applied whole or not at all. Says what \
-            changed, and what takes effect after a restart only.
+            Like SIGHUP and 'systemctl reload wsd'. Everything is checked first, and applied as a whole or not at \
+            all. Prints the keys that changed, and those that take effect only after a restart.
 
             EXAMPLES
               wsctl reload

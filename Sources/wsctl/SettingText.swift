@@ -1,7 +1,7 @@
 import Control
 import Terminal
 
-/// Keys of the configuration, shown and set.
+/// Shows and sets keys of the configuration.
 enum SettingText {
     static func line(_ setting: GetConfiguration.Setting, _ options: GlobalOptions) throws -> [UInt8] {
         guard !options.json else { return try JSONLine.bytes(setting) }
@@ -9,12 +9,12 @@ enum SettingText {
         return Array(TerminalText.escape("\(setting.key) = \(setting.value)  # \(setting.origin)\(unused)").utf8)
     }
 
-    /// Whether a key is the one that was named, or in the table that was.
+    /// Whether a key has this name or is in the table of this name.
     static func isOf(_ key: String, _ name: String) -> Bool {
         key == name || key.hasPrefix("\(name).") || key.hasPrefix("\(name)[")
     }
 
-    /// A key that there isn't.
+    /// The failure for a key that doesn't exist.
     static func unknown(_ key: String) -> Failure { Failure("no key '\(key)'", advice: "See wsd.toml(5).") }
 
     static func set(_ values: [String: String], _ options: GlobalOptions) throws {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Control
 
-/// `wsctl show ID`: everything about one connection.
+/// `wsctl show ID`: shows everything about one connection.
 struct ShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
@@ -13,7 +13,7 @@ struct ShowCommand: ParsableCommand {
             """ + ExitStatus.help)
 
     @Argument(
-        help: ArgumentHelp("The connection, as 'wsctl list' names it.", valueName: "id"),
+        help: ArgumentHelp("The connection's id, from 'wsctl list'.", valueName: "id"),
         completion: Completion.connections)
     var id: String
 

@@ -3,10 +3,10 @@ import Varlink
 
 /// Standard input.
 enum StandardInput {
-    /// The most bytes of a message: what fits into a call, with what JSON and Base64 add to it.
+    /// The maximum size of a message: the size of a call, with room for what JSON and Base64 add.
     static let limit = FrameSplitter.defaultLimit / 2
 
-    /// All of it, until its end.
+    /// Reads everything up to the end.
     static func readAll() throws(Failure) -> [UInt8] {
         var all: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Control
 
-/// `wsctl status`: the hub as a whole.
+/// `wsctl status`: shows the state of the hub.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show how the hub is.",
+        abstract: "Show the state of the hub.",
         discussion: """
-            Counters are since the daemon started. This is the only command that everybody may use: it names no client.
+            Counters start with the daemon. Every user may run this command, and no other: it identifies no client.
 
             EXAMPLES
               wsctl status

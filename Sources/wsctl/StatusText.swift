@@ -1,7 +1,7 @@
 import Control
 import Terminal
 
-/// The hub's status, and a connection's, as lines of names and values for a person.
+/// The status of the hub or of a connection, as lines of names and values for a person.
 enum StatusText {
     /// The lines of `wsctl status`.
     static func lines(_ status: HubStatus) -> [String] {
@@ -41,7 +41,7 @@ enum StatusText {
         if let keys = status.pendingRestart, !keys.isEmpty { fields.append(("after a restart", list(keys))) }
         if let keys = status.unusedKeys, !keys.isEmpty { fields.append(("not used", list(keys))) }
         for notice in status.notices ?? [] { fields.append(("notice", notice)) }
-        // "running, for 1d" is since the start; a drain is younger than that.
+        // The time after "running, for" counts from the daemon's start, and a drain began later.
         if status.drain != nil { fields[0].1 = "draining" }
         return aligned(fields)
     }
@@ -70,7 +70,7 @@ enum StatusText {
         ])
     }
 
-    /// What is held for clients and of what kind, the most first; nil where nobody keeps account.
+    /// The memory held for clients by kind, the largest first; nil if the daemon doesn't count it.
     static func memory(_ memory: MemoryStatus) -> String? {
         guard memory.limit > 0 || memory.used > 0 else { return nil }
         let kinds = [
@@ -91,7 +91,7 @@ enum StatusText {
         values.isEmpty ? "-" : values.joined(separator: ", ")
     }
 
-    /// The total, and what it is made of, most frequent first.
+    /// The total, followed by the counts of the reasons, the most frequent first.
     private static func reasons(_ counts: [String: Int]) -> String {
         let parts = counts.filter { $0.value > 0 }
             .sorted { ($1.value, $0.key) < ($0.value, $1.key) }

@@ -2,15 +2,16 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// `wsctl subscribe CHANNEL`: what is said there, as it is said.
+/// `wsctl subscribe CHANNEL`: shows the messages of a channel as they are published.
 struct SubscribeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "subscribe",
-        abstract: "Follow a channel: print each message as it comes, one a line.",
+        abstract: "Follow a channel: print each message as it comes, one per line.",
         discussion: """
-            Nobody in the channel notices. Messages are shown as clients of the relay protocol get them; binary ones in \
-            Base64, with --json as "data". Says on standard error where messages came too fast to be shown. Ends with \
-            Control-C, or with the daemon, then with exit status 69.
+            The members of the channel don't see the subscriber. Messages are shown as clients of the relay protocol \
+            get them; binary ones in Base64, with --json as "data". If messages come too fast to be shown, standard \
+            error says how many were left out. The command ends with Control-C, or when the daemon ends, then with \
+            exit status 69.
 
             EXAMPLES
               wsctl subscribe lobby
@@ -20,7 +21,7 @@ struct SubscribeCommand: ParsableCommand {
     @Argument(help: "The channel.", completion: Completion.channels)
     var channel: String
 
-    @Option(help: ArgumentHelp("End after so many messages.", valueName: "n"))
+    @Option(help: ArgumentHelp("Exit after this many messages.", valueName: "n"))
     var count: Int?
 
     @OptionGroup var options: GlobalOptions

@@ -1,9 +1,9 @@
 import Terminal
 
-/// A table that is written while it is read: the first rows decide how wide its columns are, and a later value that is
-/// wider pushes the rest of its line. The last column is cut at the terminal's edge.
+/// A table that is written while its rows arrive: the first rows determine the widths of the columns, and a wider value
+/// later pushes the rest of its line to the right. The last column is cut at the terminal's width.
 struct Table {
-    /// How a column is set.
+    /// The alignment of a column.
     enum Alignment {
         case left, right
     }
@@ -17,10 +17,10 @@ struct Table {
     /// A table of some columns.
     ///
     /// - Parameters:
-    ///   - columns: Titles and alignments.
-    ///   - terminalWidth: Where lines are cut; nil for never.
-    ///   - hasLegend: Whether the titles are shown.
-    ///   - hasColor: Whether they are bold.
+    ///   - columns: titles and alignments.
+    ///   - terminalWidth: the width at which lines are cut; nil for never.
+    ///   - hasLegend: whether the titles are shown.
+    ///   - hasColor: whether the titles are bold.
     init(columns: [(title: String, alignment: Alignment)], terminalWidth: Int?, hasLegend: Bool, hasColor: Bool) {
         self.columns = columns
         self.terminalWidth = terminalWidth
@@ -28,13 +28,13 @@ struct Table {
         self.hasColor = hasColor
     }
 
-    /// A table that suits where it is written to.
+    /// A table that suits the output that it is written to.
     init(columns: [(title: String, alignment: Alignment)], for output: Output, hasLegend: Bool) {
         self.init(
             columns: columns, terminalWidth: output.terminalWidth, hasLegend: hasLegend, hasColor: output.hasColor)
     }
 
-    /// Writes rows, all of them escaped already, and before the first ones the titles.
+    /// Writes rows that are escaped already, and the titles before the first ones.
     mutating func write(_ rows: [[String]], to output: Output) throws {
         if widths.isEmpty {
             let titles = columns.map(\.title)
@@ -58,7 +58,7 @@ struct Table {
         }
         line += row.last ?? ""
         if let terminalWidth { line = TerminalText.truncate(line, to: terminalWidth) }
-        // No blanks at the end: they would only wrap, or confuse a diff.
+        // No trailing blanks: they would only wrap, or confuse a diff.
         while line.last == " " { line.removeLast() }
         return line
     }

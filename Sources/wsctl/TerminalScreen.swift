@@ -1,19 +1,19 @@
 import Glibc
 
-/// The whole terminal, taken over for a while and left as it was.
+/// The whole terminal, taken over for a while and restored afterwards.
 final class TerminalScreen {
-    /// What a person, the terminal or the system wants.
+    /// An input from the person, the terminal or the system.
     enum Input: Equatable {
         case key(UInt8)
-        /// Nothing, for as long as was waited.
+        /// No input within the time.
         case nothing
-        /// The window has another size, or is shown again.
+        /// The window has a new size, or is shown again.
         case redraw
-        /// The program is to end.
+        /// The program has to end.
         case end
     }
 
-    /// Whether the program is to end. It stays so: whoever waits for whatever else needn't any longer.
+    /// Whether the program has to end. Once true it stays true, so nothing needs to be waited for any longer.
     private(set) var hasEnded = false
     private var saved = termios()
     private var isTaken = false
@@ -21,7 +21,7 @@ final class TerminalScreen {
     private var reader = KeyReader()
     private var keys: [UInt8] = []
 
-    /// Takes the terminal over; nil where standard input and output are none, or one that can do nothing but print.
+    /// Takes over the terminal; nil if standard input and output are not a terminal, or one that can only print.
     init?() {
         guard Output.standard.isScreen, isatty(STDIN_FILENO) == 1, tcgetattr(STDIN_FILENO, &saved) == 0,
             PendingSignals.catchAll()
@@ -31,7 +31,7 @@ final class TerminalScreen {
 
     deinit { leave() }
 
-    /// Columns and lines.
+    /// The number of columns and lines.
     var size: (columns: Int, lines: Int) {
         var size = winsize()
         guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
@@ -40,19 +40,20 @@ final class TerminalScreen {
         return (Int(size.ws_col), Int(size.ws_row))
     }
 
-    /// Shows lines, each escaped already and no wider than the screen, in place of what there was.
+    /// Replaces the contents of the screen by lines, which must be escaped already and no wider than the screen.
     func show(_ lines: [String]) throws {
         let room = size.lines
         var text = "\u{1b}[H"
         for (number, line) in lines.prefix(room).enumerated() {
-            // Erased before it is written: behind a line that fills its row, the cursor still stands on the last column.
+            // Each line is erased before it is written: after a line that fills its row, the cursor still is in the
+            // last column.
             text += (number > 0 ? "\r\n" : "") + "\u{1b}[K" + line
         }
         if lines.count < room { text += "\r\n\u{1b}[J" }
         try Output.standard.write(Array(text.utf8))
     }
 
-    /// Waits for something to happen.
+    /// Waits for an input.
     func wait(milliseconds: Int32) -> Input {
         let end = WallClock.monotonicMilliseconds + Int64(milliseconds)
         while true {
@@ -68,10 +69,10 @@ final class TerminalScreen {
         }
     }
 
-    /// Waits until a descriptor can be read or so many seconds have passed. What is typed meanwhile is kept for
-    /// ``wait(milliseconds:)``; only `q` can't wait for what may never come.
+    /// Waits until a descriptor is readable or the time has passed. Keys that are typed meanwhile are kept for
+    /// ``wait(milliseconds:)``, except `q`, which ends the wait because the descriptor may never become readable.
     ///
-    /// - Returns: false when the program is to end.
+    /// - Returns: false if the program has to end.
     func wait(for descriptor: CInt, seconds: Int?) -> Bool {
         let end = seconds.map { WallClock.monotonicMilliseconds + Int64($0) * 1000 } ?? .max
         while !hasEnded && !keys.contains(UInt8(ascii: "q")) {
@@ -82,7 +83,7 @@ final class TerminalScreen {
         return false
     }
 
-    /// Gives the terminal back, for good.
+    /// Restores the terminal for good.
     func leave() {
         guard isTaken else { return }
         isTaken = false
@@ -90,9 +91,9 @@ final class TerminalScreen {
         tcsetattr(STDIN_FILENO, TCSANOW, &saved)
     }
 
-    /// Looks once at signals, the terminal and a descriptor, until there is something or the time is over.
+    /// Waits once for signals, keys and a descriptor, until one of them has something or the time is over.
     ///
-    /// - Returns: whether the descriptor can be read.
+    /// - Returns: whether the descriptor is readable.
     @discardableResult private func look(beside descriptor: CInt?, milliseconds: Int32) -> Bool {
         var events = [STDIN_FILENO, PendingSignals.descriptor, descriptor ?? -1].map {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
@@ -107,7 +108,7 @@ final class TerminalScreen {
     private func obey(_ signals: PendingSignals.Wishes) {
         if signals.contains(.end) { hasEnded = true }
         if signals.contains(.redraw) { isChanged = true }
-        // The shell that let the program go on has put the terminal into its own order.
+        // The shell that let the program continue has reset the terminal.
         if signals.contains(.goOn) { take() }
         if signals.contains(.stop) { stop(everyone: false) }
     }
@@ -115,13 +116,14 @@ final class TerminalScreen {
     private func readKeys() {
         var bytes = [UInt8](repeating: 0, count: 256)
         let count = read(STDIN_FILENO, &bytes, bytes.count)
-        // A terminal that is gone.
+        // The terminal is gone.
         guard count > 0 || (count < 0 && errno == EINTR) else { return hasEnded = true }
         for key in reader.keys(in: bytes.prefix(max(0, count))) {
             switch key {
             // Control-C and Control-D.
             case 3, 4: hasEnded = true
-            // Control-Z: with it the terminal would stop everyone in front of it, a pipe's or a script's other programs too.
+            // Control-Z: like the terminal itself, it stops the whole foreground group, including the other programs of
+            // a pipe or script.
             case 26: stop(everyone: true)
             default: keys.append(key)
             }
@@ -131,17 +133,18 @@ final class TerminalScreen {
     private func take() {
         var raw = saved
         raw.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG)
-        // Not TCSAFLUSH, which would forget what has been typed.
+        // Not TCSAFLUSH, which would discard keys that were typed already.
         tcsetattr(STDIN_FILENO, TCSANOW, &raw)
-        // The other screen, no cursor, no wrapping.
+        // The alternate screen, no cursor, no line wrapping.
         try? Output.standard.write(Array("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l\u{1b}[2J".utf8))
         isTaken = true
         isChanged = true
     }
 
-    /// Stops as a program does that knows nothing of terminals, so that the shell sees what it expects.
+    /// Stops like a program that doesn't use the terminal, so that the shell sees what it expects.
     ///
-    /// - Parameter everyone: the whole process group, as the terminal does; else this process, as it was told to.
+    /// - Parameter everyone: whether to stop the whole process group, as the terminal does, or only this process, as
+    ///   the signal demands.
     private func stop(everyone: Bool) {
         leave()
         PendingSignals.stop(everyone: everyone)

@@ -2,30 +2,30 @@ import ArgumentParser
 import Control
 import Glibc
 
-/// `wsctl token`: make a token for development.
+/// `wsctl token`: makes a token for development.
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
         abstract: "Make a JSON Web Token for development.",
         discussion: """
-            The daemon signs it with the secret that it checks tokens with, auth.hmac_secret_file; where it has only public \
-            keys, whoever has the private ones makes the tokens. The token is good for whoever has it: mind the shell's \
-            history.
+            The daemon signs the token with auth.hmac_secret_file, the secret that it checks tokens with. If it has \
+            only public keys, tokens can be made only with the private keys. Anyone who has the token can use it: \
+            keep it out of the shell's history.
 
             EXAMPLES
               wsctl token --user alice
               wsctl token --user alice --expires 10m --grant 'room:*=subscribe,publish'
             """ + ExitStatus.help)
 
-    @Option(help: "The user that it names, its claim sub.", completion: Completion.users)
+    @Option(help: "The user, the token's claim sub.", completion: Completion.users)
     var user: String
 
-    @Option(help: ArgumentHelp("How long it is good, such as 90s, 10m, 12h and 30d.", valueName: "time"))
+    @Option(help: ArgumentHelp("The token's lifetime, such as 90s, 10m, 12h or 30d.", valueName: "time"))
     var expires: TokenLifetime = TokenLifetime(seconds: MakeToken.defaultLifetime)
 
     @Option(
         help: ArgumentHelp(
-            "Channels that it grants, as PATTERN=subscribe,publish; may be repeated.", valueName: "grant"))
+            "Channels that the token grants, as PATTERN=subscribe,publish; may be repeated.", valueName: "grant"))
     var grant: [MakeToken.Grant] = []
 
     @OptionGroup var options: GlobalOptions
@@ -38,7 +38,7 @@ struct TokenCommand: ParsableCommand {
     }
 }
 
-/// A number with "s", "m", "h" or "d".
+/// The lifetime of a token: a number with "s", "m", "h" or "d".
 struct TokenLifetime: ExpressibleByArgument, Equatable {
     let seconds: Int
 

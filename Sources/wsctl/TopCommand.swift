@@ -5,21 +5,22 @@ import Terminal
 
 extension Top.Order: ExpressibleByArgument {}
 
-/// `wsctl top`: the hub, its busiest channels and its slowest connections, again and again.
+/// `wsctl top`: shows the hub, its busiest channels and its slowest connections, and refreshes them.
 struct TopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top",
         abstract: "Watch the hub: rates, queues, the busiest channels, the slowest connections.",
         discussion: """
             KEYS
-              q  end                    space  look again now
-              Q  order by what waits    D  by messages dropped     L  by how long idle
+              q  quit                   space  refresh now
+              Q  order by bytes queued  D  by messages dropped     L  by idle time
               i  by messages in         o  by messages out
               I  by bytes in            O  by bytes out
-              +  look less often        -  look more often         ?  show these keys
+              +  refresh less often     -  refresh more often      ?  show these keys
 
-            Where standard output is no terminal, or one that can only print, each look is printed behind the one before. What \
-            is a second is over the interval before a look, so that the first comes behind one, unless it is for JSON.
+            If standard output is not a terminal, or TERM is dumb, each refresh is printed after the previous one. \
+            Rates are measured over the interval before a refresh, so the first refresh comes after one interval, \
+            except with --json.
 
             EXAMPLES
               wsctl top
@@ -27,13 +28,13 @@ struct TopCommand: ParsableCommand {
               wsctl top --count 1 --json | jq .channels
             """ + ExitStatus.help)
 
-    @Option(help: "What connections are put in order by, the most first.")
+    @Option(help: "The order of the connections, the largest value first.")
     var order = Top.Order.queuedBytes
 
-    @Option(help: ArgumentHelp("Seconds between two looks, 0.1 to 60.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds between two refreshes, 0.1 to 60.", valueName: "seconds"))
     var interval = 1.0
 
-    @Option(help: ArgumentHelp("End after so many looks.", valueName: "n"))
+    @Option(help: ArgumentHelp("Exit after this many refreshes.", valueName: "n"))
     var count: Int?
 
     @OptionGroup var options: GlobalOptions
@@ -65,7 +66,7 @@ struct TopCommand: ParsableCommand {
     private func printLooks(_ client: DaemonClient) throws {
         var left = count ?? Int.max
         var previous: Top.Reply?
-        // Rates are between two looks; one object has none to show.
+        // Rates need two replies; a JSON object has no rates.
         if !options.json {
             previous = try look(client, order, connections: 0, channels: 0)
             usleep(useconds_t(interval * 1e6))
@@ -92,11 +93,12 @@ struct TopCommand: ParsableCommand {
 
     private func watch(_ client: DaemonClient, _ screen: TerminalScreen) throws {
         client.wait { screen.wait(for: $0, seconds: $1) }
-        // The two hold each other otherwise, and the terminal is given back when the screen goes.
+        // The client and the screen would retain each other otherwise, and the terminal is restored when the screen is
+        // released.
         defer { client.wait(with: nil) }
         var view = TopView(order: order, interval: interval)
         var previous: Top.Reply?
-        // What stays on the screen has rates, which are between two looks.
+        // The last refresh stays on the screen and needs rates, which take two replies.
         var left = max(2, count ?? Int.max)
         while true {
             let size = screen.size
@@ -105,7 +107,7 @@ struct TopCommand: ParsableCommand {
                 reply = try look(client, view.order, connections: size.lines, channels: size.lines)
             } catch {
                 if screen.hasEnded { return }
-                // What went wrong is said on the screen that stays.
+                // The error is printed on the normal screen, where it stays.
                 screen.leave()
                 throw error
             }
@@ -124,7 +126,7 @@ struct TopCommand: ParsableCommand {
         }
     }
 
-    /// Waits until it is time for another look, or somebody wants one; false when nobody wants any more.
+    /// Waits until the next refresh is due or requested; false if the program has to end.
     private func waitForNext(_ view: inout TopView, _ screen: TerminalScreen) -> Bool {
         var time = Int32(view.interval * 1000)
         while true {
@@ -132,7 +134,7 @@ struct TopCommand: ParsableCommand {
             case .end: return false
             case .nothing, .redraw: return true
             case .key(UInt8(ascii: "q")): return false
-            // All that has been typed, before the next look.
+            // All keys that were typed are handled before the next refresh.
             case .key(let key):
                 view.press(key)
                 time = 0

@@ -1,16 +1,16 @@
 import Control
 import Terminal
 
-/// What `wsctl top` shows: lines for a person.
+/// The display of `wsctl top` as lines for a person.
 struct TopText {
     var reply: Top.Reply
-    /// What was shown before, for rates.
+    /// The previous reply, from which rates are computed.
     var previous: Top.Reply?
     var order: Top.Order
 
-    /// As many lines as there is room for.
+    /// The lines that fit.
     ///
-    /// - Parameter hasKeys: whether what each key does is said at length; nil where there are no keys.
+    /// - Parameter hasKeys: whether the keys are explained in full; nil if there are no keys.
     func lines(columns: Int, lines: Int, hasColor: Bool, hasKeys: Bool? = nil) -> [String] {
         var result = header(reply.status, columns: columns)
         switch hasKeys {
@@ -42,13 +42,13 @@ struct TopText {
         return result
     }
 
-    /// The order, and as many keys as there is room for beside it.
+    /// The order, followed by as many keys as fit.
     private func keyLine(columns: Int) -> String {
         let title = (columns < 100 ? "by " : "connections by ") + order.rawValue
         return "\(title)   \(TopView.shortLine(columns: columns - title.count - 3))"
     }
 
-    /// What the hub does, in as few lines as there is room for.
+    /// The state of the hub, in as few lines as fit.
     private func header(_ status: HubStatus, columns: Int) -> [String] {
         let uptime = HumanText.duration(seconds: status.uptimeSeconds)
         let state =
@@ -102,7 +102,7 @@ struct TopText {
     }
 
     private func rate(_ value: (HubStatus) -> Int) -> Double? {
-        // A daemon that was started anew counts from nothing.
+        // The counters of a daemon that was restarted begin at zero.
         guard let before = previous?.status, before.pid == reply.status.pid else { return nil }
         let seconds = reply.status.uptimeSeconds - before.uptimeSeconds
         guard seconds > 0 else { return nil }
@@ -117,11 +117,11 @@ struct TopText {
 }
 
 extension String {
-    /// With blanks behind it.
+    /// The text with trailing blanks.
     func padded(to width: Int) -> String {
         self + String(repeating: " ", count: max(0, width - TerminalText.width(self)))
     }
-    /// With blanks before it.
+    /// The text with leading blanks.
     func leading(to width: Int) -> String {
         String(repeating: " ", count: max(0, width - TerminalText.width(self))) + self
     }

@@ -1,30 +1,30 @@
 import Control
 
-/// How somebody wants to see `wsctl top`, and the keys that change it.
+/// The way in which the user wants to see `wsctl top`, and the keys that change it.
 struct TopView {
-    /// The keys, and what each does, in the fewest words.
+    /// The keys and their effects, in as few words as possible.
     static let keys: [(key: Character, order: Top.Order?, short: String, long: String)] = [
-        ("Q", .queuedBytes, "queued", "order by bytes that wait"),
+        ("Q", .queuedBytes, "queued", "order by bytes queued"),
         ("D", .droppedMessages, "dropped", "order by messages dropped"),
-        ("L", .idle, "idle", "order by how long nothing came"),
+        ("L", .idle, "idle", "order by idle time"),
         ("i", .messagesIn, "msg in", "order by messages in"),
         ("o", .messagesOut, "msg out", "order by messages out"),
         ("I", .bytesIn, "in", "order by bytes in"),
         ("O", .bytesOut, "out", "order by bytes out"),
-        ("+", nil, "slower", "look less often"),
-        ("-", nil, "faster", "look more often"),
-        ("?", nil, "keys", "show these keys, or hide them"),
+        ("+", nil, "slower", "refresh less often"),
+        ("-", nil, "faster", "refresh more often"),
+        ("?", nil, "keys", "show or hide these keys"),
         ("q", nil, "quit", "end"),
     ]
 
-    /// What connections are put in order by.
+    /// The order of the connections.
     var order: Top.Order
-    /// Seconds between two looks.
+    /// Seconds between two refreshes.
     var interval: Double
     /// Whether the keys are explained.
     var hasKeys = false
 
-    /// Does what a key is for; nothing for a key that is for nothing.
+    /// Applies a key; other keys are ignored.
     mutating func press(_ key: UInt8) {
         let key = Character(Unicode.Scalar(key))
         if let order = Self.keys.first(where: { $0.key == key })?.order { self.order = order }
@@ -36,10 +36,10 @@ struct TopView {
         }
     }
 
-    /// As many keys in one line as fit, with a way to see the others.
+    /// A line with as many keys as fit, including the one that shows the others.
     static func shortLine(columns: Int) -> String {
         let all = keys.map { "\($0.key) \($0.short)" }
-        // The last two are of use wherever the others don't fit.
+        // The last two are shown even if others don't fit.
         for count in stride(from: all.count - 2, through: 0, by: -1) {
             let line = (all.prefix(count) + all.suffix(2)).joined(separator: "  ")
             if line.count <= columns { return line }
@@ -47,6 +47,6 @@ struct TopView {
         return "? q"
     }
 
-    /// All of them, a line each.
+    /// The explanations of all keys, one per line.
     static var lines: [String] { keys.map { "  \($0.key)  \($0.long)" } }
 }

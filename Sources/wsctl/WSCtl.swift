@@ -7,17 +7,17 @@ import Glibc
 struct WSCtl: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wsctl",
-        abstract: "Look into a running wsd, talk to its clients, close their connections.",
+        abstract: "Inspect and control a running wsd.",
         usage: "wsctl <command> [<options>]",
         discussion: """
-            The daemon is found at --socket PATH, else at $WSD_SOCKET, else at \(WSD.controlSocketPath). \
-            Commands that only look also work on \(WSD.statusSocketPath), which everyone may open.
+            The daemon's socket is --socket PATH, else $WSD_SOCKET, else \(WSD.controlSocketPath). \
+            'wsctl status' also works with \(WSD.statusSocketPath), which every user may open.
 
             EXAMPLES
-              wsctl status                      how the hub is
-              wsctl list --channel lobby        who is in the lobby
-              wsctl kick --ip 203.0.113.0/24    close what comes from there
-              wsctl list --json | jq .id        for programs
+              wsctl status                      show the state of the hub
+              wsctl list --channel lobby        list the connections in the lobby
+              wsctl kick --ip 203.0.113.0/24    close all connections from a network
+              wsctl list --json | jq .id        list connections for a program
 
             See wsctl(1).
             """ + ExitStatus.help,
@@ -31,8 +31,8 @@ struct WSCtl: ParsableCommand {
         ]
     )
 
-    /// Runs a command line to its exit code. Not ArgumentParser's own way, for two reasons: our codes and messages, and
-    /// a reader that has had enough (`wsctl list | head`), which is no failure.
+    /// Runs a command line and exits with its code. It replaces ArgumentParser's own `main` for two reasons: our exit
+    /// codes and messages, and a reader that has had enough (`wsctl list | head`), which is not a failure.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
@@ -45,7 +45,7 @@ struct WSCtl: ParsableCommand {
             try command.run()
             try Output.standard.flush()
         } catch let failure as Failure {
-            // What was written before it failed is good; if stdout is broken too, one message is enough.
+            // Output written before the failure is valid; if standard output is broken as well, one message is enough.
             try? Output.standard.flush()
             failure.report()
             Glibc.exit(failure.exitCode)
@@ -56,8 +56,8 @@ struct WSCtl: ParsableCommand {
         }
     }
 
-    /// `wsctl --socket PATH status` means `wsctl status --socket PATH`: the options that every command has may also stand in
-    /// front of it, where ArgumentParser doesn't look for them.
+    /// Allows `wsctl --socket PATH status` for `wsctl status --socket PATH`: moves the options that every command has
+    /// behind the command, where ArgumentParser expects them.
     static func optionsBehindCommand(_ arguments: [String]) -> [String] {
         var front: [String] = []
         var rest = arguments[...]

@@ -1,11 +1,11 @@
 import Glibc
 
-/// The time of day, and time that only goes on.
+/// The time of day, and a monotonic clock.
 enum WallClock {
     /// Milliseconds since the epoch.
     static var milliseconds: Int64 { read(CLOCK_REALTIME) }
 
-    /// Milliseconds since some moment, whoever sets the clock.
+    /// Milliseconds of a clock that never goes back.
     static var monotonicMilliseconds: Int64 { read(CLOCK_MONOTONIC) }
 
     private static func read(_ clock: clockid_t) -> Int64 {

@@ -1,14 +1,15 @@
 import ArgumentParser
 import Control
 
-/// `wsctl why ID|USER|IP`: how the last connections ended.
+/// `wsctl why ID|USER|IP`: shows how the last connections ended.
 struct WhyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
-        abstract: "Say why connections were closed or refused, the last first.",
+        abstract: "Show why connections were closed or refused, the most recent first.",
         discussion: """
-            The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. What is typed is a connection's id, an address or a \
-            network, or else a user; without it, all are shown. If nothing is known, the exit status is 1.
+            The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. \
+            The argument is a connection's id, an address, a network or a user; without it, all events are shown. If \
+            no event matches, the exit status is 1.
 
             EXAMPLES
               wsctl why alice
@@ -22,7 +23,7 @@ struct WhyCommand: ParsableCommand {
         completion: Completion.usersAndConnections)
     var who: String?
 
-    @Option(help: "The most events, up to 1000.")
+    @Option(help: "The maximum number of events, up to 1000.")
     var limit = 20
 
     @OptionGroup(title: "Selection") var selection: FilterOptions
@@ -54,7 +55,7 @@ struct WhyCommand: ParsableCommand {
                 try Output.standard.write(line: JSONLine.bytes(event))
                 continue
             }
-            // The newest come first, so these stand above the one that they came behind.
+            // The newest event comes first, so the events that one stands for are printed above it.
             if let line = EventText.moreLine(event) { try Output.standard.write(line: line) }
             try Output.standard.write(line: EventText.line(event))
         }
@@ -67,7 +68,7 @@ struct WhyCommand: ParsableCommand {
         }
     }
 
-    /// Where memory was what was wrong, how it is now.
+    /// If memory was the cause of an event, prints how much is used now.
     private func tellMemory(_ client: DaemonClient, _ events: [Event]) throws(Failure) {
         guard !options.json, !options.quiet, events.contains(where: { $0.cause == "memory_limit" }) else { return }
         let status = try client.call(GetStatus.name, returning: GetStatus.Reply.self).status

@@ -7,13 +7,14 @@ import Logging
 import NIOCore
 import Systemd
 
-/// The HTTP API put together: its sockets and its keys.
+/// The listeners of the HTTP API and its keys.
 struct APIListeners {
     private let sockets: [ListeningSocket]
 
-    /// What systemd passes, else what the configuration names.
+    /// Takes the sockets that systemd passed, or else opens those of the configuration.
     ///
-    /// - Parameter isDefault: whether nobody has named the addresses: then the daemon can do without them.
+    /// - Parameter isDefault: whether the addresses are the default ones, in which case the daemon can run without
+    ///   them.
     init(
         passed: [PassedSocket], _ missing: MissingSockets, configuration: Configuration.API, isDefault: Bool,
         logger: Logger
@@ -60,7 +61,7 @@ extension Configuration.API {
         return files.compactMap { key, file, scope in file.map { ("\(key) = \"\($0)\"", $0.path, scope) } }
     }
 
-    /// The keys, each file with one or more, one a line.
+    /// The keys from the key files, each of which has one or more, one per line.
     func keys() throws(KeyErrors) -> APIKeys {
         var keys = APIKeys()
         var errors: [KeyError] = []
@@ -79,7 +80,7 @@ extension Configuration.API {
         return keys
     }
 
-    /// Says which files with keys everybody may read, who then may do what the keys are for.
+    /// Logs a warning for each key file that every user can read, because all of them could then use its keys.
     func warnOfOpenKeyFiles(_ logger: Logger) {
         for file in keyFiles where KeyFileReader.isReadableByEverybody(file.path) {
             logger.warning("\(file.name): everybody can read these keys; chmod o= \(file.path)")

@@ -4,19 +4,20 @@ import Logging
 import Synchronization
 import WebSocket
 
-/// The access log: a line for each handshake that is decided and for each connection that ends, as wsd.toml(5) has them.
+/// The access log: a line for each handshake that is accepted or refused and for each connection that ends, in the
+/// format of wsd.toml(5).
 final class AccessLog: Sendable {
-    /// Lines in a second where they are limited.
+    /// The maximum number of lines per second in the mode `limited`.
     private static let linesPerSecond = 50
 
     private struct State {
         var mode = Configuration.AccessLog.off
-        /// When the second began that is counted, and the lines in it.
+        /// The start of the second that is being counted, and the lines in it.
         var since = ContinuousClock.now
         var lines = 0
-        /// Lines that were left out and not told of.
+        /// The number of lines that were left out and not reported yet.
         var leftOut = 0
-        /// Events that were lost before they came here, and told of.
+        /// The number of lost events that has been reported already.
         var lost: UInt64 = 0
     }
 
@@ -26,16 +27,16 @@ final class AccessLog: Sendable {
 
     /// - Parameters:
     ///   - logger: writes from "info" on, whatever `log.level` says.
-    ///   - lostEvents: how many events the engine has told of and nobody got.
+    ///   - lostEvents: returns how many events of the engine were lost before they came here.
     init(logger: Logger, lostEvents: @escaping @Sendable () -> UInt64) {
         self.logger = logger
         self.lostEvents = lostEvents
     }
 
-    /// Another mode holds from now on.
+    /// Changes the mode.
     func setMode(_ mode: Configuration.AccessLog) {
         state.withLock {
-            // What was lost while nobody wanted to know is not missing.
+            // Events that were lost while the log was off are not reported as missing.
             if $0.mode == .off { $0.lost = lostEvents() }
             $0.mode = mode
         }
@@ -89,14 +90,14 @@ final class AccessLog: Sendable {
         if isNew { tellWhatIsMissing() }
         if isWritten { logger.info("access \(kind)", metadata: fields) }
         guard isFirstLeftOut else { return }
-        // Also where nothing more comes.
+        // The number is also reported if no further line comes.
         Task {
             try? await Task.sleep(for: .seconds(1))
             tellWhatIsMissing()
         }
     }
 
-    /// Says how many lines are missing that nothing was said of.
+    /// Logs how many lines are missing, as far as that has not been reported yet.
     func tellWhatIsMissing() {
         let lost = lostEvents()
         let (leftOut, lostNow) = state.withLock { state in
@@ -111,7 +112,7 @@ final class AccessLog: Sendable {
         text.map { $0.isEmpty ? "-" : "\($0)" } ?? "-"
     }
 
-    /// "61.250"; a clock that was set back makes no time negative.
+    /// Formats a duration as "61.250"; if the clock was set back, the duration is zero rather than negative.
     private static func seconds(_ milliseconds: Int64) -> String {
         let (seconds, rest) = max(0, milliseconds).quotientAndRemainder(dividingBy: 1000)
         return "\(seconds).\("\(1000 + rest)".dropFirst())"

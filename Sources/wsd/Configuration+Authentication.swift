@@ -2,7 +2,7 @@ import Authentication
 import Configuration
 
 extension Configuration {
-    /// The same without the keys that this process may not look at, and how many these are.
+    /// The configuration without the credentials that this process can't read, and the number of these.
     var withoutHiddenCredentials: (configuration: Configuration, count: Int) {
         var visible = self
         var count = 0
@@ -22,7 +22,7 @@ extension Configuration {
 }
 
 extension Configuration.Auth {
-    /// Where the keys are; nil where nobody is asked for a token.
+    /// The sources of the keys for tokens; nil with `auth.mode = "none"`.
     var keySources: KeySources? {
         guard mode == .jwt else { return nil }
         var sources = KeySources()
@@ -36,7 +36,7 @@ extension Configuration.Auth {
         return sources
     }
 
-    /// What a token must say.
+    /// The claims that a token must have.
     var tokenPolicy: TokenPolicy {
         var policy = TokenPolicy()
         policy.issuer = issuer.isEmpty ? nil : issuer

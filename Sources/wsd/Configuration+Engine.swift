@@ -7,13 +7,13 @@ import Systemd
 import WebSocket
 
 extension Configuration {
-    /// What of the configuration concerns the data plane.
+    /// The part of the configuration that concerns the data plane.
     ///
     /// - Parameters:
-    ///   - descriptorLimit: how many files the process may have open. Connections beyond what it allows are refused
-    ///     properly instead of failing in accept(2).
-    ///   - exemptsLoopback: whether the limit for each address leaves loopback alone.
-    ///   - verifier: what checks tokens; nil where nobody needs one.
+    ///   - descriptorLimit: the number of files that the process may have open. Connections beyond what it allows are
+    ///     refused properly instead of failing in accept(2).
+    ///   - exemptsLoopback: whether the limit per address leaves loopback alone.
+    ///   - verifier: checks tokens; nil if no tokens are needed.
     func engineConfiguration(
         descriptorLimit: Int, exemptsLoopback: Bool, verifier: TokenVerifier?
     ) -> EngineConfiguration {
@@ -23,7 +23,7 @@ extension Configuration {
         engine.flushDelay = server.flushDelay
         engine.usesSendRing = server.ioUring == .auto
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
-        // Room to raise the limit in while the daemon runs: address space only, until connections come.
+        // Room to raise the limit while the daemon runs: address space only, until connections come.
         engine.connectionCapacity = max(
             engine.maximumConnections,
             min(1_000_000, descriptorLimit - Configuration.reservedDescriptors(of: descriptorLimit)))
@@ -83,10 +83,11 @@ extension Configuration {
         return engine
     }
 
-    /// Beside connections a process needs descriptors for itself: listeners, control clients, those of the API, the log.
+    /// The descriptors that the process needs besides connections: for listeners, control clients, API clients, the
+    /// log.
     private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_088, limit / 16) }
 
-    /// Says so where there are to be more connections than there can be.
+    /// Logs a warning if the limit of open files allows fewer connections than are configured.
     func warnOfLimit(_ limit: Int, _ logger: Logger) {
         guard limit < server.maxConnections else { return }
         logger.warning(
@@ -102,7 +103,7 @@ extension Configuration {
 }
 
 extension Configuration.Channel {
-    /// The same for the data plane.
+    /// The settings of the channel, in the type of the data plane.
     fileprivate var settings: ChannelSettings {
         var settings = ChannelSettings()
         settings.presence = presence
@@ -130,7 +131,7 @@ extension Configuration.ChannelAccess {
 }
 
 extension ListeningSocket {
-    /// What systemd passes, else sockets bound to these addresses.
+    /// The sockets that systemd passed, or else sockets bound to these addresses.
     static func sockets(
         passed: [PassedSocket], else addresses: [ListenAddress]
     ) throws(ListenError) -> [ListeningSocket] {

@@ -6,13 +6,13 @@ import NIOCore
 import Systemd
 import VarlinkServer
 
-/// The sockets wsctl(1) talks to: what systemd passes, else what the configuration names.
+/// The sockets for wsctl(1): those that systemd passed, or else those of the configuration.
 struct ControlListeners {
     private var control: [VarlinkListener]
     private var status: [VarlinkListener]
 
-    /// - Parameter missing: a service does without a socket whose unit is masked or has failed, unless somebody has named
-    ///   its path.
+    /// - Parameter missing: explains why systemd passed no socket. A service runs without a socket whose unit is masked
+    ///   or has failed, unless the configuration sets the socket's path.
     init(
         passed: PassedSockets, _ missing: MissingSockets, _ loaded: LoadedConfiguration, _ logger: Logger
     ) throws {
@@ -49,7 +49,7 @@ struct ControlListeners {
         }
     }
 
-    /// Each listener with what is served on it: who may do what is decided by which socket was opened.
+    /// Servers for the listeners. The socket that a client opened decides what the client may do.
     func servers(
         _ service: ControlService, group: any EventLoopGroup, log: @escaping @Sendable (VarlinkServer.Event) -> Void
     ) -> [(VarlinkListener, VarlinkServer)] {

@@ -13,30 +13,30 @@ import UnixSignals
 import Varlink
 import VarlinkServer
 
-/// The whole program put together: listeners, hub, control sockets, service manager; from start to drain.
+/// The whole daemon: listeners, hub, control sockets and service manager, from the start to the end of the drain.
 struct Daemon {
     private let loaded: LoadedConfiguration
     private let destination: LogDestination
     private let loader: ConfigurationLoader
     private var configuration: Configuration { loaded.configuration }
 
-    /// - Parameter loader: reads the same configuration again.
+    /// - Parameter loader: reads the same configuration again on a reload.
     init(_ loaded: LoadedConfiguration, destination: LogDestination, loader: ConfigurationLoader) {
         self.loaded = loaded
         self.loader = loader
         self.destination = destination
     }
 
-    /// Serves until told to end, and drains.
+    /// Serves until the daemon is told to end, then drains.
     func run() async throws {
         let threshold = LogThreshold(Logger.Level(configuration.log.level))
         LoggingSystem.bootstrap { [destination] _ in destination.handler(threshold: threshold) }
         let logger = Logger(label: "wsd")
         signal(SIGPIPE, SIG_IGN)
-        // Taken while a profile is; one that comes at another time ends nothing.
+        // A profile in progress handles SIGPROF itself; a late signal must not end the process.
         signal(SIGPROF, SIG_IGN)
 
-        // Before anyone is told that the daemon is ready: whoever is told may end it.
+        // Before anyone is told that the daemon is ready, because whoever is told may send a signal.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let passed = try takePassedSockets(logger)
         // Before anybody can connect to a listener of our own.
@@ -123,7 +123,7 @@ struct Daemon {
         }
     }
 
-    /// The WebSocket listeners: what systemd passes, else what the configuration names.
+    /// The listeners for WebSocket clients: those that systemd passed, or else those of the configuration.
     private func listen(_ passed: [PassedSocket], _ missing: MissingSockets) throws -> [ListeningSocket] {
         do throws(ListenError) {
             return try ListeningSocket.sockets(passed: passed, else: configuration.server.listen)
@@ -134,7 +134,7 @@ struct Daemon {
         }
     }
 
-    /// What checks tokens, with its keys.
+    /// The tokens with their keys.
     private func tokens(_ group: any EventLoopGroup, _ logger: Logger) async throws -> Tokens {
         let tokens = Tokens { sources, policy throws(KeyErrors) in
             try await Authenticator(sources, policy, group: group, logger: logger)
@@ -195,7 +195,7 @@ struct Daemon {
         }
     }
 
-    /// Waits for the order to end and carries it out.
+    /// Waits for the order to end, and carries it out.
     private func drainWhenTold(
         _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader, _ feed: EventFeed, _ notifier: Notifier,
         _ logger: Logger

@@ -1,13 +1,13 @@
 import Glibc
 
-/// The limit of open files, for who has to raise it.
+/// Advice for an administrator who has to raise the limit of open files.
 enum DescriptorLimit {
-    /// How to have more files open than the hard limit allows, which the daemon has made its own already.
+    /// The way to raise the hard limit, which the daemon has already made its soft limit.
     static var advice: String {
         guard getenv("NOTIFY_SOCKET") != nil else {
             return "raise the hard limit (ulimit -Hn; a container has it from --ulimit nofile= or the like)"
         }
-        // Process 1 of a container can't raise what it was started with, whatever a unit asks for.
+        // Process 1 of a container can't raise the limit that it was started with, whatever a unit asks for.
         guard let container = ProcessFile.container else {
             return "raise LimitNOFILE= in the unit, and fs.nr_open where that is lower"
         }
@@ -16,7 +16,7 @@ enum DescriptorLimit {
             """
     }
 
-    /// What to do where accept(2) fails; nil where nothing is known to help.
+    /// The advice for an error of accept(2); nil if none is known.
     static func advice(acceptError error: Int32) -> String? {
         switch error {
         case EMFILE: "\(advice), or lower server.max_connections"

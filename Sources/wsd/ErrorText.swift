@@ -1,4 +1,4 @@
 import Glibc
 
-/// What strerror(3) says of an error number.
+/// The text of an error number, from strerror(3).
 func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }

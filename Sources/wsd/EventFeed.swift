@@ -3,12 +3,12 @@ import Engine
 import Synchronization
 import WebSocket
 
-/// What happens in the hub, for everyone who watches. While somebody does, everything is reported.
+/// The hub's events for clients that watch. While at least one watches, the engine reports everything.
 final class EventFeed: Sendable {
-    /// Events that wait for one reader; what comes beyond is lost to it.
+    /// The maximum number of events that wait for one watcher; further ones are lost to it.
     private static let bufferCount = 1_024
 
-    /// An event as all watchers share it: many who don't read cost a reference each.
+    /// An event that all watchers share, so that it costs a watcher that does not read only a reference.
     final class Shared: Sendable {
         let event: Event
 
@@ -18,7 +18,7 @@ final class EventFeed: Sendable {
     private struct State {
         var watchers: [Int: (continuation: AsyncStream<Shared>.Continuation, lost: Int)] = [:]
         var next = 0
-        /// Whether the log wants everything, too.
+        /// Whether the log also wants unremarkable events.
         var logsEverything = false
     }
 
@@ -27,7 +27,7 @@ final class EventFeed: Sendable {
 
     init(hub: Hub) { self.hub = hub }
 
-    /// Whether the log wants unremarkable events.
+    /// Sets whether the log wants unremarkable events.
     func setLogsEverything(_ isWanted: Bool) {
         state.withLock {
             $0.logsEverything = isWanted
@@ -35,9 +35,9 @@ final class EventFeed: Sendable {
         }
     }
 
-    /// Begins to watch.
+    /// Watches the events while the body runs.
     ///
-    /// - Parameter body: gets the events, and a way to ask how many were lost.
+    /// - Parameter body: gets the events, and a function that returns how many were lost.
     func watch(_ body: (AsyncStream<Shared>, _ lost: () -> Int) async throws -> Void) async throws {
         let (events, continuation) = AsyncStream.makeStream(
             of: Shared.self, bufferingPolicy: .bufferingOldest(Self.bufferCount))
@@ -59,7 +59,7 @@ final class EventFeed: Sendable {
         }
     }
 
-    /// Tells everyone who watches.
+    /// Sends an event to every watcher.
     func send(_ event: @autoclosure () -> Event) {
         state.withLock { state in
             guard !state.watchers.isEmpty else { return }
@@ -74,7 +74,7 @@ final class EventFeed: Sendable {
 }
 
 extension Event {
-    /// What the engine reports.
+    /// The event for a report of the engine.
     init(_ event: EngineEvent) {
         switch event {
         case .opened(let id, let address, _, let endpoint, let user, let channel, _):
@@ -100,13 +100,13 @@ extension Event {
         }
     }
 
-    /// A drain begins.
+    /// The event for the start of a drain.
     init(draining text: String) {
         self.init(.drain, millisecondsSinceEpoch: Clock.milliseconds())
         self.text = text
     }
 
-    /// How a connection ended.
+    /// The event for the end of a connection.
     init(_ ending: Ending) {
         switch ending.reason {
         case .closed(_, let code):

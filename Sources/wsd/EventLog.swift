@@ -4,10 +4,10 @@ import Engine
 import Logging
 import WebSocket
 
-/// Writes what happens on the workers to the log, a few lines of each kind at a time: a storm of refusals must not
+/// Writes the engine's events to the log, at most a few lines of each kind at a time: a storm of refusals must not
 /// become a storm of lines. The counters are exact, whatever the log leaves out.
 struct EventLog {
-    /// Lines of one kind within `window`; what comes beyond is counted and said in one line.
+    /// The maximum number of lines of one kind within `window`; further ones are counted and reported in one line.
     private static let linesPerWindow = 10
     private static let window: Duration = .seconds(10)
 
@@ -17,7 +17,7 @@ struct EventLog {
 
     init(logger: Logger) { self.logger = logger }
 
-    /// Logs until the hub has stopped, and tells everyone who watches.
+    /// Logs events and sends them to every watcher, until the hub has stopped.
     mutating func follow(_ events: AsyncStream<EngineEvent>, feed: EventFeed, access: AccessLog) async {
         for await event in events {
             log(event)
@@ -71,7 +71,7 @@ struct EventLog {
     /// Whether one more line of a kind may be written now.
     private mutating func mayLog(_ kind: String) -> Bool {
         let now = clock.now
-        // Whatever comes next also brings out what other kinds have left to say.
+        // Any next event also reports what was left out of other kinds.
         for (other, state) in kinds where now - state.since >= EventLog.window {
             if state.left > 0 { summarise(other, state.left) }
             kinds[other] = nil

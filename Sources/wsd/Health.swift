@@ -1,6 +1,6 @@
 import Engine
 
-/// How the hub is: what `/healthz`, `/readyz`, `STATUS=` and `wsctl status` say of it.
+/// The health of the hub, for `/healthz`, `/readyz`, `STATUS=` and `wsctl status`.
 struct Health {
     private let stuckWorkers: [Int]
     private let isDraining: Bool
@@ -14,7 +14,7 @@ struct Health {
         maximumConnections = hub.maximumConnections
     }
 
-    /// Why it isn't alive; nil where every worker has turned within a second.
+    /// The reason why the hub isn't alive; nil if every worker has responded within a second.
     var whyNotAlive: String? {
         guard !stuckWorkers.isEmpty else { return nil }
         let numbers = stuckWorkers.map(String.init).joined(separator: ", ")
@@ -22,7 +22,7 @@ struct Health {
             ? "worker \(numbers) has not turned for a second" : "workers \(numbers) have not turned for a second"
     }
 
-    /// Why it takes no new connections; nil where it does.
+    /// The reason why the hub accepts no new connections; nil if it does.
     var whyNotReady: String? {
         if isDraining { return "draining" }
         guard connections < maximumConnections else { return "full: \(connections) connections" }

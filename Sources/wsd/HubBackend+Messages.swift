@@ -3,7 +3,7 @@ import Engine
 import Logging
 import WebSocket
 
-/// What is said to clients, and what they say.
+/// Messages to and from clients.
 extension HubBackend {
     func broadcast(
         _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
@@ -54,7 +54,8 @@ extension HubBackend {
         return results
     }
 
-    /// What a backend sends is its daily business, of which there may be tens of thousands a second.
+    /// Logs a message that was sent. Messages of a backend, of which there may be tens of thousands a second, are
+    /// logged at the level debug only.
     private func note(
         _ text: @autoclosure () -> Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata, _ caller: Caller
     ) {

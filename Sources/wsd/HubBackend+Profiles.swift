@@ -5,7 +5,7 @@ import Glibc
 import Logging
 import Profiling
 
-/// What the daemon spends its time and memory on.
+/// Profiles of the daemon's time and memory.
 extension HubBackend {
     func cpuProfile(seconds: Int, by caller: Caller) async throws(ControlError) -> [UInt8] {
         audit.notice("taking a CPU profile of \(seconds) s", metadata: metadata(caller))

@@ -8,7 +8,7 @@ import Systemd
 import Varlink
 import WebSocket
 
-/// What the control sockets ask, answered by the hub.
+/// Answers the calls of the control sockets with the hub's data.
 struct HubBackend: ControlBackend {
     let hub: Hub
     let lifecycle: Lifecycle
@@ -18,11 +18,11 @@ struct HubBackend: ControlBackend {
     let tokens: Tokens
     let facts: Facts
     let logger: Logger
-    /// For what somebody has the daemon do: logged whatever `log.level` says.
+    /// Logs what an administrator does, whatever `log.level` says.
     let audit: Logger
     let scans = Scans()
 
-    /// What never changes while the daemon runs.
+    /// Facts that don't change while the daemon runs.
     struct Facts: Sendable {
         var startedAt: Int64
         var listeners: [String]
@@ -125,7 +125,7 @@ struct HubBackend: ControlBackend {
                 } : nil,
             messages: channel.hasHistory
                 ? channel.messages.map { message in
-                    // What is no value here, such as 1e999, is shown as its text.
+                    // JSON that is no Varlink value here, such as 1e999, is shown as its text.
                     (try? VarlinkJSON.decode(VarlinkValue.self, from: message))
                         ?? .string(String(decoding: message, as: UTF8.self))
                 } : nil,
@@ -177,7 +177,8 @@ struct HubBackend: ControlBackend {
     func metadata(_ caller: Caller) -> Logger.Metadata {
         switch caller {
         case .process(let peer, let claim):
-            // The unit's sandbox hides processes and users from the daemon; then there is what the client says.
+            // The unit's sandbox hides processes and users from the daemon; then the log has what the client says of
+            // itself.
             [
                 "peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)",
                 "peer-command": "\(ProcessFile.command(of: peer.processID) ?? claim?.command ?? "?")",

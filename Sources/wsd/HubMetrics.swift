@@ -2,7 +2,7 @@ import Engine
 import Metrics
 import WebSocket
 
-/// What the workers count, as metrics.
+/// The counters of the workers as metrics.
 struct HubMetrics {
     let total: Statistics
     let workers: [Statistics]
@@ -28,7 +28,7 @@ struct HubMetrics {
         text.add(
             "wsd_worker_up", .gauge, "Whether the worker has turned within the last second.",
             byWorker { $0.isStale ? 0 : 1 })
-        // The paths are the configuration's, never a client's.
+        // The paths come from the configuration, never from a client.
         var byPath = Dictionary(endpointPaths.map { ($0, 0) }) { first, _ in first }
         for (place, count) in total.connectionsByEndpoint where place < endpointPaths.count {
             byPath[endpointPaths[place], default: 0] += count

@@ -2,11 +2,11 @@ import Authentication
 import Configuration
 import Crypto
 
-/// What is in the files with keys, so that a reload can say that one of them has changed. Holds digests and no keys.
+/// Digests of the contents of the key files, so that a reload can report which of them changed. Keeps no keys.
 struct KeyFiles {
     private let digests: [String: [SHA256Digest?]]
 
-    /// Reads them; what can't be read is somebody else's to complain of.
+    /// Reads the key files. Files that can't be read are skipped; loading the keys reports them.
     init(_ configuration: Configuration) {
         let (auth, api) = (configuration.auth, configuration.api)
         var keySet: KeyFile?
@@ -28,7 +28,7 @@ struct KeyFiles {
             })
     }
 
-    /// The keys of the configuration whose files hold something else, in the order of the manual.
+    /// The keys of the configuration whose files have changed since `before`, in alphabetical order.
     func changes(from before: KeyFiles) -> [String] {
         digests.keys.filter { digests[$0] != before.digests[$0] }.sorted()
     }

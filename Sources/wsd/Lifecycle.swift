@@ -1,21 +1,21 @@
 import Control
 
-/// Whether the daemon runs or is on its way out, and what makes it go.
+/// The state of the daemon, running or draining, and the orders that end it.
 actor Lifecycle {
     private var timeout: Duration
     private var drain: (startedAt: Int64, connections: Int)?
     private var hurries = 0
     private let orders: AsyncStream<Order>.Continuation
-    /// What to do next, in order; read by the daemon's main task.
+    /// The next steps in order; read by the daemon's main task.
     nonisolated let stream: AsyncStream<Order>
 
     /// A step towards the end.
     enum Order: Sendable {
         /// Close every connection over `drain.period`.
         case drain(reason: String)
-        /// Close them all now and wait only shortly.
+        /// Close all connections now, and wait for them only briefly.
         case hurry
-        /// Go at once.
+        /// Exit at once.
         case abandon
     }
 
@@ -24,10 +24,10 @@ actor Lifecycle {
         (stream, orders) = AsyncStream.makeStream()
     }
 
-    /// Another time holds for a drain that begins from now on.
+    /// Sets the timeout of a drain that has not begun yet.
     func setTimeout(_ new: Duration) { if drain == nil { timeout = new } }
 
-    /// Asks for a drain; a second one goes on as the first was.
+    /// Begins a drain, unless one has begun already.
     func beginDrain(connections: Int, reason: String = "the server is shutting down") -> DrainProgress {
         if drain == nil {
             drain = (Clock.milliseconds(), connections)
@@ -36,7 +36,7 @@ actor Lifecycle {
         return progress(connectionsLeft: connections)!
     }
 
-    /// A signal to end has come: the first drains, the second hurries, the third goes at once.
+    /// Handles a signal to end: the first begins the drain, the second hurries it, the third exits at once.
     func terminate(connections: Int) {
         guard drain != nil else {
             _ = beginDrain(connections: connections)
@@ -46,7 +46,7 @@ actor Lifecycle {
         orders.yield(hurries == 1 ? .hurry : .abandon)
     }
 
-    /// How far the drain is; nil while there is none.
+    /// The progress of the drain; nil if there is none.
     func progress(connectionsLeft: Int) -> DrainProgress? {
         guard let drain else { return nil }
         let elapsed = Double(Clock.milliseconds() - drain.startedAt) / 1_000

@@ -6,7 +6,7 @@ import Engine
 import Glibc
 import Metrics
 
-/// What `/metrics`, `/healthz` and `/readyz` say.
+/// The contents of `/metrics`, `/healthz` and `/readyz`.
 struct Observation: Router.Observer {
     let hub: Hub
     let lifecycle: Lifecycle
@@ -50,7 +50,7 @@ struct Observation: Router.Observer {
             await reloader.unusedKeys.count)
     }
 
-    /// The names that Prometheus' own client libraries have.
+    /// Adds the metrics of the process, with the names that Prometheus' own client libraries use.
     private func addProcess(to text: inout MetricsText) {
         text.add(
             "wsd_build_info", .info, "The version that runs.", [([("version", WSD.version)], 1)])

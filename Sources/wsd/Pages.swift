@@ -2,7 +2,7 @@ import Crypto
 import Engine
 import WebSocket
 
-/// What is served beside WebSockets: the chat page and the client library, compiled into the program.
+/// The pages served besides WebSockets: the chat page and the client library, compiled into the program.
 enum Pages {
     /// - Parameter endpoint: the path of the endpoint that the chat page talks to; without one there is no chat page.
     static func make(endpoint: String?) -> [String: Page] {
@@ -14,7 +14,7 @@ enum Pages {
         return pages
     }
 
-    /// The chat page. Its own style and script and the library are allowed, and nothing else is.
+    /// The chat page. Its policy allows its own style and script and the library, and nothing else.
     private static func chat(endpoint: String) -> Page {
         let style = "\n" + String(decoding: PackageResources.chat_css, as: UTF8.self)
         let script = "\n" + String(decoding: PackageResources.chat_js, as: UTF8.self)
@@ -37,7 +37,7 @@ enum Pages {
             fields: ["Content-Security-Policy: \(policy)", "Referrer-Policy: no-referrer"])
     }
 
-    /// A module that pages of other origins may import, too.
+    /// A module that pages of other origins may import as well.
     private static func library(_ body: [UInt8], _ contentType: String) -> Page {
         page(
             body, contentType,
@@ -49,7 +49,8 @@ enum Pages {
         return Page(body: body, contentType: contentType, entityTag: "\"\(Base64.encode(digest))\"", fields: fields)
     }
 
-    /// A path as an attribute in double quotes has it. Of what a path may hold only "&" matters there.
+    /// A path as the value of an attribute in double quotes. Of the characters that a path may contain, only "&"
+    /// matters there.
     private static func attribute(_ path: String) -> String { path.replacing("&", with: "&amp;") }
 
     /// The source expression for an inline element (CSP Level 3, section 2.3.1).

@@ -1,20 +1,21 @@
 import Glibc
 
-/// What the kernel tells of this process, see proc(5), and the service manager of the machine.
+/// Facts about this process from proc(5) and from the service manager of the machine.
 enum ProcessFile {
-    /// The pages that are in RAM.
+    /// The number of pages in RAM.
     static var residentPages: Int? {
         let fields = contents("/proc/self/statm").split(separator: " ")
         return fields.count > 1 ? Int(fields[1]) : nil
     }
 
-    /// What a process calls itself, while it is there and may be seen.
+    /// The name of a process; nil if it is gone or hidden.
     static func command(of process: Int32) -> String? {
         let name = contents("/proc/\(process)/comm").prefix { $0 != "\n" }
         return name.isEmpty ? nil : String(name)
     }
 
-    /// What kind of container the service manager runs in, such as `docker`; nil where it runs in none, or does not say.
+    /// The kind of container that the service manager runs in, such as `docker`; nil if there is none, or it does not
+    /// say.
     static var container: String? {
         let name = contents("/run/systemd/container").prefix { $0 != "\n" }
         return name.isEmpty ? nil : String(name)

@@ -1,18 +1,18 @@
 import Engine
 import Logging
 
-/// Says once that all clients come from one address that is a proxy's, most likely, which nobody has named: limits for each
-/// address then count all clients as one, and nothing knows where they are.
+/// Logs once that all clients come from one address that is probably a proxy missing in `server.trusted_proxies`:
+/// limits per address then count all clients as one, and nothing shows where the clients are.
 struct ProxyHint {
     let hub: Hub
     let reloader: Reloader
     let logger: Logger
 
     private static let interval: Duration = .seconds(5)
-    /// So many don't come from one person's machine.
+    /// More connections than one person's machine makes.
     private static let connectionCount = 100
 
-    /// Looks now and then until it has said so, or is cancelled.
+    /// Checks periodically until it has logged the hint or is cancelled.
     func run() async {
         while !Task.isCancelled {
             do { try await Task.sleep(for: Self.interval) } catch { return }
@@ -24,7 +24,7 @@ struct ProxyHint {
         }
     }
 
-    /// The address that every connection comes from; nil where there are two, or where it may be that of clients.
+    /// The address that all connections come from; nil if there are several, or if the address may be a client's own.
     private func onlyAddress() async -> IPAddress? {
         let any = await hub.connections(ConnectionSelection(), after: nil, limit: 1).connections.first
         guard let address = any?.address, address.isLoopback || address.isPrivate else { return nil }

@@ -6,9 +6,9 @@ import Engine
 import Logging
 import Systemd
 
-/// The configuration that is in force, and the ways to another one: all of it or nothing.
+/// The configuration in force, and the ways to change it: as a whole or not at all.
 actor Reloader {
-    /// What goes by the configuration while the daemon runs.
+    /// The parts of the daemon that a change of the configuration affects.
     struct Parts: Sendable {
         var hub: Hub
         var tokens: Tokens
@@ -17,24 +17,24 @@ actor Reloader {
         var feed: EventFeed
         var access: AccessLog
         var lifecycle: Lifecycle
-        /// How many files the process may have open.
+        /// The number of files that the process may have open.
         var descriptorLimit: Int
-        /// The keys that systemd's sockets are in the place of.
+        /// The keys that are replaced by sockets from systemd.
         var passed: PassedKeys
-        /// Where the hub listens that others than this machine reach.
+        /// The addresses on which other machines can reach the hub.
         var openAddresses: [String]
     }
 
     private let loader: ConfigurationLoader
     private let parts: Parts
     private let logger: Logger
-    /// What the daemon began with, and what is in force now.
+    /// The configuration at the start, and the one in force.
     private let started: LoadedConfiguration
     private var loaded: LoadedConfiguration
-    /// How many reloads were done, and how many changed nothing because of errors.
+    /// The number of reloads that succeeded, and of those that changed nothing because of errors.
     private(set) var counts = (succeeded: UInt64(0), failed: UInt64(0))
 
-    /// What was in the files with keys when they were read last.
+    /// The contents of the key files when they were last read.
     private var keyFiles: KeyFiles
 
     private var isBusy = false
@@ -49,29 +49,29 @@ actor Reloader {
         self.loader = loader
     }
 
-    /// The files in force, in the order they were read.
+    /// The files in force, in the order in which they were read.
     var files: [String] { loaded.files }
 
-    /// What the daemon goes by: what waits for a restart is as it was at the start.
+    /// The settings that the daemon uses: a setting that waits for a restart has its value from the start.
     private var settingsInForce: [EffectiveSetting] {
         let before = Dictionary(started.settings.map { ($0.key, $0) }) { first, _ in first }
         return loaded.settings.map { $0.change == .restart ? before[$0.key] ?? $0 : $0 }
     }
 
-    /// The keys that are given otherwise than they were at the start, and take effect after a restart only.
+    /// The keys whose values differ from those at the start and take effect only after a restart.
     var pendingRestart: [String] { pendingRestart(in: loaded) }
 
     private func pendingRestart(in new: LoadedConfiguration) -> [String] {
         new.changes(from: started).filter { $0.change == .restart && parts.passed.value(of: $0.key) == nil }.map(\.key)
     }
 
-    /// The keys that are given and not used.
+    /// The keys that are set but not used.
     var unusedKeys: [String] { parts.passed.unused(in: loaded) }
 
-    /// Whether no proxy's X-Forwarded-For is believed.
+    /// Whether no proxy's X-Forwarded-For header is trusted.
     var trustsNoProxy: Bool { loaded.configuration.server.trustedProxies.isEmpty }
 
-    /// What an administrator should know and decide.
+    /// Notices for the administrator, who should make a decision.
     var notices: [String] {
         guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return [] }
         return [
@@ -83,19 +83,19 @@ actor Reloader {
         ]
     }
 
-    /// How the daemon ends.
+    /// The settings of a drain.
     var drain: Configuration.Drain { loaded.configuration.drain }
 
-    /// Applies what stands on disk now.
+    /// Applies the configuration on disk.
     ///
-    /// - Throws: ``ControlError/reloadFailed(_:)`` with everything that is wrong; then all is as it was.
+    /// - Throws: ``ControlError/reloadFailed(_:)`` with every error; then nothing has changed.
     func reload(_ report: StatusReport) async throws(ControlError) -> ReloadOutcome {
         await begin()
         defer { end() }
         report.notifier.reloading()
         let result: Result<ReloadOutcome, ControlError>
         do throws(ControlError) { result = .success(try await load()) } catch { result = .failure(error) }
-        // What waits for a restart is there for whoever asks the service manager next.
+        // The status lists the changes that wait for a restart, for whoever asks the service manager next.
         report.notifier.ready(status: await report.text())
         return try result.get()
     }
@@ -121,7 +121,7 @@ actor Reloader {
 
     /// Sets keys until the next reload.
     ///
-    /// - Throws: ``ControlError/reloadFailed(_:)`` with everything that is wrong; then all is as it was.
+    /// - Throws: ``ControlError/reloadFailed(_:)`` with every error; then nothing has changed.
     func set(_ values: [String: String]) async throws(ControlError) -> ReloadOutcome {
         await begin()
         defer { end() }
@@ -132,7 +132,7 @@ actor Reloader {
         return outcome
     }
 
-    /// What is in force, and what is otherwise on disk.
+    /// The configuration in force, and its differences from the configuration on disk.
     func configuration() -> GetConfiguration.Reply {
         let running = settingsInForce
         let unused = Set(unusedKeys)
@@ -168,7 +168,7 @@ actor Reloader {
         return GetConfiguration.Reply(settings: settings, differences: changed + added, errors: [])
     }
 
-    /// Everything that can go wrong comes before the first change.
+    /// Applies a configuration. Every step that can fail comes before the first change.
     private func apply(_ new: LoadedConfiguration, readsKeys: Bool) async throws(ControlError) -> ReloadOutcome {
         let configuration = new.configuration
         let rotated = readsKeys ? try await replaceKeys(new) : []
@@ -180,7 +180,7 @@ actor Reloader {
         parts.access.setMode(configuration.log.access)
         parts.feed.setLogsEverything(configuration.log.wantsEverything)
         await parts.lifecycle.setTimeout(configuration.drain.timeout)
-        // What waits for a restart stays different from what is in force, and is named each time.
+        // A change that waits for a restart stays a difference from the settings in force, and is reported each time.
         let waiting = pendingRestart(in: new)
         let unused = parts.passed.unused(in: new)
         let keys = new.changes(from: loaded).filter { $0.change == .live }.map(\.key)
@@ -192,9 +192,9 @@ actor Reloader {
         return ReloadOutcome(changed: changed, needsRestart: waiting, unused: unused.isEmpty ? nil : unused)
     }
 
-    /// Puts what stands in key files now in the place of what stood there, all of it or nothing.
+    /// Replaces all keys with those now in the key files, as a whole or not at all.
     ///
-    /// - Returns: the keys of the configuration whose files hold something else than before.
+    /// - Returns: the keys of the configuration whose files have changed.
     private func replaceKeys(_ new: LoadedConfiguration) async throws(ControlError) -> [String] {
         let configuration = new.configuration
         var errors: [KeyError] = []
@@ -224,7 +224,7 @@ actor Reloader {
         if !unused.isEmpty {
             text += "; not used, for systemd passes sockets: \(unused.joined(separator: ", "))"
         }
-        // What an administrator has to do something about stands out in "systemctl status", too.
+        // A result that the administrator has to act on also stands out in "systemctl status".
         let isDone = outcome.needsRestart.isEmpty && unused.isEmpty
         logger.log(level: isDone ? .notice : .warning, "\(action), \(text)")
         parts.feed.send(Self.event("\(action), \(text)"))
@@ -236,7 +236,7 @@ actor Reloader {
         return event
     }
 
-    /// One change after the other: what is awaited in one lets another begin.
+    /// Waits until no other change is in progress: each `await` in one change would let another begin.
     private func begin() async {
         guard isBusy else {
             isBusy = true

@@ -1,29 +1,29 @@
 import Glibc
 
-/// The account that the service runs as, and that a check of its configuration must read files as: what root can read
-/// says little.
+/// The account that the service runs as. A check of the service's configuration must read files as this account: that
+/// root can read them says little.
 enum ServiceAccount {
-    /// As in `User=` of wsd.service.
+    /// The name in `User=` of wsd.service.
     static let name = "wsd"
 
-    /// Who this process now reads files as.
+    /// The account that this process now reads files as.
     enum Reader: Equatable {
-        /// Who started it, as ever.
+        /// The account that started the process.
         case caller
-        /// The service's user, who may do no more than that from now on.
+        /// The service's user, without any other privilege from now on.
         case service
-        /// root still, for there is no such user.
+        /// Still root, because there is no such user.
         case root
     }
 
-    /// Gives up what only root may, for good, where root has started this process and there is such a user.
+    /// Switches for good from root to the service's user, if root started this process and the user exists.
     ///
-    /// To be called before a check reads what the service will read, and by nobody who goes on to serve.
+    /// Call it before a check reads files, and never in a process that goes on to serve.
     static func assume() throws(StartFailure) -> Reader {
         guard geteuid() == 0 else { return .caller }
         guard let entry = getpwnam(name) else { return .root }
         let (user, group) = (entry.pointee.pw_uid, entry.pointee.pw_gid)
-        // The groups first: once the user is another, they can't be changed any more.
+        // The groups first: after the change of the user they can't be changed any more.
         guard initgroups(name, group) == 0, setgid(group) == 0, setuid(user) == 0 else {
             throw StartFailure(
                 message: "can't read as the user \(name), as the service does: \(errorText(errno))",
@@ -34,7 +34,7 @@ enum ServiceAccount {
 }
 
 extension ServiceAccount.Reader {
-    /// What is said behind the answer of a check; empty where the reader is who asked.
+    /// The remark appended to the result of a check; empty if the files were read as the caller.
     var remark: String {
         switch self {
         case .caller: ""

@@ -1,14 +1,14 @@
 import Control
 import Systemd
 
-/// Keeps `systemctl status` up to date, and asks systemd for time while a drain goes on.
+/// Keeps the line in `systemctl status` up to date, and asks systemd for more time during a drain.
 struct StatusReport: Sendable {
     let backend: HubBackend
     let notifier: Notifier
 
     private static let interval: Duration = .seconds(2)
 
-    /// Reports until cancelled. Says nothing where nobody listens, or where nothing has changed.
+    /// Reports until cancelled. Sends nothing if nobody listens, or if nothing has changed.
     func run() async {
         guard notifier.isPresent else { return }
         var last = ""
@@ -21,7 +21,7 @@ struct StatusReport: Sendable {
         }
     }
 
-    /// The hub in one line.
+    /// The state of the hub in one line.
     func text() async -> String { await text(backend.status()) }
 
     private func text(_ status: HubStatus) -> String {

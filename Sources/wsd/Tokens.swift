@@ -2,10 +2,10 @@ import Authentication
 import Configuration
 import Synchronization
 
-/// What checks and makes tokens, where somebody asks for them: a reload may begin with that, or make an end of it.
+/// Checks and makes tokens while the configuration requires them, which a reload may change.
 final class Tokens: Sendable {
     private struct State {
-        /// Stays when nobody asks any more: its counters must not begin anew.
+        /// Stays when tokens are no longer required, so that its counters don't start again.
         var authenticator: Authenticator?
         var areAsked = false
     }
@@ -13,27 +13,27 @@ final class Tokens: Sendable {
     private let state = Mutex(State())
     private let make: @Sendable (KeySources, TokenPolicy) async throws(KeyErrors) -> Authenticator
 
-    /// - Parameter make: loads keys for the first time.
+    /// - Parameter make: makes an authenticator from the first keys.
     init(make: @escaping @Sendable (KeySources, TokenPolicy) async throws(KeyErrors) -> Authenticator) {
         self.make = make
     }
 
-    /// What checks tokens; nil where nobody needs one.
+    /// Checks tokens; nil if none are required.
     var verifier: TokenVerifier? { authenticator?.verifier }
 
-    /// What makes tokens; nil where nobody needs one.
+    /// Makes tokens; nil if none are required.
     var maker: TokenMaker? { authenticator?.maker }
 
     private var authenticator: Authenticator? { state.withLock { $0.areAsked ? $0.authenticator : nil } }
 
-    /// How many tokens were refused, for each label that there is; nil where nobody ever needed one.
+    /// The number of refused tokens for every possible reason; nil if tokens were never required.
     var refusalCounts: [(label: String, count: UInt64)]? {
         state.withLock { $0.authenticator }?.verifier.refusalCounts
     }
 
-    /// Goes by other settings, with the keys as they are on disk now. One call at a time.
+    /// Applies other settings, with the keys that are on disk now. Only one call at a time.
     ///
-    /// - Throws: everything that is wrong with the keys in files; then all is as it was.
+    /// - Throws: every error in the key files; then nothing has changed.
     func load(_ auth: Configuration.Auth) async throws(KeyErrors) {
         guard let sources = auth.keySources else { return state.withLock { $0.areAsked = false } }
         if let known = state.withLock({ $0.authenticator }) {
@@ -45,7 +45,7 @@ final class Tokens: Sendable {
         }
     }
 
-    /// Says everything that is wrong with the keys in files, and changes nothing.
+    /// Reports every error in the key files, and changes nothing.
     func check(_ auth: Configuration.Auth) async throws(KeyErrors) {
         if let sources = auth.keySources { try await Authenticator.check(sources) }
     }

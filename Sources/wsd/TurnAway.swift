@@ -2,16 +2,16 @@ import CLinux
 import Glibc
 import Systemd
 
-/// What is done for clients who wait at the sockets of a daemon that can't start, mostly because its configuration is
-/// wrong.
+/// Answers the clients that wait at the sockets of a daemon that can't start, mostly because its configuration is
+/// invalid.
 ///
-/// Whoever waits has the service manager start the daemon again as soon as it has ended, and after some tries of that
-/// systemd closes the sockets for good (systemd.unit(5), `StartLimitBurst=`; systemd.socket(5), `TriggerLimitBurst=`).
-/// So those who come are answered: WebSocket clients and those of the API with 503 and `Retry-After` (RFC 9110, sections
-/// 15.6.4 and 10.2.3), `wsctl` with the end of its connection. When the reason is mended, the next one who comes
-/// starts the daemon, and there is nothing to repair.
+/// A waiting client makes the service manager start the daemon again as soon as it has ended, and after several such
+/// starts systemd closes the sockets for good (systemd.unit(5), `StartLimitBurst=`; systemd.socket(5),
+/// `TriggerLimitBurst=`). Therefore the clients are answered: WebSocket and API clients with 503 and `Retry-After` (RFC
+/// 9110, sections 15.6.4 and 10.2.3), `wsctl` with the end of its connection. Once the cause is fixed, the next client
+/// starts the daemon, and nothing has to be repaired.
 struct TurnAway {
-    /// Longer than systemd's limits let a start take: five in ten seconds, and twenty in two.
+    /// The duration of a start that fails, longer than systemd's limits: five starts in ten seconds, and twenty in two.
     static let duration = Duration.seconds(3)
 
     private static let text = response("text/plain", "The service is not available; come later.\n")
@@ -31,22 +31,25 @@ struct TurnAway {
         """
     }
 
-    /// Those who were answered stay open until the end, so that the answer arrives though they go on sending; not more
-    /// than these, for there are other descriptors.
+    /// The maximum number of answered connections that stay open until the end. They stay open so that the answer
+    /// arrives even if the client goes on sending; the number is limited to leave descriptors for others.
     private static let keptLimit = 500
 
-    /// Those who are let in at one listener before it is the next one's turn, and the time's to be over.
+    /// The maximum number of clients accepted at one listener before the next listener has its turn and the time is
+    /// checked.
     private static let burst = 100
 
     private let passed: [(name: String, descriptor: Int32)]
     private var answered: [Int32] = []
 
-    /// Remembers what was passed to this process. To be made before `PassedSockets.take`, after which nobody knows.
+    /// Remembers the sockets that were passed to this process. Has to run before `PassedSockets.take`, which forgets
+    /// them.
     init() {
         passed = PassedSockets.inherited()
     }
 
-    /// Answers everybody who waits at a passed socket or comes within `duration`; returns at once if none was passed.
+    /// Answers every client that waits at a passed socket or connects within `duration`; returns at once if no socket
+    /// was passed.
     ///
     /// Signals end the process as they do by default.
     mutating func run() {
@@ -74,7 +77,7 @@ struct TurnAway {
             let client = clinux_accept(listener.descriptor, &peer)
             guard client >= 0 else {
                 guard errno != EAGAIN else { return }
-                // Where descriptors are scarce, those who came first make room; whatever else it is may pass.
+                // If descriptors are scarce, the connections answered so far make room; any other error may pass.
                 forgetAll()
                 usleep(10_000)
                 return
@@ -88,7 +91,7 @@ struct TurnAway {
     }
 
     private mutating func answer(_ client: Int32, _ response: String) {
-        // What is not read when a socket is closed has its peer told of a reset, maybe before the answer.
+        // Closing a socket with unread data resets the connection, perhaps before the peer has the answer.
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in
             _ = recv(client, buffer.baseAddress, buffer.count, 0)
         }

@@ -12,14 +12,15 @@ struct WSDCommand: AsyncParsableCommand {
         commandName: "wsd",
         abstract: "A WebSocket hub: keeps browsers connected and fans messages out to them.",
         discussion: """
-            Reads /etc/wsd/wsd.toml and /etc/wsd/wsd.toml.d/*.toml; without any file the built-in defaults serve. \
-            Listens on the sockets that systemd passes, or on those the configuration names. SIGTERM and SIGINT drain: \
-            every connection is closed with 1001 over drain.period; a second signal hurries.
+            wsd reads /etc/wsd/wsd.toml and /etc/wsd/wsd.toml.d/*.toml; without any file it uses the built-in \
+            defaults. It listens on the sockets that systemd passes, or else on those in the configuration. SIGTERM \
+            and SIGINT drain: all connections are closed with 1001, spread over drain.period; a second signal closes \
+            the rest at once.
 
             EXAMPLES
               wsd                                     serve on port 8080, chat page at http://localhost:8080/
-              wsd --listen 127.0.0.1:9000             serve somewhere else
-              wsd --config ./wsd.toml --check-config  say everything that is wrong with a file
+              wsd --listen 127.0.0.1:9000             serve on another address
+              wsd --config ./wsd.toml --check-config  report every error in a configuration file
 
             See wsd(8), wsctl(1) and wsd.toml(5).
             """,
@@ -31,22 +32,23 @@ struct WSDCommand: AsyncParsableCommand {
         completion: .file())
     var config: String?
 
-    @Flag(help: "Say whether the configuration is good, and exit.")
+    @Flag(help: "Check the configuration, report every error, and exit.")
     var checkConfig = false
 
     @Flag(help: "Print the effective configuration and where each value comes from, and exit.")
     var printConfig = false
 
-    @Option(help: ArgumentHelp("Listen here instead of on server.listen; may be repeated.", valueName: "address"))
+    @Option(
+        help: ArgumentHelp("Listen on this address instead of server.listen; may be repeated.", valueName: "address"))
     var listen: [String] = []
 
     @Option(
-        help: ArgumentHelp("Put the control socket here instead of at control.path.", valueName: "path"),
+        help: ArgumentHelp("Create the control socket at this path instead of control.path.", valueName: "path"),
         completion: .file())
     var control: String?
 
     static func main() async {
-        // Before anything takes what was passed.
+        // Before anything takes the passed sockets.
         var turnAway = TurnAway()
         var serves = true
         do {
@@ -62,13 +64,14 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// What errors of options name in place of a file.
+    /// The origin that errors in options have in place of a file.
     private var commandLine: String { ConfigurationOrigin.commandLine.description }
 
     mutating func run() async throws {
         let destination = LogDestination.detect()
         let loader = ConfigurationLoader(path: config, listen: listen, controlPath: control)
-        // The service's own files, as the service reads them; another that is named may lie where only its owner can.
+        // The service's own files are read as the service reads them; a file named on the command line may be readable
+        // by its owner only.
         var reader = ServiceAccount.Reader.caller
         if checkConfig, config == nil { reader = try Self.assumeServiceAccount(destination) }
         let loaded: LoadedConfiguration
@@ -76,7 +79,7 @@ struct WSDCommand: AsyncParsableCommand {
             loaded = try loader.load()
         } catch {
             Self.complain(error.errors.map(\.description), by: reader, to: destination)
-            // What was typed is usage; what a file says is configuration.
+            // An error on the command line is wrong usage; one in a file is an invalid configuration.
             throw ExitCode(error.errors.allSatisfy { $0.file == commandLine } ? EX_USAGE : EX_CONFIG)
         }
         if printConfig {
@@ -107,7 +110,7 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// Everything that is wrong with the keys of tokens and of the API.
+    /// Checks the keys of tokens and of the API, and throws every error.
     private func checkKeys(_ configuration: Configuration) async throws(KeyErrors) {
         var errors: [KeyError] = []
         do throws(KeyErrors) {
@@ -126,13 +129,13 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// Writes what a check has found; where something may not be read, then also by whom.
+    /// Writes the errors that a check has found; an error about permissions also says by whom the files were read.
     private static func complain(_ lines: [String], by reader: ServiceAccount.Reader, to destination: LogDestination) {
         let refusal = errorText(EACCES)
         complain(lines.map { $0.contains(refusal) ? $0 + reader.remark : $0 }, to: destination)
     }
 
-    /// Writes errors for whoever started the program: before there is a log, and without which there will be none.
+    /// Writes errors to standard error: before there is a log, or when there will be none.
     private static func complain(_ lines: [String], to destination: LogDestination) {
         let prefix = destination == .stderr(prefixesPriority: false) ? "" : "<3>"
         for line in lines {
@@ -142,7 +145,7 @@ struct WSDCommand: AsyncParsableCommand {
     }
 }
 
-/// The daemon could not start: why, and with which exit code of sysexits.h it says so.
+/// The reason why the daemon could not start, and its exit code from sysexits.h.
 struct StartFailure: Error {
     var messages: [String]
     var exitCode: Int32 = EXIT_FAILURE

@@ -21,7 +21,7 @@ ENDS = (OSError, AssertionError, ConnectionEnded, ClosedByServer, ValueError)
 
 
 class Attacker:
-    """What an attack has: where to connect, as whom, and a number of its own."""
+    """The base of all attacks: the hub's port, the tokens, and the attacker's own number."""
 
     def __init__(self, port, wide, narrow, number):
         self.port, self.wide, self.narrow, self.number = port, wide, narrow, number

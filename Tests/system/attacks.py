@@ -1,4 +1,4 @@
-"""What attackers need, and what they must not reach: other clients' pings, the process, and its memory.
+"""Tools for attacks, and checks of what these must not disturb: other clients' pings, the process, and its memory.
 
 The hub runs with one worker where not said otherwise, so that those who measure are on the worker that is attacked.
 """
@@ -139,7 +139,7 @@ class Memory:
 
 
 def schedule(daemon):
-    """How long all its threads have run, and waited for a processor, in nanoseconds (proc(5), schedstat)."""
+    """The time that all its threads have run, and waited for a processor, in nanoseconds (proc(5), schedstat)."""
     ran = waited = 0
     for task in Path(f"/proc/{daemon.pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -267,7 +267,7 @@ def home(name, workers=2):
 
 
 def channel_count(daemon, pattern="*"):
-    """How many channels of this pattern somebody is in, or are remembered."""
+    """The number of channels that match this pattern and have members or history."""
     shown = daemon.wsctl("channels", "--json", pattern)
     assert shown.returncode in (0, 1), shown.stderr
     return len(shown.stdout.splitlines())

@@ -165,7 +165,7 @@ class Page:
         return [tuple(pair) for pair in self.run(CONTRAST_SCRIPT)]
 
     def accessibility_tree(self):
-        """What a screen reader is given: (role, name) of every node that is not ignored."""
+        """The nodes that a screen reader gets: (role, name) of every node that is not ignored."""
         self.cdp("Accessibility.enable")
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]

@@ -39,7 +39,7 @@ def changed(package, directory, version, change=lambda tree: None):
 
 
 class Administrator:
-    """Who installs the package in a booted machine."""
+    """An administrator who installs the package in a booted machine."""
 
     def __init__(self, machine):
         self.machine = machine
@@ -69,7 +69,7 @@ class Administrator:
         return self.run("journalctl", "--no-pager", "-u", "wsd*").stdout
 
     def troubles(self):
-        """What the journal has of the units at the level of a warning and above."""
+        """The units' lines in the journal at the level of a warning and above."""
         lines = self.run("journalctl", "--no-pager", "-p", "warning", "-o", "cat", "-u", "wsd*").stdout.splitlines()
         # The machine that tests has fewer files to open than the unit asks for.
         return [line for line in lines if "limit of" not in line and "LimitNOFILE" not in line]

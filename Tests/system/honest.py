@@ -71,7 +71,7 @@ class Member:
                 note(now - sent)
 
     def _frame_length(self):
-        """How long the frame at the front is; None where that is not known yet. No honest message has 64 KiB."""
+        """The length of the frame at the front; None if it is not known yet. No honest message has 64 KiB."""
         buffered = self.socket.buffered
         if len(buffered) < 2:
             return None
@@ -128,7 +128,7 @@ class Talk:
                 speaker.say(json.dumps([speaker.number, number, time.monotonic()]))
 
     def faults(self):
-        """What is not as it should be, as lines."""
+        """The faults found, as lines."""
         found = [f"a member of group {m.group} was closed: {m.is_closed}" for m in self.members() if m.is_closed]
         for group, members in enumerate(self.groups):
             said = set(self.said[group])

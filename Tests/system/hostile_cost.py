@@ -1,4 +1,4 @@
-"""What hostile input costs: nanoseconds of the hub's processor time for each byte, by kind, the dearest first.
+"""The cost of hostile input: nanoseconds of the hub's processor time for each byte, by kind, the dearest first.
 
 By hand: `WSD_BIN_DIR=DIR python hostile_cost.py [WORD]...`, with words of the kinds to measure.
 """

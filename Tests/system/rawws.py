@@ -535,7 +535,7 @@ def exchange(port, data, *, by_byte=False, host="127.0.0.1", source=None):
 
 
 def check_refusal(response, status):
-    """What every refusal has: the status, `Connection: close` and one line of text for a person."""
+    """Checks the parts of every refusal: the status, `Connection: close` and one line of text for a person."""
     statuses = status if isinstance(status, tuple) else (status,)
     assert response.status in statuses, f"{response.status} {response.reason}, {response.body!r}; not {statuses}"
     assert response.reason, "a reason phrase"

@@ -1,4 +1,4 @@
-"""What a hostile peer must not do: disturb others, or cost the daemon more than its share of memory and CPU time."""
+"""Checks that a hostile peer neither disturbs others nor takes more than its share of memory and CPU time."""
 
 import contextlib
 import ctypes
@@ -95,7 +95,7 @@ def processor_ticks(daemon):
 
 
 def context_switches(daemon):
-    """How often its threads have gone to sleep so far (proc(5), voluntary_ctxt_switches)."""
+    """The number of times that its threads have gone to sleep (proc(5), voluntary_ctxt_switches)."""
     count = 0
     for task in Path(f"/proc/{daemon.pid}/task").iterdir():
         for line in (task / "status").read_text().splitlines():
@@ -105,7 +105,7 @@ def context_switches(daemon):
 
 
 def status_of(daemon):
-    """What `wsctl status --json` says."""
+    """The output of `wsctl status --json`."""
     shown = daemon.wsctl("status", "--json")
     assert shown.returncode == 0, shown.stderr
     return json.loads(shown.stdout)

@@ -105,7 +105,7 @@ class Soak:
         return json.loads(self.honest.stdout.readline())
 
     def rounds(self):
-        """How often each attack was begun."""
+        """The number of times that each attack was begun."""
         return {
             kind: count
             for attacker in self.attackers

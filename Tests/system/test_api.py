@@ -614,7 +614,7 @@ def test_each_worker_keeps_its_own_figures(start_wsd):
 
 
 def test_a_worker_that_hangs_is_named(api):
-    """Who looks is told within a second or so, and everything else that can be said is said."""
+    """The probes name the worker within about a second, and everything else that is known is still reported."""
     reason = "worker 1 has not turned for a second"
     assert api.metrics()['wsd_worker_up{worker="1"}'] == 1
     with frozen(thread_named(api.hub.pid, "wsd-worker-1")):

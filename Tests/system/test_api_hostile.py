@@ -30,7 +30,7 @@ def connect(api, **options):  # noqa: F811
 
 
 def all_of(wire):
-    """What comes until the end."""
+    """Everything that the server sends until the end."""
     parts = []
     while part := wire.recv(65536):
         parts.append(part)
@@ -42,7 +42,7 @@ def statuses(text):
 
 
 def told(api, text):  # noqa: F811
-    """What a server answers that ends the connection: status, fields, and body."""
+    """The answer of a server that ends the connection: status, fields, and body."""
     with connect(api) as wire:
         wire.sendall(text.encode() if isinstance(text, str) else text)
         response = http.client.HTTPResponse(wire)
@@ -288,7 +288,7 @@ def test_without_descriptors_it_waits_and_says_so(api):  # noqa: F811
 
 
 def connections_of(api):  # noqa: F811
-    """How many connections its API has, by its descriptors (proc(5), net/tcp)."""
+    """The number of its API's connections, by its descriptors (proc(5), net/tcp)."""
     port = f":{api.port:04X}"
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table]

@@ -94,7 +94,7 @@ def test_open_handshakes_through_a_proxy_are_not_the_proxys(start_wsd):
 
 
 def test_open_handshakes_have_a_total(start_wsd):
-    """Whoever opens them: a hundred addresses are as bad as one."""
+    """The limit holds for all addresses together: a hundred are as bad as one."""
     daemon = start_wsd('[server]\nmax_connections = 40\nhandshake_timeout = "10m"\n')
     wires = [wire for number in range(10) for wire in half_open(daemon, 40, source=f"127.0.1.{number + 1}")]
     wait_until(lambda: sum(map(is_ended, wires)) >= 200, "most of 400 open handshakes are refused")

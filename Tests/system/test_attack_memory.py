@@ -1,4 +1,4 @@
-"""What clients can make the hub hold: `limits.memory` bounds the sum, and who causes it pays for it."""
+"""The memory that clients can make the hub hold: `limits.memory` bounds the sum, and those that cause it pay for it."""
 
 import contextlib
 import json

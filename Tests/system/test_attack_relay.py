@@ -23,7 +23,7 @@ join_leave = true
 
 
 def test_a_relay_client_that_comes_while_json_is_on_its_way_hears_none_of_it(start_wsd):
-    """Who joins and leaves is told to members in JSON alone, also while the first relay client on a worker comes."""
+    """Joins and leaves are announced in json only, also while the first relay client on a worker connects."""
     daemon = start_wsd(BOTH)
     members = [joined(daemon, ["room:1"]) for _ in range(8)]
     restless = [joined(daemon, []) for _ in range(2)]

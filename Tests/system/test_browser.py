@@ -455,6 +455,6 @@ class TestForEverybody:
 
 
 def faults(page):
-    """What axe objects to, each rule with the elements that break it."""
+    """The violations that axe finds, each rule with the elements that break it."""
     found = Axe().run(page.driver)["violations"]
     return [(fault["id"], fault["help"], [node["html"] for node in fault["nodes"]]) for fault in found]

@@ -143,7 +143,7 @@ def test_all_clients_of_a_channel_hear_all_whatever_their_window(daemon):
 
 
 class AutobahnClient(WebSocketClientProtocol):
-    """What happens to an autobahn connection, in a queue: True when it is open, then messages, then how it closed."""
+    """An autobahn connection with its events in a queue: True when it is open, then messages, then how it closed."""
 
     def onConnecting(self, transport_details):
         self.happened = asyncio.Queue()

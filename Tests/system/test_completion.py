@@ -34,7 +34,7 @@ if [[ $1 == ---complete ]]; then exec {wsctl} "$@"; fi
 
 
 def asked(daemon, *arguments, **options):
-    """What a shell's script is told."""
+    """The answer that a shell's script gets."""
     done = subprocess.run(
         [binary("wsctl"), "---complete", *arguments],
         env=clean_environment(WSD_SOCKET=daemon.control) | options,
@@ -181,7 +181,7 @@ def test_what_can_be_named_is_completed(daemon):
         assert asked(daemon, "bash", "wsctl limits log.access=l", "l") == ["words", "limited"]
         assert asked(daemon, "fish", "limits", "limits.burst=") == asked(daemon, "fish", "limits", "x.y=") == ["words"]
         assert "idle" in asked(daemon, "fish", "top", "--order", "")
-        assert "--order\tWhat connections are put in order by, the most first." in asked(daemon, "fish", "top", "--")
+        assert "--order\tThe order of the connections, the largest value first." in asked(daemon, "fish", "top", "--")
         assert not any(line.startswith("--order") for line in asked(daemon, "fish", "top", "--order", "idle", "--"))
     # What can't be meant is no reason to say anything.
     assert asked(daemon, "fish", "nonsense", "") == asked(daemon, "csh", "show", "") == []

@@ -35,7 +35,7 @@ SLACK = 16 << 20
 
 
 def agreed(bits=None):
-    """What the server agrees to where the client set a limit to its window, or set none."""
+    """The server's answer to a client that limits the window, or doesn't."""
     return NO_TAKEOVER | ({} if bits is None else {"server_max_window_bits": bits})
 
 
@@ -45,7 +45,7 @@ def client(room):
 
 
 def check_compressed_echo(client, text="compressed " * 100):
-    """What goes compressed comes back, compressed if that was agreed on."""
+    """A compressed message comes back, compressed if that was negotiated."""
     client.send_compressed(TEXT, text)
     client.expect_message(TEXT, text)
 

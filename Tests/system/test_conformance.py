@@ -1,4 +1,4 @@
-"""What the usual conformance suites try, as far as no other test here does: RFC 6455 without extensions.
+"""The cases of the usual conformance suites that no other test here covers: RFC 6455 without extensions.
 
 The hub sends every message to its sender too, so one client in a room of its own talks to an echo server.
 """

@@ -42,7 +42,7 @@ def clients(daemon, *paths, **options):
 
 
 def row_of(daemon, opened):
-    """What is listed of one client."""
+    """The row of the list for one client."""
     port = opened.socket.getsockname()[1]
     [row] = [row for row in daemon.connections() if row["port"] == port]
     return row

@@ -23,7 +23,7 @@ ENOUGH = 400
 
 
 def closing(daemon):
-    """How many connections are being closed."""
+    """The number of connections that are being closed."""
     return sum(row["state"] == "closing" for row in daemon.connections())
 
 

@@ -98,7 +98,7 @@ def test_a_header_without_end_gets_431_at_the_limit(start_wsd, name, limit):
 
 
 def test_a_header_up_to_the_limit_byte_by_byte_costs_no_more_than_its_bytes(start_wsd):
-    """What came before is looked at again with each byte only where a line may end: else 16 KiB cost 16,384 passes."""
+    """Earlier bytes are scanned again only where a line may end: otherwise 16 KiB would cost 16,384 passes."""
     daemon = start_wsd('[server]\nhandshake_timeout = "10m"' + ENDPOINTS)
     with siege(daemon, growth=16 * MEBIBYTE):
         ticks = processor_ticks(daemon)

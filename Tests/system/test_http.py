@@ -8,7 +8,7 @@ import pytest
 
 @dataclass
 class Answer:
-    """What curl got: the status, the headers by lower-case name, the body."""
+    """The response that curl got: the status, the headers by lower-case name, the body."""
 
     status: int
     headers: dict

@@ -1,4 +1,4 @@
-"""What the daemon refuses, and that it goes on."""
+"""The daemon refuses what exceeds its limits, and goes on."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What lies in packaging/monitoring, with a real Prometheus."""
+"""The files in packaging/monitoring, with a real Prometheus."""
 
 import contextlib
 import json

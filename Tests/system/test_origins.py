@@ -1,4 +1,4 @@
-"""Who may connect from a browser: the Origin header, RFC 6455 section 10.2."""
+"""The pages that may connect from a browser: the Origin header, RFC 6455 section 10.2."""
 
 import json
 

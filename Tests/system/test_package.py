@@ -13,7 +13,7 @@ from wsdaemon import REPOSITORY
 
 @pytest.fixture(scope="session")
 def tree(packages, tmp_path_factory):
-    """What the package installs."""
+    """The files that the package installs."""
     directory = tmp_path_factory.mktemp("tree")
     run("dpkg-deb", "--extract", packages[0], directory)
     return directory
@@ -53,7 +53,7 @@ def test_what_is_in_it(tree):
 
 
 def test_whom_to_ask_is_said_and_that_nobody_is_there_yet(packages, tree):
-    """Whoever publishes the package has a home page and an address; until then it names none that could be somebody's."""
+    """Until the package is published with a real home page and address, it names none that could be somebody's."""
     homepage = run("dpkg-deb", "--field", packages[0], "Homepage").strip()
     assert re.fullmatch(r"https://[a-z.]+\.invalid/", homepage)
     security = (tree / "usr/share/doc/wsd/SECURITY.md").read_text()

@@ -1,4 +1,4 @@
-"""What an administrator of the installed package meets: ports that are taken, crashes, masked units, units by one name."""
+"""The installed package in trouble: ports that are taken, crashes, masked units, units by one name."""
 
 import contextlib
 import re
@@ -71,7 +71,7 @@ def states(administrator, units=UNITS):
 
 
 def log(administrator):
-    """What the journal has of the units since the test began."""
+    """The units' lines in the journal since the test began."""
     administrator.run("journalctl", "--sync")
     return administrator.run(
         "journalctl", "--no-pager", "-o", "cat", "-u", "wsd*", f"--since=@{administrator.began:.6f}"

@@ -1,4 +1,4 @@
-"""What comes in which order: answers to requests that were sent at once, and messages before and behind them."""
+"""The order of answers to requests that were sent together, and of the messages before and after them."""
 
 import random
 import threading

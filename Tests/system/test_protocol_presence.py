@@ -43,11 +43,11 @@ class Follower:
         self.here = {each["user"] for each in self.ask()}
 
     def ask(self):
-        """Who is there, as the hub tells it."""
+        """The users in the channel, as the hub returns them."""
         return self.wire.ok("presence", channel=self.channel)["users"]
 
     def follow(self):
-        """Who is there, by the announcements up to now."""
+        """The users in the channel, by the announcements up to now."""
         self.wire.ok("ping")
         for message in self.wire.heard:
             if message.get("channel") != self.channel:

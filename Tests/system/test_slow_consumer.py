@@ -143,7 +143,7 @@ def test_what_was_dropped_is_said_and_counted_for_the_slow_one_alone(crowd, poli
 
 
 def test_a_thousand_waiting_messages_for_many_slow_ones_cost_one_copy(start_wsd):
-    """What waits for a slow connection is a reference to the message, not a copy of it."""
+    """The queue of a slow connection holds references to messages, not copies."""
     daemon = start_wsd('[queue]\nlimit = "64MiB"\nwrite_timeout = "10m"\n[websocket]\nping_interval = "10m"')
     publisher = daemon.connect()
     slow = [daemon.connect(receive_buffer=4096) for _ in range(20)]

@@ -42,7 +42,7 @@ def held(wsd: Installation, count: int):
 
 
 def closes(clients: subprocess.Popen, timeout: float = 30) -> list[dict]:
-    """How the held clients were closed, once all of them are."""
+    """The closes of all held clients, once the last of them is closed."""
     out, err = clients.communicate(timeout=timeout)
     assert clients.returncode == 0, err
     return [json.loads(line) for line in out.splitlines()]

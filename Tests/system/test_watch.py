@@ -303,9 +303,9 @@ def test_top_takes_every_key_that_is_typed(daemon, wsd_directory):
         # All at once, with arrows between, which are no letters: left is ESC [ D.
         terminal.run("send-keys", "i", "Left", "+", "I", "Left", "?", "o", "Left")
         screen = terminal.wait_for("by messagesOut")
-        assert "look less often" in screen and "by bytes that wait" in screen
+        assert "refresh less often" in screen and "by bytes queued" in screen
         terminal.keys("?")
-        wait_until(lambda: "look less often" not in terminal.screen(), "the keys are hidden")
+        wait_until(lambda: "refresh less often" not in terminal.screen(), "the keys are hidden")
         terminal.run("send-keys", "L", "q", "D")
         assert "left 0" in terminal.wait_for("left")
     finally:

@@ -1,4 +1,4 @@
-"""What an operator finds out about who is gone or was never let in, and what is logged of who acts."""
+"""Reports about clients that are gone or were refused, and the log of administrators' actions."""
 
 import json
 import socket

@@ -275,7 +275,7 @@ class CarelessServer:
 
 
 def careless(deliver):
-    """What wsbench reports of such a server: it finds the fault."""
+    """The report of wsbench about such a server: it finds the fault."""
     with CarelessServer(deliver) as server:
         options = ["--rate", 100, "--duration", "200ms", "--warmup", "0s", "--timeout", "1s"]
         return report("echo", "-n", 1, *options, server.url, code=1)

@@ -48,7 +48,7 @@ static inline int64_t clinux_realtime_milliseconds(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/// How many CPUs this process may run on (sched_getaffinity(2)); at least 1.
+/// The number of CPUs that this process may run on (sched_getaffinity(2)); at least 1.
 int clinux_usable_cpu_count(void);
 
 /// send(2) that never blocks and never raises SIGPIPE.
@@ -75,13 +75,13 @@ int clinux_bind(int fd, const struct sockaddr_storage *address, socklen_t length
 
 int clinux_local_address(int fd, struct sockaddr_storage *address);
 
-/// A descriptor of nothing, to be given up when descriptors run out.
+/// A descriptor of nothing, to be closed when descriptors run out.
 int clinux_open_null(void);
 
 /// An eventfd(2), non-blocking and closed on exec.
 int clinux_event_descriptor(void);
 
-/// Private memory that takes no pages until it is touched; null where there is no address space.
+/// Private memory that takes no pages until it is touched; null if there is no address space.
 void *clinux_reserve(size_t byte_count);
 
 /// malloc_trim(3): gives the heap's free pages back to the system.
@@ -91,21 +91,21 @@ void clinux_set_nonblocking(int fd);
 
 int clinux_set_option(int fd, int level, int name, int value);
 
-/// The calling thread's name as `top -H` and /proc show it; 15 bytes at most.
+/// Sets the calling thread's name, which `top -H` and /proc show; 15 bytes at most.
 void clinux_name_this_thread(const char *name);
 
 /// Blocks every signal in the calling thread but SIGPROF and those of a fault of its own, so that only the control plane
 /// sees them.
 void clinux_block_signals(void);
 
-/// Sends a text to `$NOTIFY_SOCKET` as sd_notify(3) does, but without waiting where the queue of who reads there is full.
-/// Returns 0, or what kept it from being sent.
+/// Sends a text to `$NOTIFY_SOCKET` as sd_notify(3) does, but without waiting if the reader's queue is full. Returns 0,
+/// or an errno.
 int clinux_notify_now(const char *text);
 
-/// How many files the process has open, as Linux 6.2 and later says; 0 where it doesn't.
+/// The number of files that the process has open, which Linux 6.2 and later reports; 0 on older kernels.
 int64_t clinux_open_descriptor_count(void);
 
-/// The soft limit of open files, raised to the hard one where that is allowed.
+/// The soft limit of open files, raised to the hard one if that is permitted.
 uint64_t clinux_raise_descriptor_limit(void);
 
 #endif

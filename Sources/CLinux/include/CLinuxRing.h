@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/// Where the memory shared with the kernel has its parts. The kernel writes `submission_head` and `completion_tail`, we
+/// The parts of the memory shared with the kernel. The kernel writes `submission_head` and `completion_tail`, we
 /// write the other two; whoever reads what the other side wrote acquires, whoever publishes releases.
 struct clinux_ring {
     int descriptor;
@@ -36,7 +36,7 @@ int clinux_ring_open(struct clinux_ring *ring, uint32_t entry_count);
 
 void clinux_ring_close(struct clinux_ring *ring);
 
-/// How many sends are queued and not yet shown to the kernel.
+/// The number of sends that are queued and not yet shown to the kernel.
 static inline uint32_t clinux_ring_queued_count(const struct clinux_ring *ring) {
     return ring->queued_tail - *ring->submission_tail;
 }

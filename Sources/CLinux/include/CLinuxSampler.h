@@ -2,41 +2,41 @@
 
 #include <stdint.h>
 
-/// The most return addresses of one sample.
+/// The maximum number of return addresses of one sample.
 #define CLINUX_SAMPLE_DEPTH 96
 
-/// Where a thread was: the innermost address first.
+/// The stack of a thread: the innermost address first.
 struct clinux_sample {
     int32_t thread;
     int32_t count;
     uint64_t addresses[CLINUX_SAMPLE_DEPTH];
 };
 
-/// Begins to look where the process's threads are, `hz` times in each second of a thread's CPU time, by SIGPROF, whose
-/// action it takes (timer_create(2)). Room for `capacity` samples; those beyond are counted only. One at a time.
+/// Begins to sample the stacks of the process's threads, `hz` times per second of a thread's CPU time, by SIGPROF,
+/// whose action it takes (timer_create(2)). Room for `capacity` samples; further ones are only counted. One at a time.
 ///
 /// - Returns: 0, or an errno.
 int32_t clinux_sampler_start(int32_t hz, int64_t capacity);
 
-/// Looks where every thread is now, whether it runs or sleeps, and waits for that at most `milliseconds`. In place of
-/// `clinux_sampler_start`.
+/// Samples the stack of every thread now, whether it runs or sleeps, and waits at most `milliseconds` for that. Used
+/// instead of `clinux_sampler_start`.
 int32_t clinux_sampler_look(int32_t milliseconds);
 
-/// Ends it; no sample is added any more.
+/// Ends the sampling; no sample is added any more.
 void clinux_sampler_stop(void);
 
-/// How many samples there are, and the samples.
+/// The number of samples, and the samples.
 int64_t clinux_sampler_count(void);
 const struct clinux_sample *clinux_sampler_sample(int64_t index);
-/// Samples for which there was no room.
+/// The number of samples for which there was no room.
 int64_t clinux_sampler_lost(void);
 
-/// Gives the memory back.
+/// Frees the memory.
 void clinux_sampler_free(void);
 
-/// The name of the exported function that holds an address of a shared library, and the library's path; 0 where there is
-/// none (dladdr(3)).
+/// The name of the exported function that contains an address of a shared library, and the library's path; 0 if there
+/// is none (dladdr(3)).
 const char *clinux_symbol_name(uint64_t address);
 
-/// What malloc(3) has taken from the system, and what of it is in use, in bytes (mallinfo2(3)).
+/// The memory that malloc(3) has taken from the system, and the part of it in use, in bytes (mallinfo2(3)).
 void clinux_heap_use(uint64_t *taken, uint64_t *used, uint64_t *mapped);

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/// What a value is.
+/// The kind of a value.
 typedef enum ctoml_kind {
     CTOML_STRING = 0,
     CTOML_INTEGER = 1,
@@ -31,7 +31,7 @@ typedef struct ctoml_text {
     size_t length;
 } ctoml_text;
 
-/// A place in the text, from 1; line 0 where there is none, as for the table that is the document itself.
+/// A position in the text, from 1; line 0 if there is none, as for the table that is the document itself.
 typedef struct ctoml_position {
     uint32_t line;
     uint32_t column;
@@ -43,7 +43,7 @@ typedef struct ctoml_item {
     ctoml_kind kind;
     /// One component of the key: `a."b.c".d` is three items deep, and none of them holds a dot but the second.
     ctoml_text key;
-    /// False for what stands in an array.
+    /// False for an element of an array.
     bool has_key;
     ctoml_position key_position;
     ctoml_position value_position;
@@ -57,7 +57,7 @@ typedef struct ctoml_item {
     bool boolean;
 } ctoml_item;
 
-/// Why a text is not TOML. The parser stops at the first such place.
+/// The reason why a text is not TOML. The parser stops at the first such place.
 typedef struct ctoml_error {
     ctoml_text message;
     ctoml_position position;
@@ -66,13 +66,13 @@ typedef struct ctoml_error {
 /// A parsed text, or the error in it.
 typedef struct ctoml_document ctoml_document;
 
-/// Parses `length` bytes of UTF-8; a byte order mark is skipped. NULL only where memory ran out.
+/// Parses `length` bytes of UTF-8; a byte order mark is skipped. NULL only if memory ran out.
 ctoml_document *ctoml_parse(const char *bytes, size_t length);
 
 /// Frees the document and every text that came from it.
 void ctoml_free(ctoml_document *document);
 
-/// The syntax error, or NULL where the text was TOML.
+/// The syntax error, or NULL if the text was TOML.
 const ctoml_error *ctoml_get_error(const ctoml_document *document);
 
 /// The number of items, 0 after an error.

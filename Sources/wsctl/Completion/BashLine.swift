@@ -1,26 +1,26 @@
-/// A command line as bash hands it over: as it was typed, as far as the cursor.
+/// A command line as bash passes it for completion: as it was typed, up to the cursor.
 ///
-/// bash replaces only the end of a word, what stands behind the last `:` or `=` or a quote; a candidate must be cut and
-/// quoted to fit there.
+/// bash replaces only the end of a word, the part after the last `:`, `=` or quote; a candidate must be cut and quoted
+/// to fit there.
 struct BashLine {
     private enum Quote {
         case none, single, double
     }
 
-    /// The words before the cursor's, the program's name first, without quotes.
+    /// The words before the word at the cursor, without quotes; the first is the program's name.
     private(set) var words: [String] = []
-    /// What stands of the word at the cursor before it, without quotes.
+    /// The part of the word at the cursor that stands before it, without quotes.
     private(set) var current = ""
     /// The part of ``current`` that bash leaves as it is.
     private var kept = ""
-    /// The quote that is open where bash begins to replace.
+    /// The quote that is open at the point where bash begins to replace.
     private var quote = Quote.none
 
     /// Reads a line.
     ///
     /// - Parameters:
     ///   - line: `COMP_LINE` up to `COMP_POINT`.
-    ///   - replaced: The end of it that bash replaces, the second argument of a completion function.
+    ///   - replaced: the end of the line that bash replaces, the second argument of a completion function.
     init?(_ line: String, replacing replaced: String) {
         let scalars = Array(line.unicodeScalars)
         let end = scalars.count - replaced.unicodeScalars.count
@@ -30,7 +30,7 @@ struct BashLine {
         var isInWord = false
         for index in 0...scalars.count {
             if index == end {
-                // Between a backslash and what it quotes nothing can be put.
+                // Nothing can be inserted between a backslash and the character that it quotes.
                 guard !isEscaped else { return nil }
                 kept = current
                 quote = open
@@ -39,7 +39,7 @@ struct BashLine {
             let scalar = scalars[index]
             switch (scalar, open) {
             case _ where isEscaped:
-                // In double quotes a backslash quotes a few characters only (bash(1), QUOTING).
+                // In double quotes a backslash quotes only a few characters (bash(1), QUOTING).
                 if open == .double, !"$`\"\\".unicodeScalars.contains(scalar) { current.unicodeScalars.append("\\") }
                 current.unicodeScalars.append(scalar)
                 isEscaped = false
@@ -48,7 +48,7 @@ struct BashLine {
             case ("\"", .none): open = .double
             case ("'", .single), ("\"", .double): open = .none
             case (" ", .none), ("\t", .none), ("\n", .none):
-                // What bash replaces has no blank in it, but for quoted ones.
+                // The part that bash replaces contains no blanks except quoted ones.
                 guard index < end else { return nil }
                 if isInWord { words.append(current) }
                 current = ""
@@ -60,8 +60,8 @@ struct BashLine {
         }
     }
 
-    /// What bash puts in the place of what it replaces; nil for a word that doesn't begin as what is kept, or that can't
-    /// be said inside the open quote.
+    /// The text that bash inserts for a word; nil if the word doesn't begin with the kept part, or can't be written
+    /// inside the open quote.
     func insertion(_ word: String) -> String? {
         guard word.unicodeScalars.starts(with: kept.unicodeScalars) else { return nil }
         let rest = word.unicodeScalars.dropFirst(kept.unicodeScalars.count)
@@ -73,7 +73,7 @@ struct BashLine {
             case .single where scalar == "'":
                 result += "'\\'"
             case .double:
-                // History expansion happens inside double quotes, and nothing prevents it there.
+                // History expansion also happens inside double quotes, and nothing prevents it there.
                 guard scalar != "!" else { return nil }
                 if "$`\"\\".unicodeScalars.contains(scalar) { result += "\\" }
             default: break
@@ -83,7 +83,7 @@ struct BashLine {
         return result
     }
 
-    /// Whether a character means nothing to bash, wherever it stands.
+    /// Whether a character has no special meaning to bash, wherever it stands.
     private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar {
         case "a"..."z", "A"..."Z", "0"..."9", "_", "-", ".", ",", "/", ":", "@", "%", "+", "=": true

@@ -1,24 +1,24 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// A command with what may stand behind it, as ArgumentParser describes it: what completion goes by.
+/// A command with its arguments and options, as ArgumentParser describes it; completion is based on it.
 struct CommandOutline: Decodable {
     /// An argument, an option or a flag.
     struct Argument: Decodable {
-        /// One of its names.
+        /// One of the names of an option or a flag.
         struct Name: Decodable {
             private let kind: String
             private let name: String
 
-            /// As it is typed.
+            /// The name as it is typed.
             var text: String { (kind == "long" ? "--" : "-") + name }
         }
 
-        /// Where its values come from; nothing in it where nobody knows.
+        /// The source of an argument's values; empty if none is known.
         struct Source: Decodable {
-            /// One of these.
+            /// A fixed list of values.
             struct Choice: Decodable { let values: [String] }
-            /// Something that has no parts here.
+            /// A kind of source that has no parts here.
             struct Mark: Decodable {}
 
             let list: Choice?
@@ -34,7 +34,7 @@ struct CommandOutline: Decodable {
         let isRepeating: Bool
         let completionKind: Source?
 
-        /// Whether it is called so.
+        /// Whether this is one of its names.
         func isCalled(_ word: String) -> Bool { (names ?? []).contains { $0.text == word } }
     }
 
@@ -43,16 +43,16 @@ struct CommandOutline: Decodable {
     let arguments: [Argument]?
     let subcommands: [CommandOutline]?
 
-    /// The arguments that go by their places.
+    /// The positional arguments.
     var positionals: [Argument] { (arguments ?? []).filter { $0.kind == .positional } }
 
-    /// The options and flags that it has.
+    /// The options and flags of the command.
     var options: [Argument] { (arguments ?? []).filter { $0.kind != .positional } }
 
-    /// The command of this name.
+    /// The subcommand of this name.
     func subcommand(_ name: String) -> CommandOutline? { subcommands?.first { $0.commandName == name } }
 
-    /// All of wsctl.
+    /// The outline of wsctl with all its commands.
     static func wsctl() -> CommandOutline? {
         struct Dump: Decodable { let command: CommandOutline }
         return try? JSONDecoder().decode(Dump.self, from: Data(WSCtl._dumpHelp().utf8)).command

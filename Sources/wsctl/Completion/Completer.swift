@@ -1,39 +1,39 @@
 import ArgumentParser
 
-/// What can be typed at the cursor. One for all shells, so that each knows the same, and none of them has to read names
-/// that strangers chose with its own rules.
+/// Finds the words that can be typed at the cursor. One implementation for all shells, so that all of them know the
+/// same, and none of them has to parse names chosen by strangers with its own rules.
 struct Completer {
     /// A word that can stand at the cursor.
     struct Candidate: Equatable {
         /// The whole word.
         var text: String
-        /// What it means; nil for what says it itself.
+        /// Its meaning; nil if the word explains itself.
         var help: String?
     }
 
-    /// What a shell is told.
+    /// The answer to a shell.
     enum Answer: Equatable {
-        /// The name of a file, which the shell knows best.
+        /// The name of a file, which the shell completes best itself.
         case file
-        /// One of these; none where there is nothing to offer.
+        /// One of these words; empty if there is nothing to offer.
         case words([Candidate])
     }
 
-    /// The words before the cursor's, without the program's name, and without quotes.
+    /// The words before the word at the cursor, without the program's name and without quotes.
     let words: [String]
-    /// What stands of the word at the cursor before it.
+    /// The part of the word at the cursor that stands before it.
     let current: String
 
     private let root: CommandOutline
     private var command: CommandOutline
-    /// The option whose value comes next.
+    /// The option whose value is expected next.
     private var awaited: CommandOutline.Argument?
     private var positionalCount = 0
-    /// Whether `--` was seen: nothing is an option any more.
+    /// Whether `--` was seen: no later word is an option.
     private var isTerminated = false
     private var used: [String] = []
 
-    /// Reads the words before the cursor; nil where they name no command.
+    /// Reads the words before the cursor; nil if they name no command.
     init?(words: [String], current: String) {
         guard let root = CommandOutline.wsctl() else { return nil }
         self.words = words
@@ -43,7 +43,7 @@ struct Completer {
         for word in words where !read(word) { return nil }
     }
 
-    /// What may stand at the cursor.
+    /// The words that can be typed at the cursor.
     var answer: Answer {
         if let awaited { return values(of: awaited, beginning: current, head: "") }
         if !isTerminated, current.hasPrefix("--"), let end = current.firstIndex(of: "=") {
@@ -66,7 +66,7 @@ struct Completer {
         return .words(current.isEmpty && !isTerminated ? unusedOptions : [])
     }
 
-    /// Takes a word before the cursor; false where there is no such command.
+    /// Takes a word before the cursor; false if there is no such command.
     private mutating func read(_ word: String) -> Bool {
         if awaited != nil {
             awaited = nil
@@ -84,7 +84,7 @@ struct Completer {
         return true
     }
 
-    /// The options that can be given here: in front of a command those that every command has.
+    /// The options that can be given here; before a command, those that every command has.
     private var options: [CommandOutline.Argument] {
         command.options + (command.subcommands == nil ? [] : root.subcommand("status")?.options ?? [])
     }
@@ -95,7 +95,7 @@ struct Completer {
         var seen: Set<String> = []
         return options.filter { option in option.isRepeating || !used.contains { option.isCalled($0) } }
             .compactMap { option in
-                // The long name says what it is.
+                // The long name explains the option.
                 guard let names = option.names?.map(\.text), let name = names.max(by: { $0.count < $1.count }),
                     name.hasPrefix(current), seen.insert(name).inserted
                 else { return nil }
@@ -110,7 +110,7 @@ struct Completer {
         return .words(values.filter { $0.hasPrefix(prefix) }.map { Candidate(text: head + $0) })
     }
 
-    /// Runs the argument's own function, one of ``Completion``, through the door that ArgumentParser has for it.
+    /// Runs the argument's own completion function, one of ``Completion``, in the way that ArgumentParser provides.
     private func asked(_ argument: CommandOutline.Argument, _ prefix: String) -> [String] {
         let positionals = command.positionals
         let index = min(positionalCount, positionals.count - 1)

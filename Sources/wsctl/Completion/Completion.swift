@@ -2,16 +2,16 @@ import ArgumentParser
 import Control
 import Terminal
 
-/// What a shell offers for an argument, asked from the daemon; nothing where it can't be.
+/// The candidates for an argument, requested from the daemon; none if it can't be reached.
 enum Completion {
-    /// As many as a person can choose from.
+    /// The maximum number of candidates, as many as a person can choose from.
     private static let limit = 200
-    /// How long somebody who pressed Tab is kept waiting.
+    /// How long a person who pressed Tab waits.
     private static let patienceSeconds = 1
 
     /// Names of channels.
     static let channels = CompletionKind.custom { words, _, prefix in
-        // An asterisk in the name stands for any run of characters, so for itself as well.
+        // An asterisk in the name is a wildcard, which also matches an asterisk.
         let reply = try? looking(words)?.call(
             ListChannels.name, ListChannels.Parameters(pattern: "\(prefix)*", limit: limit),
             returning: ListChannels.Reply.self)
@@ -28,13 +28,13 @@ enum Completion {
         gather(words, prefix) { $0.user.map { [$0] } ?? [] }
     }
 
-    /// Whom `wsctl why` can be asked about: users first, since ids are many.
+    /// Arguments for `wsctl why`: users first, because there are many ids.
     static let usersAndConnections = CompletionKind.custom { words, _, prefix in
         let found = gather(words, prefix) { [$0.id] + ($0.user.map { [$0] } ?? []) }
         return found.filter { !WhyCommand.isID($0) } + found.filter(WhyCommand.isID)
     }
 
-    /// Paths of endpoints: those of the configuration.
+    /// Paths of the endpoints in the configuration.
     static let endpoints = CompletionKind.custom { words, _, prefix in
         let paths = (try? settings(words))?.filter { $0.key.hasPrefix("endpoint[") && $0.key.hasSuffix("].path") }
         return offered((paths ?? []).map { String($0.value.drop { $0 == "\"" }.prefix { $0 != "\"" }) }, prefix)
@@ -45,7 +45,7 @@ enum Completion {
         offered((try? settings(words).map(\.key)) ?? [], prefix)
     }
 
-    /// Keys that `wsctl limits` sets, each with what comes behind it, and their values where there are only a few.
+    /// Keys that `wsctl limits` can set, each with `=` and, if there are only a few, its values.
     static let settableKeys = CompletionKind.custom { words, _, prefix in
         let settable = (try? settings(words).filter(\.isSettable)) ?? []
         guard let equals = prefix.firstIndex(of: "=") else { return offered(settable.map { "\($0.key)=" }, prefix) }
@@ -58,7 +58,7 @@ enum Completion {
             .call(GetConfiguration.name, returning: GetConfiguration.Reply.self).settings
     }
 
-    /// What connections have that begins with `prefix`: of all of them, as far as they can be looked through in time.
+    /// The values of connections that begin with `prefix`, from as many connections as can be read in time.
     private static func gather(
         _ words: [String], _ prefix: String, _ values: (ConnectionInfo) -> [String]
     ) -> [String] {
@@ -72,8 +72,8 @@ enum Completion {
         return offered(found.sorted(), prefix)
     }
 
-    /// The values that can be typed and mean what they say: clients choose names, and one that a terminal obeys, that has
-    /// two lines, or that looks like an option is nothing to offer.
+    /// The values that can be typed safely. Clients choose names, so those that a terminal would obey, that have two
+    /// lines, or that look like an option are left out.
     private static func offered(_ values: [String], _ prefix: String) -> [String] {
         let fit = values.filter {
             $0.hasPrefix(prefix) && !$0.isEmpty && !$0.hasPrefix("-") && TerminalText.escape($0) == $0
@@ -85,14 +85,14 @@ enum Completion {
         try? DaemonClient.forLooking(options(words), timeoutSeconds: patienceSeconds)
     }
 
-    /// The options that say where the daemon is; the last word is the one that is being typed.
+    /// The options that say where the daemon is; the last word is still being typed.
     private static func options(_ words: [String]) -> GlobalOptions {
         var named: [String] = []
         for (place, word) in words.dropLast().enumerated() {
             if word == "--socket", place + 2 < words.count { named = [word, words[place + 1]] }
             if word.hasPrefix("--socket=") { named = [word] }
         }
-        // Nothing else is in it, so it can be read.
+        // Only this option is passed, so parsing succeeds.
         return (try? GlobalOptions.parse(named)) ?? GlobalOptions()
     }
 }

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Glibc
 
-/// The two things that shells ask `wsctl` for: a script once, and what to offer each time Tab is pressed.
+/// The two requests of a shell to `wsctl`: the script, once, and the candidates, each time Tab is pressed.
 enum ShellCompletion {
-    /// What the scripts call, with the shell's name behind it. No option of anything: people never type it.
+    /// The word that the scripts call, followed by the shell's name. It is not an option, because people never type it.
     private static let request = "---complete"
     private static let scriptOption = "--generate-completion-script"
 
-    /// What to print for a command line that comes from a shell; nil for every other.
+    /// The output for a command line that comes from a shell; nil for any other.
     static func answer(_ arguments: [String]) throws(Failure) -> String? {
         if arguments.first == request { return candidates(Array(arguments.dropFirst())) }
         let options = arguments.prefix { $0 != "--" }
@@ -21,8 +21,9 @@ enum ShellCompletion {
         return nil
     }
 
-    /// Not ArgumentParser's own scripts: the one for bash has the shell expand what comes back, and a client that calls a
-    /// channel `$(reboot)` would only have to wait for an administrator to press Tab.
+    /// The script for a shell. ArgumentParser's own script for bash is not used: it has the shell expand the
+    /// candidates, so a client that names a channel `$(reboot)` would only have to wait until an administrator presses
+    /// Tab.
     private static func script(_ shell: String) throws(Failure) -> String {
         guard let text = ShellScript.all[shell] else {
             let known = ShellScript.all.keys.sorted().joined(separator: ", ")
@@ -36,8 +37,8 @@ enum ShellCompletion {
         return String(path.split(separator: "/").last ?? "")
     }
 
-    /// The lines for a script: what kind of thing is wanted, then candidates, where the shell shows them with a tab and
-    /// what each means. Empty where there is nothing to say.
+    /// The lines for a script: first the kind of answer, then the candidates, each with a tab and its meaning if the
+    /// shell shows it. Empty if there is nothing to offer.
     private static func candidates(_ arguments: [String]) -> String {
         let rest = Array(arguments.dropFirst())
         switch arguments.first {
@@ -46,7 +47,7 @@ enum ShellCompletion {
             return lines(Array(line.words.dropFirst()), line.current) { line.insertion($0.text) }
         case "zsh":
             return lines(Array(rest.dropLast()), rest.last ?? "") { candidate in
-                // The script sets the option before a value aside.
+                // The script splits off the option before a value.
                 let text = candidate.text
                 let value = text.firstIndex(of: "=").map { String(text[text.index(after: $0)...]) }
                 let isValue = text.hasPrefix("--") && value != nil

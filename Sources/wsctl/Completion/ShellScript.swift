@@ -1,11 +1,11 @@
-/// The completion scripts. Each asks `wsctl ---complete`, and takes what comes as data: names in it are chosen by clients,
-/// so no script may have its shell expand them.
+/// The completion scripts. Each calls `wsctl ---complete`, and treats the output as data: clients choose the names in
+/// it, so no script may let its shell expand them.
 enum ShellScript {
-    /// By the shell's name.
+    /// The scripts by the shell's name.
     static let all = ["bash": bash, "zsh": zsh, "fish": fish]
 
-    /// wsctl quotes the candidates, since only it can tell a quote that was typed from one that is part of a name; readline
-    /// does that itself for names of files only.
+    /// wsctl quotes the candidates, because only it can tell a quote that was typed from one that is part of a name;
+    /// readline quotes only file names.
     private static let bash = #"""
         # bash completion for wsctl, whose names come from clients of the daemon: never have them expanded.
 
@@ -33,7 +33,7 @@ enum ShellScript {
 
         """#
 
-    /// compadd quotes what it inserts.
+    /// compadd quotes the text that it inserts.
     private static let zsh = #"""
         #compdef wsctl
         # zsh completion for wsctl, whose names come from clients of the daemon: never have them expanded.
@@ -86,7 +86,7 @@ enum ShellScript {
 
         """#
 
-    /// fish takes what a command prints as it is, and quotes what it inserts.
+    /// fish takes the output of a command literally, and quotes the text that it inserts.
     private static let fish = #"""
         # fish completion for wsctl, whose names come from clients of the daemon: never have them expanded.
 

@@ -6,11 +6,11 @@ const $ = id => document.getElementById(id);
 const root = document.documentElement, scroller = $('scroller'), messages = $('messages');
 const textField = $('text'), nameField = $('name');
 
-/** Storage may be absent or forbidden: then nothing is remembered, and nothing else changes. */
+/** Storage may be absent or forbidden: then nothing is remembered, but everything else works. */
 const recall = (area, key) => { try { return window[area].getItem(key); } catch { return null; } };
 const remember = (area, key, value) => { try { window[area].setItem(key, value); } catch { /* not remembered */ } };
 
-/** crypto.randomUUID is missing where the page came by plain http from another machine. */
+/** crypto.randomUUID is missing if the page was loaded by plain http from another machine. */
 const randomID = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), byte => byte.toString(16).padStart(2, '0')).join('');
 
 // --- The conversation ---
@@ -147,7 +147,7 @@ scroller.addEventListener('scroll', () => {
 new ResizeObserver(() => { if (following) toBottom(); }).observe(scroller);     // a phone's keyboard, a turned screen
 $('newer').addEventListener('click', () => { toBottom(); paintPill(); });
 
-// --- What was written and has not come back yet ---
+// --- Messages that have been written and are not acknowledged yet ---
 
 const outbox = new Map();       // by id, in the order written; an entry leaves only when its own echo arrives
 const known = new Set();        // ids shown; a message sent again after a lost connection is shown once
@@ -171,13 +171,13 @@ function settle(entry) {
   saveOutbox();
 }
 
-/** Kept for this tab's next load too. Two tabs with the same entries do no harm: ids are shown once. */
+/** Kept in case this tab is reloaded. Two tabs with the same entries do no harm, because each id is shown once. */
 function saveOutbox() {
   const kept = [...outbox.values()].map(({ room, name, text, id }) => ({ room, name, text, id }));
   remember('sessionStorage', 'wsd.outbox', JSON.stringify(kept));
 }
 
-/** What the server does not take goes back to its writer. */
+/** Puts a message that the server refused back into the text field. */
 function returned(entry, error) {
   if (!outbox.has(entry.id)) return;
   settle(entry);
@@ -187,12 +187,12 @@ function returned(entry, error) {
     : `Your message was not sent: ${error.message}. It is back in the text field.`);
 }
 
-/** What came in, from whatever program. */
+/** An item for a message, which may come from any program. */
 function item({ from, data, time }) {
   const at = new Date(time);
   const chat = parse(data);
   if (!chat) return { kind: 'plain', text: typeof data === 'string' ? data : JSON.stringify(data), at };
-  // A name that the server vouches for is better than what the message says.
+  // The name that the server gives is more reliable than the one in the message.
   const isGuest = from === undefined || from.startsWith('guest-');
   const name = isGuest ? tidy(chat.name) || 'Someone' : from;
   if (from && names.get(from) !== name) {
@@ -245,7 +245,7 @@ const tidy = name => [...name.replace(/\s+/g, ' ').trim()].slice(0, 40).join('')
 const channelOf = name => name === client.channel ? name : `room:${name}`;
 const nameOf = channel => channel === client.channel ? channel : channel.replace(/^room:/, '');
 
-/** Comes into a room, once; what was said there is shown first. */
+/** Enters a room, once; its history is shown first. */
 function enter(channel) {
   let room = rooms.get(channel);
   if (room) return room;
@@ -260,7 +260,7 @@ function enter(channel) {
   return room;
 }
 
-/** What was said before, and then what has come meanwhile; a server that keeps nothing says so, and that is fine. */
+/** Shows the history, and then the messages that came meanwhile. A channel without history shows only the latter. */
 async function load(room) {
   const history = await client.history(room.channel, { limit: 100 }).catch(() => ({ messages: [], seq: 0 }));
   const meanwhile = room.loading ?? [];
@@ -270,7 +270,7 @@ async function load(room) {
   count(room);
 }
 
-/** Asks who is here; a server that doesn't count says so, and nothing is shown. */
+/** Asks for the users in the room. A server without presence returns an error, and nothing is shown. */
 async function count(room) {
   room.people = await client.presence(room.channel).catch(() => null);
   if (room === current) paintPeople();
@@ -289,7 +289,7 @@ function saveRooms() {
   remember('sessionStorage', 'wsd.rooms', JSON.stringify(names));
 }
 
-/** The address names the room, so that it can be sent to others. */
+/** Enters the room in the page's address, which can be sent to others. */
 function go() {
   if (client.channel === undefined && client.state !== 'connected') return;
   let name = '';
@@ -384,7 +384,7 @@ function connected() {
   }
   if (lostAt && wasConnected) {
     const time = `Connected again after ${Math.ceil((Date.now() - lostAt) / 1000)} s.`;
-    // Gaps of other rooms than the endpoint's own become known with the answers to their joins.
+    // Gaps in rooms other than the endpoint's own become known with the answers to their joins.
     note(hasGap ? `${time} What others wrote meanwhile may be missing.` : time);
   } else if (lostAt) note('Connected.');
   wasConnected = true;
@@ -396,7 +396,7 @@ const stateWords = {
   connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting', offline: 'Offline', refused: 'Not connected',
 };
 
-/** The status is spoken, so it changes with the state only; the seconds are beside it, for the eye. */
+/** Screen readers speak the status, so it changes only with the state; the seconds are shown beside it. */
 function paintState() {
   const isRefused = client.state === 'refused';
   const state = client.state !== 'connected' && !isRefused && !navigator.onLine ? 'offline' : client.state;

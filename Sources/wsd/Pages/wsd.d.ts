@@ -1,20 +1,20 @@
-/** A client of wsd's json protocol, as wsd-protocol(7) describes it. Served by the daemon as /wsd.js. */
+/** A client of wsd's json protocol, which wsd-protocol(7) describes. Served by the daemon as /wsd.js. */
 
 /** Any JSON value. */
 export type JSONValue = string | number | boolean | null | JSONValue[] | { [name: string]: JSONValue };
 
-/** Where a channel's numbering stands. */
+/** A position in a channel: the numbering, and a number in it. */
 export interface Position {
   epoch: string;
   seq: number;
 }
 
-/** A message of a client (`chat`), or of the operator or the backend (`system`). */
+/** A message from a client (`chat`), or from the operator or the backend (`system`). */
 export interface Message {
   type: 'chat' | 'system';
-  /** Absent where the operator wrote to everybody. */
+  /** Absent if the operator wrote to everybody. */
   channel?: string;
-  /** Who published it; absent for messages of clients of the relay protocol, and of the backend. */
+  /** The user that published it; absent for messages from clients of the relay protocol, and from the backend. */
   from?: string;
   /** RFC 3339, UTC. */
   time: string;
@@ -41,53 +41,53 @@ export interface PublishAck extends Position {
 
 export interface History extends Position {
   channel: string;
-  /** The oldest first. */
+  /** The messages, the oldest first. */
   messages: Message[];
-  /** Whether there are older ones. */
+  /** Whether there are older messages. */
   more: boolean;
 }
 
-/** `refused`: the server does not want this client, which tries again only when `connect()` is called. */
+/** `refused`: the server refused this client, which tries again only when `connect()` is called. */
 export type State = 'closed' | 'connecting' | 'connected' | 'reconnecting' | 'refused';
 
 export interface Options {
-  /** The token to show, or what makes one: asked before each connection, and when the token has expired. */
+  /** The token, or a function that returns one, called before each connection and when the token has expired. */
   token?: string | (() => string | Promise<string>);
-  /** Milliseconds: each wait before a new attempt is random between 0 and `minimumWait` times 2 to the power of attempts. */
+  /** Milliseconds: each delay before an attempt is random between 0 and `minimumWait` times 2 to the power of attempts. */
   minimumWait?: number;
   maximumWait?: number;
-  /** Milliseconds after which a connection counts as good, so that the waits begin anew. */
+  /** Milliseconds after which a connection counts as stable, so that the delays start again from the minimum. */
   stableAfter?: number;
   connectTimeout?: number;
   /** Milliseconds without an answer after which the connection counts as lost. */
   answerTimeout?: number;
-  /** Milliseconds of silence after which the server is asked whether it is there; 0: never. */
+  /** Milliseconds of silence after which the client sends a ping; 0: never. */
   heartbeat?: number;
 }
 
 export interface Events {
   state: { state: State; retryAt: number };
   message: Message;
-  /** Somebody came into a channel, or left it. */
+  /** A user has joined a channel, or left it. */
   join: { channel: string; from: string; time: string };
   leave: { channel: string; from: string; time: string };
-  /** What was said in the channel since the connection was lost can't be had any more: load it anew. */
+  /** The messages published since the connection was lost are no longer available: load the channel's state anew. */
   gap: { channel: string };
   /** This client is no longer in the channel. */
   left: { channel: string; reason: string };
-  /** The connection was lost, with the close code, or 0 for silence. `retryAt` is 0 where it won't be tried again. */
+  /** The connection was lost, with the close code, or 0 for silence. `retryAt` is 0 if there is no further attempt. */
   lost: { code: number; reason: string; wasConnected: boolean; retryAt: number };
-  /** The server's complaint about something that nobody waits for. */
+  /** An error from the server that belongs to no pending request. */
   error: { code: string; message: string; channel?: string };
 }
 
-/** `code` is that of the server's error, or `closed`, or `too_large`. */
+/** An error: `code` is that of the server's error, or `closed`, or `too_large`. */
 export class WSDError extends Error {
   code: string;
 }
 
 /**
- * One connection that is kept up: it comes back after random waits, is in the same channels again, and gets what it missed.
+ * A connection that reconnects after random delays, rejoins its channels, and gets the messages it missed.
  *
  *     import { Client } from '/wsd.js';
  *     const client = new Client('/chat');
@@ -97,35 +97,35 @@ export class WSDError extends Error {
  *     await client.publish('room:1', 'hello');
  */
 export class Client extends EventTarget {
-  /** The endpoint: ws, wss, http or https, or relative to the page. */
+  /** The URL of the endpoint: ws, wss, http or https, or relative to the page. */
   constructor(url: string | URL, options?: Options);
 
   readonly state: State;
-  /** Who the server says this client is. */
+  /** The name of this client according to the server. */
   readonly user: string | undefined;
   /** The connection's id, as `wsctl list` shows it. */
   readonly connection: string | undefined;
-  /** The endpoint's own channel, in which this client is without joining. */
+  /** The endpoint's own channel, which this client is in without joining. */
   readonly channel: string | undefined;
-  /** When the next attempt is made, in milliseconds since 1970; 0 where none is waited for. */
+  /** The time of the next attempt in milliseconds since 1970; 0 if none is planned. */
   readonly retryAt: number;
 
-  /** Connects, or tries again at once. */
+  /** Connects, or reconnects at once. */
   connect(): void;
-  /** Ends the connection for good; what was not answered is rejected. */
+  /** Closes the connection for good; pending requests are rejected. */
   close(code?: number, reason?: string): void;
 
-  /** Enters a channel, and again after each lost connection, until `leave`. */
+  /** Joins a channel, and rejoins it after each lost connection, until `leave`. */
   join(channel: string, options?: { since?: Position }): Promise<JoinAck>;
   leave(channel: string): Promise<{ channel: string }>;
   /**
-   * Publishes in a channel; null is the endpoint's own. What is not acknowledged when the connection is lost is sent again,
-   * and may then arrive twice: put an id into `data` where that matters.
+   * Publishes in a channel; null means the endpoint's own. If the connection is lost before the acknowledgement, the message
+   * is sent again and may arrive twice: put an id into `data` if that matters.
    */
   publish(channel: string | null, data: JSONValue): Promise<PublishAck>;
-  /** Who is in a channel that this client is in. */
+  /** The users in a channel that this client is in. */
   presence(channel: string): Promise<User[]>;
-  /** What was said, at most `limit` messages, only those before the number `before`. */
+  /** The messages kept for a channel, at most `limit` of them, and only those before the number `before`. */
   history(channel: string, options?: { limit?: number; before?: number }): Promise<History>;
 
   addEventListener<Name extends keyof Events>(

@@ -1,6 +1,6 @@
 /** A client of wsd's json protocol, wsd-protocol(7). Types: wsd.d.ts. */
 
-/** Why a request failed: `code` is the server's, or `closed`, or `too_large`. */
+/** A request failed: `code` is the server's, or `closed`, or `too_large`. */
 export class WSDError extends Error {
   constructor(code, message) {
     super(message);
@@ -94,7 +94,7 @@ export class Client extends EventTarget {
     this.#expectAnswer();
   }
 
-  /** Whoever has asked and hears nothing has lost the connection, and nobody said so. */
+  /** Treats the connection as lost if an answer doesn't come in time. */
   #expectAnswer() {
     clearTimeout(this.#answerTimer);
     if (![...this.#requests.values()].some(request => request.sent)) return;
@@ -115,9 +115,9 @@ export class Client extends EventTarget {
     }
   }
 
-  // --- What was heard ---
+  // --- Incoming messages ---
 
-  /** After a join: either what was missed follows, or it is lost. */
+  /** After a join: the missed messages either follow, or are lost. */
   #joined(channel, { epoch, seq, recovered }) {
     const known = this.#channels.get(channel);
     if (!known) return;                                        // left again meanwhile
@@ -142,7 +142,7 @@ export class Client extends EventTarget {
           this.#channels.delete(message.channel);
           return this.#tell('left', { channel: message.channel, reason: message.reason });
         }
-      // A message of the operator or the backend is one like the others.
+      // A message from the operator or the backend is handled like the others.
       case 'chat': {
         const known = this.#channels.get(message.channel);
         if (known && message.seq !== undefined) {
@@ -221,7 +221,7 @@ export class Client extends EventTarget {
     socket.onclose = event => this.#lost(event.code, event.reason);
   }
 
-  /** Forgets the socket at once; a closing handshake with a silent peer could take minutes. */
+  /** Drops the socket at once; a closing handshake with a silent peer could take minutes. */
   #abandon(code, reason) {
     this.#round++;
     for (const timer of [this.#retryTimer, this.#connectTimer, this.#stableTimer, this.#answerTimer, this.#heartbeatTimer]) {
@@ -245,7 +245,7 @@ export class Client extends EventTarget {
       this.#requests.delete(request.id);
       request.reject(new WSDError('closed', 'the connection was lost'));
     }
-    // With the same token, or the same client, asking again changes nothing by itself.
+    // With the same token or permissions, another attempt would fail as well.
     const isRefused = code === 3003 || code === 3000 && typeof this.#options.token !== 'function';
     if (!isRefused) {
       if (code === 1008 || code === 1013) this.#attempt = Math.max(this.#attempt, 4);
@@ -259,7 +259,7 @@ export class Client extends EventTarget {
     this.#enter(isRefused ? 'refused' : 'reconnecting');
   }
 
-  /** Sent again, it would only end the next connection too. */
+  /** Rejects the largest request: sent again, it would end the next connection, too. */
   #giveUpLargest() {
     const sent = [...this.#requests.values()].filter(request => request.sent);
     const largest = sent.reduce((a, b) => (a && a.text.length >= b.text.length ? a : b), null);
@@ -268,7 +268,7 @@ export class Client extends EventTarget {
     largest.reject(new WSDError('too_large', 'the message is too large for this server'));
   }
 
-  /** Browsers don't tell of the server's pings, so a silent connection is asked. */
+  /** Browsers don't report the server's pings, so the client pings a silent connection. */
   #expectHeartbeat() {
     clearTimeout(this.#heartbeatTimer);
     if (!this.#options.heartbeat) return;
