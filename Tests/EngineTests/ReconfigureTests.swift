@@ -17,6 +17,8 @@ struct ReconfigureTests {
             .init(path: "/other", messageProtocol: .relay, channel: "other"),
             .init(path: "/json", messageProtocol: .json, channel: "room"),
         ]
+        // Other tests keep the threads busy on which tokens are checked.
+        configuration.handshakeTimeout = .seconds(120)
         return configuration
     }
 

@@ -38,7 +38,7 @@ import Testing
     /// Against a plain array, over many random steps.
     @Test func sweepFindsWhatIsDueAndTheEarliestOfTheRest() {
         var slab = Slab(capacity: 200)
-        for slot in 0..<150 { _ = slab.allocate(descriptor: Int32(slot), address: address, port: 0) }
+        for slot in 0..<150 { _ = slab.allocate(Link(Int32(slot)), address: address, port: 0) }
         for round in 0..<100 {
             var expected: [Int: UInt32] = [:]
             for slot in 0..<150 {

@@ -12,7 +12,7 @@ func withHub(
         .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
         .init(path: "/other", messageProtocol: .relay, channel: "other"),
     ]
-    // Tests that block keep the threads busy on which tokens are checked.
+    // Other tests keep the threads busy on which tokens are checked.
     configuration.handshakeTimeout = .seconds(120)
     change(&configuration)
     let hub = Hub(configuration)

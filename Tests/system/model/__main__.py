@@ -1,6 +1,7 @@
 """Runs the model by hand: one seed after the other, for as long as wanted."""
 
 import argparse
+import json
 import random
 import resource
 import tempfile
@@ -34,6 +35,7 @@ def main():
     parser.add_argument("--only", nargs="*", default=[], help="kinds of channels, such as kept and silent")
     parser.add_argument("--patience", type=float, default=DEADLINE, help="seconds that an answer may take")
     parser.add_argument("--shown", type=int, default=5, help="violations shown of each promise")
+    parser.add_argument("--traces", type=Path, help="a directory for what each client that was wronged sent and received")
     options = parser.parse_args()
     Client.patience = options.patience
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -42,7 +44,7 @@ def main():
     failed = Counter()
     seed = options.seed
     while True:
-        run_one(plan_of(seed, options), options.shown, failed)
+        run_one(plan_of(seed, options), options, failed)
         seed += 1
         if seed - options.seed >= (options.runs or (0 if options.minutes else 1)) and time.monotonic() > end:
             break
@@ -74,7 +76,7 @@ def plan_of(seed, options):
     return plan
 
 
-def run_one(plan, shown, failed):
+def run_one(plan, options, failed):
     print(plan, flush=True)
     with tempfile.TemporaryDirectory(prefix="wsd-") as directory:
         run = Run(plan, Path(directory))
@@ -85,8 +87,23 @@ def run_one(plan, shown, failed):
     failed.update(counts)
     for promise, count in counts.items():
         print(f"  {promise}: {count}")
-        for violation in [each for each in violations if each.promise == promise][:shown]:
+        for violation in [each for each in violations if each.promise == promise][: options.shown]:
             print(f"    {violation}", flush=True)
+    if options.traces:
+        options.traces.mkdir(parents=True, exist_ok=True)
+        wronged = {violation.connection for violation in violations}
+        for record in run.records:
+            if record.number in wronged:
+                write_trace(options.traces / f"seed-{plan.seed}-client-{record.number}", record)
+
+
+def write_trace(path, record):
+    with path.open("w") as file:
+        print(record.user, record.connection, record.path, f"since {record.since}", file=file)
+        for event in record.events:
+            print(f"{event.time:.3f}", event.kind, event.text or json.dumps(event.message), file=file)
+        print(f"{record.ended_at:.3f} ended: {record.ended}, {record.dropped} dropped", file=file)
+        print(f"stalled: {record.has_stalled}, kicked: {record.was_kicked}", file=file)
 
 
 raise SystemExit(main())

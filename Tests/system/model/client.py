@@ -45,8 +45,9 @@ class Record:
     faults: list = field(default_factory=list)
     has_stalled: bool = False
     was_kicked: bool = False
-    # Messages that the hub dropped, as it says itself.
+    # Messages that the hub dropped and why it was ended, as the hub says.
     dropped: int = 0
+    cause: str | None = None
 
     def chats_without_id(self, channel):
         """How many messages it has published in a channel without being told where they are."""

@@ -20,8 +20,9 @@ class Following:
         self._here.clear()
         self.is_complete = False
 
-    def announced(self, kind, user):
-        if user == self._own:
+    def announced(self, kind, user, is_settled):
+        """`is_settled`: no reload has just had the hub count anew."""
+        if user == self._own and is_settled:
             self._report("announced", f"the member {user} itself was announced: {kind}")
         elif self._last.get(user) == kind:
             self._report("announced", f"{user} was announced twice: {kind}")

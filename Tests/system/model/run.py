@@ -31,6 +31,7 @@ class Run:
         self.streams = {}
         self.numbers = itertools.count(1)
         self.dropped = {}
+        self.causes = {}
         # Who is in each channel at the end.
         self.expected = {}
         self._asked_at = 0.0
@@ -236,8 +237,11 @@ class Run:
                 name = row.get("id") or row.get("connection")
                 if row.get("droppedMessages"):
                     self.dropped[name] = row["droppedMessages"]
+                if row.get("cause"):
+                    self.causes[name] = row["cause"]
         for record in self.records:
             record.dropped = self.dropped.get(record.connection, 0)
+            record.cause = self.causes.get(record.connection)
 
     def _advance(self):
         # Who has lost something has to be known before what follows from that is looked at.

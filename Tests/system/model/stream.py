@@ -9,6 +9,10 @@ from .timeline import LATE
 from .truth import Gap, short
 
 
+# What the hub says of a connection that the client ended, and of one that it remembers no end of.
+OWN_CAUSES = ("peer_closed", "peer_gone", "reset", None)
+
+
 @dataclass
 class Stay:
     """When a connection was in a channel: perhaps from `asked` to `gone_late`, surely from `came` to `gone_early`."""
@@ -76,8 +80,8 @@ class Stream(Answers):
         for promise, text in self.record.faults:
             self.report(promise, text)
         for channel in list(self.members):
-            # When the hub has closed it, or noticed that it is gone, is not known.
-            is_ours = self.record.ended == ("ours",) and not self.record.has_stalled
+            # When the hub has closed it, or noticed that it is gone, is not known: it may have, before the client did.
+            is_ours = self.record.ended == ("ours",) and not self.record.has_stalled and self.record.cause in OWN_CAUSES
             self._gone(channel, self.record.ended_at if is_ours else 0, self.record.ended_at + LATE)
         if self.record.ended == ("ours",) or self.record.ended is None:
             return
@@ -132,8 +136,8 @@ class Stream(Answers):
             if member is None:
                 self.report("outside", f"not in the channel: {short(text)}")
             else:
-                self._note_changes(message["channel"], member)
-                member.following.announced(kind, message["from"])
+                is_settled = not self._note_changes(message["channel"], member)
+                member.following.announced(kind, message["from"], is_settled)
 
     # Joins, and what follows them.
 
@@ -222,7 +226,9 @@ class Stream(Answers):
         return Following(self.report, self.record.user, self.now)
 
     def _note_changes(self, channel, member):
-        """What was announced under other settings says nothing about these."""
-        if self.timeline.has_changed(channel, member.following.checked, self.now):
+        """What was announced under other settings says nothing about these. Whether there may have been others just now."""
+        has_changed = self.timeline.has_changed(channel, member.following.checked, self.now)
+        if has_changed:
             member.following.forget()
         member.following.checked = self.now
+        return has_changed
