@@ -8,6 +8,8 @@ struct ChannelTable {
     private let worker: Int
     private let workerCount: Int
     private let account: MemoryAccount
+    /// What the histories of the channels whose home is here cost.
+    let historyCost: HistoryCost
     var rules: ChannelRules
     /// That of the configuration which the rules are of.
     var generation: UInt32
@@ -16,6 +18,7 @@ struct ChannelTable {
         self.worker = worker
         self.workerCount = workerCount
         self.account = account
+        historyCost = HistoryCost(account.history)
         self.rules = rules
         self.generation = generation
     }
@@ -43,17 +46,20 @@ struct ChannelTable {
     /// The channel of that name, made where this worker doesn't know it yet.
     mutating func intern(_ name: String) -> UInt32 {
         if let known = index(of: name) { return known }
-        let channel = Channel(
-            name: name, home: Self.home(of: name, workerCount: workerCount), settings: rules.settings(for: name),
-            knownSince: generation, frames: account.frames)
-        if channel.home == worker { homeCount += 1 }
+        let settings = rules.settings(for: name)
+        let homeWorker = Self.home(of: name, workerCount: workerCount)
+        var home: ChannelHome?
+        if homeWorker == worker {
+            homeCount += 1
+            home = ChannelHome(name: name, settings: settings, frames: account.frames, history: historyCost)
+        }
         account.history.add(Channel.overhead + 2 * name.utf8.count)
-        let index: UInt32
-        if let reused = free.popLast() {
-            index = reused
+        let index = free.popLast() ?? UInt32(channels.count)
+        let channel = Channel(
+            name: name, index: index, homeWorker: homeWorker, home: home, settings: settings, knownSince: generation)
+        if Int(index) < channels.count {
             channels[Int(index)] = channel
         } else {
-            index = UInt32(channels.count)
             channels.append(channel)
         }
         byName[Name(name)] = index
@@ -64,7 +70,7 @@ struct ChannelTable {
     mutating func removeIfUnused(_ index: UInt32) {
         guard let channel = channels[Int(index)], channel.isUnused else { return }
         byName[Name(channel.name)] = nil
-        if channel.home == worker { homeCount -= 1 }
+        if channel.homeWorker == worker { homeCount -= 1 }
         account.history.add(-(Channel.overhead + 2 * channel.name.utf8.count))
         channels[Int(index)] = nil
         free.append(index)

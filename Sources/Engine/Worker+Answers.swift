@@ -2,19 +2,17 @@ import Rooms
 import WebSocket
 
 extension Worker {
-    /// Sends `text` to a connection, wherever it is.
-    func answer(_ connection: ConnectionID) {
-        text.withBytes { payload in
-            guard Int(connection.worker) == index else {
-                answers[Int(connection.worker)].append(payload, to: connection)
-                hasAnswers = true
-                return
-            }
-            let slot = Int(connection.slot)
-            guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
-            else { return }
-            sendMessage(payload, slot, record)
+    /// Sends a message to a connection, wherever it is.
+    func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionID) {
+        guard Int(connection.worker) == index else {
+            answers[Int(connection.worker)].append(payload, to: connection)
+            hasAnswers = true
+            return
         }
+        let slot = Int(connection.slot)
+        guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
+        else { return }
+        sendMessage(payload, slot, record)
     }
 
     /// Queues one text message for one connection.

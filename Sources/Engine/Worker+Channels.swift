@@ -1,3 +1,4 @@
+import CLinux
 import Rooms
 import WebSocket
 
@@ -16,21 +17,32 @@ extension Worker {
             return
         }
         countEncoding(payload.count, channel)
-        if channel.home != self.index { record.pointee.flags.insert(.publishedAbroad) }
+        if channel.homeWorker != self.index { record.pointee.flags.insert(.publishedAbroad) }
         publish(
-            Publication(origin: .relay, opcode: opcode, sender: id(slot, record), data: payload), channel, index,
+            Publication(origin: .relay, opcode: opcode, sender: id(slot, record), data: payload), channel,
             at: nanoseconds)
     }
 
     /// Publishes a message: at its channel's home it gets its place in the order, elsewhere it goes there at the turn's end.
-    func publish(_ publication: Publication, _ channel: Channel, _ index: UInt32, at time: UInt64) {
-        markPublished(channel, index, at: time)
-        if channel.home == self.index {
-            place(publication, channel)
+    func publish(_ publication: Publication, _ channel: Channel, at time: UInt64) {
+        if let home = channel.home {
+            publish(publication, channel, home, at: time)
         } else {
             channel.batch.append(publication)
+            markPublished(channel, at: time)
         }
         distributeIfLarge(channel)
+    }
+
+    @discardableResult
+    private func publish(
+        _ publication: Publication, _ channel: Channel, _ home: ChannelHome, at time: UInt64
+    ) -> MessagePosition? {
+        let now = clinux_realtime_milliseconds()
+        let position = home.publish(publication, at: now, &text) { answer($1, to: $0) }
+        markPublished(channel, at: time)
+        if position != nil { noteHistory(channel, home, at: now) }
+        return position
     }
 
     /// Messages for a channel whose home this is.
@@ -40,34 +52,36 @@ extension Worker {
         let index = channels.intern(name)
         let channel = channels[index]
         countEncoding(batch.byteCount, channel)
-        var receipt = receipt
-        batch.forEach { publication in
-            markPublished(channel, index, at: time)
-            let position = place(publication, channel)
-            if channel.settings.keepsHistory { receipt?.position = position }
-            if receipt == nil { distributeIfLarge(channel) }
+        if let home = channel.home {
+            var receipt = receipt
+            batch.forEach { publication in
+                let position = publish(publication, channel, home, at: time)
+                if channel.settings.keepsHistory { receipt?.position = position }
+                if receipt == nil { distributeIfLarge(channel) }
+            }
+            if let receipt {
+                home.append(receipt)
+                distributeIfLarge(channel)
+            }
         }
         context.account.batches.add(-batch.byteCount)
-        if let receipt {
-            channel.receipts.append(receipt)
-            distributeIfLarge(channel)
-        }
         channels.removeIfUnused(index)
     }
 
     private func distributeIfLarge(_ channel: Channel) {
-        let byteCount = max(channel.relayFrames.count, channel.jsonFrames.count, channel.batch.byteCount)
+        let byteCount = channel.home?.largestDeliveryByteCount ?? channel.batch.byteCount
         if byteCount > Worker.batchByteCount { distribute(channel) }
     }
 
     /// Counts the work that a message causes: to deflate it, some 10 ns a byte and window, and to send it to many, which costs
     /// by the byte once there are enough of them for a send.
     func countEncoding(_ byteCount: Int, _ channel: Channel) {
-        if channel.relayFrames.count + channel.jsonFrames.count > Worker.cheapByteCount {
+        guard let home = channel.home else { return }
+        if home.deliveryByteCount > Worker.cheapByteCount {
             work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 2
         }
-        guard channel.home == index, byteCount >= configuration.compressionThreshold else { return }
-        work += 8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: channel.allEncodings.deflatingCount)
+        guard byteCount >= configuration.compressionThreshold else { return }
+        work += 8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: home.encodings.deflatingCount)
     }
 
     /// A send of so many bytes costs little more than one of a few.
@@ -75,13 +89,14 @@ extension Worker {
     /// What a `json` frame has beside its data, about.
     private static let frameByteCount = 128
 
-    /// Has a channel's messages handed over at the turn's end.
+    /// Has what was published in a channel handed over at the turn's end.
     ///
     /// - Parameter time: when the first of it came, in nanoseconds of the monotonic clock.
-    func markPublished(_ channel: Channel, _ index: UInt32, at time: UInt64) {
-        if channel.isPublished { return }
-        published.append(index)
+    func markPublished(_ channel: Channel, at time: UInt64) {
+        guard !channel.isMarked, channel.isPublished else { return }
+        channel.isMarked = true
         channel.publishedAt = time
+        published.append(channel.index)
     }
 
     /// Hands over what was published: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
@@ -104,7 +119,9 @@ extension Worker {
     /// Messages wait only once, at the home of their channel, and not where somebody waits for an answer.
     private func distributeHurried() {
         published.removeAll { index in
-            if let channel = channels.find(index), channel.home == self.index, channel.receipts.isEmpty { return false }
+            if let channel = channels.find(index), channel.home?.receipts.isEmpty ?? false {
+                return false
+            }
             distribute(publishedIn: index)
             return true
         }
@@ -120,43 +137,33 @@ extension Worker {
     /// Sends a channel's batch on its way: from its home to every subscriber, from elsewhere to its home.
     func distribute(_ channel: Channel) {
         guard channel.isPublished else { return }
-        if channel.home == index {
-            deliver(channel)
+        channel.isMarked = false
+        if let home = channel.home {
+            deliver(channel, home)
             return
         }
-        let mailbox = context.handles[channel.home].mailbox
+        let mailbox = context.handles[channel.homeWorker].mailbox
         context.account.batches.add(channel.batch.byteCount)
         mailbox.post(.publish(channel: channel.name, channel.batch, at: channel.publishedAt, nil))
         channel.batch = PublicationBatch()
     }
 
     /// At the home: one order for the subscribers here and on every other worker.
-    private func deliver(_ channel: Channel) {
-        let receipts = channel.receipts
-        channel.receipts = []
-        for receipt in receipts { receipt.gather.expect(channel.interested.nonzeroBitCount) }
-        let encodings = channel.allEncodings
-        var delivery = Delivery(
-            relay: channel.relayFrames.isEmpty ? nil : channel.relayFrames.finish(),
-            json: channel.jsonFrames.isEmpty ? nil : channel.jsonFrames.finish(),
-            for: encodings)
+    private func deliver(_ channel: Channel, _ home: ChannelHome) {
+        let encodings = home.encodings
+        var (delivery, receipts) = home.takeDelivery(at: nanoseconds)
         delivery.publishedAt = channel.publishedAt
-        channel.activity.note(channel.placedCount, at: nanoseconds)
-        channel.placedCount = 0
+        for receipt in receipts { receipt.gather.expect(home.interested.nonzeroBitCount) }
         compress(&delivery, for: encodings)
-        if !channel.exclusions.isEmpty {
-            delivery.exclusions = channel.exclusions
-            channel.exclusions = []
-        }
         // Who published is told so before the message comes back.
         postAnswers()
-        var others = channel.interested
+        var others = home.interested
         while others != 0 {
             let worker = others.trailingZeroBitCount
             others &= others - 1
             post(.deliver(channel: channel.name, delivery, receipts), to: worker)
         }
-        if let segment = delivery[.relay] { for follower in channel.followers { follower.take(segment) } }
+        if let segment = delivery[.relay] { for follower in home.followers { follower.take(segment) } }
         let count = deliverHere(delivery, of: channel)
         for receipt in receipts { receipt.answer(count) }
     }
@@ -251,9 +258,9 @@ extension Worker {
             return false
         }
         let channel = channels[record.pointee.channel]
-        guard channel.home != index else { return false }
+        guard channel.homeWorker != index else { return false }
         distribute(channel)
-        context.handles[channel.home].mailbox.post(.fence(channel: channel.name, id(slot, record)))
+        context.handles[channel.homeWorker].mailbox.post(.fence(channel: channel.name, id(slot, record)))
         return true
     }
 }

@@ -6,8 +6,8 @@ extension Worker {
     /// Whether a message of a client has no room in a channel: its home's mailbox is full, or, at the home, that of a
     /// worker with subscribers.
     func isCongested(_ channel: Channel) -> Bool {
-        if channel.home == index { return fullMailboxes & channel.interested != 0 && isHeldUp }
-        return context.handles[channel.home].mailbox.forHomes.isFull(for: index)
+        if let home = channel.home { return fullMailboxes & home.interested != 0 && isHeldUp }
+        return context.handles[channel.homeWorker].mailbox.forHomes.isFull(for: index)
     }
 
     /// Whether letters for homes wait because a worker that they lead to has no room.

@@ -11,8 +11,8 @@ extension Worker {
         var snapshot = ChannelSnapshot(
             hasPresence: settings.presence, hasHistory: settings.history.messageCount > 0, epoch: "", seq: 0, users: [],
             messages: [], hasMore: false)
-        guard let room = channel.room else { return snapshot }
-        changeHistory(room) { $0.expire(now: clinux_realtime_milliseconds()) }
+        guard let room = channel.home?.room else { return snapshot }
+        room.changeHistory { $0.expire(now: clinux_realtime_milliseconds()) }
         snapshot.epoch = room.epoch
         snapshot.seq = room.seq
         snapshot.users = room.presence.users.map { .init(name: $0.user, connections: $0.connections, since: $0.since) }
@@ -80,11 +80,11 @@ extension Worker {
     /// The channels of this home in which most is said, the busiest first.
     func busiest(limit: Int, from start: UInt32) -> Slice<ChannelActivity> {
         let (looked, next) = places(from: start, of: channels.indices.count)
-        let active = looked.lazy.compactMap { [channels, self] place -> ChannelActivity? in
-            guard let channel = channels.find(UInt32(place)), channel.home == self.index else { return nil }
+        let active = looked.lazy.compactMap { [channels, nanoseconds] place -> ChannelActivity? in
+            guard let home = channels.find(UInt32(place))?.home else { return nil }
             return ChannelActivity(
-                name: channel.name, messagesPerSecond: channel.activity.perSecond(at: nanoseconds),
-                messages: channel.activity.total)
+                name: home.name, messagesPerSecond: home.activity.perSecond(at: nanoseconds),
+                messages: home.activity.total)
         }
         return Slice(found: ChannelActivity.busiest(active, limit: limit), next: next)
     }

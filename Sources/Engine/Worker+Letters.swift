@@ -1,3 +1,4 @@
+import CLinux
 import Synchronization
 import WebSocket
 
@@ -70,7 +71,7 @@ extension Worker {
             let channel = channels[index]
             // What was published before the subscription is not for the newcomer.
             distribute(channel)
-            channel.setEncodings(encodings, ofWorker: worker)
+            channel.home?.setEncodings(encodings, ofWorker: worker)
             channels.removeIfUnused(index)
         case .fence(let name, let connection):
             if let index = channels.index(of: name) { distribute(channels[index]) }
@@ -82,23 +83,25 @@ extension Worker {
             else { break }
             passFence(slot, record)
         case .join(let name, let request, let encoding):
-            let reply = join(request, channels.intern(name))
+            let channel = channels[channels.intern(name)]
+            guard let home = channel.home else { break }
+            let reply = join(request, channel, home)
             let mailbox = context.handles[Int(request.connection.worker)].mailbox
             mailbox.post(.joined(channel: name, reply, encoding))
         case .joined(let name, let reply, let encoding):
             // A member that has been taken out meanwhile may have been the last that this worker knew the channel for.
             joined(reply, encoding, channels.intern(name))
         case .leave(let name, let user, let isLost, let generation):
-            guard let index = channels.index(of: name) else { break }
-            left(user, channels[index], isLost: isLost, countedUnder: generation)
+            guard let index = channels.index(of: name), let home = channels[index].home else { break }
+            left(user, channels[index], home, isLost: isLost, countedUnder: generation)
             channels.removeIfUnused(index)
         case .count(let name, let user, let generation):
             let index = channels.intern(name)
-            countMember(user, channels[index], countedUnder: generation)
+            channels[index].home?.recount(user, at: clinux_realtime_milliseconds(), countedUnder: generation)
             channels.removeIfUnused(index)
         case .ask(let name, let question):
             let index = channels.intern(name)
-            answer(question, channels[index])
+            if let home = channels[index].home { answer(question, home) }
             finishAnswers(to: question.connection)
             channels.removeIfUnused(index)
         case .answers(let segment, let connections, let done):
@@ -136,11 +139,11 @@ extension Worker {
             gather.answer(endings.all(where: selection.selects))
         case .follow(let channel, let follower, let receipt):
             let index = channels.intern(channel)
-            channels[index].followers.append(follower)
+            channels[index].home?.followers.append(follower)
             receipt.answer(())
         case .unfollow(let name, let follower):
             guard let index = channels.index(of: name) else { break }
-            channels[index].followers.removeAll { $0 === follower }
+            channels[index].home?.followers.removeAll { $0 === follower }
             channels.removeIfUnused(index)
         case .reconfigure(let configuration, let receipt):
             nextConfigurations.append((configuration, receipt))
@@ -167,6 +170,7 @@ extension Worker {
     private func currentStatistics() -> Statistics {
         var current = statistics
         current.channels = channels.homeCount
+        current.historyBytes = channels.historyCost.byteCount
         current.memory = memoryFigures()
         current.connectionsByEndpoint = connectionsByEndpoint.filter { $0.value > 0 }
         return current

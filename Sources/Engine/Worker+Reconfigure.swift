@@ -39,11 +39,8 @@ extension Worker {
         // What was published goes by what held then.
         distribute(channel)
         let now = clinux_realtime_milliseconds()
-        channel.apply(settings, generation: configuration.generation)
-        if let room = channel.room {
-            changeHistory(room) { $0.setLimits(settings.history, now: now) }
-            noteDeadline(room)
-        }
+        channel.apply(settings, generation: configuration.generation, at: now)
+        if let room = channel.home?.room { noteDeadline(room) }
         channels.removeIfUnused(index)
     }
 
@@ -118,10 +115,10 @@ extension Worker {
             session.pointee.memberships[place].generation = isTracked ? configuration.generation : 0
             guard isTracked else { continue }
             let name = name(of: session.pointee.identity, slot, record)
-            if channel.home == index {
-                countMember(name, channel, countedUnder: membership.generation)
+            if let home = channel.home {
+                home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
             } else {
-                context.handles[channel.home].mailbox.post(
+                context.handles[channel.homeWorker].mailbox.post(
                     .count(channel: channel.name, name: name, generation: membership.generation))
             }
         }
@@ -133,17 +130,5 @@ extension Worker {
         let channel = channels[record.pointee.channel]
         guard !identity.maySubscribe(to: channel.name, channel.settings) else { return }
         beginClose(slot, record, .notPermitted, .forbidden, Worker.closedToYou, then: .closing)
-    }
-
-    /// At the home: a member from before the counting began.
-    ///
-    /// - Parameter generation: the configuration under which it was counted; 0 where it wasn't.
-    func countMember(_ name: String, _ channel: Channel, countedUnder generation: UInt32) {
-        guard generation < channel.countedSince else { return }
-        let room = room(channel)
-        room.memberCount += 1
-        guard channel.settings.tracksPresence else { return }
-        // Who was here all the time hasn't come.
-        _ = room.presence.enter(name, at: clinux_realtime_milliseconds())
     }
 }

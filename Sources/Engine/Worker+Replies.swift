@@ -72,7 +72,7 @@ extension Worker {
         text.append("\",\"user\":")
         writeName(slot, record)
         text.append(raw: nameText.bytes)
-        appendTime(clinux_realtime_milliseconds())
+        text.append(memberTime: clinux_realtime_milliseconds())
         if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
             text.append(",\"channel\":")
             text.append(string: channel)
@@ -117,7 +117,7 @@ extension Worker {
     func sendRefresh(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"refresh\"")
-        appendTime(clinux_realtime_milliseconds())
+        text.append(memberTime: clinux_realtime_milliseconds())
         text.append(",\"grace\":")
         text.append(UInt64(configuration.refreshGrace.components.seconds))
         text.append("}")

@@ -147,21 +147,21 @@ extension Worker {
         }
         countEncoding(data.count, channel)
         writeName(slot, record)
-        if channel.home != self.index, !id.isEmpty {
+        if channel.homeWorker != self.index, !id.isEmpty {
             // What goes to one home by several channels goes in the order in which it was sent.
             if session.pointee.answeringHome != nil, session.pointee.answeringChannel != index,
                 let last = channels.find(session.pointee.answeringChannel)
             {
                 distribute(last)
             }
-            session.pointee.answeringHome = channel.home
+            session.pointee.answeringHome = channel.homeWorker
             session.pointee.answeringChannel = index
         }
         nameText.withBytes { from in
             let publication = Publication(
                 origin: .json, opcode: .text, sender: self.id(slot, record), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
-            publish(publication, channel, index, at: nanoseconds)
+            publish(publication, channel, at: nanoseconds)
         }
     }
 
@@ -229,13 +229,13 @@ extension Worker {
         let subject: Question.Subject =
             isPresence ? .presence : .history(before: request.before, limit: request.limit ?? Worker.historyPage)
         let question = Question(subject: subject, connection: self.id(slot, record), id: Array(id))
-        if channel.home == index {
-            answer(question, channel)
+        if let home = channel.home {
+            answer(question, home)
         } else {
             // What it published before has to be there before it asks.
             distribute(channel)
             record.pointee.flags.insert(.awaitsAnswer)
-            context.handles[channel.home].mailbox.post(.ask(channel: channel.name, question))
+            context.handles[channel.homeWorker].mailbox.post(.ask(channel: channel.name, question))
         }
     }
 

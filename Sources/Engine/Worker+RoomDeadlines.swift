@@ -13,13 +13,13 @@ extension Worker {
         return limit / configuration.workerCount
     }
 
-    /// Puts a message into a room's history.
-    func keep(_ object: UnsafeRawBufferPointer, _ room: Room, _ channel: Channel, at now: Int64) {
-        changeHistory(room) { $0.append(seq: room.seq, at: now, object) }
-        if !room.isQueued, let index = channels.index(of: channel.name) {
+    /// A message has been published: its history may be what is too much, or become due.
+    func noteHistory(_ channel: Channel, _ home: ChannelHome, at now: Int64) {
+        guard home.settings.keepsHistory, let room = home.room else { return }
+        if !room.isQueued {
             room.isQueued = true
             if historyQueue.count >= 2 * channels.homeCount + 1_024 { forgetStaleRooms() }
-            historyQueue.append((index, room.epoch, now))
+            historyQueue.append((channel.index, room.epoch, now))
         }
         shedHistory()
         noteDeadline(room)
@@ -28,16 +28,10 @@ extension Worker {
     private func forgetStaleRooms() {
         historyQueue.removeSubrange(..<historyQueueNext)
         historyQueueNext = 0
-        historyQueue.removeAll { channels.find($0.index)?.room?.epoch != $0.epoch }
+        historyQueue.removeAll { room(at: $0.index)?.epoch != $0.epoch }
     }
 
-    /// Changes a room's history; the only way to, because it counts what all of them cost.
-    func changeHistory(_ room: Room, _ change: (inout History) -> Void) {
-        let before = room.historyByteCount
-        change(&room.history)
-        statistics.historyBytes += room.historyByteCount - before
-        room.count()
-    }
+    private func room(at index: UInt32) -> Room? { channels.find(index)?.home?.room }
 
     /// Has `expireRooms` called in time for a room.
     func noteDeadline(_ room: Room) {
@@ -60,9 +54,9 @@ extension Worker {
         let start = expiryPosition ?? 0
         let end = min(channels.indices.upperBound, start + Worker.roomsPerLook)
         for index in start..<max(start, end) {
-            guard let channel = channels.find(index), let room = channel.room else { continue }
-            changeHistory(room) { $0.expire(now: now) }
-            for name in room.presence.expire(now: now) { announce("leave", name, channel, room, now) }
+            guard let channel = channels.find(index), let home = channel.home, let room = home.room else { continue }
+            home.expire(at: now, &text)
+            markPublished(channel, at: nanoseconds)
             noteDeadline(room)
             channels.removeIfUnused(index)
         }
@@ -81,18 +75,20 @@ extension Worker {
     ///
     /// - Parameter byteCount: forget so much in any case.
     func shedHistory(byteCount: Int = 0) {
-        guard byteCount > 0 || statistics.historyBytes > historyByteLimit else { return }
-        let goal = max(0, min(historyByteLimit - Worker.historySlack, statistics.historyBytes - byteCount))
-        while statistics.historyBytes > goal, historyQueueNext < historyQueue.count {
+        guard byteCount > 0 || channels.historyCost.byteCount > historyByteLimit else { return }
+        let goal = max(0, min(historyByteLimit - Worker.historySlack, channels.historyCost.byteCount - byteCount))
+        while channels.historyCost.byteCount > goal, historyQueueNext < historyQueue.count {
             let (index, epoch, time) = historyQueue[historyQueueNext]
             historyQueueNext += 1
-            guard let room = channels.find(index)?.room, room.epoch == epoch else { continue }
+            guard let room = room(at: index), room.epoch == epoch else { continue }
             // Who has said something since goes to the end.
             guard room.history.newestTime <= time else {
                 historyQueue.append((index, epoch, room.history.newestTime))
                 continue
             }
-            while statistics.historyBytes > goal, room.history.count > 0 { changeHistory(room) { $0.dropOldest() } }
+            while channels.historyCost.byteCount > goal, room.history.count > 0 {
+                room.changeHistory { $0.dropOldest() }
+            }
             if room.history.count > 0 {
                 historyQueueNext -= 1
             } else {

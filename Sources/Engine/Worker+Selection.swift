@@ -34,23 +34,13 @@ extension Worker {
             guard opcode == .text else { return }
             text.removeAll(keepingCapacity: true)
             text.append("{\"type\":\"system\"")
-            appendTime(clinux_realtime_milliseconds())
-            appendData(payload, isPlainText: isPlainText)
+            text.append(memberTime: clinux_realtime_milliseconds())
+            text.append(memberData: payload, isPlainText: isPlainText)
             text.append("}")
             text.withBytes { builder.append(.text, payload: $0) }
         }
         let translated = builder.finish()
         return (turn.add(translated), translated)
-    }
-
-    /// An operator's words as `data`: as they are where they are JSON and not meant as text, as a string otherwise.
-    func appendData(_ payload: UnsafeRawBufferPointer, isPlainText: Bool) {
-        text.append(",\"data\":")
-        if !isPlainText, RequestReader.isJSONValue(payload) {
-            text.append(raw: payload)
-        } else {
-            text.append(string: payload)
-        }
     }
 
     /// Begins to close the selected connections; returns how many.

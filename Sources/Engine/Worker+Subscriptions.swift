@@ -19,8 +19,8 @@ extension Worker {
     private func changeSubscribers(_ channel: Channel, _ change: () -> Void) {
         let before = channel.encodings
         change()
-        guard channel.encodings != before, channel.home != index else { return }
-        context.handles[channel.home].mailbox.post(
+        guard channel.encodings != before, channel.homeWorker != index else { return }
+        context.handles[channel.homeWorker].mailbox.post(
             .interest(channel: channel.name, worker: index, channel.encodings))
     }
 
@@ -86,13 +86,13 @@ extension Worker {
         let channel = channels[index]
         let encoding = record.pointee.encoding
         if !request.isMember { changeSubscribers(channel) { channel.reserve(encoding) } }
-        if channel.home == self.index {
-            joined(join(request, index), encoding, index)
+        if let home = channel.home {
+            joined(join(request, channel, home), encoding, index)
         } else {
             // What it published before comes before it joins.
             distribute(channel)
             if record.pointee.phase == .open { record.pointee.flags.insert(.awaitsAnswer) }
-            context.handles[channel.home].mailbox.post(.join(channel: channel.name, request, encoding))
+            context.handles[channel.homeWorker].mailbox.post(.join(channel: channel.name, request, encoding))
         }
     }
 
@@ -245,10 +245,10 @@ extension Worker {
         thatLeft name: @autoclosure () -> String, _ channel: Channel, isLost: Bool, countedUnder generation: UInt32
     ) {
         guard generation > 0 else { return }
-        if channel.home == index {
-            left(name(), channel, isLost: isLost, countedUnder: generation)
+        if let home = channel.home {
+            left(name(), channel, home, isLost: isLost, countedUnder: generation)
         } else {
-            context.handles[channel.home].mailbox.post(
+            context.handles[channel.homeWorker].mailbox.post(
                 .leave(channel: channel.name, name: name(), isLost: isLost, generation: generation))
         }
     }

@@ -17,12 +17,16 @@ class View:
     def __init__(self):
         self.members = set()
         self.seen = {}
+        # Channels that it has left without an id.
+        self.left_silently = set()
 
     def sent(self, request):
         if request["type"] == "join":
             self.members.add(request["channel"])
         elif request["type"] == "leave":
             self.members.discard(request["channel"])
+            if "id" not in request:
+                self.left_silently.add(request["channel"])
 
     def received(self, message):
         channel, kind = message.get("channel"), message["type"]
@@ -71,6 +75,7 @@ class Person:
             self._go()
             await asyncio.sleep(self.random.choice((0, 0.02, 0.3)))
             view.members.clear()
+            view.left_silently.clear()
             if self.random.random() < 0.3:
                 view = View()
 
@@ -98,7 +103,7 @@ class Person:
         return token_header(f"user-{user}", channels=granted)
 
     def _come_back(self, view):
-        joins = [self._join(channel, since) for channel, since in view.seen.items() if channel in self.channels]
+        joins = [self._join(channel, since, view) for channel, since in view.seen.items() if channel in self.channels]
         if joins:
             self.client.send(*self.random.sample(joins, min(len(joins), self.plan.pipeline)))
 
@@ -136,7 +141,8 @@ class Person:
             channel = self.random.choice(sorted(view.members))
         if kind == "join":
             may_recover = self.plan.rejoins or channel not in view.members
-            return self._join(channel, view.seen.get(channel) if may_recover and self.random.random() < 0.5 else None)
+            since = view.seen.get(channel) if may_recover and self.random.random() < 0.5 else None
+            return self._join(channel, since, view)
         request = {"type": kind, "channel": channel, "id": self._id()}
         if kind == "chat":
             length = self.random.choice((0, 20, 100, 300)) if self.random.random() < 0.95 else 8000
@@ -149,14 +155,15 @@ class Person:
             del request["id"]
         return request
 
-    def _join(self, channel, since):
+    def _join(self, channel, since, view):
         request = {"type": "join", "channel": channel, "id": self._id()}
         if since:
             back = self.random.choice((0, 0, 0, 1, 5, 100))
             request["since"] = {"epoch": since["epoch"], "seq": max(0, since["seq"] - back)}
             if self.random.random() < 0.03:
                 request["since"]["seq"] += 1000
-        elif self.random.random() < 0.05:
+        elif self.random.random() < 0.05 and channel not in view.left_silently:
+            # Behind a leave without an id, nothing would tell that the client was ever away.
             del request["id"]
         return request
 
