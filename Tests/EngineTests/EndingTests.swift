@@ -4,8 +4,8 @@ import WebSocket
 @testable import Engine
 
 /// The same numbers each time.
-private struct Numbers: RandomNumberGenerator {
-    private var state: UInt64 = 14
+struct Numbers: RandomNumberGenerator {
+    var state: UInt64 = 14
 
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15

@@ -1,0 +1,255 @@
+import Rooms
+import Testing
+import WebSocket
+
+@testable import Engine
+
+/// Without sockets: what a channel's home puts in order, keeps and says.
+@Suite("A channel's home")
+struct ChannelHomeTests {
+    /// A home with the clock and the text that a worker lends it.
+    private final class Bench {
+        let home: ChannelHome
+        let cost = HistoryCost(ByteMeter())
+        var text = MessageText()
+        var now: Int64 = 1_000_000
+        var acknowledged: [(ConnectionID, String)] = []
+
+        init(_ encodings: Encoding.Set = .anyJSON, _ change: (inout ChannelSettings) -> Void = { _ in }) {
+            var settings = ChannelSettings()
+            change(&settings)
+            home = ChannelHome(name: "room", settings: settings, frames: ByteMeter(), history: cost)
+            home.encodingsHere = encodings
+        }
+
+        @discardableResult
+        func publish(
+            _ origin: Publication.Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionID? = nil,
+            id: String = ""
+        ) -> MessagePosition? {
+            var batch = PublicationBatch()
+            var data = data
+            var id = id
+            data.withUTF8 { data in
+                id.withUTF8 { id in
+                    batch.append(
+                        Publication(
+                            origin: origin, opcode: opcode, sender: sender,
+                            id: UnsafeRawBufferPointer(id), data: UnsafeRawBufferPointer(data)))
+                }
+            }
+            // As between workers: what is written down and read back is the same.
+            var position: MessagePosition?
+            batch.forEach { publication in
+                position = home.publish(publication, at: now, &text) { connection, answer in
+                    acknowledged.append((connection, String(decoding: answer, as: UTF8.self)))
+                }
+            }
+            return position
+        }
+
+        /// What members of a protocol are sent, and who is left out of what.
+        func delivered(_ encoding: Encoding = .json) -> [String] {
+            ChannelHomeTests.texts(home.takeDelivery(at: 0).0[encoding])
+        }
+
+        func enter(_ user: String) -> Bool { home.enter(user, at: now, &text) }
+        func leave(_ user: String, isLost: Bool = false, countedUnder generation: UInt32 = 1) {
+            home.leave(user, isLost: isLost, at: now, countedUnder: generation, &text)
+        }
+    }
+
+    private static func texts(_ segment: Segment?) -> [String] {
+        var texts: [String] = []
+        segment?.forEachFrame { _, payload in texts.append(String(decoding: payload, as: UTF8.self)) }
+        return texts
+    }
+
+    private let alice = ConnectionID(worker: 1, slot: 2, generation: 3)
+
+    @Test func `says a message in the words of each protocol that is in use, and in no other`() {
+        let both = Encoding.Set([Encoding.Set(.relay), Encoding.Set(.json)])
+        let bench = Bench(both)
+        bench.publish(.relay, "a \"word\"")
+        bench.publish(.json, "{\"x\":1}")
+        bench.publish(.system, "[1]")
+        bench.publish(.systemText, "[1]")
+        let delivery = bench.home.takeDelivery(at: 0).0
+        let json = Self.texts(delivery[.json])
+        let relay = Self.texts(delivery[.relay])
+        #expect(json.count == 4 && relay.count == 4)
+        #expect(relay[0] == "a \"word\"" && relay[1] == json[1] && relay[2] == "[1]" && relay[3] == "[1]")
+        #expect(json[0].hasSuffix(#""seq":1,"data":"a \"word\""}"#) && json[1].hasSuffix(#""seq":2,"data":{"x":1}}"#))
+        #expect(json[2].hasSuffix(#""seq":3,"data":[1]}"#) && json[3].hasSuffix(#""seq":4,"data":"[1]"}"#))
+        #expect(json.map { $0.hasPrefix(#"{"type":"chat""#) } == [true, true, false, false])
+
+        let relayOnly = Bench(.anyRelay)
+        #expect(relayOnly.publish(.relay, "x") == nil)
+        #expect(relayOnly.home.room == nil)
+        #expect(relayOnly.delivered(.relay) == ["x"])
+    }
+
+    @Test func `numbers what can be said in JSON, and nothing else`() {
+        let bench = Bench([Encoding.Set(.relay), Encoding.Set(.json)])
+        #expect(bench.publish(.relay, "x")?.seq == 1)
+        #expect(bench.publish(.relay, "\u{1}", .binary) == nil)
+        #expect(bench.publish(.json, "2")?.seq == 2)
+        #expect(bench.home.hasDelivery)
+        let delivery = bench.home.takeDelivery(at: 0).0
+        #expect(Self.texts(delivery[.relay]).count == 3 && Self.texts(delivery[.json]).count == 2)
+        #expect(!bench.home.hasDelivery)
+    }
+
+    @Test func `acknowledges a message that has an id, with its place, before it is delivered`() throws {
+        let bench = Bench()
+        let position = try #require(bench.publish(.json, "1", sender: alice, id: "7"))
+        bench.publish(.json, "1", sender: alice)
+        #expect(bench.acknowledged.count == 1)
+        let (connection, ack) = try #require(bench.acknowledged.first)
+        #expect(connection == alice)
+        #expect(ack.hasPrefix(#"{"type":"ack","id":7,"channel":"room","epoch":"\#(position.epoch)","seq":1,"time":"#))
+    }
+
+    @Test func `leaves the sender out where echo is off, whoever else hears it`() {
+        let bench = Bench(.anyJSON) { $0.echo = false }
+        bench.publish(.json, "1", sender: alice)
+        bench.publish(.system, "2")
+        bench.publish(.json, "3", sender: alice)
+        let delivery = bench.home.takeDelivery(at: 0).0
+        #expect(delivery.exclusions.map(\.frame) == [0, 2])
+        #expect(delivery.exclusions.allSatisfy { $0.connection == alice })
+
+        // Nobody hears it: there is no frame to leave out, and the next message is not taken for it.
+        let silent = Bench([]) { $0.echo = false }
+        silent.publish(.json, "1", sender: alice)
+        silent.home.encodingsHere = .anyJSON
+        silent.publish(.json, "2")
+        #expect(silent.home.takeDelivery(at: 0).0.exclusions.isEmpty)
+    }
+
+    @Test func `announces a user once, whatever its connections, and not those who come back in time`() {
+        let bench = Bench(.anyJSON) {
+            $0.joinLeave = true
+            $0.leaveDelay = 100
+        }
+        #expect(bench.enter("alice") && bench.enter("alice"))
+        #expect(bench.delivered().map { $0.hasPrefix(#"{"type":"join""#) } == [true])
+        bench.leave("alice")
+        #expect(bench.delivered().isEmpty)
+        bench.leave("alice", isLost: true)
+        bench.now += 50
+        bench.home.expire(at: bench.now, &bench.text)
+        #expect(bench.enter("alice") && bench.delivered().isEmpty)
+        bench.leave("alice", isLost: true)
+        bench.now += 101
+        bench.home.expire(at: bench.now, &bench.text)
+        #expect(bench.delivered().map { $0.hasPrefix(#"{"type":"leave""#) } == [true])
+    }
+
+    @Test func `lets in as many as max_members says, and counts anew where settings change that`() {
+        let bench = Bench(.anyJSON) { $0.maximumMembers = 2 }
+        #expect(bench.enter("a") && bench.enter("b") && !bench.enter("c"))
+        bench.leave("a")
+        #expect(bench.enter("c") && !bench.enter("d"))
+        // From configuration 5 on nobody is tracked, from 6 on everybody again.
+        bench.home.apply(ChannelSettings(), generation: 5, at: bench.now)
+        var limited = ChannelSettings()
+        limited.maximumMembers = 2
+        bench.home.apply(limited, generation: 6, at: bench.now)
+        // Those of before are counted again; who leaves before it was is not taken off.
+        bench.home.recount("c", at: bench.now, countedUnder: 1)
+        bench.leave("b", countedUnder: 1)
+        #expect(bench.enter("e") && !bench.enter("f"))
+        bench.home.recount("e", at: bench.now, countedUnder: 6)
+        bench.leave("c", countedUnder: 6)
+        #expect(bench.enter("g") && !bench.enter("h"))
+    }
+
+    @Test func `is unused once nobody hears it, nothing is kept and nothing waits`() {
+        let bench = Bench([]) { $0.history = History.Limits(messageCount: 1, age: 100, byteCount: 1_000) }
+        #expect(bench.home.isUnused)
+        bench.publish(.system, "1")
+        #expect(!bench.home.isUnused)
+        _ = bench.home.takeDelivery(at: 0)
+        #expect(!bench.home.isUnused && bench.cost.byteCount > 0)
+        bench.now += 101
+        bench.home.expire(at: bench.now, &bench.text)
+        #expect(bench.home.isUnused && bench.cost.byteCount == 0)
+        bench.home.setEncodings(.anyRelay, ofWorker: 3)
+        #expect(!bench.home.isUnused && bench.home.interested == 1 << 3)
+        bench.home.setEncodings([], ofWorker: 3)
+        #expect(bench.home.isUnused)
+    }
+
+    /// Random publishers, members and reloads against a plain model of what is numbered, kept and told.
+    @Test(arguments: 0..<20)
+    func agreesWithAModel(seed: UInt64) {
+        var random = Numbers(state: seed)
+        let limit = Int.random(in: 0...8, using: &random)
+        let age = Int64.random(in: 50...500, using: &random)
+        let bench = Bench(.anyJSON) {
+            $0.history = History.Limits(messageCount: limit, age: age, byteCount: 1 << 20)
+            $0.presence = true
+            $0.joinLeave = true
+            $0.leaveDelay = 0
+        }
+        var kept: [(seq: UInt64, time: Int64)] = []
+        var seq: UInt64 = 0
+        var users: [String: Int] = [:]
+        var expected: [String] = []
+        for step in 0..<600 {
+            bench.now += Int64.random(in: 0...20, using: &random)
+            kept.removeAll { $0.time + age <= bench.now }
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0..<4:
+                seq += 1
+                #expect(bench.publish(.json, "\(step)")?.seq == seq, "seed \(seed), step \(step)")
+                expected.append("chat \(seq)")
+                if limit > 0 { kept.append((seq, bench.now)) }
+                if kept.count > limit { kept.removeFirst(kept.count - limit) }
+            case 4..<6:
+                let user = "u\(Int.random(in: 0..<4, using: &random))"
+                #expect(bench.enter(user))
+                if users[user, default: 0] == 0 { expected.append("join \(user)") }
+                users[user, default: 0] += 1
+            case 6..<8:
+                guard let user = users.keys.sorted().randomElement(using: &random) else { continue }
+                bench.leave(user, isLost: Bool.random(using: &random))
+                users[user, default: 0] -= 1
+                if users[user] == 0 {
+                    users[user] = nil
+                    expected.append("leave \(user)")
+                }
+            case 8:
+                let since = UInt64.random(in: 0...(seq + 2), using: &random)
+                let epoch = bench.home.room?.epoch ?? ""
+                let place = bench.home.place(since: MessagePosition(epoch: epoch, seq: since), at: bench.now)
+                guard case .joined(_, let told, let isRecovered, let missed) = place else { continue }
+                let covered = since == seq || since < seq && kept.first.map { $0.seq <= since + 1 } ?? false
+                // A room that is made for the question has an epoch that nobody knew.
+                #expect(told == seq && (epoch.isEmpty || isRecovered == covered), "seed \(seed), step \(step)")
+                #expect(
+                    (missed?.messageCount ?? 0) == (isRecovered ? Int(seq - since) : 0), "seed \(seed), step \(step)")
+            default:
+                let told = bench.delivered().map(Self.summary)
+                #expect(told == expected, "seed \(seed), step \(step)")
+                expected = []
+            }
+            #expect(
+                bench.home.room.map { room in
+                    Dictionary(uniqueKeysWithValues: room.presence.users.map { ($0.user, $0.connections) }) == users
+                } ?? users.isEmpty, "seed \(seed), step \(step)")
+        }
+    }
+
+    /// The type of a message, and its number or user.
+    private static func summary(_ text: String) -> String {
+        func value(_ key: String, _ end: Character) -> Substring {
+            var rest = text[...]
+            while !rest.isEmpty, !rest.hasPrefix(key) { rest = rest.dropFirst() }
+            return rest.dropFirst(key.count).prefix { $0 != end }
+        }
+        let type = value("\"type\":\"", "\"")
+        return type == "chat" ? "chat \(value("\"seq\":", ","))" : "\(type) \(value("\"from\":\"", "\""))"
+    }
+}
