@@ -177,8 +177,8 @@ extension Methods {
             case .direct(let message, let channel, let user):
                 await publishPending()
                 do {
-                    let count = try await backend.broadcast(message, channel: channel, user: user, by: caller)
-                    results.append(.success(PublishResult(recipients: count)))
+                    let result = try await backend.broadcast(message, channel: channel, user: user, by: caller)
+                    results.append(.success(result))
                 } catch { results.append(.failure(error)) }
             }
         }

@@ -35,12 +35,12 @@ package protocol ControlBackend: Sendable {
     ) async throws(ControlError) -> Int
 
     /// Sends a message to everyone in `channel`, or to everyone if it is nil, restricted to `user`'s connections unless
-    /// that is nil, and returns the number of recipients. Without a user, a message to a channel is published in it.
+    /// that is nil. Without a user, a message to a channel is published in it; only then the result has a position.
     ///
     /// - Throws: ``ControlError/messageTooLarge(byteCount:limit:)``.
     func broadcast(
         _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
-    ) async throws(ControlError) -> Int
+    ) async throws(ControlError) -> PublishResult
 
     /// Publishes messages, those of a channel in their order, and returns for each the number of recipients or the
     /// error.

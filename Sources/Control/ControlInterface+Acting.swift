@@ -26,7 +26,26 @@ extension ControlInterface {
             user: ?string
         ) -> (
             # How many connections it goes to.
-            recipients: int
+            recipients: int,
+            # Where the message is, as of Publish, if it went to everyone in a channel.
+            epoch: ?string,
+            seq: ?int
+        )
+
+        # Publish a message in a channel. It gets its place in the channel's order, and is kept if the channel has a history.
+        method Publish(
+            channel: string,
+            # A text message. Either this or data is given.
+            message: ?string,
+            # A binary message, in Base64.
+            data: ?string
+        ) -> (
+            # How many connections it goes to.
+            recipients: int,
+            # The message's position, from which a client can recover: the identifier of the numbering, and the number.
+            # Absent if the channel keeps no history or the message is binary.
+            epoch: ?string,
+            seq: ?int
         )
 
         # End the daemon gracefully, as SIGTERM does: take no new connections, close the others over the configured

@@ -138,13 +138,35 @@ package enum Broadcast {
     }
 
     /// The method's reply.
-    package struct Reply: Codable, Sendable, Hashable {
-        /// The number of recipients.
-        package let recipients: Int
+    package typealias Reply = PublishResult
+}
 
-        /// A count as it is returned.
-        package init(recipients: Int) { self.recipients = recipients }
+/// `Publish`: publishes a message in a channel.
+package enum Publish {
+    /// The method's name in its interface.
+    package static let name = "Publish"
+
+    /// The method's parameters.
+    package struct Parameters: VarlinkParameters, Hashable {
+        package enum CodingKeys: String, CodingKey, CaseIterable { case channel, message, data }
+
+        /// The channel.
+        package let channel: String
+        /// A text message; either this or ``data`` is given.
+        package let message: String?
+        /// A binary message, in Base64.
+        package let data: String?
+
+        /// A message for a channel.
+        package init(channel: String, message: String? = nil, data: String? = nil) {
+            self.channel = channel
+            self.message = message
+            self.data = data
+        }
     }
+
+    /// The method's reply.
+    package typealias Reply = PublishResult
 }
 
 /// `Drain`: stops the daemon gracefully.

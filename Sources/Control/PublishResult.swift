@@ -1,5 +1,5 @@
-/// The result of publishing a message; the HTTP API returns it as well.
-package struct PublishResult: Sendable, Hashable, Encodable {
+/// The result of publishing a message; the control socket and the HTTP API return it.
+package struct PublishResult: Sendable, Hashable, Codable {
     /// The number of recipients.
     package var recipients: Int
     /// The message's position in the channel, from which a client can recover: the identifier of the numbering, and the

@@ -15,6 +15,7 @@ struct ActingMethods: Sendable {
             switch request.member {
             case Kick.name: return try await kick(request)
             case Broadcast.name: return try await broadcast(request)
+            case Publish.name: return try await publish(request)
             case Drain.name: return try await drain(request)
             case FollowChannel.name: return try await follow(request)
             case GetConfiguration.name:
@@ -46,20 +47,32 @@ struct ActingMethods: Sendable {
 
     private func broadcast(_ request: VarlinkRequest) async throws -> Broadcast.Reply {
         let parameters = try request.parameters(as: Broadcast.Parameters.self)
-        let message: BroadcastMessage
-        switch (parameters.message, parameters.data) {
-        case (let text?, nil):
-            message = BroadcastMessage(text: text)
-        case (nil, let base64?):
-            guard let binary = BroadcastMessage(base64: base64) else { throw ControlError.invalidParameter("data") }
-            message = binary
-        case (nil, nil): throw ControlError.invalidParameter("message")
-        case (_?, _?): throw ControlError.invalidParameter("data")
-        }
+        let message = try message(text: parameters.message, base64: parameters.data)
         if let channel = parameters.channel { try ChannelName.check(channel) }
-        let count = try await backend.broadcast(
+        return try await backend.broadcast(
             message, channel: parameters.channel, user: parameters.user, by: request.caller)
-        return Broadcast.Reply(recipients: count)
+    }
+
+    private func publish(_ request: VarlinkRequest) async throws -> Publish.Reply {
+        let parameters = try request.parameters(as: Publish.Parameters.self)
+        let message = try message(text: parameters.message, base64: parameters.data)
+        try ChannelName.check(parameters.channel)
+        let results = await backend.publish(
+            [ChannelMessage(channel: parameters.channel, message: message)], by: request.caller)
+        guard let result = results.first else { throw ControlError.invalidParameter("channel") }
+        return try result.get()
+    }
+
+    private func message(text: String?, base64: String?) throws(ControlError) -> BroadcastMessage {
+        switch (text, base64) {
+        case (let text?, nil):
+            return BroadcastMessage(text: text)
+        case (nil, let base64?):
+            guard let binary = BroadcastMessage(base64: base64) else { throw .invalidParameter("data") }
+            return binary
+        case (nil, nil): throw .invalidParameter("message")
+        case (_?, _?): throw .invalidParameter("data")
+        }
     }
 
     private func drain(_ request: VarlinkRequest) async throws -> Drain.Reply {

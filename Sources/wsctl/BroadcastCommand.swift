@@ -35,7 +35,9 @@ struct BroadcastCommand: ParsableCommand {
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
-        let parameters = try Broadcast.Parameters(message, isBinary: binary, channel: channel, user: user)
+        let content = try MessageArgument(message, isBinary: binary)
+        let parameters = Broadcast.Parameters(
+            message: content.text, data: content.base64, channel: channel, user: user)
         let reply = try DaemonClient.forActing(options)
             .call(Broadcast.name, parameters, returning: Broadcast.Reply.self)
         if options.json {

@@ -9,7 +9,7 @@ struct PublishCommand: ParsableCommand {
         abstract: "Publish a message in a channel.",
         discussion: """
             The message gets a number, and is kept if the channel has a history. Prints the number of recipients; no \
-            recipients is not an error.
+            recipients is not an error. With --json, the position is printed as well if the channel has a history.
 
             EXAMPLES
               wsctl publish news '{"headline":"it works"}'
@@ -28,9 +28,10 @@ struct PublishCommand: ParsableCommand {
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
-        let parameters = try Broadcast.Parameters(message, isBinary: binary, channel: channel, user: nil)
+        let content = try MessageArgument(message, isBinary: binary)
+        let parameters = Publish.Parameters(channel: channel, message: content.text, data: content.base64)
         let reply = try DaemonClient.forActing(options)
-            .call(Broadcast.name, parameters, returning: Broadcast.Reply.self)
+            .call(Publish.name, parameters, returning: Publish.Reply.self)
         if options.json {
             try Output.standard.write(line: JSONLine.bytes(reply))
         } else if !options.quiet {
@@ -39,17 +40,21 @@ struct PublishCommand: ParsableCommand {
     }
 }
 
-extension Broadcast.Parameters {
-    /// Takes a message from the command line, or reads it from standard input.
-    init(_ message: String, isBinary: Bool, channel: String?, user: String?) throws {
-        let payload = message == "-" ? try StandardInput.readAll() : Array(message.utf8)
+/// A message from the command line, or from standard input: text, or bytes in Base64.
+struct MessageArgument {
+    var text: String?
+    var base64: String?
+
+    /// - Parameter argument: the message, or `-` to read it.
+    init(_ argument: String, isBinary: Bool) throws {
+        let payload = argument == "-" ? try StandardInput.readAll() : Array(argument.utf8)
         guard !isBinary else {
-            self.init(data: Data(payload).base64EncodedString(), channel: channel, user: user)
+            base64 = Data(payload).base64EncodedString()
             return
         }
-        guard let text = String(validating: payload, as: UTF8.self) else {
+        guard let valid = String(validating: payload, as: UTF8.self) else {
             throw Failure("the message is not UTF-8", advice: "Send it with --binary.")
         }
-        self.init(message: text, channel: channel, user: user)
+        text = valid
     }
 }

@@ -7,10 +7,10 @@ import WebSocket
 extension HubBackend {
     func broadcast(
         _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
-    ) async throws(ControlError) -> Int {
+    ) async throws(ControlError) -> PublishResult {
         if let channel, user == nil {
             let messages = [ChannelMessage(channel: channel, message: message)]
-            return try await publish(messages, by: caller)[0].get().recipients
+            return try await publish(messages, by: caller)[0].get()
         }
         try check(message)
         let selection = ConnectionSelection(channel: channel, user: user)
@@ -23,7 +23,7 @@ extension HubBackend {
                     value.map { (key, "\($0)") }
                 }
             ) { $1 }, caller)
-        return count
+        return PublishResult(recipients: count)
     }
 
     func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<PublishResult, ControlError>] {

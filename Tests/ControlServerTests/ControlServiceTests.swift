@@ -201,6 +201,31 @@ struct ControlServiceTests {
         }
     }
 
+    @Test("publishes text or bytes in a channel, and says where the message is")
+    func publish() async throws {
+        let backend = backend
+        try await withClients { control, _ in
+            func publish(_ parameters: Publish.Parameters) throws -> PublishResult {
+                try control.call("io.wsd.Control.Publish", parameters, returning: Publish.Reply.self)
+            }
+            #expect(
+                try publish(Publish.Parameters(channel: "odd", data: "AP8="))
+                    == PublishResult(recipients: 0, epoch: "epoch", seq: 7))
+            #expect(backend.deeds.withLock { $0 } == ["publish [0, 255] odd by \(getpid())"])
+            for (parameters, error) in [
+                (Publish.Parameters(channel: "odd"), VarlinkError.invalidParameter("message")),
+                (Publish.Parameters(channel: "odd", message: "a", data: "AA=="), .invalidParameter("data")),
+                (
+                    Publish.Parameters(channel: "odd", message: String(repeating: "x", count: 101)),
+                    VarlinkError(name: "io.wsd.Control.MessageTooLarge", parameters: ["bytes": 101, "limit": 100])
+                ),
+            ] {
+                #expect(throws: VarlinkClientError.failed(error)) { try publish(parameters) }
+            }
+            #expect(throws: VarlinkClientError.self) { try publish(Publish.Parameters(channel: "", message: "a")) }
+        }
+    }
+
     @Test("sends text or bytes to everyone or to a channel")
     func broadcast() async throws {
         let backend = backend
@@ -276,7 +301,7 @@ struct ControlServiceTests {
 
     @Test(
         "lets nobody act on the status socket, and no interface act that only looks",
-        arguments: ["Kick", "Broadcast", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"])
+        arguments: ["Kick", "Broadcast", "Publish", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"])
     func permissions(_ member: String) async throws {
         let backend = backend
         try await withClients { control, status in

@@ -62,16 +62,23 @@ final class MemoryBackend: ControlBackend {
 
     func broadcast(
         _ message: BroadcastMessage, channel: String?, user: String?, by caller: Caller
-    ) async throws(ControlError) -> Int {
+    ) async throws(ControlError) -> PublishResult {
         guard message.payload.count <= 100 else {
             throw .messageTooLarge(byteCount: message.payload.count, limit: 100)
         }
         note("broadcast \(message.payload) \(message.isBinary) \(channel ?? "-") \(user ?? "-") by \(process(caller))")
-        return connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count }
+        return PublishResult(
+            recipients: connections.withLock { $0.filter { channel.map($0.channels.contains) ?? true }.count })
     }
 
     func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<PublishResult, ControlError>] {
-        messages.map { _ in .success(PublishResult(recipients: 0)) }
+        messages.map { message in
+            guard message.message.payload.count <= 100 else {
+                return .failure(.messageTooLarge(byteCount: message.message.payload.count, limit: 100))
+            }
+            note("publish \(message.message.payload) \(message.channel) by \(process(caller))")
+            return .success(PublishResult(recipients: 0, epoch: "epoch", seq: 7))
+        }
     }
 
     func unsubscribe(

@@ -69,7 +69,8 @@ struct ControlInterfaceTests {
         for text in [
             "method List(", "method Show(", "method Top(", "method Why(", "method Monitor(", "method ListChannels(",
             "method ShowChannel(", "error NoSuchConnection ", "error InvalidFilter ", "type Connection ", "address:",
-            "method Kick(", "method Broadcast(", "method Drain(", "method Reload(", "method MakeToken(",
+            "method Kick(", "method Broadcast(", "method Publish(", "method Drain(", "method Reload(",
+            "method MakeToken(",
             "error ReloadFailed ", "error NoSigningKey ", "type Grant ", "error NothingSelected ",
             "error InvalidCloseCode ",
             "error ReasonTooLong ", "error MessageTooLarge ",

@@ -404,7 +404,7 @@ def test_the_status_socket_is_for_figures_only(daemon):
                     for more in ({}, {"more": True}):
                         raw.send(json.dumps({"method": f"io.wsd.{interface}.{method}", **more}).encode() + b"\0")
                         assert raw.receive() == {"error": "org.varlink.service.PermissionDenied", "parameters": {}}
-            for method in ("Kick", "Broadcast", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"):
+            for method in ("Kick", "Broadcast", "Publish", "Drain", "Reload", "MakeToken", "GetStatus", "Nope"):
                 assert raw.call(f"io.wsd.Control.{method}") == {
                     "error": "org.varlink.service.PermissionDenied", "parameters": {}
                 }  # fmt: skip
@@ -488,7 +488,7 @@ def test_the_sockets_describe_themselves(daemon, name):
             assert all(member.doc for member in parsed.members.values()), "everything is documented"
             methods = {each for each in parsed.members if type(parsed.members[each]).__name__ == "_Method"}
             looking = {"GetStatus", "List", "Show", "ListChannels", "ShowChannel", "Top", "Monitor", "Why"}
-            acting = {"Kick", "Broadcast", "Drain", "Reload", "MakeToken", "FollowChannel", "Profile"}
+            acting = {"Kick", "Broadcast", "Publish", "Drain", "Reload", "MakeToken", "FollowChannel", "Profile"}
             acting |= {"GetConfiguration", "SetConfiguration"}
             if interface == "io.wsd.Status":
                 assert methods == {"GetStatus"} and "address" not in str(parsed.members)
@@ -504,6 +504,8 @@ def test_any_varlink_client_can_do_what_wsctl_does(daemon):
             assert control.Show(row["id"])["connection"]["id"] == row["id"]
             assert control.Broadcast(message="by Varlink") == {"recipients": 1}
             assert only.recv(timeout=DEADLINE) == "by Varlink"
+            assert control.Publish(channel="lobby", message="in a channel") == {"recipients": 1}
+            assert only.recv(timeout=DEADLINE) == "in a channel"
             with pytest.raises(varlink.VarlinkError) as error:
                 control.Kick({})
             assert error.value.error() == "io.wsd.Control.NothingSelected"

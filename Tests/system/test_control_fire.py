@@ -229,9 +229,9 @@ def test_top_of_nothing(daemon):
 
 
 def test_the_status_socket_refuses_every_method_that_acts(daemon):
-    acting = ("Kick", "Broadcast", "Drain", "Reload", "MakeToken", "SetConfiguration", "GetConfiguration", "Profile")
+    acting = ("Kick", "Broadcast", "Publish", "Drain", "Reload", "MakeToken", "SetConfiguration", "GetConfiguration")
     client = opened(daemon.status_path)
-    for method in (*acting, "FollowChannel"):
+    for method in (*acting, "FollowChannel", "Profile"):
         client.sendall(call(f"io.wsd.Control.{method}"))
         assert reply(client)["error"] == "org.varlink.service.PermissionDenied"
         client.sendall(call(f"io.wsd.Status.{method}"))
@@ -243,6 +243,7 @@ def test_who_acts_is_logged(daemon):
     client = opened(daemon.control)
     actions = {
         "Broadcast": {"message": "x"},
+        "Publish": {"channel": "lobby", "message": "x"},
         "Kick": {"filter": {"all": True}},
         "SetConfiguration": {"values": {"limits.channels": "5"}},
         "Reload": {},

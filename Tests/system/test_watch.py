@@ -145,7 +145,10 @@ def test_subscribe_follows_a_channel(daemon):
 def test_publish_says_where_it_goes_and_is_kept(start_wsd):
     hub = start_wsd('[channels."room:*"]\nhistory = 10')
     assert hub.wsctl("publish", "room:1", '{"a": 1.50}').stdout == "sent to 0 connections\n"
-    assert hub.wsctl("publish", "--json", "room:1", "-", input="text").stdout == '{"recipients":0}\n'
+    told = json.loads(hub.wsctl("publish", "--json", "room:1", "-", input="text").stdout)
+    kept = [json.loads(line) for line in hub.wsctl("history", "room:1").stdout.splitlines()]
+    assert told == {"recipients": 0, "epoch": told["epoch"], "seq": kept[-1]["seq"]} and told["seq"] == 2
+    assert hub.wsctl("publish", "--json", "other", "-", input="text").stdout == '{"recipients":0}\n'
     assert [json.loads(line)["data"] for line in hub.wsctl("history", "room:1").stdout.splitlines()] == [
         {"a": 1.5},
         "text",
