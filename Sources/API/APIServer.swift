@@ -9,6 +9,8 @@ package struct APIServer: Sendable {
     /// The number of further connections, which may only make probe requests and get 503 for others. Any beyond these
     /// are closed at once.
     static let reservedConnections = 64
+    /// The maximum size of the bodies of all requests together, in bytes.
+    static let maximumBodiesByteCount = 32 << 20
     /// The maximum size of a head in bytes, and the maximum number of its fields.
     static let maximumHeadByteCount = 32 << 10
     static let maximumFieldCount = 100
@@ -31,6 +33,7 @@ package struct APIServer: Sendable {
     /// Serves on a listening socket, which the server owns from now on, until the task is cancelled.
     package func run(adopting descriptor: CInt) async throws {
         let count = ConnectionCount()
+        let bodies = BodyBudget()
         let throttle = Throttle()
         let noteFull: @Sendable () -> Void = { [report] in
             throttle { report("the HTTP API is full: \(Self.maximumConnections) connections") }
@@ -49,7 +52,7 @@ package struct APIServer: Sendable {
             .childChannelInitializer { [router] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let intake = Intake()
-                    let handler = RequestHandler(router, intake, count, noteFull: noteFull)
+                    let handler = RequestHandler(router, intake, count, bodies, noteFull: noteFull)
                     intake.handler = handler
                     var limits = NIOHTTPDecoderLimitConfiguration()
                     limits.maxHeaderFieldSize = Self.maximumHeadByteCount

@@ -16,3 +16,17 @@ final class ConnectionCount: Sendable {
 
     func leave() { count.subtract(1, ordering: .relaxed) }
 }
+
+/// Counts the bytes of all requests' bodies that the API holds: those that arrive, and those that are being answered.
+final class BodyBudget: Sendable {
+    private let count = Atomic(0)
+
+    /// Takes bytes; false, and none taken, where there would be more than the maximum.
+    func take(_ byteCount: Int) -> Bool {
+        guard count.add(byteCount, ordering: .relaxed).newValue > APIServer.maximumBodiesByteCount else { return true }
+        count.subtract(byteCount, ordering: .relaxed)
+        return false
+    }
+
+    func giveBack(_ byteCount: Int) { count.subtract(byteCount, ordering: .relaxed) }
+}

@@ -51,6 +51,7 @@ final class RequestHandler: ChannelInboundHandler {
     private let router: Router
     private let intake: Intake
     private let count: ConnectionCount
+    private let bodies: BodyBudget
     private let noteFull: @Sendable () -> Void
 
     private var context: ChannelHandlerContext?
@@ -64,15 +65,21 @@ final class RequestHandler: ChannelInboundHandler {
     /// The parsed parts of one portion that follow a request that is not answered yet.
     private var pending: CircularBuffer<Event> = []
     private var isAdvancing = false
+    /// The bytes that it has taken of the budget for bodies.
+    private var heldByteCount = 0
     /// The task of a request that only reads, which is cancelled when the client goes away.
     private var looking: (task: Task<Void, Never>, isLasting: Bool)?
     private lazy var deadline = Deadline { [weak self] in self?.isOverdue() }
 
     /// - Parameter noteFull: logs that there are too many connections.
-    init(_ router: Router, _ intake: Intake, _ count: ConnectionCount, noteFull: @escaping @Sendable () -> Void) {
+    init(
+        _ router: Router, _ intake: Intake, _ count: ConnectionCount, _ bodies: BodyBudget,
+        noteFull: @escaping @Sendable () -> Void
+    ) {
         self.router = router
         self.intake = intake
         self.count = count
+        self.bodies = bodies
         self.noteFull = noteFull
     }
 
@@ -100,6 +107,7 @@ final class RequestHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
         if hasEntered { count.leave() }
+        giveBodyBack()
         deadline.cancel()
         pending.removeAll()
         looking?.task.cancel()
@@ -184,6 +192,16 @@ final class RequestHandler: ChannelInboundHandler {
         route.method == .POST ? Router.maximumBodyByteCount : idlyReadByteCount
     }
 
+    private static let tooMany = Problem(
+        .serviceUnavailable,
+        "the API holds \(APIServer.maximumBodiesByteCount) bytes of requests, as many as it may; try again",
+        fields: [("Retry-After", "1")])
+
+    private func giveBodyBack() {
+        bodies.giveBack(heldByteCount)
+        heldByteCount = 0
+    }
+
     private static func tooLarge(_ route: Router.Route) -> Problem {
         let wayOut = route.method == .POST ? "; send several requests" : ""
         return Problem(.payloadTooLarge, "the body may have \(longestBody(route)) bytes\(wayOut)")
@@ -199,7 +217,14 @@ final class RequestHandler: ChannelInboundHandler {
                 state = .receiving(incoming)
                 return refuse(Self.tooLarge(route))
             }
-            if route.method == .POST { incoming.request.body += part.readableBytesView }
+            if route.method == .POST {
+                guard bodies.take(part.readableBytes) else {
+                    state = .receiving(incoming)
+                    return refuse(Self.tooMany)
+                }
+                heldByteCount += part.readableBytes
+                incoming.request.body += part.readableBytesView
+            }
         }
         state = .receiving(incoming)
     }
@@ -236,6 +261,7 @@ final class RequestHandler: ChannelInboundHandler {
     }
 
     private func write(_ answer: Answer, _ version: HTTPVersion, _ method: HTTPMethod, keepsAlive: Bool) {
+        giveBodyBack()
         guard let context else { return }
         let keepsAlive = keepsAlive && place == .ordinary
         var head = HTTPResponseHead(version: version, status: answer.status)

@@ -13,3 +13,12 @@ struct Question: Sendable {
     /// The request's id as it came.
     var id: [UInt8]
 }
+
+/// A question that another worker is answering. A connection has one at most.
+struct OpenQuestion {
+    var channel: UInt32
+    /// The request's id as it came.
+    var id: [UInt8]
+    /// Whether the connection has been taken out of the channel since: then the answer is not for it.
+    var isRevoked = false
+}

@@ -42,15 +42,23 @@ extension Worker {
     func answered(_ connection: ConnectionID) {
         let slot = Int(connection.slot)
         guard let record = slab.find(slot: slot, generation: connection.generation) else { return }
+        if let question = openQuestions.removeValue(forKey: slot), question.isRevoked {
+            sendError(slot, record, .notJoined, Worker.notJoined, id: question.id)
+        }
         resume(slot, record, .awaitsAnswer)
     }
 
-    /// Hands out what another worker answered.
-    func take(_ segment: Segment, _ connections: [ConnectionID]) {
+    /// Hands out what another worker answered. The answer to a question is the last frame for a connection in `done`.
+    func take(_ segment: Segment, _ connections: [ConnectionID], done: [ConnectionID]) {
         let number = turn.add(segment)
+        var withheld: Set<Int> = []
+        for connection in done where openQuestions[Int(connection.slot)]?.isRevoked ?? false {
+            if let last = connections.lastIndex(of: connection) { withheld.insert(last) }
+        }
         var start = 0
-        for (connection, end) in zip(connections, segment.frameEnds) {
+        for (index, (connection, end)) in zip(connections, segment.frameEnds).enumerated() {
             defer { start = end }
+            guard !withheld.contains(index) else { continue }
             let slot = Int(connection.slot)
             guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
             else { continue }

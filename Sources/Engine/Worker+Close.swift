@@ -99,6 +99,7 @@ extension Worker {
         dropInput(record)
         dropBacklog(record)
         dropSession(slot, record)
+        openQuestions[slot] = nil
         record.pointee.phase = .dead
         slab.deadlines[slot] = Slab.never
         turn.markDead(slot)

@@ -100,25 +100,30 @@ extension Worker {
         return !record.pointee.flags.isDisjoint(with: .waiting)
     }
 
-    /// Connections that are looked for at once: a look reads every record.
+    /// Connections that are closed at once at most: a look reads every record.
     private static let largestCount = 16
 
     /// More is held than allowed: closes the connections for which most is held, until what they held is what was too much.
+    /// Those of the address for which most is held come first: many that hold little each do not hide behind one that
+    /// holds more.
     private func closeLargest(excess: Int) {
         var excess = excess
-        var largest: [(byteCount: Int, slot: Int)] = []
+        var largest: [(slot: Int, byteCount: Int)] = []
+        var byAddress: [IPAddress: Int] = [:]
         for slot in 0..<slab.highWater {
             let record = slab[slot]
             guard record.pointee.phase != .free, record.pointee.phase != .dead else { continue }
             let byteCount = heldByteCount(record)
-            guard byteCount > 4_096, largest.count < Worker.largestCount || byteCount > largest[0].byteCount else {
-                continue
-            }
-            if largest.count == Worker.largestCount { largest.removeFirst() }
-            largest.insert((byteCount, slot), at: largest.firstIndex { $0.byteCount > byteCount } ?? largest.count)
+            guard byteCount > 4_096 else { continue }
+            largest.append((slot, byteCount))
+            byAddress[record.pointee.address.client, default: 0] += byteCount
         }
+        func rank(_ entry: (slot: Int, byteCount: Int)) -> (Int, Int) {
+            (byAddress[slab[entry.slot].pointee.address.client] ?? 0, entry.byteCount)
+        }
+        largest.sort { rank($0) > rank($1) }
         // Each worker closes as much of it as it holds itself.
-        for (byteCount, slot) in largest.reversed() where excess > 0 {
+        for (slot, byteCount) in largest.prefix(Worker.largestCount) where excess > 0 {
             excess -= byteCount
             closeForMemory(slot, slab[slot], byteCount)
         }

@@ -105,7 +105,7 @@ extension Worker {
             finishAnswers(to: question.connection)
             channels.removeIfUnused(index)
         case .answers(let segment, let connections, let done):
-            if let segment { take(segment, connections) }
+            if let segment { take(segment, connections, done: done) }
             for connection in done { answered(connection) }
         case .fenceAnswers(let connection):
             finishAnswers(to: connection)

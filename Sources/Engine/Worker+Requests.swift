@@ -103,7 +103,7 @@ extension Worker {
         }
     }
 
-    private static let notJoined = "you are not in this channel; send a \"join\" for it first"
+    static let notJoined = "you are not in this channel; send a \"join\" for it first"
 
     /// The place of a channel among those the client is in or about to be in; nil where it is not.
     private func membership(
@@ -235,6 +235,7 @@ extension Worker {
             // What it published before has to be there before it asks.
             distribute(channel)
             record.pointee.flags.insert(.awaitsAnswer)
+            openQuestions[slot] = OpenQuestion(channel: channel.index, id: question.id)
             context.handles[channel.homeWorker].mailbox.post(.ask(channel: channel.name, question))
         }
     }

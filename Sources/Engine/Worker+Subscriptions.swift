@@ -235,8 +235,9 @@ extension Worker {
             return
         }
         let channel = channels[membership.channel]
-        // What was published before comes before it; nothing of the channel comes behind it.
+        // What was published before comes before it; nothing of the channel comes behind it, the answer to a question neither.
         distribute(channel)
+        if openQuestions[slot]?.channel == membership.channel { openQuestions[slot]?.isRevoked = true }
         sendLeft(slot, record, channel: channel.name, reason: reason)
         leave(slot, record, session, place: place)
     }

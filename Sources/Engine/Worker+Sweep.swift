@@ -60,6 +60,12 @@ extension Worker {
         }
         guard tokenExpired(slot, record) else { return }
         if now >= messageDeadline(record) {
+            guard !record.pointee.flags.contains(.starved) else {
+                let reason = "no memory for this message within \(configuration.messageTimeout); see limits.memory"
+                beginClose(slot, record, .memoryLimit, .tryAgainLater, reason, then: .finishing)
+                dropInput(record)
+                return
+            }
             let reason = "message not complete within \(configuration.messageTimeout); see websocket.message_timeout"
             beginClose(slot, record, .messageTimeout, .timeout, reason, then: .finishing)
             dropInput(record)

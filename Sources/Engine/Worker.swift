@@ -84,6 +84,8 @@ final class Worker: @unchecked Sendable {
     var fullSince: UInt64?
     /// Other workers whose mailbox was full when this one last looked, a bit each.
     var fullMailboxes: UInt64 = 0
+    /// Questions that another worker is answering, by slot.
+    var openQuestions: [Int: OpenQuestion] = [:]
     /// Homes of channels that are to say when they have answered a connection's requests.
     var pendingFences: [(home: Int, connection: ConnectionID)] = []
     var inflater = Inflater()

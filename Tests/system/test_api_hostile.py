@@ -1,6 +1,7 @@
 """The HTTP API among clients that do harm, and among those that are only unusual."""
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -93,6 +94,38 @@ def test_who_reads_no_answers_costs_no_memory(api):  # noqa: F811
         for wire in wires:
             wire.close()
     wait_until(lambda: api.raw("GET", "/healthz")[0] == 200, "it serves on")
+
+
+def test_unfinished_bodies_are_bounded_in_all(api):  # noqa: F811
+    body = BODY.replace("1}", '"%s"}' % ("x" * 7_000_000))
+    forget_peak(api.hub)
+    before = peak_resident_bytes(api.hub)
+    wires = [connect(api) for _ in range(20)]
+    text = publish(body=body)[:-1000].encode()
+    for wire in wires:
+        with contextlib.suppress(ConnectionError):
+            wire.sendall(text)
+    answered = set()
+
+    def are_refused():
+        answered.update(select.select(wires, [], [], 0)[0])
+        return len(answered) >= 15
+
+    # Four fit; some of the others may have been told before they had sent all.
+    wait_until(are_refused, f"{len(wires) - 5} of {len(wires)} are refused")
+    for wire in answered:
+        response = http.client.HTTPResponse(wire)
+        with contextlib.suppress(ConnectionError):
+            response.begin()
+            assert response.status == 503 and response.headers["Retry-After"] and b"as many as it may" in response.read()
+    grown = peak_resident_bytes(api.hub) - before
+    assert len(answered) <= 17 and grown < 128 << 20, f"{len(answered)} answered, {grown >> 20} MiB"
+    for wire in wires:
+        wire.close()
+    # The message is too large for the hub; the body was not for the API.
+    with connect(api) as wire:
+        wire.sendall(publish(body=body).encode())
+        assert statuses(wire.recv(4096).decode())[0] not in (200, 503)
 
 
 def test_a_thousand_requests_in_one_segment_are_all_answered(api):  # noqa: F811

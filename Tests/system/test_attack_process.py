@@ -10,6 +10,7 @@ import pytest
 
 from attacks import KEY, Flood, asking, home, joined, text_frame
 from jsonclient import JSONClient
+from jsonwire import JSONWire
 from rawws import PING, ClosedByServer, ConnectionEnded, RawWebSocket, frame
 from test_api import API, KEYS
 from test_jwt import bearer, key_files, token  # noqa: F401 (a fixture)
@@ -192,3 +193,52 @@ def test_an_unsubscribe_while_joins_are_pending_ends_nothing_but_the_client(star
     assert daemon.is_alive()
     assert set(answers) == {200}
     witness.ok("ping")
+
+
+def test_nothing_of_a_channel_is_told_behind_the_word_that_one_is_out_of_it(start_wsd, wsd_directory):
+    """Questions that another worker is answering when an operator takes the member out."""
+    port = free_port()
+    key = wsd_directory / "admin"
+    key.write_text(KEYS["admin"])
+    key.chmod(0o600)
+    daemon = start_wsd(
+        {
+            "endpoint": CHAT,
+            "channels": {"*": {"history": 100, "presence": True}},
+            "limits": {"errors_per_minute": 0},
+            "api": {"listen": [f"127.0.0.1:{port}"], "admin_key_file": str(key)},
+        },
+        workers=4,
+    )
+    hub = API(daemon, port)
+    headers = {"Authorization": f"Bearer {KEYS['admin']}", "Content-Type": "application/json"}
+    questions = [("history", {"limit": 5}), ("presence", {})] * 3
+    told = []
+
+    def stay(client, room):
+        ids, is_out = set(), False
+        while not is_out or ids:
+            if not is_out and len(ids) < 24:
+                ids |= set(client.request(*((kind, {"channel": room, **members}) for kind, members in questions)))
+            message = client.hear()
+            is_out = is_out or message.get("event") == "left"
+            if message["type"] in ("ack", "error"):
+                ids.discard(message["id"])
+                if is_out and message["type"] == "ack":
+                    told.append(message)
+
+    for number in range(60):
+        room = f"room:{number}"
+        clients = [JSONWire(daemon.port) for _ in range(8)]
+        for client in clients:
+            client.ok("join", channel=room)
+        threads = [threading.Thread(target=stay, args=[client, room]) for client in clients]
+        for thread in threads:
+            thread.start()
+        body = json.dumps({"channel": room, "all": True, "reason": "out"})
+        assert hub.raw("POST", "/api/unsubscribe", body, headers)[0] == 200
+        for thread in threads:
+            thread.join()
+        for client in clients:
+            client.close()
+    assert told == [], f"{len(told)} answers, as {told[0]}"
