@@ -61,27 +61,24 @@ extension Worker {
         if pressure < .high, !starved.isEmpty {
             let waiting = starved
             starved = []
+            starvedSince = nil
             for tag in waiting {
                 guard let record = slab.find(tag: tag) else { continue }
                 resume(Int(tag & 0xFFFF_FFFF), record, .starved)
             }
         }
         if pressure == .over { closeLargest(excess: context.account.used - context.account.byteLimit) }
-        guard pressure >= .full else {
-            fullSince = nil
-            return
-        }
-        // Who waits for memory in the middle of a message may wait for itself: nobody is kept out for long because of that.
-        let since = fullSince ?? nanoseconds
-        fullSince = since
-        if nanoseconds - since > Worker.fullPause, !starved.isEmpty {
-            fullSince = nanoseconds
-            closeLargest(excess: context.account.used - context.account.byteLimit / 4 * 3)
-        }
+        guard let since = starvedSince, nanoseconds >= since + starvedPause else { return }
+        starved.removeAll { slab.find(tag: $0) == nil }
+        starvedSince = starved.isEmpty ? nil : nanoseconds
+        guard !starved.isEmpty else { return }
+        // Connections that wait for memory in the middle of a message may wait for themselves: nobody is kept waiting for long
+        // because of that, and newcomers are kept out for less.
+        closeLargest(excess: context.account.used - context.account.byteLimit / 8 * 5)
     }
 
-    /// How long newcomers are refused before those who hold most are closed.
-    private static let fullPause: UInt64 = 1_000_000_000
+    /// How long connections wait for memory before those that hold most are closed: less where newcomers are refused.
+    var starvedPause: UInt64 { pressure >= .full ? 1_000_000_000 : 2_000_000_000 }
 
     /// Whether an open connection has to wait before it is read further; notes for what.
     func mustWait(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
@@ -96,6 +93,7 @@ extension Worker {
             record.pointee.flags.insert([.starved, .holdsInput])
             setInterest(slot, record)
             starved.append(record.pointee.tag(slot: slot))
+            starvedSince = starvedSince ?? nanoseconds
         }
         return !record.pointee.flags.isDisjoint(with: .waiting)
     }

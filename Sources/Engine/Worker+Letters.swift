@@ -83,7 +83,8 @@ extension Worker {
             else { break }
             passFence(slot, record)
         case .join(let name, let request, let encoding):
-            let channel = channels[channels.intern(name)]
+            let index = channels.intern(name)
+            let channel = channels[index]
             guard let home = channel.home else { break }
             let reply = join(request, channel, home)
             let mailbox = context.handles[Int(request.connection.worker)].mailbox

@@ -80,8 +80,8 @@ final class Worker: @unchecked Sendable {
     var starved: ContiguousArray<UInt64> = []
     /// How full the account of bytes was when the turn began.
     var pressure = MemoryAccount.Pressure.none
-    /// Since when nobody new is let in for want of memory; nanoseconds of the worker's clock.
-    var fullSince: UInt64?
+    /// Since when connections wait for memory, or those that held most were closed; nanoseconds of the worker's clock.
+    var starvedSince: UInt64?
     /// Other workers whose mailbox was full when this one last looked, a bit each.
     var fullMailboxes: UInt64 = 0
     /// Questions that another worker is answering, by slot.
@@ -259,6 +259,7 @@ final class Worker: @unchecked Sendable {
             wake = min(wake, clinux_monotonic_nanoseconds() + wait)
         }
         if let trimAt { wake = min(wake, trimAt) }
+        if let starvedSince { wake = min(wake, starvedSince + starvedPause) }
         guard wake != .max else { return -1 }
         let current = clinux_monotonic_nanoseconds()
         return wake <= current ? 0 : Int32(clamping: (wake - current + 999_999) / 1_000_000)
