@@ -5,7 +5,7 @@ import Synchronization
 /// be used from any thread.
 ///
 /// Each kind is counted where memory is allocated and freed, so that memory shared by several connections counts once.
-/// A connection's record, its session and its channels are not counted: the limits on connections and channels bound
+/// A connection's record, its session and its memberships are not counted: the limits on connections and channels bound
 /// them.
 final class MemoryAccount: Sendable {
     /// Frames that are on their way between workers, being sent, or waiting for slow connections.

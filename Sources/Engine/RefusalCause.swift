@@ -15,7 +15,7 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case draining
     /// The request has no token, or an invalid one.
     case unauthorized
-    /// The token does not allow the client on this endpoint.
+    /// The client may not be in the endpoint's channel.
     case forbidden
     /// The endpoint's channel has `max_members` members.
     case channelLimit
