@@ -1,16 +1,16 @@
 import Rooms
 import WebSocket
 
-/// What this worker does while others, or the account of bytes, have no room for what it takes in.
+/// Backpressure: this worker's measures while other workers, or the memory account, have no room for its input.
 extension Worker {
-    /// Whether a message of a client has no room in a channel: its home's mailbox is full, or, at the home, that of a
-    /// worker with subscribers.
+    /// Whether there is no room for a client's message in a channel: the mailbox of its home is full, or, at the home,
+    /// that of a worker with subscribers.
     func isCongested(_ channel: Channel) -> Bool {
         if let home = channel.home { return fullMailboxes & home.interested != 0 && isHeldUp }
         return context.handles[channel.homeWorker].mailbox.forHomes.isFull(for: index)
     }
 
-    /// Whether letters for homes wait because a worker that they lead to has no room.
+    /// Whether letters for homes wait because a worker that gets their results has no room.
     var isHeldUp: Bool {
         guard fullMailboxes != 0 else { return false }
         var rest = fullMailboxes
@@ -22,14 +22,14 @@ extension Worker {
         return fullMailboxes != 0
     }
 
-    /// Posts something that a home has for another worker, and notes where that has become too much.
+    /// Posts a home's letter to another worker, and notes if that worker's mailbox is full.
     func post(_ letter: consuming Letter, to worker: Int) {
         let mailbox = context.handles[worker].mailbox
         mailbox.post(letter)
         if mailbox.atOnce.isFull { fullMailboxes |= 1 << UInt64(worker) }
     }
 
-    /// Keeps a message for which there is no room, and its connection waiting.
+    /// Keeps a message for which there is no room, and makes its connection wait.
     func hold(
         _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
     ) {
@@ -38,7 +38,7 @@ extension Worker {
         congested.append(record.pointee.tag(slot: slot))
     }
 
-    /// There is room again. Who finds none after all waits again.
+    /// Resumes the connections that waited for room. A connection that still finds none waits again.
     func resumeCongested() {
         let waiting = congested
         congested = []
@@ -48,14 +48,14 @@ extension Worker {
         }
     }
 
-    // MARK: The account of bytes
+    // MARK: Memory account
 
-    /// Input that a connection may hold while too much is held for clients.
+    /// The size in bytes of the input that a connection may hold under memory pressure.
     private static let modestByteCount = 16 * 1024
-    /// Answers that may wait for a connection whose requests are still read.
+    /// The size in bytes of the waiting answers up to which a connection's requests are read.
     static let unreadByteCount = 64 * 1024
 
-    /// Looks once a turn at how much is held for clients.
+    /// Updates the memory pressure, once per turn, and acts on it.
     func lookAtPressure() {
         pressure = context.account.pressure
         if pressure < .high, !starved.isEmpty {
@@ -71,7 +71,8 @@ extension Worker {
             fullSince = nil
             return
         }
-        // Who waits for memory in the middle of a message may wait for itself: nobody is kept out for long because of that.
+        // Connections that wait for memory in the middle of a message may wait for themselves; they must not keep new
+        // clients out for long.
         let since = fullSince ?? nanoseconds
         fullSince = since
         if nanoseconds - since > Worker.fullPause, !starved.isEmpty {
@@ -80,10 +81,10 @@ extension Worker {
         }
     }
 
-    /// How long newcomers are refused before those who hold most are closed.
+    /// The time for which new clients are refused before the connections that hold most are closed, in nanoseconds.
     private static let fullPause: UInt64 = 1_000_000_000
 
-    /// Whether an open connection has to wait before it is read further; notes for what.
+    /// Whether an open connection has to wait before it is read further; sets the flags for the reason.
     func mustWait(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
         if let backlog = record.pointee.backlog,
             backlog._withUnsafeGuaranteedRef({ $0.ownByteCount }) > Worker.unreadByteCount
@@ -100,10 +101,10 @@ extension Worker {
         return !record.pointee.flags.isDisjoint(with: .waiting)
     }
 
-    /// Connections that are looked for at once: a look reads every record.
+    /// The number of connections found in one pass, which reads every record.
     private static let largestCount = 16
 
-    /// More is held than allowed: closes the connections for which most is held, until what they held is what was too much.
+    /// Closes the connections for which most is held, until that makes up for the excess.
     private func closeLargest(excess: Int) {
         var excess = excess
         var largest: [(byteCount: Int, slot: Int)] = []
@@ -117,7 +118,7 @@ extension Worker {
             if largest.count == Worker.largestCount { largest.removeFirst() }
             largest.insert((byteCount, slot), at: largest.firstIndex { $0.byteCount > byteCount } ?? largest.count)
         }
-        // Each worker closes as much of it as it holds itself.
+        // Each worker closes its own connections, up to the whole excess.
         for (byteCount, slot) in largest.reversed() where excess > 0 {
             excess -= byteCount
             closeForMemory(slot, slab[slot], byteCount)
@@ -125,7 +126,7 @@ extension Worker {
         if excess > 0 { shedHistory(byteCount: excess / configuration.workerCount) }
     }
 
-    /// What is held for one connection, in bytes; what it shares with others included.
+    /// The memory held for one connection, in bytes, including memory shared with others.
     private func heldByteCount(_ record: UnsafeMutablePointer<Connection>) -> Int {
         (record.pointee.head?.pointee.count ?? 0) + (record.pointee.input?.pointee.byteCount ?? 0)
             + (record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount + $0.missedByteCount } ?? 0)
@@ -141,7 +142,7 @@ extension Worker {
         dropInput(record)
     }
 
-    /// What is held, for an operator. There is one account for all workers, which the first tells of.
+    /// The memory figures for an operator. There is one account for all workers, and only the first worker reports it.
     func memoryFigures() -> MemoryFigures {
         var figures = MemoryFigures()
         guard index == 0 else { return figures }
