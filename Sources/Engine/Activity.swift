@@ -9,7 +9,7 @@ struct Activity {
     private var weighted = 0.0
     private var at: UInt64 = 0
 
-    /// - Parameter now: nanoseconds of the monotonic clock.
+    /// - Parameter now: the time in nanoseconds of the monotonic clock.
     mutating func note(_ count: Int, at now: UInt64) {
         weighted = faded(now) + Double(count)
         at = now

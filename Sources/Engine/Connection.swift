@@ -31,9 +31,9 @@ struct Connection {
         let rawValue: UInt32
         /// In the turn's list of connections to flush.
         static let dirty = Flags(rawValue: 1 << 0)
-        /// epoll reports when the socket takes more.
+        /// epoll reports when the socket can take more.
         static let awaitsWritable = Flags(rawValue: 1 << 1)
-        /// A ping is out and nothing has come since.
+        /// A ping was sent, and no input has come since.
         static let pinged = Flags(rawValue: 1 << 2)
         /// The connection has published to a channel whose home is another worker.
         static let publishedAbroad = Flags(rawValue: 1 << 3)

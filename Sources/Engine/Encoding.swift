@@ -5,7 +5,8 @@ import WebSocket
 ///
 /// A message is encoded once for each encoding in use in the channel, never for each subscriber.
 struct Encoding: Equatable, Sendable {
-    /// 0: plain; 1 to 8: permessage-deflate with a window of 8 to 15 bits; from 9 on the same for the `json` protocol.
+    /// For the `relay` protocol 0: plain, and 1 to 8: permessage-deflate with a window of 8 to 15 bits; from 9 on the
+    /// same for the `json` protocol.
     let rawValue: UInt8
 
     /// The number of encodings of one protocol.

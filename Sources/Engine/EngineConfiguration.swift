@@ -49,7 +49,7 @@ package struct EngineConfiguration: Sendable {
     /// The value up to which `maximumConnections` can be raised while the workers run; at least `maximumConnections`
     /// itself.
     package var connectionCapacity = 0
-    /// 0: no limit.
+    /// The maximum number of connections of one address; 0: no limit.
     package var maximumConnectionsPerAddress = 0
     /// Whether connections from loopback don't count towards `maximumConnectionsPerAddress`.
     package var exemptsLoopback = false
@@ -72,7 +72,7 @@ package struct EngineConfiguration: Sendable {
     package var queueLimitByteCount = 1024 * 1024
     package var queuePolicy = QueuePolicy.disconnect
     package var writeTimeout: Duration = .seconds(10)
-    /// 0: no limit.
+    /// The number of messages that a connection may send per second; 0: no limit.
     package var messagesPerSecond = 0
     package var messageBurst = 0
     /// The number of channels that a `json` client may be in at the same time; 0: no limit.

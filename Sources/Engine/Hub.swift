@@ -137,7 +137,7 @@ package final class Hub: Sendable {
 
     /// Sends a message to the selected connections, whatever their channels, and returns the number of recipients.
     ///
-    /// - Parameter isPlainText: see ``Message/isPlainText``.
+    /// - Parameter isPlainText: as `Message.isPlainText`.
     package func broadcast(
         _ opcode: Opcode, _ payload: [UInt8], isPlainText: Bool = false, to selection: ConnectionSelection
     ) async -> Int {

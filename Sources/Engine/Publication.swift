@@ -19,7 +19,7 @@ struct Publication {
     var origin: Origin
     /// The opcode of a message that is sent unchanged; `text` for `json`.
     var opcode: Opcode
-    /// The connection that published it; nil for an operator's.
+    /// The connection that published the message; nil for an operator's message.
     var sender: ConnectionID?
     /// The sender's name as JSON; empty if no name is shown.
     var from = UnsafeRawBufferPointer(start: nil, count: 0)

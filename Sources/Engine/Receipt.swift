@@ -25,7 +25,7 @@ struct Reached: Sendable {
 struct Receipt: Sendable {
     let gather: Gather<Reached>
     let index: Int
-    /// Set at the channel's home.
+    /// The message's position; set at the channel's home.
     var position: MessagePosition?
 
     init(gather: Gather<Reached>, index: Int) {

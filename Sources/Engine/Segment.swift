@@ -23,7 +23,7 @@ final class Segment: @unchecked Sendable {
     /// Counts the segment; nil for one that is not held for clients.
     let meter: ByteMeter?
 
-    /// Takes over `bytes`, which must come from malloc.
+    /// Takes ownership of `bytes`, which must come from malloc.
     fileprivate init(
         bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int, binaryCount: Int,
         isTornAtFront: Bool = false, isForMany: Bool = false, meter: ByteMeter? = nil

@@ -90,7 +90,7 @@ extension Worker {
             let mailbox = context.handles[Int(request.connection.worker)].mailbox
             mailbox.post(.joined(channel: name, reply, encoding))
         case .joined(let name, let reply, let encoding):
-            // The member may have been removed in the meantime, and this worker may no longer know the channel.
+            // The member may have been removed in the meantime, and with it this worker's record of the channel.
             joined(reply, encoding, channels.intern(name))
         case .leave(let name, let user, let isLost, let generation):
             guard let index = channels.index(of: name), let home = channels[index].home else { break }

@@ -150,7 +150,7 @@ package struct History: Sendable {
         dropped = 0
     }
 
-    /// Makes the buffer a block.
+    /// Turns the buffer into a block.
     private mutating func seal() {
         guard !entries.isEmpty else { return }
         if blocks.isEmpty, dropped > 0 {

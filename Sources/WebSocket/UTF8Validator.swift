@@ -7,7 +7,7 @@ package struct UTF8Validator: Equatable, Sendable {
         case start
         /// One, two or three bytes of 80…BF are missing.
         case one, two, three
-        /// After E0, ED, F0, F4: the next byte's range is narrower (no overlong form, no surrogate, no scalar
+        /// After E0, ED, F0, F4: the range of the next byte is narrower (no overlong form, no surrogate, no scalar
         /// above U+10FFFF).
         case afterE0, afterED, afterF0, afterF4
     }
