@@ -1,14 +1,15 @@
 import Synchronization
 
-/// Counts, across all workers, what the limits are about. Touched when a connection comes or goes, never per message.
+/// Counts connections across all workers and applies the limits. It is used when a connection opens or ends, never per
+/// message.
 ///
-/// A connection counts from the moment that it is accepted: first as one that opens, until it is let in or refused, then as one
-/// that is open. Both together are bounded. In all, some more than there is room for may open, to be told so; of an address,
-/// those that a browser begins at once, however small its limit is.
+/// A connection counts from the moment that it is accepted: first as opening, until it is admitted or refused, then as
+/// open. The limits apply to the sum of both. In total, some connections beyond the limit may be opening, so that they
+/// get a proper refusal; an address may always have as many as a browser begins at once, however small its limit is.
 final class Admission: Sendable {
-    /// Whether a WebSocket is let in.
+    /// The decision on a connection.
     enum Answer {
-        /// - Parameter isCounted: whether it counts among those of its address.
+        /// - Parameter isCounted: whether the connection counts towards the limit of its address.
         case admitted(isCounted: Bool)
         case refused(RefusalCause)
     }
@@ -21,13 +22,14 @@ final class Admission: Sendable {
 
     private let openCount = Atomic<Int>(0)
     private let openingCount = Atomic<Int>(0)
-    /// Only used where there is a limit per address.
+    /// Only used if there is a limit per address.
     private let perAddress = Mutex<[IPAddress: Counts]>([:])
     private let limit: Atomic<Int>
     private let limitPerAddress: Atomic<Int>
     private let exemptsLoopback: Atomic<Bool>
 
-    /// Connections that an address may have while some of them open, however small its limit is: a browser begins six at once.
+    /// The number of connections that an address may have while some of them are opening, however small its limit is: a
+    /// browser begins six at once.
     private static let fewest = 8
 
     init(maximum: Int, maximumPerAddress: Int, exemptsLoopback: Bool) {
@@ -37,13 +39,13 @@ final class Admission: Sendable {
     }
 
     var count: Int { openCount.load(ordering: .relaxed) }
-    /// The most WebSockets there may be.
+    /// The maximum number of open WebSockets.
     var maximum: Int { limit.load(ordering: .relaxed) }
     /// Whether the connections of each address are counted.
     var countsAddresses: Bool { limitPerAddress.load(ordering: .relaxed) > 0 }
 
-    /// Other limits hold from now on. Those who are in stay, and where addresses begin to be counted, the workers count
-    /// those who are in already.
+    /// Applies new limits. Admitted connections stay; when counting by address begins, the workers count those that are
+    /// open already.
     func setLimits(maximum: Int, maximumPerAddress: Int, exemptsLoopback: Bool) {
         limit.store(maximum, ordering: .relaxed)
         limitPerAddress.store(maximumPerAddress, ordering: .relaxed)
@@ -51,16 +53,16 @@ final class Admission: Sendable {
         if maximumPerAddress == 0 { perAddress.withLock { $0 = [:] } }
     }
 
-    /// The most connections of an address; nil for one that is not limited.
+    /// The maximum number of connections of an address; nil for one that is not limited.
     private func maximum(for address: IPAddress) -> Int? {
         let maximum = limitPerAddress.load(ordering: .relaxed)
         guard maximum > 0, !(address.isLoopback && exemptsLoopback.load(ordering: .relaxed)) else { return nil }
         return maximum
     }
 
-    /// A connection has been accepted, from an address that may be a trusted proxy's.
+    /// Counts an accepted connection as opening; its address may be that of a trusted proxy.
     ///
-    /// - Parameter isProxy: whether its address says nothing of the client's.
+    /// - Parameter isProxy: whether the address is a proxy's instead of the client's.
     func begin(_ address: IPAddress, isProxy: Bool) -> Answer {
         let maximum = maximum
         if openingCount.add(1, ordering: .relaxed).newValue + count > maximum + max(64, maximum / 16) {
@@ -79,13 +81,13 @@ final class Admission: Sendable {
         return .refused(.perAddressLimit)
     }
 
-    /// A connection no longer opens: it is let in, or it isn't.
+    /// Ends the opening of a connection, whether it is admitted or not.
     func endOpening(_ address: IPAddress, isCounted: Bool) {
         openingCount.subtract(1, ordering: .relaxed)
         if isCounted { change(address) { $0.opening -= 1 } }
     }
 
-    /// Lets a WebSocket in, or says which limit keeps it out.
+    /// Admits a WebSocket, or returns the limit that refuses it.
     func admit(_ address: IPAddress) -> Answer {
         if openCount.add(1, ordering: .relaxed).newValue > maximum {
             openCount.subtract(1, ordering: .relaxed)
@@ -103,14 +105,14 @@ final class Admission: Sendable {
         return .refused(.perAddressLimit)
     }
 
-    /// Counts one who was let in before addresses were counted; whether it counts.
+    /// Counts a connection that was admitted before counting by address began. Returns whether it counts.
     func note(_ address: IPAddress) -> Bool {
         guard maximum(for: address) != nil else { return false }
         perAddress.withLock { $0[address.client, default: Counts()].open += 1 }
         return true
     }
 
-    /// A WebSocket that was let in is gone.
+    /// Removes an admitted WebSocket that has ended.
     func leave(_ address: IPAddress, isCounted: Bool) {
         openCount.subtract(1, ordering: .relaxed)
         if isCounted { change(address) { $0.open -= 1 } }

@@ -1,11 +1,11 @@
 import Rooms
 import WebSocket
 
-/// Text messages to single connections of another worker, on their way there together.
+/// Text messages to single connections of another worker, which are sent there together.
 final class Answers {
     private var builder: SegmentBuilder
     private var connections: [ConnectionID] = []
-    /// Connections that have all their answers with these.
+    /// The connections whose last answers are among these.
     private var done: [ConnectionID] = []
 
     init(_ meter: ByteMeter) { builder = SegmentBuilder(meter) }
@@ -17,10 +17,10 @@ final class Answers {
         connections.append(connection)
     }
 
-    /// A connection has no more answers to come.
+    /// Notes that a connection has no more answers to come.
     func finish(_ connection: ConnectionID) { done.append(connection) }
 
-    /// Hands over what was collected: frame i is for connection i.
+    /// Takes the collected answers as a letter: frame i is for connection i.
     func take() -> Letter {
         defer {
             connections = []

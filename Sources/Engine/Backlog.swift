@@ -1,18 +1,19 @@
 import Rooms
 import WebSocket
 
-/// What waits for one connection whose socket takes no more: references into shared segments, copies of what is for it
-/// alone, and the messages that it missed, which are fetched from the history as the socket takes them.
+/// The output that waits for one connection whose socket is full: references into shared segments, copies of frames for
+/// this connection alone, and missed messages, which are fetched from the history as the socket takes them.
 ///
 /// Only the owning worker's thread touches it.
 final class Backlog {
-    /// What a piece is, which decides whether a queue policy may drop it.
+    /// The kind of a piece, which decides whether a queue policy may drop it.
     enum Kind {
-        /// Messages of channels, and pongs: counted against the limit, and dropped by whole frames where there are too many.
+        /// Messages of channels, and pongs: they count towards the limit, and are dropped by whole frames beyond it.
         case shared
-        /// Answers to the connection's own requests, and closes. Never dropped: who has too many of them isn't read.
+        /// Answers to the connection's own requests, and close frames. They are never dropped: a connection with too
+        /// many of them isn't read.
         case own
-        /// Messages that the connection has been promised.
+        /// Missed messages that the connection has been promised.
         case owed
     }
 
@@ -21,46 +22,46 @@ final class Backlog {
         var start: Int
         var end: Int
         var kind = Kind.shared
-        /// What is fetched when the piece is due, in the place of a segment's bytes.
+        /// The missed messages to fetch when the piece is due, instead of bytes of a segment.
         var missed: HistorySlice?
 
         var count: Int { end - start }
-        /// Whether there is nothing of it to send, now or later.
+        /// Whether nothing of the piece is to be sent, now or later.
         var isEmpty: Bool { start == end && missed == nil }
-        /// Frames that begin in it.
+        /// The number of frames that begin in the piece.
         var frameCount: Int { segment.frameCount(from: start, to: end) }
     }
 
-    /// Copies are put together until they have so many bytes.
+    /// The size in bytes up to which copies are merged.
     private static let smallByteCount = 1024
-    /// Missed messages that are fetched at once.
+    /// The bytes of missed messages that are fetched at a time.
     private static let chunkByteCount = 64 * 1024
     private static let noSegment = Segment(copying: [])
-    /// In the place of a piece that is sent or dropped: the place may stay for a while, its segment need not.
+    /// Replaces a piece that is sent or dropped: its place may stay for a while, but its segment is released.
     private static let nothing = Piece(segment: noSegment, start: 0, end: 0)
 
     private(set) var pieces: [Piece] = []
     private var head = 0
-    /// Nothing shared lies before this piece, unless it is before `head`.
+    /// The index of a piece before which, from `head` on, there is no shared one.
     private var firstShared = 0
-    /// Pieces behind `head` of which everything has been dropped.
+    /// The number of pieces after `head` that have been dropped entirely.
     private var emptyCount = 0
-    /// The bytes that wait, without those that are still to be fetched.
+    /// The bytes that wait, without missed messages that are still to be fetched.
     private(set) var byteCount = 0
     private(set) var ownByteCount = 0
     private(set) var sharedByteCount = 0
-    /// Missed messages that are still to be fetched, in bytes.
+    /// The size of the missed messages that are still to be fetched, in bytes.
     private(set) var missedByteCount = 0
-    /// Whether it has been counted, and said, that more waits than the limit allows.
+    /// Whether the backlog has been counted and reported as over the limit.
     var isOverLimitReported = false
-    /// The tick at which the socket last took something.
+    /// The tick at which the socket last took bytes.
     var progressAt: UInt32
 
     init(now: UInt32) { progressAt = now }
 
     var isEmpty: Bool { head == pieces.count }
     var waiting: ArraySlice<Piece> { pieces[head...] }
-    /// Frames of which nothing is sent yet.
+    /// The number of frames of which nothing is sent yet.
     private(set) var frameCount = 0
 
     func append(_ piece: Piece) {
@@ -75,14 +76,14 @@ final class Backlog {
         note(piece, 1)
     }
 
-    /// Appends messages of a history; they are fetched as the socket takes them.
+    /// Appends missed messages; they are fetched from the history as the socket takes them.
     func append(missed slice: HistorySlice) {
         guard slice.messageCount > 0 else { return }
         missedByteCount += slice.byteCount
         pieces.append(Piece(segment: Backlog.noSegment, start: 0, end: 0, kind: .owed, missed: slice))
     }
 
-    /// Counts a piece, or, with -1, no longer.
+    /// Adds a piece to the counts, or, with -1, subtracts it.
     private func note(_ piece: Piece, _ sign: Int) {
         byteCount += sign * piece.count
         frameCount += sign * piece.frameCount
@@ -93,8 +94,9 @@ final class Backlog {
         }
     }
 
-    /// Appends a copy of what this connection has coming out of a segment that holds many connections' answers, which the
-    /// few bytes that wait here must not keep. Small copies become one: a pong of 2 bytes has no piece of its own.
+    /// Appends a copy of this connection's part of a segment that holds the answers to many connections, so that the
+    /// few bytes waiting here don't keep the whole segment. Small copies are merged: a pong of 2 bytes has no piece of
+    /// its own.
     func append(copying segment: Segment, from start: Int, to end: Int) {
         segment.forEachRun(from: start, to: end) { isPong, start, end in
             append(copying: segment, from: start, to: end, isPong ? .shared : .own)
@@ -117,7 +119,7 @@ final class Backlog {
         append(Piece(segment: copy, start: 0, end: copy.count, kind: kind))
     }
 
-    /// Fetches the next of the missed messages where they are due.
+    /// Fetches the next missed messages if they are due.
     func fetchMissed(_ meter: ByteMeter) {
         guard head < pieces.count, var slice = pieces[head].missed else { return }
         missedByteCount -= slice.byteCount
@@ -137,7 +139,7 @@ final class Backlog {
         note(piece, 1)
     }
 
-    /// The socket took `count` bytes from the front.
+    /// Removes `count` bytes, which the socket took, from the front.
     func consume(_ count: Int) {
         var rest = count
         while rest > 0, head < pieces.count {
@@ -159,7 +161,7 @@ final class Backlog {
         tidy()
     }
 
-    /// Lets go of pieces that are sent or dropped, once they are half of all: each is moved about once.
+    /// Removes pieces that are sent or dropped, once they are half of all: each piece is moved about once.
     private func tidy() {
         while head < pieces.count, pieces[head].isEmpty {
             pieces[head] = Backlog.nothing
@@ -176,7 +178,7 @@ final class Backlog {
         }
     }
 
-    /// The oldest piece of shared frames.
+    /// The index of the oldest piece of shared frames; nil without one.
     private func oldestShared() -> Int? {
         var index = max(head, firstShared)
         while index < pieces.count, pieces[index].kind != .shared || pieces[index].isEmpty { index += 1 }
@@ -184,29 +186,30 @@ final class Backlog {
         return index < pieces.count ? index : nil
     }
 
-    /// Whether more waits than the limit allows. One frame alone may be larger: else it could never be sent.
+    /// Whether more bytes wait than the limit allows. A single frame may be larger, because it could never be sent
+    /// otherwise.
     func isOver(_ limit: Int) -> Bool {
         guard sharedByteCount > limit, let index = oldestShared() else { return false }
         let first = pieces[index]
         return first.count < sharedByteCount || first.segment.frameEnd(containing: first.start) < first.end
     }
 
-    /// The rest of a first frame that is partly sent, which has to be finished before anything else.
+    /// The rest of the first frame if that is partly sent; it has to be finished before anything else.
     private var torn: Piece? {
         guard var first = waiting.first, first.missed == nil, first.segment.isTorn(at: first.start) else { return nil }
         first.end = min(first.segment.frameEnd(containing: first.start), first.end)
         return first
     }
 
-    /// Drops whole shared frames from the front until `limit` holds; not one that is partly sent, and not the last that is
-    /// left. Returns how many.
+    /// Drops whole shared frames from the front until `limit` is met, except a frame that is partly sent and the last
+    /// one left. Returns the number of dropped frames.
     func dropOldest(limit: Int) -> Int {
         var dropped = 0
         setTornApart()
         let torn = torn
         while sharedByteCount > limit, var index = oldestShared() {
             if index == head, let torn, pieces[index].start < torn.end {
-                // What is partly sent stays.
+                // A frame that is partly sent stays.
                 index += 1
                 while index < pieces.count, pieces[index].kind != .shared || pieces[index].isEmpty { index += 1 }
                 guard index < pieces.count else { break }
@@ -227,16 +230,17 @@ final class Backlog {
         return dropped
     }
 
-    /// Makes the rest of a frame that is partly sent a piece of its own.
+    /// Splits the rest of a frame that is partly sent off as a piece of its own.
     private func setTornApart() {
         guard let torn, torn.kind == .shared, torn.end < pieces[head].end else { return }
         pieces[head].start = torn.end
         pieces.insert(torn, at: head)
         firstShared = head
-        // As frames are counted by where they begin, nothing else changes.
+        // Frames are counted by where they begin, so the counts don't change.
     }
 
-    /// Drops whole shared frames from the back until `limit` holds; not the first. Returns how many.
+    /// Drops whole shared frames from the back until `limit` is met, except the first one. Returns the number of
+    /// dropped frames.
     func dropNewest(limit: Int) -> Int {
         guard sharedByteCount > limit, let first = oldestShared() else { return 0 }
         var dropped = 0
@@ -264,7 +268,7 @@ final class Backlog {
         return dropped
     }
 
-    /// Drops everything but the rest of a frame that is partly sent. Returns how many frames.
+    /// Drops everything but the rest of a frame that is partly sent. Returns the number of dropped frames.
     func dropAll() -> Int {
         let torn = torn
         let before = frameCount

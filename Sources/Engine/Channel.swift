@@ -1,39 +1,41 @@
 import Rooms
 
-/// One worker's view of a channel: the subscribers on this worker, and what was published here on its way to the home.
+/// One worker's view of a channel: the subscribers on this worker, and the messages published here on their way to the
+/// home.
 ///
 /// Only the owning worker's thread touches it.
 final class Channel {
     let name: String
-    /// Its place in the worker's table.
+    /// The channel's index in the worker's table.
     let index: UInt32
     /// The worker that puts the channel's messages in order.
     let homeWorker: Int
-    /// The home itself, on that worker.
+    /// The home itself; nil on all other workers.
     let home: ChannelHome?
     private(set) var settings: ChannelSettings
-    /// The configuration under which this worker came to know the channel.
+    /// The generation of the configuration under which this worker created its record of the channel.
     let knownSince: UInt32
-    /// Slots of the subscribers on this worker, dense; each knows its place, so leaving swaps with the last.
+    /// The slots of the subscribers on this worker, without gaps. Each subscriber knows its index, so leaving swaps it
+    /// with the last.
     private(set) var subscribers: ContiguousArray<UInt32> = []
-    /// Connections of this worker that the home has been asked to let in.
+    /// The number of this worker's connections that have asked the home to let them in.
     private(set) var joining = 0
 
-    /// How many on this worker use each encoding, those joining included.
+    /// The number of this worker's subscribers that use each encoding, including those that are joining.
     private var users = Encoding.Table<UInt32>(repeating: 0)
-    /// The encodings that these use.
+    /// The encodings that these subscribers use.
     private(set) var encodings: Encoding.Set = [] {
         didSet { home?.encodingsHere = encodings }
     }
 
-    /// Elsewhere: what was published on this worker in this turn, for the home to put in order.
+    /// The messages published on this worker in this turn, for a home on another worker to put in order.
     var batch = PublicationBatch()
-    /// When the first of what was published came, in nanoseconds of the monotonic clock.
+    /// The time at which the first of the published messages came, in nanoseconds of the monotonic clock.
     var publishedAt: UInt64 = 0
-    /// Whether it is in the worker's list of channels in which something was published.
+    /// Whether the channel is in the worker's list of channels in which something was published.
     var isMarked = false
 
-    /// What a channel takes beside its name and its subscribers: the objects, malloc's headers, its place in the table.
+    /// The memory of a channel besides its name and its subscribers: the objects, malloc's headers, the table entry.
     static let overhead = 640
 
     init(
@@ -47,10 +49,11 @@ final class Channel {
         self.knownSince = knownSince
     }
 
-    /// The configuration since which members are counted as they are now, as far as this worker knows.
+    /// The generation of the configuration since which members are counted the present way, as far as this worker
+    /// knows.
     private(set) var countedSince: UInt32 = 0
 
-    /// Other settings hold from now on. Where they count members differently, the home begins anew.
+    /// Applies new settings. If they count members differently, the home starts counting anew.
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
         if new.tracksPresence != settings.tracksPresence || new.isTracked != settings.isTracked {
             countedSince = generation
@@ -59,10 +62,10 @@ final class Channel {
         home?.apply(new, generation: generation, at: now)
     }
 
-    /// Whether something was published that has not been handed over.
+    /// Whether published messages have not been handed over yet.
     var isPublished: Bool { !batch.isEmpty || home?.hasDelivery ?? false }
 
-    /// Whether nobody would miss it.
+    /// Whether nothing on this worker needs the channel.
     var isUnused: Bool {
         subscribers.isEmpty && joining == 0 && batch.isEmpty && home?.isUnused ?? true
     }
@@ -74,20 +77,20 @@ final class Channel {
         encodings.insert(Encoding.Set(encoding))
     }
 
-    /// Uncounts one that did not join after all.
+    /// Uncounts a connection that did not join after all.
     func cancel(_ encoding: Encoding) {
         joining -= 1
         removeUser(encoding)
     }
 
-    /// Makes a connection that was counted by `reserve` a subscriber and returns its place.
+    /// Makes a connection that was counted by `reserve` a subscriber and returns its index.
     func admit(_ slot: Int) -> UInt32 {
         joining -= 1
         subscribers.append(UInt32(slot))
         return UInt32(subscribers.count - 1)
     }
 
-    /// Removes the subscriber at a place; returns the slot that has moved there, if one has.
+    /// Removes the subscriber at an index; returns the slot that has moved there, if one has.
     func remove(at position: UInt32, _ encoding: Encoding) -> UInt32? {
         removeUser(encoding)
         let last = subscribers.removeLast()

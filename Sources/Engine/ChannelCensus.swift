@@ -1,31 +1,31 @@
 import Rooms
 
-/// Puts together how many are in each channel, of what the workers tell piece by piece: the first so many by name, however
-/// many there are.
+/// Sums up the number of connections in each channel from the workers' partial answers. It keeps only the first `limit`
+/// channels by name, however many there are.
 struct ChannelCensus {
     private struct Count {
         var total: Int
-        /// Who told last, and how many it has.
+        /// The worker that answered last, and its number of connections.
         var worker: Int
         var part: Int
     }
 
     private let start: Name?
     private let limit: Int
-    /// Names behind this one are not among the first.
+    /// Names after this one are not among the first.
     private var end: Name?
     private var counts: [Name: Count] = [:]
 
     /// - Parameters:
-    ///   - name: only channels behind this one; nil: all.
-    ///   - limit: how many are wanted.
+    ///   - name: counts only channels after this name; nil: all.
+    ///   - limit: the maximum number of channels in the result.
     init(after name: String?, limit: Int) {
         start = name.map { Name($0) }
         self.limit = limit
     }
 
-    /// Counts those of a worker who are in a channel. What it tells again, because the channel was forgotten and has come
-    /// to be again in another place meanwhile, counts instead of what it told before.
+    /// Adds a worker's number of connections in a channel. If the worker reports a channel twice, because it was
+    /// removed and created again in another place in the meantime, the second number replaces the first.
     mutating func add(_ channel: ChannelCount, ofWorker worker: Int) {
         let name = Name(channel.name)
         if let start, name <= start { return }
@@ -40,14 +40,14 @@ struct ChannelCensus {
         if counts.count >= max(4_096, 4 * limit) { forgetOthers() }
     }
 
-    /// Forgets those that are not among the first, and one behind them, which says that there are more.
+    /// Forgets all channels but the first ones and one more, which shows that there are more.
     private mutating func forgetOthers() {
         let first = counts.keys.sorted().prefix(limit + 1)
         counts = counts.filter { name, _ in first.last.map { name <= $0 } ?? false }
         end = first.last
     }
 
-    /// The channels, by name, and whether there are more.
+    /// The channels by name, and whether there are more.
     var result: (channels: [ChannelCount], hasMore: Bool) {
         let sorted = counts.sorted { $0.key < $1.key }
         return (

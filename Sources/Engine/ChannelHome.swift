@@ -1,35 +1,35 @@
 import Rooms
 import WebSocket
 
-/// A channel at its home: the one order of its messages, who is in it, and what is kept of it.
+/// A channel at its home: the order of its messages, its members, and its history.
 ///
-/// It does no I/O: what it has to say to the members waits as frames until `takeDelivery`, and what it says to one connection
-/// is handed to the caller. Times are milliseconds since 1970. Belongs to one worker's thread.
+/// It does no I/O: frames for the members wait until `takeDelivery`, and an answer to one connection is returned to the
+/// caller. Times are milliseconds since 1970. It belongs to one worker's thread.
 final class ChannelHome {
     let name: String
     private(set) var settings: ChannelSettings
-    /// The configuration since which members are counted as they are now.
+    /// The generation of the configuration since which members are counted the present way.
     private(set) var countedSince: UInt32 = 0
-    /// What the `json` protocol needs; made when it is first needed.
+    /// The state that the `json` protocol needs; created when it is first needed.
     private(set) var room: Room?
     private let history: HistoryCost
 
-    /// What has its place and has not been handed over, encoded once for each protocol that somebody uses.
+    /// The messages that have been ordered and not yet handed over, encoded once for each protocol in use.
     private var relayFrames: SegmentBuilder
     private var jsonFrames: SegmentBuilder
-    /// How many messages these are.
+    /// The number of these messages.
     private var messageCount = 0
-    /// The connections that do not get a message of their own back.
+    /// The connections that do not get their own message back.
     private var exclusions: [Delivery.Exclusion] = []
-    /// Those who are told how many connections the messages go to.
+    /// The receipts of publishers that are to learn how many connections the messages go to.
     private(set) var receipts: [Receipt] = []
-    /// Those who follow the channel without being in it.
+    /// The followers: they get the channel's messages without being members.
     var followers: [Follower] = []
     private(set) var activity = Activity()
 
-    /// The encodings that subscribers on this worker use, those included that are being let in.
+    /// The encodings that subscribers on this worker use, including those that are being let in.
     var encodingsHere: Encoding.Set = []
-    /// A bit for each other worker with subscribers, and the encodings that these use, by worker and in all.
+    /// A bit for each other worker with subscribers, and the encodings of these subscribers, by worker and in total.
     private(set) var interested: UInt64 = 0
     private var encodingsByWorker: [Int: Encoding.Set] = [:]
     private var encodingsAbroad: Encoding.Set = []
@@ -42,12 +42,12 @@ final class ChannelHome {
         jsonFrames = SegmentBuilder(frames)
     }
 
-    /// Whether nobody would miss it, once nobody on this worker is in the channel.
+    /// Whether nothing needs the home, provided that nobody on this worker is in the channel.
     var isUnused: Bool {
         interested == 0 && !hasDelivery && followers.isEmpty && room?.isForgettable ?? true
     }
 
-    /// Other settings hold from now on. Where they count members differently, counting begins anew.
+    /// Applies new settings. If they count members differently, counting begins anew.
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
         if new.tracksPresence != settings.tracksPresence || new.isTracked != settings.isTracked {
             countedSince = generation
@@ -58,15 +58,15 @@ final class ChannelHome {
         room?.changeHistory { $0.setLimits(new.history, now: now) }
     }
 
-    // MARK: Who hears it
+    // MARK: Recipients
 
-    /// The encodings in use anywhere.
+    /// The encodings in use on any worker.
     var encodings: Encoding.Set {
         let inUse = encodingsHere.union(encodingsAbroad)
         return followers.isEmpty ? inUse : inUse.union(Encoding.Set(.relay))
     }
 
-    /// Another worker's subscribers use these encodings from now on; none: it has no subscribers.
+    /// Sets the encodings that another worker's subscribers use; empty: it has no subscribers.
     func setEncodings(_ encodings: Encoding.Set, ofWorker worker: Int) {
         encodingsByWorker[worker] = encodings.isEmpty ? nil : encodings
         interested = encodingsByWorker.keys.reduce(0) { $0 | 1 << UInt64($1) }
@@ -75,10 +75,11 @@ final class ChannelHome {
 
     // MARK: Messages
 
-    /// Gives a message its place in the channel's order: all messages come by here, whoever publishes them. Returns the
-    /// place, where it has a number: messages that can't be said in JSON have none, nor those of channels without a room.
+    /// Gives a message its position in the channel's order. All messages pass through here, whoever publishes them.
+    /// Returns the position of a numbered message; messages that JSON can't represent have no number, nor have those of
+    /// channels without a room.
     ///
-    /// - Parameter acknowledge: is handed the answer to a request that has an id.
+    /// - Parameter acknowledge: gets the answer to a request that has an id.
     @discardableResult
     func publish(
         _ publication: Publication, at now: Int64, _ text: inout MessageText,
@@ -99,12 +100,12 @@ final class ChannelHome {
             text.withBytes { acknowledge(sender, $0) }
         }
         text.write(publication, quotedChannel: room.quotedName, seq: position.seq, at: now)
-        // A message that nobody hears as JSON is nobody's to leave out.
+        // If nobody gets the message as JSON, there is no frame to exclude.
         if publication.origin == .json, !settings.echo, isForJSON, let sender = publication.sender {
             exclusions.append(Delivery.Exclusion(connection: sender, frame: jsonFrames.frameEnds.count))
         }
         text.withBytes { object in
-            // Clients of the relay protocol see the whole object.
+            // Clients of the `relay` protocol get the whole object.
             if publication.origin == .json, isForRelay { relayFrames.append(.text, payload: object) }
             if isForJSON { jsonFrames.append(.text, payload: object) }
             if settings.keepsHistory { room.changeHistory { $0.append(seq: position.seq, at: now, object) } }
@@ -112,23 +113,23 @@ final class ChannelHome {
         return position
     }
 
-    /// Has somebody told what becomes of the message that was published last.
+    /// Adds a receipt for the message that was published last.
     func append(_ receipt: Receipt) { receipts.append(receipt) }
 
-    /// Whether messages are numbered: somebody hears them as `json`, has done so, or may ask for them later.
+    /// Whether messages are numbered: a client gets them as `json`, has done so before, or may ask for them later.
     private var isNumbered: Bool {
         room != nil || settings.keepsHistory || !encodings.isDisjoint(with: .anyJSON)
     }
 
-    /// Whether something waits to be handed over.
+    /// Whether messages wait to be handed over.
     var hasDelivery: Bool { messageCount > 0 }
 
-    /// The bytes of what waits to be handed over: all of them, and of the larger protocol.
+    /// The size in bytes of the frames that wait to be handed over: in total, and of the protocol with the larger
+    /// frames.
     var deliveryByteCount: Int { relayFrames.count + jsonFrames.count }
     var largestDeliveryByteCount: Int { max(relayFrames.count, jsonFrames.count) }
 
-    /// Takes what waits to be handed over, with those who are to be told where it goes. `nanoseconds` is of the monotonic
-    /// clock.
+    /// Takes the waiting messages and their receipts. `nanoseconds` is a time of the monotonic clock.
     func takeDelivery(at nanoseconds: UInt64) -> (Delivery, [Receipt]) {
         var delivery = Delivery(
             relay: relayFrames.isEmpty ? nil : relayFrames.finish(),
@@ -144,7 +145,7 @@ final class ChannelHome {
 
     // MARK: Members
 
-    /// Lets a connection in, and tells the others where its user has not been here. False where the channel is full.
+    /// Adds a connection, and tells the other members if its user is new. False if the channel is full.
     func enter(_ user: String, at now: Int64, _ text: inout MessageText) -> Bool {
         let room = madeRoom()
         guard settings.maximumMembers == 0 || room.memberCount < settings.maximumMembers else { return false }
@@ -153,22 +154,22 @@ final class ChannelHome {
         return true
     }
 
-    /// Counts a connection that has been in the channel since before counting began.
+    /// Counts a connection that joined the channel before counting began.
     ///
-    /// - Parameter generation: the configuration under which it was counted; 0 where it wasn't.
+    /// - Parameter generation: the configuration under which the connection was counted; 0 if it wasn't.
     func recount(_ user: String, at now: Int64, countedUnder generation: UInt32) {
         guard generation < countedSince else { return }
         let room = madeRoom()
         room.memberCount += 1
-        // A user who was here all the time hasn't come.
+        // A user who was here all the time is not announced.
         if settings.tracksPresence { _ = room.presence.enter(user, at: now) }
     }
 
-    /// A connection is gone; the others are told where its user is.
+    /// Removes a connection, and tells the other members if its user has gone.
     ///
     /// - Parameters:
-    ///   - isLost: it broke, so that the user may be back in a moment.
-    ///   - generation: the configuration under which it was counted.
+    ///   - isLost: the connection broke, so that the user may be back in a moment.
+    ///   - generation: the configuration under which the connection was counted.
     func leave(
         _ user: String, isLost: Bool, at now: Int64, countedUnder generation: UInt32, _ text: inout MessageText
     ) {
@@ -178,7 +179,7 @@ final class ChannelHome {
         announce(.leave, user, at: now, &text)
     }
 
-    /// Forgets what is too old, and gives up users who have not come back.
+    /// Drops messages that are too old, and removes users that have not come back.
     func expire(at now: Int64, _ text: inout MessageText) {
         guard let room else { return }
         room.changeHistory { $0.expire(now: now) }
@@ -194,8 +195,8 @@ final class ChannelHome {
 
     // MARK: Answers
 
-    /// Where the channel is, for a connection that is let in or asks again, and what it missed since a position: nil where
-    /// it asks for nothing or what is between is not kept.
+    /// The channel's position, for a connection that joins or asks again, and the messages that it missed since another
+    /// position: nil if it asks for none, missed none, or not all of them are kept.
     func place(since: MessagePosition?, at now: Int64) -> JoinReply.Outcome {
         let room = madeRoom()
         let missed: (isRecoverable: Bool, slice: HistorySlice?) =

@@ -1,6 +1,6 @@
-/// What a channel's home knows of it at one moment.
+/// The state of a channel at its home, at one moment.
 package struct ChannelSnapshot: Sendable {
-    /// One who is there.
+    /// A user in the channel.
     package struct User: Sendable {
         package var name: String
         package var connections: Int
@@ -8,32 +8,32 @@ package struct ChannelSnapshot: Sendable {
         package var since: Int64
     }
 
-    /// Whether users are counted, and messages kept.
+    /// Whether users are counted, and whether messages are kept.
     package var hasPresence: Bool
     package var hasHistory: Bool
     package var epoch: String
     /// The number of the newest message.
     package var seq: UInt64
-    /// In the order in which they came.
+    /// The users in the order in which they came.
     package var users: [User]
-    /// JSON objects, the oldest first.
+    /// The messages as JSON objects, the oldest first.
     package var messages: [[UInt8]]
     /// Whether there are older messages than these.
     package var hasMore: Bool
 }
 
-/// A channel in which much is said.
+/// A channel with its message rate.
 package struct ChannelActivity: Sendable {
     package var name: String
-    /// Over the last seconds.
+    /// The rate over the last seconds.
     package var messagesPerSecond: Double
-    /// Since the channel came to be.
+    /// The number of messages since the channel was created.
     package var messages: UInt64
     package var connections = 0
 
-    /// Those in which most is said, the busiest first.
+    /// The channels with the highest message rates, the busiest first.
     ///
-    /// One look at each, however many there are.
+    /// Takes one pass, however many channels there are.
     static func busiest(_ channels: some Sequence<ChannelActivity>, limit: Int) -> [ChannelActivity] {
         guard limit > 0 else { return [] }
         var best: [ChannelActivity] = []
@@ -52,7 +52,7 @@ package struct ChannelActivity: Sendable {
     }
 }
 
-/// A channel with how many are in it.
+/// A channel with its number of connections.
 package struct ChannelCount: Sendable, Hashable {
     package var name: String
     package var connections: Int

@@ -1,6 +1,6 @@
 import Rooms
 
-/// The channels one worker has to do with, by name and by a dense index that connection records hold.
+/// The channels that one worker knows, by name and by a dense index that connection records hold.
 struct ChannelTable {
     private var byName: [Name: UInt32] = [:]
     private var channels: ContiguousArray<Channel?> = []
@@ -8,10 +8,10 @@ struct ChannelTable {
     private let worker: Int
     private let workerCount: Int
     private let account: MemoryAccount
-    /// What the histories of the channels whose home is here cost.
+    /// The cost of the histories of the channels whose home is here.
     let historyCost: HistoryCost
     var rules: ChannelRules
-    /// That of the configuration which the rules are of.
+    /// The generation of the configuration that the rules are from.
     var generation: UInt32
 
     init(worker: Int, workerCount: Int, rules: ChannelRules, generation: UInt32, account: MemoryAccount) {
@@ -32,7 +32,8 @@ struct ChannelTable {
     /// The channel at an index that may be stale.
     func find(_ index: UInt32) -> Channel? { Int(index) < channels.count ? channels[Int(index)] : nil }
 
-    /// How many channels have their home here: each channel has one home, so that it is counted once in all.
+    /// The number of channels whose home is here. Each channel has one home, so the sum over all workers counts it
+    /// once.
     private(set) var homeCount = 0
 
     /// Every index that may hold a channel.
@@ -43,7 +44,7 @@ struct ChannelTable {
         index(of: name).map { self[$0].settings } ?? rules.settings(for: name)
     }
 
-    /// The channel of that name, made where this worker doesn't know it yet.
+    /// The index of the channel with this name; creates the channel if this worker doesn't know it yet.
     mutating func intern(_ name: String) -> UInt32 {
         if let known = index(of: name) { return known }
         let settings = rules.settings(for: name)
@@ -76,7 +77,7 @@ struct ChannelTable {
         free.append(index)
     }
 
-    /// FNV-1a: every worker, and the next process too, finds the same home.
+    /// The home of a channel, by FNV-1a: every worker, and the next process too, computes the same home.
     static func home(of name: String, workerCount: Int) -> Int {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -1,6 +1,6 @@
-/// Why a connection ended: the label in metrics and `wsctl`, and the word in the log.
+/// The cause of a connection's end: the label in metrics and `wsctl`, and the word in the log.
 package enum CloseCause: UInt8, CaseIterable, Sendable {
-    /// Not ending.
+    /// The connection is not ending.
     case none
     /// The peer sent a close frame.
     case peerClosed
@@ -20,12 +20,12 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
     case tokenExpired
     case notPermitted
     case internalError
-    /// It held the most of what `limits.memory` allows when there was too much.
+    /// The connection was among those that held the most memory when `limits.memory` was exceeded.
     case memoryLimit
-    /// It began a message and did not end it within `websocket.message_timeout`.
+    /// The connection began a message and did not complete it within `websocket.message_timeout`.
     case messageTimeout
 
-    /// The label, fixed for good: metrics and scripts know it.
+    /// The label, which never changes because metrics and scripts use it.
     package var label: String {
         switch self {
         case .none: "open"
@@ -49,7 +49,7 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// Whether an operator wants to hear of it in the log at its usual level.
+    /// Whether the end is logged at the default level.
     package var isNoteworthy: Bool {
         switch self {
         case .none, .peerClosed, .peerGone, .reset, .draining, .tokenExpired: false

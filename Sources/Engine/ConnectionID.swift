@@ -1,5 +1,5 @@
-/// Names one connection for as long as the process lives: its worker, its slot, and the slot's generation, so that
-/// an old id never means a newer connection.
+/// The id of a connection, valid as long as the process lives: its worker, its slot, and the slot's generation, so that
+/// an old id never refers to a newer connection.
 package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
     package var worker: UInt16
     package var slot: UInt32
@@ -11,7 +11,7 @@ package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
         self.generation = generation
     }
 
-    /// Parses `WORKER.SLOT.GENERATION`; nil where it is not of that form.
+    /// Parses `WORKER.SLOT.GENERATION`; nil for anything else.
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let worker = UInt16(parts[0]), let slot = UInt32(parts[1]),

@@ -1,6 +1,6 @@
 import Rooms
 
-/// One connection as an operator sees it.
+/// A connection as an operator sees it.
 package struct ConnectionSnapshot: Sendable {
     package var id: ConnectionID
     package var address: IPAddress
@@ -8,15 +8,15 @@ package struct ConnectionSnapshot: Sendable {
     /// The endpoint's path.
     package var endpoint: String
     package var messageProtocol: String
-    /// Who it is: the user of its token, or a guest's name; nil where neither is known.
+    /// The user of the connection's token, or a guest's name; nil if there is neither.
     package var user: String?
     package var channels: [String]
-    /// Whether permessage-deflate was agreed on.
+    /// Whether permessage-deflate was negotiated.
     package var isCompressed: Bool
     package var userAgent: String?
     /// Milliseconds since 1970.
     package var connectedAt: Int64
-    /// Since the last bytes from the peer.
+    /// The time since the last bytes from the peer.
     package var idle: Duration
     package var messagesIn: UInt64
     package var messagesOut: UInt64
@@ -28,25 +28,25 @@ package struct ConnectionSnapshot: Sendable {
     package var isClosing: Bool
 }
 
-/// Some connections of one worker, in the order of their slots.
+/// A page of one worker's connections, in the order of their slots.
 package struct ConnectionPage: Sendable {
     package var connections: [ConnectionSnapshot]
-    /// The slot to go on from; nil after the last.
+    /// The slot to continue from; nil after the last.
     package var next: UInt32?
 }
 
-/// What connections are put in order by, the most first.
+/// The property that connections are sorted by, the largest value first.
 package enum ConnectionOrder: String, CaseIterable, Sendable {
     case queuedBytes, droppedMessages, messagesIn, messagesOut, bytesIn, bytesOut, idle
 }
 
-/// A connection with what it is put in order by.
+/// A connection with the value that it is sorted by.
 struct RankedConnection: Sendable {
     var value: UInt64
     var connection: ConnectionSnapshot
 }
 
-/// Which connections an operator means. Every given criterion must hold.
+/// A selection of connections. A connection must match every criterion given.
 package struct ConnectionSelection: Sendable {
     package var ids: Set<ConnectionID>?
     package var matchesAddress: (@Sendable (IPAddress) -> Bool)?
@@ -70,7 +70,7 @@ package struct ConnectionSelection: Sendable {
 }
 
 extension ConnectionSelection {
-    /// Whether an ending is that of a connection that is meant.
+    /// Whether an ending is that of a selected connection.
     func selects(_ ending: Ending) -> Bool {
         if let ids, !(ending.id.map(ids.contains) ?? false) { return false }
         if let endpoint, endpoint != ending.endpoint { return false }

@@ -2,26 +2,26 @@ import WebSocket
 
 /// A channel's next messages on their way to the subscribers, in every encoding that these use.
 struct Delivery: Sendable {
-    /// What every subscriber gets, where all speak one protocol and get the same bytes.
+    /// The frames for every subscriber, if all use one protocol and get the same bytes.
     private(set) var common: Segment?
     /// The encodings of that protocol.
     private var commonProtocol: Encoding.Set = []
-    /// Otherwise by encoding.
+    /// The frames by encoding otherwise.
     private var encoded: [Segment?] = []
-    /// Senders who do not want their own messages back, each with the place of one among the frames of `json`.
+    /// The senders that don't get their own messages back, each with the index of one among the frames of `json`.
     var exclusions: [Exclusion] = []
-    /// When the first of the messages came, in nanoseconds of the monotonic clock.
+    /// The time at which the first of the messages came, in nanoseconds of the monotonic clock.
     var publishedAt: UInt64 = 0
 
-    /// A message that one connection is not to get.
+    /// A message that one connection must not get.
     struct Exclusion: Sendable {
         var connection: ConnectionID
         var frame: Int
     }
 
     /// - Parameters:
-    ///   - relay: the messages as the `relay` protocol sends them; nil where nobody uses it.
-    ///   - json: as the `json` protocol sends them; nil where nobody uses it, or nothing is for it.
+    ///   - relay: the messages as the `relay` protocol sends them; nil if nobody uses it.
+    ///   - json: the messages as the `json` protocol sends them; nil if nobody uses it or no message is for it.
     init(relay: Segment?, json: Segment?, for encodings: Encoding.Set) {
         if encodings.isDisjoint(with: .anyJSON) {
             common = relay
@@ -36,10 +36,10 @@ struct Delivery: Sendable {
         }
     }
 
-    /// Whether `common` is for all that use these encodings.
+    /// Whether `common` is for all users of these encodings.
     func serves(_ encodings: Encoding.Set) -> Bool { commonProtocol.isSuperset(of: encodings) }
 
-    /// The bytes of all its encodings.
+    /// The size in bytes of the frames of all encodings.
     var byteCount: Int { common?.count ?? encoded.reduce(0) { $0 + ($1?.count ?? 0) } }
 
     /// The plain frames of an encoding's protocol.
@@ -48,7 +48,7 @@ struct Delivery: Sendable {
         return commonProtocol.contains(Encoding.Set(encoding)) ? common : nil
     }
 
-    /// An encoding that is missing takes the plain frames, which every client understands.
+    /// The frames of an encoding. If it is missing, these are the plain frames, which every client understands.
     subscript(encoding: Encoding) -> Segment? {
         get { encoded.isEmpty ? plain(encoding) : encoded[Int(encoding.rawValue)] ?? plain(encoding) }
         set {

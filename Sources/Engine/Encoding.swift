@@ -1,21 +1,22 @@
 import WebSocket
 
-/// What a connection is sent for a channel's message: in the words of its endpoint's protocol, plain or deflated for the
-/// window its client has room for.
+/// The form in which a connection gets a channel's messages: in its endpoint's protocol, plain or deflated for the
+/// window that its client has agreed to.
 ///
-/// What is published is encoded once for each that anyone in the channel uses, never for each subscriber.
+/// A message is encoded once for each encoding in use in the channel, never for each subscriber.
 struct Encoding: Equatable, Sendable {
-    /// 0: plain; 1 to 8: permessage-deflate with a window of 8 to 15 bits; from 9 on the same for the `json` protocol.
+    /// For the `relay` protocol 0: plain, and 1 to 8: permessage-deflate with a window of 8 to 15 bits; from 9 on the
+    /// same for the `json` protocol.
     let rawValue: UInt8
 
-    /// Encodings of one protocol.
+    /// The number of encodings of one protocol.
     private static let perProtocol: UInt8 = 9
 
     static let relay = Encoding(rawValue: 0)
     static let json = Encoding(rawValue: perProtocol)
-    /// How many there are.
+    /// The number of encodings.
     static var count: Int { Table<Void>.count }
-    /// Something for each, by `rawValue`.
+    /// A table with an element for each encoding, by `rawValue`.
     typealias Table<Element> = InlineArray<18, Element>
 
     private init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -27,10 +28,10 @@ struct Encoding: Equatable, Sendable {
 
     var isJSON: Bool { rawValue >= Encoding.perProtocol }
     var isPlain: Bool { rawValue % Encoding.perProtocol == 0 }
-    /// The same protocol's, not deflated.
+    /// The plain encoding of the same protocol.
     var plain: Encoding { isJSON ? .json : .relay }
 
-    /// The client's window in bits; nil where it takes no deflated messages.
+    /// The client's window in bits; nil if it takes no deflated messages.
     var windowBits: Int? { isPlain ? nil : Int(rawValue % Encoding.perProtocol) + 7 }
 
     /// A set of encodings: a bit for each.
@@ -43,10 +44,10 @@ struct Encoding: Equatable, Sendable {
         init(rawValue: UInt32) { self.rawValue = rawValue }
         init(_ encoding: Encoding) { rawValue = 1 << UInt32(encoding.rawValue) }
 
-        /// How many of them deflate.
+        /// The number of encodings in the set that deflate.
         var deflatingCount: Int { subtracting([Set(.relay), Set(.json)]).rawValue.nonzeroBitCount }
 
-        /// Those that deflate, the largest window of a protocol first.
+        /// The encodings in the set that deflate, the largest window of a protocol first.
         var deflating: some Sequence<Encoding> {
             (0..<UInt8(Encoding.count)).reversed().lazy.map { Encoding(rawValue: $0) }
                 .filter { !$0.isPlain && contains(Set($0)) }

@@ -1,7 +1,7 @@
 import Rooms
 
 extension Ending {
-    /// What makes two endings alike for who reads of them.
+    /// The properties by which two endings are alike to an operator.
     private struct Likeness: Hashable {
         let isClose: Bool
         let cause: UInt8
@@ -16,10 +16,11 @@ extension Ending {
         }
     }
 
-    /// The newest of some endings, at most `limit` of them, the newest first.
+    /// The newest of the endings, at most `limit`, the newest first.
     ///
-    /// Where there are more, a flood of those that are alike takes half of the places at most, unless there is nothing else:
-    /// its newest ones and its first, which stands for those in between. It comes where the last of these would.
+    /// If there are more than `limit`, a flood of endings that are alike takes at most half of the places, unless there
+    /// is nothing else: its newest endings, and its first, which stands for those in between. The first is sorted by
+    /// the time of the last one that it stands for.
     static func digest(_ endings: [Ending], limit: Int) -> [Ending] {
         var told = endings
         if endings.count > limit {
@@ -30,7 +31,7 @@ extension Ending {
         return Array(told.sorted { ($0.lastTime, $0.time) > ($1.lastTime, $1.time) }.prefix(limit))
     }
 
-    /// The same endings by floods: alike, and near to each other.
+    /// Groups the endings by floods: endings of one flood are alike, and near to each other in time.
     private static func floods(_ endings: [Ending]) -> [[Ending]] {
         var floods: [[Ending]] = []
         var last: [Likeness: Int] = [:]
@@ -46,7 +47,7 @@ extension Ending {
         return floods
     }
 
-    /// How many places each flood may have at most: as many as there is room for, but half of all in any case.
+    /// The maximum number of places for each flood: as many as there is room for, and at least half of all.
     private static func places(_ counts: [Int], limit: Int) -> Int {
         var least = max(2, limit / 2)
         var most = max(least, limit)
@@ -58,7 +59,7 @@ extension Ending {
         return least
     }
 
-    /// The first, for those behind it, and the newest.
+    /// The flood's first ending, which stands for those after it, and the newest ones.
     private static func shortened(_ flood: [Ending], to places: Int) -> [Ending] {
         guard flood.count > places, var first = flood.first else { return flood }
         let newest = flood.suffix(places - 1)

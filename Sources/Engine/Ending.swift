@@ -1,12 +1,12 @@
 package import WebSocket
 
-/// A WebSocket that began to end, or a client that was refused: what an operator who asks why needs to know.
+/// A WebSocket that began to end, or a client that was refused, with the data that explains why.
 package struct Ending: Sendable {
     package enum Reason: Sendable {
         case closed(CloseCause, CloseCode)
         case refused(RefusalCause)
 
-        /// The cause's number among those of its kind.
+        /// The raw value of the cause among those of its kind.
         var causeValue: UInt8 {
             switch self {
             case .closed(let cause, _): cause.rawValue
@@ -18,30 +18,30 @@ package struct Ending: Sendable {
     /// Milliseconds since 1970.
     package var time: Int64
     package var reason: Reason
-    /// What was said to the client, or what it said.
+    /// The reason sent to the client, or received from it.
     package var text: String
     package var address: IPAddress
-    /// The peer's, which may be a proxy's; 0 where it is not known.
+    /// The port of the peer, which may be a proxy; 0 if it is not known.
     package var port: UInt16 = 0
-    /// What a refused client was answered with.
+    /// The status of the response to a refused client.
     package var status: HTTPStatus?
-    /// What the client calls itself; only told while `Hub.reportsEverything`.
+    /// The client's User-Agent; only set while `Hub.reportsEverything`.
     package var userAgent: String?
-    /// Nil for who was refused.
+    /// The connection's id; nil for a refused client.
     package var id: ConnectionID?
-    /// Who was refused is known by a token whose signature was right.
+    /// The user; that of a refused client is known only from a token with a valid signature.
     package var user: String?
-    /// The endpoint's path, or the path that was asked for.
+    /// The endpoint's path, or the path of the refused request.
     package var endpoint: String?
-    /// The first of the channels that the connection was in, or the one that it was not let into.
+    /// The first of the channels that the connection was in, or the one that it was refused.
     package var channels: [String] = []
-    /// When the WebSocket opened, in milliseconds since 1970.
+    /// The time at which the WebSocket opened, in milliseconds since 1970.
     package var connectedAt: Int64?
     package var bytesIn: UInt64 = 0
     package var bytesOut: UInt64 = 0
     package var queuedBytes = 0
     package var dropped: UInt32 = 0
-    /// Those like it that came behind it and are not kept one by one.
+    /// The endings like this one that came after it and are only counted.
     package var omitted: Omitted?
 
     /// The label of the cause.
@@ -52,7 +52,7 @@ package struct Ending: Sendable {
         }
     }
 
-    /// Whether an operator wants to read of it in the log at its usual level.
+    /// Whether the ending is logged at the default level.
     package var isNoteworthy: Bool {
         switch reason {
         case .closed(let cause, _): cause.isNoteworthy
@@ -62,26 +62,26 @@ package struct Ending: Sendable {
 }
 
 extension Ending {
-    /// How many endings of one kind and cause are only counted, and when those were.
+    /// The number of endings of one kind and cause that are only counted, and their times.
     package struct Omitted: Sendable, Hashable {
         package var count: Int
-        /// When the first and the last of them came, in milliseconds since 1970.
+        /// The times of the first and the last of them, in milliseconds since 1970.
         package var first: Int64
         package var last: Int64
-        /// Whether all are of the address of the ending that stands for them.
+        /// Whether all are from the address of the ending that stands for them.
         package var isOfOneAddress: Bool
     }
 
-    /// When the last came that it stands for.
+    /// The time of the last ending that this one stands for.
     var lastTime: Int64 { max(time, omitted?.last ?? time) }
 
-    /// Endings that are further apart, in milliseconds, are not of one flood.
+    /// The time in milliseconds beyond which two endings are not of one flood.
     private static let floodGap: Int64 = 60_000
 
-    /// Whether another one of its kind and cause that came at that time may be of one flood with it.
+    /// Whether another ending of the same kind and cause, at that time, may be of one flood with this one.
     func isNear(_ time: Int64) -> Bool { time - lastTime <= Self.floodGap }
 
-    /// Stands for another one from now on, too, that came behind it.
+    /// Makes this ending also stand for another one that came after it.
     mutating func absorb(_ other: Ending) {
         let other = Omitted(
             count: 1 + (other.omitted?.count ?? 0), first: min(other.time, other.omitted?.first ?? other.time),
@@ -96,29 +96,29 @@ extension Ending {
             isOfOneAddress: mine.isOfOneAddress && other.isOfOneAddress)
     }
 
-    /// What it takes in memory, at most: its strings may be shared with whoever is still there.
+    /// The maximum memory of the ending, in bytes: its strings may be shared with open connections.
     var byteCount: Int {
         var strings = text.utf8.count + (user?.utf8.count ?? 0) + (endpoint?.utf8.count ?? 0)
         for channel in channels { strings += channel.utf8.count + 48 }
-        // A string of more than 15 bytes has 32 in front of them.
+        // A string of more than 15 bytes has a header of 32 bytes.
         return MemoryLayout<Ending>.stride + 3 * 32 + strings
     }
 }
 
-/// Who was refused, as far as it is known.
+/// The data of a refused client, as far as it is known.
 struct RefusedAs {
-    /// The path that was asked for, which is the client's to choose.
+    /// The path of the request, which the client chooses.
     var path: String?
     var user: String?
     var channel: String?
-    /// The client behind trusted proxies; nil where that is the peer.
+    /// The address of the client behind trusted proxies; nil if the client is the peer.
     var address: IPAddress?
     var userAgent: String?
 
-    /// Bytes of a path that are kept.
+    /// The number of bytes of a path that are kept.
     private static let pathLimit = 128
 
-    /// What is fit to be kept.
+    /// The path, cut to the length that is kept.
     var keptPath: String? {
         path.map { path in
             path.utf8.count <= Self.pathLimit

@@ -1,22 +1,22 @@
 /// The last endings of one kind: closes, or refusals.
 ///
-/// It is bounded, and whoever fills it pays for it. Where there is no room for another ending, one of the cause goes that has
-/// the most of them, and of these, where many are of the newcomer's address, one of that address. And of a flood, which is
-/// endings less than a minute apart, the first and the last stay, and the first says how many there were in between. So a
-/// scan leaves what was known of others as it was.
+/// The log is bounded, and those that fill it lose their own entries first. If there is no room for another ending, one
+/// with the most frequent cause is removed, and if many of these are from the new ending's address, one from that
+/// address. Of a flood, a series of endings less than a minute apart, the first and the last are kept, and the first
+/// counts those in between. So a scan does not displace the endings of other clients.
 struct EndingLog {
-    /// No more than so many endings, which take no more than so many bytes.
+    /// The maximum number of endings, and their maximum size in bytes.
     private let capacity: Int
     private let byteCapacity: Int
     private(set) var byteCount = 0
-    /// Places of endings; nil for those that are free.
+    /// The places for endings; nil for a free one.
     private var nodes: ContiguousArray<Node?> = []
     private var free: ContiguousArray<Int> = []
-    /// By the cause's raw value.
+    /// The chains by the raw value of the cause.
     private var causes: ContiguousArray<Chain> = []
     private var sources: [Source: Chain] = [:]
 
-    /// Whose order an ending has neighbours in: that of its cause, or that of its source.
+    /// The two orders that an ending is linked in: that of its cause, and that of its source.
     private enum Order { case cause, source }
 
     private struct Node {
@@ -48,7 +48,8 @@ struct EndingLog {
         var count = 0
     }
 
-    /// Who causes endings: an address with a cause. A customer has a network of 64 bits of IPv6.
+    /// The source of endings: an address with a cause. Of an IPv6 address only the first 64 bits count, the network of
+    /// one customer.
     private struct Source: Hashable {
         let cause: UInt8
         let high: UInt64
@@ -61,9 +62,9 @@ struct EndingLog {
         }
     }
 
-    /// A source with more than this part of its cause's endings makes room itself.
+    /// A source with more than one in this many of its cause's endings loses one of its own to make room.
     private static let shareOfSource = 8
-    /// How far from the oldest a flood is looked for.
+    /// The number of endings, from the oldest, among which a flood is searched.
     private static let depth = 16
 
     init(capacity: Int, byteCapacity: Int) {
@@ -71,10 +72,10 @@ struct EndingLog {
         self.byteCapacity = byteCapacity
     }
 
-    /// How many are kept.
+    /// The number of endings kept.
     var count: Int { nodes.count - free.count }
 
-    /// All that are kept, in no particular order.
+    /// All endings kept, in no particular order.
     var entries: some Sequence<Ending> { nodes.lazy.compactMap { $0?.ending } }
 
     mutating func append(_ ending: Ending) {
@@ -98,8 +99,8 @@ struct EndingLog {
         }
     }
 
-    /// Takes an ending out of a chain: of the oldest flood of which there is more than the first and the last, the second,
-    /// for which the first stands from now on; where there is no such flood, the oldest.
+    /// Removes an ending from a chain: the second one of the oldest flood that has more than a first and a last, for
+    /// which the first then stands; without such a flood, the oldest ending.
     private mutating func shorten(_ chain: Chain, _ order: Order) {
         guard let oldest = chain.oldest else { return }
         var first = oldest

@@ -1,10 +1,10 @@
-/// The last endings of a worker: its closes, and those who were refused. Neither crowds the other out.
+/// The last endings of a worker: closes and refusals. Neither displaces the other.
 struct Endings {
     private var closes: EndingLog
     private var refusals: EndingLog
 
-    /// - Parameter capacity: how many are kept, half of them closes and half refusals; in the mean, none takes more than a
-    ///   KiB.
+    /// - Parameter capacity: the number of endings kept, half of them closes and half refusals, with an average of at
+    ///   most 1 KiB each.
     init(capacity: Int) {
         closes = EndingLog(capacity: capacity / 2, byteCapacity: capacity / 2 * 1024)
         refusals = closes
@@ -17,7 +17,7 @@ struct Endings {
         }
     }
 
-    /// Those that are meant, in no particular order.
+    /// The endings for which `isMeant` is true, in no particular order.
     func all(where isMeant: (Ending) -> Bool) -> [Ending] {
         closes.entries.filter(isMeant) + refusals.entries.filter(isMeant)
     }

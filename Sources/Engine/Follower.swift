@@ -1,21 +1,21 @@
 import Synchronization
 package import WebSocket
 
-/// A message of a channel that is followed.
+/// A message of a followed channel.
 package struct FollowedMessage: Sendable {
     package var opcode: Opcode
     package var payload: [UInt8]
 }
 
-/// Who follows a channel without being in it: gets what clients of the `relay` protocol get.
+/// A follower of a channel, which is not a member: it gets the messages that clients of the `relay` protocol get.
 final class Follower: Sendable {
-    /// Messages that wait for a reader, and their bytes; what comes beyond is lost to it.
+    /// The maximum number of messages that wait for the reader, and of their bytes; messages beyond are lost to it.
     private static let bufferCount = 4_096
     private static let bufferByteCount = 16 * 1024 * 1024
 
     private struct Waiting {
         var messages: [FollowedMessage] = []
-        /// With those that its reader has taken and not yet seen.
+        /// The number of messages, including those that `forEach` has taken and not yet passed on.
         var count = 0
         var byteCount = 0
         var lost: UInt64 = 0
@@ -29,7 +29,7 @@ final class Follower: Sendable {
         (arrivals, arrival) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// The channel's home has something for it.
+    /// Adds the messages of a segment; the channel's home calls it.
     func take(_ segment: Segment) {
         waiting.withLock { waiting in
             segment.forEachFrame { opcode, payload in
@@ -45,7 +45,8 @@ final class Follower: Sendable {
         arrival.yield()
     }
 
-    /// Hands the messages over, and how many came too fast by then, until cancelled or thrown out of.
+    /// Passes the messages to `body`, with the number of messages lost so far, until it throws or the task is
+    /// cancelled.
     func forEach(_ body: (FollowedMessage, _ lost: UInt64) async throws -> Void) async throws {
         for await _ in arrivals {
             let messages = waiting.withLock { exchange(&$0.messages, with: []) }

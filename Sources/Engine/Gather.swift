@@ -2,10 +2,10 @@ import Synchronization
 
 /// Collects one answer from each of several workers for the task that waits for them.
 ///
-/// A worker pushes its answer on a stack and counts itself off; who counts to zero resumes the task, which takes the
-/// stack. So no worker waits here for another. And every step is ordered by these atomics, where ThreadSanitizer sees it:
-/// the runtime, which makes the order of a `Mutex` or of a value that a continuation returns, is not instrumented.
-/// `@unchecked Sendable`: a node is written before it is pushed and read after the task has taken it off the stack.
+/// A worker pushes its answer on a stack and decrements a count; the worker that reaches zero resumes the task, which
+/// takes the stack. So no worker waits for another. These atomics order every step, which ThreadSanitizer can see: the
+/// runtime, which orders a `Mutex` or the value that a continuation returns, is not instrumented. `@unchecked
+/// Sendable`: a node is written before it is pushed and read after the task has taken it off the stack.
 final class Gather<Answer: Sendable>: @unchecked Sendable {
     private struct Node {
         let answer: Answer
@@ -14,7 +14,7 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
 
     private let top = Atomic<UnsafeMutablePointer<Node>?>(nil)
     private let missing: Atomic<Int>
-    /// Whether the task that waits has been resumed.
+    /// Whether the waiting task has been resumed.
     private let isOver = Atomic(false)
     private let continuation: CheckedContinuation<Void, Never>
 
@@ -25,11 +25,11 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
 
     deinit { _ = takeAnswers() }
 
-    /// Waits for `count` answers, and those expected since, and returns them in no particular order.
+    /// Waits for `count` answers and those added by `expect`, and returns them in no particular order.
     ///
     /// - Parameters:
-    ///   - limit: how long to wait at most; then the answers that there are by then are returned.
-    ///   - ask: hands the gathering to those who are to answer.
+    ///   - limit: the maximum time to wait; after it, the answers so far are returned.
+    ///   - ask: passes the new object to the workers that are to answer.
     static func answers(_ count: Int, within limit: Duration? = nil, _ ask: (Gather) -> Void) async -> [Answer] {
         var gather: Gather?
         var timer: Task<Void, any Error>?
@@ -52,7 +52,7 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
         if !isOver.exchange(true, ordering: .acquiringAndReleasing) { continuation.resume() }
     }
 
-    /// Expects further answers; called before the answer of the one who asks for them.
+    /// Expects further answers. The worker that expects them calls this before its own `answer`.
     func expect(_ more: Int) {
         missing.add(more, ordering: .relaxed)
     }

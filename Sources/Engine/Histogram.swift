@@ -1,10 +1,10 @@
-/// How often values of which size were observed, as plain integers; a copy shares nothing with it.
+/// A histogram of observed values, as plain integers; a copy shares nothing with the original.
 package struct Histogram: Sendable {
-    /// The upper bounds of the buckets for times, in seconds; one more bucket takes what is longer.
+    /// The upper bounds of the buckets for times, in seconds; one more bucket counts longer times.
     package static let secondsBounds = [
         0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
     ]
-    /// The same for counts: powers of two.
+    /// The upper bounds of the buckets for counts: powers of two.
     package static let countBounds = (0..<15).map { Double(1 << $0) }
 
     private static let nanosecondBounds: InlineArray<15, UInt64> = [
@@ -12,9 +12,9 @@ package struct Histogram: Sendable {
         100_000_000, 250_000_000, 500_000_000, 1_000_000_000, 2_500_000_000,
     ]
 
-    /// Observations by bucket, each in one only.
+    /// The number of observations in each bucket; each observation is in one bucket only.
     package private(set) var counts = InlineArray<16, UInt64>(repeating: 0)
-    /// What was observed in all: nanoseconds, or a count.
+    /// The sum of all observed values: nanoseconds, or counts.
     package private(set) var sum: UInt64 = 0
 
     package init() {}

@@ -1,28 +1,29 @@
 import Rooms
 
-/// What operators and backends want to know.
+/// Queries of operators and backends.
 extension Hub {
-    /// What is known of a channel; nil for one that nobody is in and nothing is kept of.
+    /// The state of a channel; nil if its home doesn't know the channel, because nobody is in it and nothing is kept of
+    /// it.
     ///
     /// - Parameters:
-    ///   - before: only messages with a smaller number; nil: the newest.
-    ///   - limit: at most so many messages.
+    ///   - before: returns only messages with a smaller number; nil: the newest.
+    ///   - limit: the maximum number of messages.
     package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
         await Gather.answers(1) { gather in
             home(of: name).post(.inspect(channel: name, before: before, limit: limit, gather))
         }.first ?? nil
     }
 
-    /// How the last connections of a selection ended, the newest first; one ending may stand for many of a flood.
+    /// The last endings of the selected connections, the newest first; one ending may stand for many of a flood.
     package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Ending] {
         Ending.digest(Array(await ask { .endings(selection, $0) }.joined()), limit: limit)
     }
 
-    /// The channels with how many are in each, by name, at most `limit` of them.
+    /// Up to `limit` channels by name, each with its number of connections, and whether there are more.
     ///
     /// - Parameters:
-    ///   - name: only those behind this one; nil: all.
-    ///   - isMeant: only those whose names it is true for.
+    ///   - name: returns only channels after this name; nil: all.
+    ///   - isMeant: returns only channels for whose names it is true.
     package func channelCounts(
         after name: String? = nil, limit: Int, where isMeant: (String) -> Bool = { _ in true }
     ) async -> (channels: [ChannelCount], hasMore: Bool) {
@@ -35,7 +36,7 @@ extension Hub {
         return census.result
     }
 
-    /// The connections that come first in an order, and the channels in which most is said, both from the top.
+    /// The first connections in an order, and the channels with the highest message rates, the highest values first.
     package func top(
         _ order: ConnectionOrder, connections: Int, channels: Int
     ) async -> (connections: [ConnectionSnapshot], channels: [ChannelActivity]) {
@@ -46,13 +47,13 @@ extension Hub {
                 var floor: UInt64?
                 await walk(mailbox, { .top(order, limit: connections, from: $0, above: floor, $1) }) { found in
                     first = Array((first + found).sorted { $0.value > $1.value }.prefix(connections))
-                    // Who is no more than the last has no place any more.
+                    // Only a connection above the last one still gets a place.
                     floor = first.count == connections ? first.last?.value : nil
                 }
             }
             if channels > 0 {
                 await walk(mailbox, { .busiest(limit: channels, from: $0, $1) }) { found in
-                    // A channel may have been forgotten and come again in another place.
+                    // A channel may have been removed and created again in another place.
                     let names = Set(found.map { Name($0.name) })
                     let others = busiest.filter { !names.contains(Name($0.name)) }
                     busiest = ChannelActivity.busiest(others + found, limit: channels)
@@ -66,7 +67,7 @@ extension Hub {
         return (first.map(\.connection), busiest)
     }
 
-    /// Has a worker look at all of its places, some in each turn.
+    /// Makes a worker go through all of its places, some in each turn.
     private func walk<Element: Sendable>(
         _ mailbox: Mailbox, _ letter: (UInt32, Gather<Slice<Element>>) -> Letter, _ body: ([Element]) -> Void
     ) async {
@@ -78,8 +79,9 @@ extension Hub {
         }
     }
 
-    /// Hands over the messages of a channel, as clients of the `relay` protocol get them, until cancelled or thrown out of;
-    /// with each, how many before it came too fast and are lost. The first is nil: from then on nothing is missed.
+    /// Passes the messages of a channel to `body`, as clients of the `relay` protocol get them, each with the number of
+    /// messages lost so far because they came too fast, until it throws or the task is cancelled. The first call has
+    /// nil: all later messages are followed.
     package func follow(
         _ channel: String, _ body: (FollowedMessage?, _ lost: UInt64) async throws -> Void
     ) async throws {

@@ -4,16 +4,17 @@ import Rooms
 import Synchronization
 package import WebSocket
 
-/// The data plane as the rest of the process sees it: start it, ask it, tell it. Any thread.
+/// The interface of the data plane for the rest of the process: it starts, queries and commands the workers. It may be
+/// used from any thread.
 package final class Hub: Sendable {
     private let context: WorkerContext
     private let threads: [WorkerThread]
     private let listeners = Mutex<[ListeningSocket]>([])
-    /// What the workers go by, or are about to.
+    /// The configuration that the workers use, or are about to use.
     private let current: Mutex<EngineConfiguration>
     private let lastStatistics: Mutex<[Statistics]>
-    /// Refusals, closes and trouble, as they happen. Events beyond 4,096 unread ones are dropped: the counters are exact,
-    /// the log need not be.
+    /// Refusals, closes and failures, as they happen. Beyond 4,096 unread events, the oldest are dropped: the counters
+    /// are exact, the log need not be.
     package let events: AsyncStream<EngineEvent>
 
     /// Starts the workers. They do nothing until `listen`.
@@ -33,15 +34,15 @@ package final class Hub: Sendable {
     /// A channel's home keeps one bit for each worker.
     package static let maximumWorkerCount = 64
 
-    /// How many CPUs this process may use (sched_getaffinity(2)): the number of workers that makes sense.
+    /// The number of CPUs that this process may use (sched_getaffinity(2)), which is a sensible number of workers.
     package static var usableProcessorCount: Int { min(Int(clinux_usable_cpu_count()), maximumWorkerCount) }
 
-    /// Raises the limit of open files as far as it goes and returns it (setrlimit(2)).
+    /// Raises the limit of open files as far as possible and returns it (setrlimit(2)).
     package static func raiseDescriptorLimit() -> Int { Int(clamping: clinux_raise_descriptor_limit()) }
 
     var mailboxes: [Mailbox] { context.handles.map(\.mailbox) }
 
-    /// Where letters for a channel go: to its home.
+    /// The mailbox of a channel's home.
     func home(of channel: String) -> Mailbox {
         context.handles[ChannelTable.home(of: channel, workerCount: context.handles.count)].mailbox
     }
@@ -52,25 +53,25 @@ package final class Hub: Sendable {
         set { context.reportsEverything.store(newValue, ordering: .relaxed) }
     }
 
-    /// The most open WebSockets there may be.
+    /// The maximum number of open WebSockets.
     package var maximumConnections: Int { context.admission.maximum }
 
-    /// Events that were dropped.
+    /// The number of dropped events.
     package var lostEvents: UInt64 { context.lostEvents.load(ordering: .relaxed) }
 
-    /// The largest message there may be, in bytes.
+    /// The maximum size of a message, in bytes.
     package var maximumMessageByteCount: Int { current.withLock { $0.maximumMessageByteCount } }
 
-    /// What an open connection's record takes, in bytes; what hangs off it comes on top.
+    /// The size of an open connection's record and deadline, in bytes, without the memory that the record points to.
     package var connectionByteCount: Int { MemoryLayout<Connection>.stride + MemoryLayout<UInt32>.stride }
 
-    /// The paths of the endpoints by their places, those included that only clients of before are on.
+    /// The paths of the endpoints by their index, including retired endpoints, which only earlier clients are on.
     package var endpointPaths: [String] { current.withLock { $0.endpoints.map(\.path) } }
 
-    /// Open WebSockets now.
+    /// The present number of open WebSockets.
     package var connectionCount: Int { context.admission.count }
 
-    /// Begins to accept; returns when every worker does.
+    /// Starts accepting connections; returns when every worker accepts.
     package func listen(_ sockets: [ListeningSocket]) async {
         listeners.withLock { $0 = sockets }
         _ = await ask { .listen(sockets, $0) } as [Void]
@@ -82,7 +83,8 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Each worker's figures, by worker. For one that does not turn for a second, those of before.
+    /// The statistics of each worker, by worker. For a worker that does not answer within a second, these are its
+    /// previous ones.
     package func statistics() async -> [Statistics] {
         let answers = await Gather.answers(mailboxes.count, within: .seconds(1)) { gather in
             for mailbox in mailboxes { mailbox.post(.statistics(gather)) }
@@ -97,8 +99,8 @@ package final class Hub: Sendable {
     /// The next connections of a selection.
     ///
     /// - Parameters:
-    ///   - cursor: `nil` to begin; what the last call returned to go on.
-    ///   - limit: at most this many.
+    ///   - cursor: nil to begin; the value that the last call returned to continue.
+    ///   - limit: the maximum number of connections.
     package func connections(
         _ selection: ConnectionSelection, after cursor: Cursor?, limit: Int
     ) async -> (connections: [ConnectionSnapshot], next: Cursor?) {
@@ -117,7 +119,7 @@ package final class Hub: Sendable {
         return (found, position.worker < mailboxes.count ? position : nil)
     }
 
-    /// A place in the list of all connections.
+    /// A position in the list of all connections.
     package struct Cursor: Sendable {
         package var worker: Int
         package var slot: UInt32
@@ -128,14 +130,14 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Begins to close the selected connections; returns how many.
+    /// Begins to close the selected connections and returns their number.
     package func kick(_ selection: ConnectionSelection, code: CloseCode, reason: String) async -> Int {
         await ask { .kick(selection, code, reason: reason, $0) }.reduce(0, +)
     }
 
-    /// Sends a message to the selected connections, whatever their channels. Returns to how many.
+    /// Sends a message to the selected connections, whatever their channels, and returns the number of recipients.
     ///
-    /// - Parameter isPlainText: as a message's.
+    /// - Parameter isPlainText: as `Message.isPlainText`.
     package func broadcast(
         _ opcode: Opcode, _ payload: [UInt8], isPlainText: Bool = false, to selection: ConnectionSelection
     ) async -> Int {
@@ -143,7 +145,7 @@ package final class Hub: Sendable {
         return await ask { .broadcast(segment, isPlainText: isPlainText, selection, $0) }.reduce(0, +)
     }
 
-    /// Takes the selected clients of the `json` protocol out of a channel; returns how many.
+    /// Removes the selected clients of the `json` protocol from a channel and returns their number.
     package func unsubscribe(_ selection: ConnectionSelection, channel: String, reason: String) async -> Int {
         await ask { .unsubscribe(selection, channel: channel, reason: reason, $0) }.reduce(0, +)
     }
@@ -153,7 +155,7 @@ package final class Hub: Sendable {
         package var channel: String
         package var opcode: Opcode
         package var payload: [UInt8]
-        /// Whether clients of the `json` protocol get it as a string even where it looks like another JSON value.
+        /// Whether clients of the `json` protocol get it as a string even if it looks like another JSON value.
         package var isPlainText: Bool
 
         package init(channel: String, opcode: Opcode, payload: [UInt8], isPlainText: Bool = false) {
@@ -164,7 +166,7 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Publishes messages, those of a channel in their order. Returns what became of each.
+    /// Publishes messages, those of a channel in their order, and returns the result of each.
     package func publish(_ messages: [Message]) async -> [Published] {
         var results = Array(repeating: Published(connections: 0), count: messages.count)
         guard !messages.isEmpty else { return results }
@@ -186,7 +188,7 @@ package final class Hub: Sendable {
         return results
     }
 
-    /// Waits until the homes of the messages' channels keep up, for some seconds at most.
+    /// Waits until the homes of the messages' channels have room, for some seconds at most.
     private func waitForRoom(_ messages: [Message]) async {
         var tries = 0
         for message in messages {
@@ -198,9 +200,9 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Has other settings hold from now on, for connections and channels that are there, too. What can't change while the
-    /// workers run stays as it is: their number and the send ring. Where tokens are asked for from now on, connections without
-    /// one are closed. One call at a time.
+    /// Applies a new configuration, also to existing connections and channels. Settings that can't change while the
+    /// workers run keep their values, such as the number of workers and the send ring. If the new configuration
+    /// requires tokens, connections without one are closed. Only one call at a time is allowed.
     package func reconfigure(_ configuration: EngineConfiguration) async {
         let next = current.withLock { running in
             running = configuration.succeeding(running)
@@ -214,15 +216,15 @@ package final class Hub: Sendable {
         _ = await ask { .recount($0) } as [Void]
     }
 
-    /// Stops accepting, closes every connection with 1001 spread over `period`, and returns when none is left, which is
-    /// after `timeout` at the latest. Called again, the newer call's times hold, and both return at the end.
+    /// Stops accepting, closes every connection with 1001, evenly spread over `period`, and returns when none is left,
+    /// after `timeout` at the latest. A second call replaces the times of the first, and both return at the end.
     package func drain(period: Duration, timeout: Duration, reason: String) async {
         await stopListening()
         _ = await ask { .drain(period: period, timeout: timeout, reason: reason, $0) } as [Void]
     }
 
-    /// Stops accepting. A passed listener stays open in systemd, and new clients wait there for the next process; an own
-    /// one is closed, so that they learn at once that nobody is here.
+    /// Stops accepting. A listener passed by systemd stays open there, and new clients wait in it for the next process;
+    /// a listener of this process is closed, so that new clients are refused at once.
     private func stopListening() async {
         _ = await ask { .stopListening($0) } as [Void]
         let closing = listeners.withLock { listeners in
@@ -232,7 +234,7 @@ package final class Hub: Sendable {
         for listener in closing { listener.close() }
     }
 
-    /// Ends the workers' threads. Connections that are left are cut.
+    /// Ends the workers' threads. Remaining connections are cut.
     package func stop() async {
         for mailbox in mailboxes {
             mailbox.post(.abort)
@@ -242,7 +244,8 @@ package final class Hub: Sendable {
         context.events.finish()
     }
 
-    /// Whether every worker has turned since the last call, and asks again. The first call only asks.
+    /// Whether every worker has completed a turn since the last call. It also sends the next probe to each worker that
+    /// has; the first call does only that.
     package func haveAllWorkersTurned() -> Bool {
         var all = true
         for handle in context.handles {

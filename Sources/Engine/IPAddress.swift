@@ -1,8 +1,8 @@
 import CLinux
 import Glibc
 
-/// An IPv4 or IPv6 address as 16 bytes; IPv4 in its mapped form (RFC 4291, section 2.5.5.2), so that one client has
-/// one address whichever socket it came through.
+/// An IPv4 or IPv6 address as 16 bytes; an IPv4 address is in its mapped form (RFC 4291, section 2.5.5.2), so that a
+/// client has the same address on every socket.
 package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// The first and the last eight bytes, as big-endian numbers.
     package var high: UInt64
@@ -18,7 +18,7 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
 
     private static let mappedPrefix: UInt64 = 0xFFFF << 32
 
-    /// Parses `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`; nil where it is neither.
+    /// Parses `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`; nil for anything else.
     package init?(_ text: some StringProtocol) {
         var text = String(text)
         if text.hasPrefix("["), text.hasSuffix("]") { text = String(text.dropFirst().dropLast()) }
@@ -61,22 +61,21 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// Whether this is an IPv4 address.
     package var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
-    /// Whether it is the machine's own (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
+    /// Whether this is a loopback address (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
     package var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
 
-    /// What limits count as one client: an IPv4 address, or the /64 network of an IPv6 address, of which one customer has
-    /// at least one (RFC 6177).
+    /// The address that limits count as one client: an IPv4 address, or the /64 network of an IPv6 address, because a
+    /// customer has at least one such network (RFC 6177).
     var client: IPAddress { isIPv4 || isLoopback || self == .none ? self : IPAddress(high: high, low: 0) }
 
-    /// Whether it is of a network that is nobody's in particular (RFC 1918, RFC 4193) or of this link: no client of the
-    /// internet has one.
+    /// Whether this is a private (RFC 1918, RFC 4193) or link-local address, which no client on the internet has.
     package var isPrivate: Bool {
         guard isIPv4 else { return high >> 57 == 0xFC >> 1 || high >> 54 == 0xFE80 >> 6 }
         let bits = UInt32(truncatingIfNeeded: low)
         return bits >> 24 == 10 || bits >> 20 == 0xAC1 || bits >> 16 == 0xC0A8 || bits >> 16 == 0xA9FE
     }
 
-    /// The four or sixteen bytes in the order of the wire.
+    /// The four or sixteen bytes in network byte order.
     package var bytes: [UInt8] {
         let all = [high, low].flatMap { word in
             stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }

@@ -1,9 +1,9 @@
 import Rooms
 import WebSocket
 
-/// The words of the `json` protocol that are about a channel, as its home says them (wsd-protocol(7)).
+/// The messages of the `json` protocol about a channel, as its home writes them (wsd-protocol(7)).
 extension MessageText {
-    /// Who comes and goes.
+    /// A change of the users in a channel.
     enum Change { case join, leave }
 
     /// Begins the answer to a request; the caller adds members and closes the object.
@@ -15,7 +15,7 @@ extension MessageText {
         append(raw: quotedChannel)
     }
 
-    /// The answer to a message that has just got its place.
+    /// Writes the answer to a message that has just got its position.
     mutating func writeAck(
         _ id: UnsafeRawBufferPointer, quotedChannel: [UInt8], _ position: MessagePosition, at now: Int64
     ) {
@@ -29,7 +29,7 @@ extension MessageText {
         append("}")
     }
 
-    /// A message that has just got its number.
+    /// Writes a message that has just got its number.
     mutating func write(_ publication: Publication, quotedChannel: [UInt8], seq: UInt64, at now: Int64) {
         removeAll(keepingCapacity: true)
         switch publication.origin {
@@ -57,7 +57,7 @@ extension MessageText {
         append("}")
     }
 
-    /// A user comes or goes.
+    /// Writes that a user comes or goes.
     mutating func write(_ change: Change, of user: String, quotedChannel: [UInt8], at now: Int64) {
         removeAll(keepingCapacity: true)
         switch change {
@@ -71,7 +71,7 @@ extension MessageText {
         append("}")
     }
 
-    /// The members `epoch` and `seq`.
+    /// Appends the members `epoch` and `seq`.
     mutating func append(_ position: MessagePosition) {
         append(",\"epoch\":\"")
         append(raw: position.epoch)
@@ -79,13 +79,14 @@ extension MessageText {
         append(position.seq)
     }
 
-    /// The member `time`.
+    /// Appends the member `time`.
     mutating func append(memberTime now: Int64) {
         append(",\"time\":")
         append(time: now)
     }
 
-    /// An operator's words as the member `data`: as they are where they are JSON and not meant as text, as a string otherwise.
+    /// Appends an operator's message as the member `data`: unchanged if it is JSON and not declared as text, as a
+    /// string otherwise.
     mutating func append(memberData payload: UnsafeRawBufferPointer, isPlainText: Bool) {
         append(",\"data\":")
         if !isPlainText, RequestReader.isJSONValue(payload) {
@@ -95,7 +96,7 @@ extension MessageText {
         }
     }
 
-    /// The member `users`.
+    /// Appends the member `users`.
     mutating func append(users: [(user: String, connections: Int, since: Int64)]) {
         append(",\"users\":[")
         var isFirst = true
@@ -112,10 +113,10 @@ extension MessageText {
         append("]")
     }
 
-    /// The messages of one page of history have so many bytes at most, or it has one message.
+    /// The maximum size of a page of history in bytes, unless it has a single message.
     private static let pageByteCount = 256 * 1024
 
-    /// The members `messages` and `more`: the last messages below a number.
+    /// Appends the members `messages` and `more`: the last messages below a number.
     mutating func append(history: History, before: UInt64?, limit: Int) {
         append(",\"messages\":[")
         let page = history.page(before: before, limit: limit, byteCount: Self.pageByteCount)

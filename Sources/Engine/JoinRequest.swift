@@ -1,32 +1,32 @@
 import Rooms
 
-/// A connection asks a channel's home to let it in, or, where it is in, for what it missed.
+/// A connection's request to a channel's home to join, or, from a member, for the messages that it missed.
 struct JoinRequest: Sendable {
     var connection: ConnectionID
-    /// Who is to be counted as present.
+    /// The user to count as present.
     var name: String
-    /// Whether it is in the channel already.
+    /// Whether the connection is in the channel already.
     var isMember: Bool
-    /// The request's id as it came; empty without one.
+    /// The request's id as it was sent; empty without one.
     var id: [UInt8]
-    /// What the client saw last.
+    /// The position of the last message that the client has seen.
     var since: MessagePosition?
 }
 
-/// What the home says to it.
+/// The home's reply to a join request.
 struct JoinReply: Sendable {
     enum Outcome: Sendable {
-        /// `missed` holds, where `isRecovered`, all messages after `since`; the last of them is number `seq`.
+        /// If `isRecovered`, `missed` has all messages after `since`, up to number `seq`.
         case joined(epoch: String, seq: UInt64, isRecovered: Bool, missed: HistorySlice?)
         case full
     }
 
     var request: JoinRequest
-    /// The home's configuration where the connection is counted; else 0.
+    /// The generation of the home's configuration if the home counts the connection; 0 otherwise.
     var generation: UInt32 = 0
     var outcome: Outcome
 
-    /// The same, but with nothing behind a number.
+    /// The same reply without the messages after a number.
     func through(_ last: UInt64) -> JoinReply {
         guard case .joined(let epoch, let seq, let isRecovered, var missed) = outcome, seq > last else { return self }
         missed?.removeLast(Int(clamping: seq - last))

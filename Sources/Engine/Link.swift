@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// The bytes of one connection both ways: a non-blocking stream socket. Nothing else touches the descriptor.
+/// The transport of one connection: a non-blocking stream socket. Nothing else touches the descriptor.
 ///
-/// A trivial value of four bytes. Results of sends are a count of bytes, which may be fewer than asked, or a negative errno,
-/// as io_uring(7) reports them as well.
+/// It is a trivial value of four bytes. The result of a send is a number of bytes, which may be smaller than requested,
+/// or a negative errno, as io_uring(7) reports them too.
 struct Link {
     private let descriptor: Int32
 
@@ -13,7 +13,7 @@ struct Link {
 
     enum Input: Equatable {
         case bytes(Int)
-        /// Nothing has come.
+        /// No bytes have arrived.
         case none
         /// The peer has shut down its side.
         case end
@@ -45,19 +45,19 @@ struct Link {
         return sent < 0 ? -Int(errno) : sent
     }
 
-    /// Queues one piece in a ring, which must have room; `userData` comes back with the result.
+    /// Queues one piece in a ring, which must have room; the result is reported with `userData`.
     @inline(__always)
     func queue(_ bytes: UnsafeRawPointer, count: Int, in ring: SendRing, userData: UInt64) {
         ring.queue(descriptor: descriptor, bytes: bytes, count: count, userData: userData)
     }
 
-    /// Whether a link whose send had this result, a negative errno, takes more later.
+    /// Whether a link can take more later, after a send with this result, a negative errno.
     static func mayTakeMore(after result: Int) -> Bool {
         let error = Int32(truncatingIfNeeded: -result)
         return error == EAGAIN || error == EINTR || error == ENOBUFS
     }
 
-    /// Has an epoll instance report these events with a tag (epoll_ctl(2)); false where the kernel has no room for it.
+    /// Makes an epoll instance report these events with a tag (epoll_ctl(2)); false if the kernel has no room for it.
     func watch(by epoll: Int32, for events: EPOLL_EVENTS, tag: UInt64) -> Bool {
         clinux_epoll_control(epoll, EPOLL_CTL_ADD, descriptor, events.rawValue, tag) == 0
     }
@@ -67,10 +67,10 @@ struct Link {
         _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, descriptor, events.rawValue, tag)
     }
 
-    /// Says that nothing more is sent (shutdown(2)).
+    /// Shuts down our side (shutdown(2)).
     func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Closes the link; where `resets`, with a reset instead of what the peer has not taken yet.
+    /// Closes the link; if `resets`, with a reset, which discards the bytes that the peer has not taken yet.
     func close(resets: Bool = false) {
         if resets { _ = clinux_reset_on_close(descriptor) }
         Glibc.close(descriptor)

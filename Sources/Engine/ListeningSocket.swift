@@ -1,12 +1,13 @@
 import CLinux
 import Glibc
 
-/// A socket that accepts WebSocket clients, bound here or passed by systemd.
+/// A socket that accepts WebSocket clients, bound by this process or passed by systemd.
 package struct ListeningSocket: Sendable, Hashable {
     package let descriptor: Int32
-    /// As people write it: `127.0.0.1:8080`, `[::]:8080`, `unix:/path`.
+    /// The address as text: `127.0.0.1:8080`, `[::]:8080`, `unix:/path`.
     package let address: String
-    /// Bound by this process, which closes it when it stops accepting. A passed one stays open in systemd.
+    /// Whether this process has bound the socket, and closes it when it stops accepting. A passed socket stays open in
+    /// systemd.
     package let isOwn: Bool
 
     /// Wraps a socket that already listens.
@@ -19,7 +20,8 @@ package struct ListeningSocket: Sendable, Hashable {
 
     /// Binds and listens on an address and port; port 0 takes any free one.
     ///
-    /// - Parameter host: an IPv4 or IPv6 address; `::` takes IPv4 clients too, and only those where the kernel has no IPv6.
+    /// - Parameter host: an IPv4 or IPv6 address; `::` also accepts IPv4 clients, and only those if the kernel has no
+    ///   IPv6.
     package init(host: IPAddress, port: UInt16) throws(ListenError) {
         do throws(ListenError) {
             try self.init(binding: host, port: port)
@@ -51,7 +53,7 @@ package struct ListeningSocket: Sendable, Hashable {
         prepare()
     }
 
-    /// Whether only this machine reaches it: a Unix socket, or one of loopback.
+    /// Whether only this machine can reach the socket: a Unix socket, or one on loopback.
     package var isLocal: Bool {
         var storage = sockaddr_storage()
         guard clinux_local_address(descriptor, &storage) == 0 else { return false }
@@ -63,14 +65,15 @@ package struct ListeningSocket: Sendable, Hashable {
         if isOwn { Glibc.close(descriptor) }
     }
 
-    /// Accepted sockets inherit it: a hub's small frames must not wait for an acknowledgement (Nagle).
+    /// Sets TCP_NODELAY, which accepted sockets inherit: a hub's small frames must not wait for an acknowledgement
+    /// (Nagle).
     private func prepare() {
         _ = clinux_set_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         clinux_set_nonblocking(descriptor)
     }
 }
 
-/// An address could not be listened on.
+/// The error of an address that can't be listened on.
 package struct ListenError: Error, CustomStringConvertible, Sendable {
     package let address: String
     package let call: String

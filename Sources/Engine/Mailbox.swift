@@ -4,10 +4,10 @@ import Synchronization
 
 /// A queue of many producers and one consumer, with one wake per batch.
 ///
-/// Letters are pushed on a stack with one compare-and-swap and taken all at once, so there is no lock and no ABA; the
-/// consumer turns a batch round, so that each producer's letters arrive in its order. Only the producer that finds the
-/// stack empty writes to the event descriptor.
-/// `@unchecked Sendable`: nodes pass from the producer to the consumer with the release-acquire pair on `top`.
+/// Letters are pushed on a stack with one compare-and-swap and taken all at once, so there is no lock and no ABA
+/// problem; the consumer reverses a batch, so that each producer's letters arrive in order. Only a producer that finds
+/// the stack empty writes to the event descriptor. `@unchecked Sendable`: nodes pass from the producer to the consumer
+/// with the release-acquire pair on `top`.
 final class Mailbox: @unchecked Sendable {
     private struct Node {
         var letter: Letter
@@ -18,8 +18,9 @@ final class Mailbox: @unchecked Sendable {
     private let top = Atomic<UnsafeMutablePointer<Node>?>(nil)
     /// Becomes readable when letters wait (eventfd(2)).
     let descriptor: Int32
-    /// Letters for homes of channels (`Letter.isForHome`), for which publishers wait, and the others, for which homes wait.
-    /// What homes wait for never waits itself; were both counted together, two homes would wait for each other.
+    /// The load of letters for homes of channels (`Letter.isForHome`), for which publishers wait, and of the others,
+    /// for which homes wait. The letters that homes wait for never wait themselves; if both were counted together, two
+    /// homes would wait for each other.
     let forHomes = Load()
     let atOnce = Load()
 
@@ -33,7 +34,7 @@ final class Mailbox: @unchecked Sendable {
         Glibc.close(descriptor)
     }
 
-    /// Puts a letter in; any thread.
+    /// Adds a letter; any thread.
     func post(_ letter: consuming Letter) {
         let node = UnsafeMutablePointer<Node>.allocate(capacity: 1)
         let byteCount = letter.byteCount
@@ -57,11 +58,11 @@ final class Mailbox: @unchecked Sendable {
     /// Whether letters wait.
     var hasLetters: Bool { top.load(ordering: .acquiring) != nil }
 
-    /// The bytes that wait.
+    /// The size of the waiting letters in bytes.
     var byteCount: Int { forHomes.byteCount + atOnce.byteCount }
 
-    /// Takes out everything, oldest first, each with the bytes that it counts for until `Load.finish`; the consumer's thread
-    /// only.
+    /// Takes all letters, the oldest first, each with the size that it counts for until `Load.finish`; the consumer's
+    /// thread only.
     func takeAll(_ body: (Letter, _ byteCount: Int) -> Void) {
         var drained: UInt64 = 0
         _ = read(descriptor, &drained, 8)
@@ -82,33 +83,35 @@ final class Mailbox: @unchecked Sendable {
 }
 
 extension Mailbox {
-    /// The bytes of the letters of one kind that have been posted and not acted on, and the workers that wait until there
-    /// are fewer.
+    /// The size of the letters of one kind that have been posted and not processed, and the workers that wait until it
+    /// is smaller.
     final class Load: Sendable {
         private let waiting = Atomic<Int>(0)
-        /// A bit for each worker that wants to know when it is no longer full.
+        /// A bit for each worker that waits until the mailbox is no longer full.
         private let waiters = Atomic<UInt64>(0)
 
-        /// From so many bytes on it is full: whoever has more for it waits, until half of it has been acted on.
+        /// The size in bytes from which the mailbox is full: workers with more letters for it wait until it is half
+        /// empty.
         static let fullByteCount = 2 * 1024 * 1024
 
         var byteCount: Int { waiting.load(ordering: .relaxed) }
 
         var isFull: Bool { byteCount > Load.fullByteCount }
 
-        /// A letter of so many bytes is posted; any thread.
+        /// Counts a posted letter; any thread.
         func add(_ byteCount: Int) { waiting.add(byteCount, ordering: .relaxed) }
 
-        /// Whether it is full, and then has the worker told once it no longer is (`Letter.relieved`); any thread.
+        /// Whether the mailbox is full. If so, the worker is notified once it no longer is (`Letter.relieved`); any
+        /// thread.
         func isFull(for worker: Int) -> Bool {
             guard isFull else { return false }
-            // It may have been emptied in between: both sides write first and look then.
+            // It may have been emptied in between: both sides write first and then read.
             waiters.bitwiseOr(1 << UInt64(worker), ordering: .sequentiallyConsistent)
             return waiting.load(ordering: .sequentiallyConsistent) > Load.fullByteCount / 2
         }
 
-        /// Letters of so many bytes have been acted on. Returns the workers that are to be told that there is room again, a
-        /// bit each; the consumer's thread only.
+        /// Uncounts processed letters. Returns the workers to notify that there is room again, a bit each; the
+        /// consumer's thread only.
         func finish(byteCount: Int) -> UInt64 {
             let left = waiting.subtract(byteCount, ordering: .sequentiallyConsistent).newValue
             guard left <= Load.fullByteCount / 2, waiters.load(ordering: .sequentiallyConsistent) != 0 else { return 0 }

@@ -1,27 +1,29 @@
 import Rooms
 import Synchronization
 
-/// The account of what all workers hold for clients, in bytes, and what follows from it. Any thread.
+/// The account of the memory that all workers hold for clients, in bytes, and the pressure that follows from it. It may
+/// be used from any thread.
 ///
-/// Each kind is counted where memory is taken and where it is given back, so that what several connections share counts
-/// once. A connection's record, its session and its channels are bounded by the limits on connections and channels.
+/// Each kind is counted where memory is allocated and freed, so that memory shared by several connections counts once.
+/// A connection's record, its session and its memberships are not counted: the limits on connections and channels bound
+/// them.
 final class MemoryAccount: Sendable {
-    /// Frames: on their way between workers, being sent, or waiting for slow connections.
+    /// Frames that are on their way between workers, being sent, or waiting for slow connections.
     let frames = ByteMeter()
-    /// Handshakes under way, unfinished messages, and input that is read later.
+    /// Unfinished handshakes and messages, and input that is read later.
     let input = ByteMeter()
     /// Messages of `json` clients on their way to their channels' homes.
     let batches = ByteMeter()
-    /// The history of channels, with what such a channel takes itself.
+    /// The history of channels, and the channels themselves.
     let history = ByteMeter()
     private let limit: Atomic<Int>
 
-    /// How full it is, and what is done about it.
+    /// The level to which the limit is used, and the measure taken.
     enum Pressure: Int, Comparable {
         case none
-        /// From three quarters of the limit on: who is in the middle of a large message is not read.
+        /// From three quarters of the limit: connections in the middle of a large message are not read.
         case high
-        /// From seven eighths on: nobody new is let in.
+        /// From seven eighths of the limit: new clients are refused.
         case full
         /// Beyond the limit: the connections that hold most are closed.
         case over
@@ -29,10 +31,10 @@ final class MemoryAccount: Sendable {
         static func < (one: Pressure, other: Pressure) -> Bool { one.rawValue < other.rawValue }
     }
 
-    /// - Parameter limit: in bytes; 0: none.
+    /// - Parameter limit: the limit in bytes; 0: none.
     init(limit: Int) { self.limit = Atomic(limit) }
 
-    /// In bytes; 0: none.
+    /// The limit in bytes; 0: none.
     var byteLimit: Int { limit.load(ordering: .relaxed) }
 
     func setLimit(_ byteCount: Int) { limit.store(byteCount, ordering: .relaxed) }

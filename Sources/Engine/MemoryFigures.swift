@@ -1,10 +1,10 @@
-/// What is held for clients, in bytes: the account that `limits.memory` bounds. Of one worker, or of several together.
+/// The memory held for clients, in bytes, which `limits.memory` bounds: of one worker, or of several together.
 package struct MemoryFigures: Sendable, Hashable {
-    /// The most that may be held; 0 where nothing bounds it.
+    /// The limit; 0 if there is none.
     package var limit = 0
-    /// All that is held: the kinds below, and what is none of them.
+    /// The total: the kinds below, and `other`.
     package var used = 0
-    /// Input whose message is unfinished, and handshakes that are under way.
+    /// Input of unfinished messages, input held to be read later, and unfinished handshakes.
     package var input = 0
     /// Messages on their way from one worker to another.
     package var mailboxes = 0
@@ -15,7 +15,7 @@ package struct MemoryFigures: Sendable, Hashable {
 
     package init() {}
 
-    /// What is held and of none of the kinds.
+    /// The memory held that is of none of the kinds.
     package var other: Int { max(0, used - input - mailboxes - backlogs - history) }
 
     /// Adds another worker's figures.

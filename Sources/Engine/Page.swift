@@ -1,6 +1,6 @@
 import WebSocket
 
-/// A document served on the WebSocket port, its answers made once.
+/// A document served on the WebSocket port. Its responses are built once.
 package struct Page: Sendable {
     let answer: Segment
     let headOnly: Segment

@@ -1,33 +1,33 @@
 import WebSocket
 
-/// What a connection is in the middle of: a frame or message that has not all come, and input that is to be read later
-/// because the connection has to wait. Owned by the connection's record; one that is between messages needs none.
+/// The input state of a connection: an unfinished frame or message, and input that is read later because the connection
+/// has to wait. It is owned by the connection's record; a connection between messages needs none.
 struct PartialInput: ~Copyable {
-    /// A whole message that came while it could not be acted on.
+    /// A whole message that came while it could not be processed.
     struct Deferred {
         var opcode: Opcode
         var payload: [UInt8]
     }
 
     var reader = FrameReader()
-    /// A message that is acted on before anything else is read.
+    /// A message that is processed before anything else is read.
     var deferred: Deferred?
-    /// Bytes behind it that came in the same read.
+    /// Input after it, to be read later.
     var held = HeldInput()
 
     /// The tick at which the unfinished message began; `Slab.never` between messages.
     var unfinishedSince = Slab.never
-    /// What the account has counted of it.
+    /// The size that the account has counted.
     var counted = 0
 
-    /// Whether it holds nothing worth keeping.
+    /// Whether there is nothing worth keeping.
     var isIdle: Bool { reader.isIdle && deferred == nil && held.isEmpty }
 
-    /// What it takes, in bytes.
+    /// The memory that it holds, in bytes.
     var byteCount: Int { reader.heldByteCount + (deferred?.payload.capacity ?? 0) + held.capacity }
 }
 
-/// Bytes that came and are read later. They are copied once; what is read moves the start.
+/// Input that is read later. It is copied once; reading moves the start.
 ///
 /// Invariant: `start <= end <= capacity`, and `base` owns `capacity` bytes (nil while that is 0).
 struct HeldInput: ~Copyable {
@@ -40,18 +40,18 @@ struct HeldInput: ~Copyable {
 
     var isEmpty: Bool { start == end }
 
-    /// The bytes that wait.
+    /// The bytes that are still to be read.
     var bytes: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base.map { $0 + start }, count: end - start)
     }
 
-    /// Whether these bytes lie in it.
+    /// Whether these bytes are part of this memory.
     func owns(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
         guard let base, let address = bytes.baseAddress else { return false }
         return address >= base && address <= base + capacity
     }
 
-    /// Keeps `rest`: the rest of what it has, or, where it is empty, bytes that came from elsewhere.
+    /// Keeps only `rest`: the rest of its own bytes, or a copy of bytes from elsewhere.
     mutating func keep(_ rest: UnsafeMutableRawBufferPointer) {
         guard !rest.isEmpty, let source = rest.baseAddress else {
             release()
@@ -69,7 +69,7 @@ struct HeldInput: ~Copyable {
         end = rest.count
     }
 
-    /// Gives the memory back.
+    /// Frees the memory.
     mutating func release() {
         base?.deallocate()
         base = nil

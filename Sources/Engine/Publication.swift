@@ -1,34 +1,34 @@
 import WebSocket
 
-/// One message for a channel, as whoever publishes it gives it to the channel's home. Its bytes are lent for the call that
-/// hands it over; a `PublicationBatch` owns those of its own.
+/// One message for a channel, as its publisher passes it to the channel's home. Its bytes are borrowed for the duration
+/// of the call; a `PublicationBatch` owns its bytes.
 struct Publication {
-    /// Where a message comes from; it decides how each protocol says it.
+    /// The origin of a message, which decides its form in each protocol.
     enum Origin: UInt8, Sendable {
-        /// A client of the `relay` protocol: its messages go out as they came, and text is a string to `json` clients.
+        /// A client of the `relay` protocol: its messages are sent unchanged, and `json` clients get text as a string.
         case relay
-        /// A client of the `json` protocol: `data` is a JSON value, and all others get the whole object.
+        /// A client of the `json` protocol: `data` is a JSON value, and `relay` clients get the whole object.
         case json
-        /// An operator or a backend: `data` goes out as it came; to `json` clients as the value that it is, or as a string where
+        /// An operator or a backend: `data` is sent unchanged; `json` clients get it as a JSON value, or as a string if
         /// it is none.
         case system
-        /// The same, where it is a string to `json` clients even if it looks like another value.
+        /// The same, but `json` clients get it as a string even if it looks like another JSON value.
         case systemText
     }
 
     var origin: Origin
-    /// The opcode of what goes out as it came; `text` for `json`.
+    /// The opcode of a message that is sent unchanged; `text` for `json`.
     var opcode: Opcode
-    /// The connection that published it; nil for an operator's.
+    /// The connection that published the message; nil for an operator's message.
     var sender: ConnectionID?
-    /// The sender's name as JSON; empty where it has none to be shown.
+    /// The sender's name as JSON; empty if no name is shown.
     var from = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The id, as JSON, of the request that an ack answers; empty where nothing does.
+    /// The id, as JSON, of the request to acknowledge; empty if there is none.
     var id = UnsafeRawBufferPointer(start: nil, count: 0)
     var data: UnsafeRawBufferPointer
 }
 
-/// Messages for one channel on their way to its home, in their order, side by side in one buffer.
+/// Messages for one channel on their way to its home, in order, in one buffer.
 struct PublicationBatch: Sendable {
     private struct Entry {
         var origin: Publication.Origin
@@ -44,7 +44,7 @@ struct PublicationBatch: Sendable {
 
     init() {}
 
-    /// A single message of nobody's.
+    /// A batch of a single message without a sender.
     init(_ origin: Publication.Origin, _ opcode: Opcode, _ data: [UInt8]) {
         bytes = data
         entries = [
@@ -54,7 +54,7 @@ struct PublicationBatch: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
     var count: Int { entries.count }
-    /// What it holds, in bytes.
+    /// The size of the batch in bytes.
     var byteCount: Int { bytes.count + entries.count * MemoryLayout<Entry>.stride }
 
     mutating func append(_ publication: Publication) {
@@ -68,7 +68,7 @@ struct PublicationBatch: Sendable {
                 dataCount: publication.data.count))
     }
 
-    /// Visits the messages, oldest first.
+    /// Passes the messages to `body`, the oldest first.
     func forEach(_ body: (Publication) -> Void) {
         bytes.withUnsafeBytes { bytes in
             var position = 0

@@ -1,31 +1,31 @@
-/// What became of a message.
+/// The result of publishing a message.
 package struct Published: Sendable, Equatable {
-    /// How many connections it goes to.
+    /// The number of connections that the message goes to.
     package var connections: Int
-    /// Its place in the channel, where that keeps history and it is text.
+    /// The message's position, if the channel keeps history and the message is text.
     package var position: MessagePosition?
 }
 
-/// A message's place in a channel.
+/// A message's position in a channel.
 package struct MessagePosition: Sendable, Equatable {
-    /// Changes when the numbering begins anew.
+    /// The identifier of the numbering, which changes when that begins anew.
     package var epoch: String
     package var seq: UInt64
 }
 
-/// What became of a message of a batch, as one worker sees it.
+/// The result of publishing a message of a batch, as seen by one worker.
 struct Reached: Sendable {
-    /// The message's place in the batch.
+    /// The message's index in the batch.
     var index: Int
     var connections: Int
     var position: MessagePosition?
 }
 
-/// An operator's or backend's message: whom to tell how many connections it goes to.
+/// The receipt for an operator's or backend's message: the task to tell how many connections the message goes to.
 struct Receipt: Sendable {
     let gather: Gather<Reached>
     let index: Int
-    /// Set at the channel's home.
+    /// The message's position; set at the channel's home.
     var position: MessagePosition?
 
     init(gather: Gather<Reached>, index: Int) {

@@ -1,6 +1,6 @@
 import WebSocket
 
-/// Why a request was not let in: the label in metrics and `wsctl`.
+/// The cause of a refused request: the label in metrics and `wsctl`.
 package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case badRequest
     case origin
@@ -13,18 +13,18 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case connectionLimit
     case descriptorLimit
     case draining
-    /// No token, or a bad one.
+    /// The request has no token, or an invalid one.
     case unauthorized
-    /// The token does not let the client in here.
+    /// The client may not be in the endpoint's channel.
     case forbidden
-    /// The endpoint's channel has its `max_members`.
+    /// The endpoint's channel has `max_members` members.
     case channelLimit
-    /// As much is held for clients as `limits.memory` allows.
+    /// The memory held for clients is close to `limits.memory`.
     case memoryLimit
     /// The request is for a host that is not among `server.allowed_hosts`.
     case host
 
-    /// The label, fixed for good: metrics and scripts know it.
+    /// The label, which never changes because metrics and scripts use it.
     package var label: String {
         switch self {
         case .badRequest: "bad_request"
@@ -46,7 +46,7 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// The cause that goes with a refusal by the protocol code, which knows statuses only.
+    /// The cause for a refusal by the protocol code, which only knows statuses.
     init(_ status: HTTPStatus) {
         self =
             switch status {

@@ -1,21 +1,22 @@
 import Rooms
 
-/// What a channel's home keeps for the `json` protocol: the numbers of its messages, the last of them, and who is here.
+/// The state that a channel's home keeps for the `json` protocol: the numbering of messages, the history, and the users
+/// present.
 final class Room {
     /// The channel's name as JSON, quotes included.
     let quotedName: [UInt8]
-    /// Changes when the numbering begins anew.
+    /// The identifier of the numbering, which changes when that begins anew.
     let epoch: String
     /// The number of the newest message.
     private(set) var seq: UInt64 = 0
     private(set) var history: History
     var presence: Presence
-    /// Connections that are in the channel, counted where `max_members` limits them.
+    /// The number of connections in the channel, counted if the channel's settings need it.
     var memberCount = 0
-    /// Whether it is in the worker's queue of those whose history may have to go.
+    /// Whether the room is in the worker's queue of rooms whose history may have to be dropped.
     var isQueued = false
     private let cost: HistoryCost
-    /// What the meter has counted, beside the blocks of the history.
+    /// The size that the meter has counted, besides the blocks of the history.
     private var counted = 0
 
     init(name: String, settings: ChannelSettings, cost: HistoryCost) {
@@ -31,13 +32,13 @@ final class Room {
 
     deinit { cost.meter.add(-counted) }
 
-    /// The place of the next message.
+    /// Returns the position of the next message.
     func next() -> MessagePosition {
         seq += 1
         return MessagePosition(epoch: epoch, seq: seq)
     }
 
-    /// Changes the history; the only way to, because it counts what that costs.
+    /// Changes the history. All changes go through here, because it counts their cost.
     func changeHistory(_ change: (inout History) -> Void) {
         let before = historyByteCount
         change(&history)
@@ -45,7 +46,7 @@ final class Room {
         count()
     }
 
-    /// What came after a position; whether all of it is kept.
+    /// The messages after a position, and whether all of them are kept.
     func missed(since: MessagePosition, at now: Int64) -> (isRecoverable: Bool, slice: HistorySlice?) {
         guard since.epoch == epoch else { return (false, nil) }
         changeHistory { $0.expire(now: now) }
@@ -55,42 +56,42 @@ final class Room {
         return (true, slice)
     }
 
-    /// Members will be counted again.
+    /// Forgets the members, which will be counted again.
     func forgetMembers() {
         memberCount = 0
         presence = Presence(leaveDelay: presence.leaveDelay)
     }
 
-    /// Whether nothing would be lost with it, once nobody is in the channel.
+    /// Whether nothing would be lost with the room once nobody is in the channel.
     var isForgettable: Bool { memberCount == 0 && history.count == 0 && presence.isEmpty }
 
-    /// When something in it becomes due, in milliseconds since 1970.
+    /// The time of the next expiry in the room, in milliseconds since 1970.
     var nextDeadline: Int64? {
         guard let leave = presence.nextDeadline else { return history.expiresAt }
         return history.expiresAt.map { min($0, leave) } ?? leave
     }
 
-    /// Has the meter count what it takes now.
+    /// Updates the meter with the present size.
     private func count() {
         let now = Room.overhead + 2 * quotedName.count + history.bufferByteCount
         cost.meter.add(now - counted)
         counted = now
     }
 
-    /// What the history costs of `limits.history_bytes`, the channel that is kept for it included.
+    /// The cost of the history towards `limits.history_bytes`, including the channel that is kept for it.
     private var historyByteCount: Int {
         history.count == 0 ? 0 : history.byteCount + Channel.overhead + Room.overhead + 4 * quotedName.count
     }
 
-    /// The headers of its objects, malloc's, and what it holds in itself.
+    /// The size of the room itself, with the headers of its objects and malloc's.
     private static let overhead = 400
 }
 
-/// What the histories of one worker's channels cost together; the worker's thread only.
+/// The total cost of the histories of one worker's channels; the worker's thread only.
 final class HistoryCost {
-    /// Of `limits.history_bytes`.
+    /// The cost towards `limits.history_bytes`.
     var byteCount = 0
-    /// Counts what they take of `limits.memory`.
+    /// Counts the memory towards `limits.memory`.
     let meter: ByteMeter
 
     init(_ meter: ByteMeter) { self.meter = meter }

@@ -3,27 +3,27 @@ import Glibc
 import Rooms
 import WebSocket
 
-/// An immutable run of whole frames, encoded once and shared by every connection, on every worker, they go to.
+/// An immutable run of whole frames, encoded once and shared by all connections, on all workers, that they go to.
 ///
-/// Its reference count is the only thing about it that changes: once per worker and once per slow consumer, never per
-/// subscriber that takes it at once. `@unchecked Sendable` because its bytes are never written after `init`.
+/// Only its reference count changes: once per worker and once per slow consumer, never per subscriber that takes it at
+/// once. `@unchecked Sendable` because its bytes are never written after `init`.
 final class Segment: @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
-    /// Where each frame ends, ascending; the last is the segment's size.
+    /// The end of each frame, ascending; the last is the segment's size.
     let frameEnds: [Int]
-    /// How many of the frames are messages (and not control frames or HTTP).
+    /// The number of frames that are messages (and not control frames or HTTP).
     let messageCount: Int
-    /// How many of these are binary.
+    /// The number of these messages that are binary.
     let binaryCount: Int
 
-    /// Whether it begins inside a frame whose front is sent.
+    /// Whether the segment begins inside a frame whose front is sent.
     let isTornAtFront: Bool
-    /// Whether each of its frames is for another connection, so that none of them is to keep all.
+    /// Whether each frame is for a different connection, so that no connection's backlog should keep the whole segment.
     let isForMany: Bool
-    /// What counts it; nil for what is not held for clients.
+    /// Counts the segment; nil for one that is not held for clients.
     let meter: ByteMeter?
 
-    /// Takes over `bytes`, which must come from malloc.
+    /// Takes ownership of `bytes`, which must come from malloc.
     fileprivate init(
         bytes: UnsafeRawBufferPointer, frameEnds: [Int], messageCount: Int, binaryCount: Int,
         isTornAtFront: Bool = false, isForMany: Bool = false, meter: ByteMeter? = nil
@@ -38,20 +38,20 @@ final class Segment: @unchecked Sendable {
         meter?.add(heldByteCount)
     }
 
-    /// What it takes beside its frames and where they end: the objects' headers and malloc's.
+    /// The memory besides the frames and their ends: the objects' headers and malloc's.
     private static let overhead = 176
 
-    /// What it takes in all.
+    /// The total memory of the segment, in bytes.
     var heldByteCount: Int { bytes.count + Segment.overhead + frameEnds.count * MemoryLayout<Int>.stride }
 
-    /// Copies bytes that are not frames (an HTTP answer), never to be cut by a queue policy.
+    /// Copies bytes that are not frames (an HTTP response), which no queue policy may cut.
     convenience init(copying bytes: [UInt8]) {
         var builder = SegmentBuilder()
         builder.append(raw: bytes)
         self.init(bytes: builder.detach(), frameEnds: builder.frameEnds, messageCount: 0, binaryCount: 0)
     }
 
-    /// One message as a server's frame.
+    /// Makes a segment of one frame, unmasked as a server sends it.
     convenience init(_ opcode: Opcode, payload: UnsafeRawBufferPointer, meter: ByteMeter? = nil) {
         var builder = SegmentBuilder()
         builder.append(opcode, payload: payload)
@@ -67,7 +67,7 @@ final class Segment: @unchecked Sendable {
 
     var count: Int { bytes.count }
 
-    /// The size of the largest frame, its header included.
+    /// The size of the largest frame, including its header.
     var largestFrame: Int {
         var largest = 0
         var start = 0
@@ -78,7 +78,7 @@ final class Segment: @unchecked Sendable {
         return largest
     }
 
-    /// Visits the frames, which must all be frames and none compressed.
+    /// Passes each frame to `body`. The segment must consist of whole frames, none of them compressed.
     func forEachFrame(_ body: (Opcode, _ payload: UnsafeRawBufferPointer) -> Void) {
         var start = 0
         for end in frameEnds {
@@ -91,7 +91,7 @@ final class Segment: @unchecked Sendable {
         }
     }
 
-    /// Visits runs of frames within a range that are all pongs, or none of them.
+    /// Passes the runs of frames within a range to `body`; the frames of a run are all pongs, or none of them is.
     func forEachRun(from start: Int, to end: Int, _ body: (_ isPong: Bool, _ start: Int, _ end: Int) -> Void) {
         guard start < end else { return }
         var index = frameIndex(containing: start)
@@ -114,7 +114,7 @@ final class Segment: @unchecked Sendable {
     /// The first byte of a pong (RFC 6455, section 5.2).
     private static let pongByte: UInt8 = 0x8A
 
-    /// Whether `position` lies within a frame, so that what follows it begins with the frame's rest.
+    /// Whether `position` lies within a frame, so that the bytes after it begin with the frame's rest.
     func isTorn(at position: Int) -> Bool {
         position == 0 ? isTornAtFront : frameEnd(containing: position - 1) != position
     }
@@ -138,7 +138,7 @@ final class Segment: @unchecked Sendable {
         return index > 0 ? frameEnds[index - 1] : 0
     }
 
-    /// How many frames begin within `start ..< end`.
+    /// The number of frames that begin within `start ..< end`.
     func frameCount(from start: Int, to end: Int) -> Int {
         guard start < end else { return 0 }
         let first = frameIndex(containing: start)
@@ -157,7 +157,7 @@ struct SegmentBuilder: ~Copyable {
     private(set) var frameEnds: [Int] = []
     private(set) var messageCount = 0
     private(set) var binaryCount = 0
-    /// What counts the segments.
+    /// Counts the segments.
     let meter: ByteMeter?
 
     init(_ meter: ByteMeter? = nil) { self.meter = meter }
@@ -180,14 +180,15 @@ struct SegmentBuilder: ~Copyable {
         if opcode == .binary { binaryCount += 1 }
     }
 
-    /// Copies another segment's frames behind these.
+    /// Appends copies of another segment's frames.
     mutating func append(_ segment: Segment) {
         append(segment, from: 0, to: segment.count)
         messageCount += segment.messageCount
         binaryCount += segment.binaryCount
     }
 
-    /// Copies a range of another segment, which may begin and end within frames; its messages are not counted.
+    /// Appends a copy of a range of another segment, which may begin and end within frames; its messages are not
+    /// counted.
     mutating func append(_ segment: Segment, from start: Int, to end: Int) {
         guard start < end, let source = segment.bytes.baseAddress else { return }
         reserve(end - start).copyMemory(from: source + start, byteCount: end - start)
@@ -196,7 +197,7 @@ struct SegmentBuilder: ~Copyable {
         count += end - start
     }
 
-    /// Appends bytes that are already what goes on the wire; they count as one frame.
+    /// Appends bytes that are already in wire format; they count as one frame.
     mutating func append(raw bytes: [UInt8]) {
         let target = reserve(bytes.count)
         bytes.withUnsafeBytes {
@@ -206,11 +207,11 @@ struct SegmentBuilder: ~Copyable {
         frameEnds.append(count)
     }
 
-    /// Hands the collected frames over and begins anew.
+    /// Returns the collected frames as a segment, and begins anew.
     ///
     /// - Parameters:
-    ///   - isTornAtFront: whether they begin within a frame whose front is sent.
-    ///   - isForMany: whether each is for another connection.
+    ///   - isTornAtFront: whether the frames begin within a frame whose front is sent.
+    ///   - isForMany: whether each frame is for a different connection.
     mutating func finish(isTornAtFront: Bool = false, isForMany: Bool = false) -> Segment {
         let ends = frameEnds
         let messages = messageCount
@@ -224,7 +225,7 @@ struct SegmentBuilder: ~Copyable {
             isTornAtFront: isTornAtFront, isForMany: isForMany, meter: meter)
     }
 
-    /// Gives the bytes away, shrunk to what they need where that saves much.
+    /// Returns the bytes with their ownership, reallocated to their size if that saves much.
     fileprivate mutating func detach() -> UnsafeRawBufferPointer {
         if capacity > count * 2, count > 0 { base = realloc(base, count) }
         let bytes = UnsafeRawBufferPointer(start: base, count: count)

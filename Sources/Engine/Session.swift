@@ -1,49 +1,51 @@
 import Rooms
 import WebSocket
 
-/// What a connection has beyond its record: who it is, and the channels of a `json` client. Owned by the record.
+/// A connection's state beyond its record: its identity, and the channels of a `json` client. It is owned by the
+/// record.
 struct Session {
-    /// A place in a channel.
+    /// A connection's membership in a channel.
     struct Membership {
         enum State: UInt8 {
-            /// The channel's home has been asked. The connection waits for the answer; only an operator or a reload can come
-            /// between.
+            /// The request was sent to the channel's home. The connection waits for the answer; only an operator or a
+            /// reload can change the state meanwhile.
             case joining
-            /// Likewise, and the client has been taken out since, of which the answer to its request will tell.
+            /// As `joining`, but the client has been removed in the meantime; the answer to its request will tell it.
             case revoked
             case joined
         }
 
         var channel: UInt32
-        /// The place among the channel's subscribers.
+        /// The index among the channel's subscribers.
         var position: UInt32
         var state: State
-        /// The configuration under which the home counted the connection; 0 where it didn't.
+        /// The generation of the configuration under which the home counted the connection; 0 if it didn't.
         var generation: UInt32 = 0
-        /// The number of the message after which the live stream began, and how many messages the queue policy had dropped
-        /// for the connection by then: while none has been dropped since, the stream has no gap.
+        /// The number of the message after which the live stream began, and the number of messages that the queue
+        /// policy had dropped for the connection by then. As long as none has been dropped since, the stream has no
+        /// gap.
         var startSeq: UInt64 = 0
         var droppedBefore: UInt32 = 0
     }
 
     var identity: Identity
-    /// Ordered by the time of joining.
+    /// The memberships in the order of joining.
     var memberships: ContiguousArray<Membership> = []
-    /// What is left of `limits.errors_per_minute`, and the tick it was counted at.
+    /// The errors left of `limits.errors_per_minute`, and the tick at which they were counted.
     var errorTokens: Float
     var errorTokensAt: UInt32
-    /// The tick at which the token expires; a refreshed one moves it.
+    /// The tick at which the token expires; a new token changes it.
     var expiresAt: UInt32
     /// Whether the client has been asked for a newer token.
     var isAskedToRefresh = false
-    /// The other worker that has still to answer messages with an id, where one has: no other worker, nor this one, is to
-    /// answer before it, so that answers come in the order of the requests.
+    /// The other worker that has not yet answered messages with an id; nil without one. No other worker, nor this one,
+    /// may answer before it, so that answers come in the order of the requests.
     var answeringHome: Int?
     /// The channel that the last of these messages went to.
     var answeringChannel: UInt32 = 0
 }
 
-/// A client that is let in once its token is verified and its channel's home has answered.
+/// A client that is admitted once its token is verified and its channel's home has answered.
 struct PendingOpen {
     var accept: String
     var endpoint: Int
@@ -51,6 +53,6 @@ struct PendingOpen {
     var compression: PermessageDeflate?
     var userAgent: String?
     var session: Session?
-    /// What the client saw last of the endpoint's channel.
+    /// The position of the last message of the endpoint's channel that the client has seen.
     var since: MessagePosition?
 }

@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// The connections of one worker: records side by side in one reservation of address space, and a dense array of
-/// their deadlines, so that a sweep reads four bytes a connection.
+/// The connections of one worker: consecutive records in one reservation of address space, and a dense array of their
+/// deadlines, so that a sweep reads four bytes per connection.
 ///
-/// Invariant: `0 ..< highWater` have been used, the free ones among them are linked through `firstPiece`, and pages
-/// above were never touched, so they cost nothing. Only the owning worker's thread touches it.
+/// Invariant: the slots `0 ..< highWater` have been used, the free ones among them are linked through `firstPiece`, and
+/// pages above were never touched, so they cost nothing. Only the owning worker's thread touches the slab.
 struct Slab: ~Copyable {
     /// A deadline that never comes.
     static let never = UInt32.max
@@ -17,7 +17,8 @@ struct Slab: ~Copyable {
     private(set) var highWater = 0
     private(set) var count = 0
     private var firstFree = Slab.end
-    /// Where generations begin: different for every process, so that an id noted before a restart means nobody after.
+    /// The first generation of every slot: random for each process, so that an id from before a restart refers to no
+    /// connection after it.
     private let firstGeneration: UInt32
 
     /// Reserves room for `capacity` connections; memory is used only as they come.
@@ -46,7 +47,7 @@ struct Slab: ~Copyable {
         return records + slot
     }
 
-    /// The record that an id or epoll tag means; nil where its connection is gone.
+    /// The record that an id refers to; nil if its connection is gone.
     @inline(__always)
     func find(slot: Int, generation: UInt32) -> UnsafeMutablePointer<Connection>? {
         guard slot < highWater else { return nil }
@@ -55,13 +56,13 @@ struct Slab: ~Copyable {
             && record.pointee.phase != .dead ? record : nil
     }
 
-    /// The record that a tag means (`Connection.tag`); nil where its connection is gone.
+    /// The record that a tag (`Connection.tag`) refers to; nil if its connection is gone.
     @inline(__always)
     func find(tag: UInt64) -> UnsafeMutablePointer<Connection>? {
         find(slot: Int(tag & 0xFFFF_FFFF), generation: UInt32(truncatingIfNeeded: tag >> 32))
     }
 
-    /// Takes a slot for a new connection; nil where all are taken.
+    /// Allocates a slot for a new connection; nil if none is free.
     mutating func allocate(_ link: Link, address: IPAddress, port: UInt16) -> Int? {
         let slot: Int
         let generation: UInt32
@@ -91,7 +92,7 @@ struct Slab: ~Copyable {
         return slot
     }
 
-    /// Gives a slot back. Its record owns nothing any more.
+    /// Frees a slot. Its record must own nothing any more.
     mutating func release(_ slot: Int) {
         assert(records[slot].head == nil && records[slot].input == nil && records[slot].backlog == nil)
         assert(records[slot].session == nil)
@@ -103,9 +104,9 @@ struct Slab: ~Copyable {
         count -= 1
     }
 
-    /// The slots whose deadline is at or before `now` go to `expired`; returns the earliest deadline after it.
+    /// Passes the slots whose deadline is at or before `now` to `expired`, and returns the earliest deadline left.
     ///
-    /// Sixteen deadlines a step: a million take half a millisecond.
+    /// It compares sixteen deadlines per step: a million take half a millisecond.
     func sweep(now: UInt32, expired: (Int) -> Void) -> UInt32 {
         var earliest = SIMD16<UInt32>(repeating: Slab.never)
         var slot = 0

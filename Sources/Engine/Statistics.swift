@@ -1,67 +1,69 @@
-/// What a worker counts, as plain integers, for the whole of its life. A copy shares nothing with it.
+/// The statistics of a worker since its start, as plain integers. A copy shares nothing with the original.
 package struct Statistics: Sendable {
-    /// Open WebSockets now.
+    /// The present number of open WebSockets.
     package var connections = 0
     package var accepted: UInt64 = 0
     package var opened: UInt64 = 0
-    /// By `RefusalCause.rawValue`.
+    /// Refusals by `RefusalCause.rawValue`.
     package var refused = InlineArray<16, UInt64>(repeating: 0)
-    /// By `CloseCause.rawValue`.
+    /// Closed connections by `CloseCause.rawValue`.
     package var closed = InlineArray<18, UInt64>(repeating: 0)
-    /// By the code of the first close frame, as `closeCodeLabels` has them; 1006 where there was none.
+    /// Closed connections by the code of the first close frame, in the order of `closeCodeLabels`; 1006 if there was
+    /// none.
     package var closeCodes = InlineArray<19, UInt64>(repeating: 0)
     package var messagesIn: UInt64 = 0
     package var messagesOut: UInt64 = 0
     package var bytesIn: UInt64 = 0
     package var bytesOut: UInt64 = 0
-    /// Bytes that wait for slow connections now.
+    /// The bytes that wait for slow connections at present.
     package var queuedBytes = 0
-    /// Connections that have something waiting now.
+    /// The connections that have something waiting at present.
     package var slowConsumers = 0
     /// Messages that the queue policy dropped.
     package var dropped: UInt64 = 0
-    /// Connections for which more waited than `queue.limit` allows, by `QueuePolicy.rawValue`; each counts once for as long as
-    /// something waits for it.
+    /// Connections whose queue was over `queue.limit`, by `QueuePolicy.rawValue`. A connection counts again only after
+    /// its queue has been empty.
     package var overLimit = InlineArray<3, UInt64>(repeating: 0)
-    /// Subscriptions now: a connection has one for each channel that it is in.
+    /// The present number of subscriptions: a connection has one for each channel that it is in.
     package var subscriptions = 0
     /// Binary messages among `messagesOut`; the others are text.
     package var binaryOut: UInt64 = 0
-    /// Frames that came, by opcode (RFC 6455, section 5.2): a fragment that isn't the first is a continuation.
+    /// Received frames by opcode (RFC 6455, section 5.2): a fragment that isn't the first is a continuation.
     package var framesIn = InlineArray<16, UInt64>(repeating: 0)
-    /// Control frames that were sent, by opcode.
+    /// Sent control frames by opcode.
     package var controlFramesOut = InlineArray<16, UInt64>(repeating: 0)
-    /// What permessage-deflate was given to compress, and what it made of it.
+    /// Bytes before and after compression by permessage-deflate.
     package var deflatedFrom: UInt64 = 0
     package var deflatedTo: UInt64 = 0
-    /// The same for what came compressed.
+    /// Bytes of compressed messages from clients, before and after inflating.
     package var inflatedFrom: UInt64 = 0
     package var inflatedTo: UInt64 = 0
-    /// Messages that wait for slow connections now.
+    /// The messages that wait for slow connections at present.
     package var queuedMessages = 0
     package var turns: UInt64 = 0
-    /// From waking up to having sent what there was.
+    /// The duration of turns, from waking up to having sent their output.
     package var turnTimes = Histogram()
-    /// Connections that a turn sent to.
+    /// The number of connections that a turn sent to.
     package var batches = Histogram()
-    /// From a message's arrival to its having been handed to the kernel for the subscribers of a worker.
+    /// The time from a message's arrival until it was passed to the kernel for the subscribers of a worker.
     package var latencies = Histogram()
-    /// From accept to the WebSocket's opening.
+    /// The time from accept to the WebSocket's opening.
     package var handshakes = Histogram()
-    /// Open WebSockets by the endpoint's place in the configuration.
+    /// Open WebSockets by the endpoint's index in the configuration.
     package var connectionsByEndpoint: [Int: Int] = [:]
-    /// Channels whose home is here.
+    /// The number of channels whose home is this worker.
     package var channels = 0
-    /// What the history of the channels whose home is here costs.
+    /// The cost of the history of these channels, in bytes.
     package var historyBytes = 0
-    /// What is held for clients.
+    /// The memory held for clients.
     package var memory = MemoryFigures()
-    /// Whether the worker did not answer in time, so that these are its figures of before.
+    /// Whether the worker did not answer in time, so that these are its previous statistics.
     package var isStale = false
 
     package init() {}
 
-    /// What `closeCodes` counts: a client may send any code, and must not choose a label.
+    /// The labels of `closeCodes`. Other codes share a label, because a client may send any code and must not choose a
+    /// label.
     package static let closeCodeLabels = (1000...1015).map(String.init) + ["3000-3999", "4000-4999", "other"]
 
     mutating func countClose(_ code: UInt16) {
@@ -75,13 +77,13 @@ package struct Statistics: Sendable {
         closeCodes[place] &+= 1
     }
 
-    /// All workers' figures together.
+    /// The sum of all workers' statistics.
     package init(total workers: [Statistics]) {
         self.init()
         for worker in workers { self += worker }
     }
 
-    /// Adds another worker's figures.
+    /// Adds another worker's statistics.
     package static func += (total: inout Statistics, other: Statistics) {
         total.connections += other.connections
         total.accepted += other.accepted

@@ -1,6 +1,6 @@
 import WebSocket
 
-/// Where a request carries its token (RFC 6750, section 2).
+/// Finds the token in a request (RFC 6750, section 2).
 enum Token {
     enum Place: Equatable {
         case none
@@ -11,7 +11,7 @@ enum Token {
     static let howToSend =
         "a token is required: \"Authorization: Bearer TOKEN\", the query parameter \"token\", or the cookie"
 
-    /// Looks at the Authorization field, then the query parameter `token`, then the cookie.
+    /// Searches the Authorization field, then the query parameter `token`, then the cookie.
     ///
     /// - Parameter cookie: the cookie's name; empty for none.
     static func find(in head: RequestHead, cookie: String) -> Place {
@@ -44,7 +44,7 @@ enum Token {
         return place
     }
 
-    /// A byte as a quoted string of a field may hold it (RFC 6750, section 3).
+    /// The byte, or a substitute if a quoted string in a field can't hold it (RFC 6750, section 3).
     static func quotable(_ byte: UInt8) -> UInt8 {
         switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"): UInt8(ascii: "'")

@@ -1,9 +1,9 @@
 import Rooms
 
-/// What one turn of a worker's loop has to send: pieces of segments per connection, collected while input is read and
-/// flushed at the turn's end, so that whatever a turn produced for a connection leaves with one send.
+/// The output of one turn of a worker's loop: pieces of segments per connection, collected while input is read and
+/// flushed at the turn's end, so that all of a turn's output for a connection leaves with one send.
 ///
-/// A piece refers to its segment by number; the table holds the one reference. Nothing is retained per subscriber.
+/// A piece refers to its segment by number; the table holds the only reference. Nothing is retained per subscriber.
 struct Turn {
     struct Piece {
         var segment: UInt32
@@ -16,20 +16,20 @@ struct Turn {
     /// The number of the segment that collects answers to single connections (pongs, closes, handshakes).
     static let direct: UInt32 = 0
 
-    /// Set in a segment's number: it is one of `missed`.
+    /// The bit in a segment's number that marks it as an index in `missed`.
     static let missedBit: UInt32 = 1 << 31
 
-    /// Messages that connections have missed, by number; each is for one.
+    /// Missed messages by number; each slice is for one connection.
     private(set) var missed: ContiguousArray<HistorySlice> = []
-    /// Segments by number; nil at 0 until the direct one is finished at the turn's end.
+    /// Segments by number; number 0 is nil until the direct segment is finished at the turn's end.
     private(set) var segments: ContiguousArray<Segment?> = [nil]
     private(set) var pieces: ContiguousArray<Piece> = []
-    /// Slots of the connections that have something to flush.
+    /// The slots of the connections that have something to flush.
     private(set) var dirty: ContiguousArray<UInt32> = []
-    /// Slots of the connections that ended in this turn.
+    /// The slots of the connections that ended in this turn.
     private(set) var dead: ContiguousArray<UInt32> = []
 
-    /// Makes a segment known to the turn and returns its number.
+    /// Adds a segment to the turn and returns its number.
     mutating func add(_ segment: Segment) -> UInt32 {
         segments.append(segment)
         return UInt32(segments.count - 1)
@@ -37,7 +37,7 @@ struct Turn {
 
     mutating func setDirect(_ segment: Segment) { segments[Int(Turn.direct)] = segment }
 
-    /// Queues a piece behind what the connection already has in this turn.
+    /// Queues a piece after the connection's other pieces in this turn.
     @inline(__always)
     mutating func push(_ segment: UInt32, start: Int, end: Int, to record: UnsafeMutablePointer<Connection>, slot: Int)
     {
@@ -57,14 +57,14 @@ struct Turn {
         markDirty(record, slot: slot)
     }
 
-    /// Queues messages that a connection has missed.
+    /// Queues missed messages for a connection.
     mutating func push(missed slice: HistorySlice, to record: UnsafeMutablePointer<Connection>, slot: Int) {
         missed.append(slice)
         record.pointee.flags.insert(.isOwed)
         push(UInt32(missed.count - 1) | Turn.missedBit, start: 0, end: 0, to: record, slot: slot)
     }
 
-    /// Has the connection flushed at the turn's end.
+    /// Marks the connection to be flushed at the turn's end.
     @inline(__always)
     mutating func markDirty(_ record: UnsafeMutablePointer<Connection>, slot: Int) {
         guard !record.pointee.flags.contains(.dirty) else { return }
@@ -77,7 +77,7 @@ struct Turn {
     mutating func forgetDirty() { dirty.removeAll(keepingCapacity: dirty.count < 65_536) }
     mutating func forgetDead() { dead.removeAll(keepingCapacity: dead.count < 65_536) }
 
-    /// Forgets the turn's pieces and lets go of its segments. Arrays that a burst made large are given back.
+    /// Forgets the turn's pieces and releases its segments. Arrays that a burst made large are freed.
     mutating func reset() {
         pieces.removeAll(keepingCapacity: pieces.count < 65_536)
         segments.removeAll(keepingCapacity: true)

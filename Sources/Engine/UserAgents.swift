@@ -1,15 +1,15 @@
 import Rooms
 
-/// The User-Agent texts of a worker's connections, each held once: browsers send the same few.
+/// The User-Agent texts of a worker's connections. Each text is stored once, because browsers send the same few.
 struct UserAgents {
-    /// A longer text is cut; it is the client's to choose and costs the server's memory.
+    /// The length in bytes to which a text is cut, because the client chooses it and the server stores it.
     static let maximumByteCount = 256
 
     private var indexes: [Name: UInt32] = [:]
     private var entries: ContiguousArray<(text: String, count: Int)> = [("", 0)]
     private var free: [UInt32] = []
 
-    /// Holds a text for one more connection; 0 for none.
+    /// Stores a text for one more connection and returns its index; 0 without a text.
     mutating func retain(_ text: String?) -> UInt32 {
         guard let text, !text.isEmpty else { return 0 }
         let kept =

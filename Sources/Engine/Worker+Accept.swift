@@ -4,10 +4,11 @@ import Synchronization
 import WebSocket
 
 extension Worker {
-    /// Connections taken from a listener in one turn, so that a storm does not starve those connected.
+    /// The number of connections accepted from a listener in one turn, so that a storm does not starve existing
+    /// connections.
     private static let acceptBatch = 64
 
-    /// Begins to accept on these sockets; every worker watches all of them.
+    /// Starts accepting on these sockets; every worker watches all of them.
     func listen(_ sockets: [ListeningSocket]) {
         listeners = sockets
         watchListeners()
@@ -15,7 +16,7 @@ extension Worker {
 
     private func watchListeners() {
         for (number, listener) in listeners.enumerated() {
-            // One worker of those that sleep is woken, not all (EPOLLEXCLUSIVE, epoll_ctl(2)).
+            // Only some of the sleeping workers are woken, not all (EPOLLEXCLUSIVE, epoll_ctl(2)).
             let events = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
             let tag = Worker.listenerTag | UInt64(number)
             _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, listener.descriptor, events, tag)
@@ -38,7 +39,7 @@ extension Worker {
         watchListeners()
     }
 
-    /// Takes the connections that wait at a listener and gives each to the worker with the fewest.
+    /// Accepts the connections that wait at a listener and passes each to the worker with the fewest connections.
     func accept(from number: Int) {
         guard number < listeners.count else { return }
         let listener = listeners[number].descriptor
@@ -82,7 +83,8 @@ extension Worker {
         return best
     }
 
-    /// Out of descriptors: uses the one held in reserve to take the client and tell it so. False where accepting pauses.
+    /// Refuses a client when descriptors have run out: frees the reserved one to accept and answer it. False if
+    /// accepting is paused.
     private func refuseForDescriptors(_ listener: Int32) -> Bool {
         let error = errno
         guard reserveDescriptor >= 0 else {
@@ -111,12 +113,12 @@ extension Worker {
         if reserveDescriptor < 0 { reserveDescriptor = clinux_open_null() }
     }
 
-    /// Answers a client that gets no slot, without waiting for what it wants.
+    /// Refuses a client that gets no slot, without waiting for its request.
     private func refuseAtOnce(
         _ link: Link, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
         _ status: HTTPStatus = .serviceUnavailable
     ) {
-        // Unread input would turn the close into a reset, which can overtake the answer.
+        // Unread input would turn the close into a reset, which can overtake the response.
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { _ = link.receive(into: $0) }
         let answer = Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
         answer.withUnsafeBytes { bytes in
@@ -156,7 +158,8 @@ extension Worker {
         setDeadline(slot, now &+ ticks(configuration.handshakeTimeout))
     }
 
-    /// Counts an accepted connection as one that opens; whether among those of its address. Nil where that has been refused.
+    /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the
+    /// connection was refused.
     private func begin(_ link: Link, _ address: IPAddress) -> Bool? {
         guard pressure < .full else {
             refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason)

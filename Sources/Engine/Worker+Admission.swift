@@ -4,12 +4,13 @@ import Rooms
 import Synchronization
 import WebSocket
 
-/// From a whole request to an open WebSocket: who is it, is there room, may it hear the endpoint's channel?
+/// The way from a complete request to an open WebSocket: checks the client's token, the limits, and its permission for
+/// the endpoint's channel.
 ///
-/// What is found out elsewhere (a token's signature, the home of a channel) comes back as a letter; until then the
-/// connection is `.admitting` and what it will become waits in `pendingOpens`.
+/// Results from elsewhere (the check of a token's signature, the answer of a channel's home) arrive as letters; until
+/// then the connection is `.admitting`, and its `PendingOpen` waits in `pendingOpens`.
 extension Worker {
-    /// Goes on with a request that asks for a WebSocket in the right way.
+    /// Continues with a valid request for a WebSocket.
     func admit(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead, _ pending: consuming PendingOpen
     ) {
@@ -33,7 +34,7 @@ extension Worker {
         }
     }
 
-    /// What the token of a waiting connection says.
+    /// Takes the result of verifying the token of a waiting connection.
     func verified(_ connection: ConnectionID, _ outcome: Result<Identity, TokenRefusal>) {
         let slot = Int(connection.slot)
         guard let record = slab.find(slot: slot, generation: connection.generation),
@@ -46,8 +47,8 @@ extension Worker {
         }
     }
 
-    /// RFC 6750, section 3: a challenge names the error, unless there was no token at all. A token that can't be checked
-    /// at the moment is no error of its holder's.
+    /// Refuses a client because of its token. The challenge names the error, unless there was no token (RFC 6750,
+    /// section 3). If the token can't be checked at the moment, the client is not at fault and gets 503.
     private func refuseToken(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: TokenRefusal,
         _ pending: PendingOpen, isMissing: Bool
@@ -122,7 +123,7 @@ extension Worker {
         requestJoin(request, slot, record, to: channels.intern(endpoint.channel))
     }
 
-    /// A connection no longer counts among those that are opening.
+    /// Stops counting a connection as opening.
     func stopOpening(_ record: UnsafeMutablePointer<Connection>) {
         guard record.pointee.flags.contains(.opening) else { return }
         context.admission.endOpening(
@@ -133,7 +134,7 @@ extension Worker {
     static let shortOfMemory = Refusal(
         .serviceUnavailable, "too much is held for other clients; see limits.memory", fields: [retryAfter])
 
-    /// A `relay` client of nobody in particular needs no session.
+    /// The session of a client; nil for a `relay` client without a user, which needs none.
     private func session(
         _ identity: Identity, _ messageProtocol: EngineConfiguration.Endpoint.MessageProtocol
     ) -> Session? {
@@ -143,14 +144,15 @@ extension Worker {
             expiresAt: tick(at: identity.expiresAt))
     }
 
-    /// Completes the handshake of a connection that is let in; false where it isn't, because a drain began meanwhile.
+    /// Completes the handshake of an admitted connection; false if it is refused after all, because a drain has begun
+    /// or a reload has made tokens mandatory.
     func openPending(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
         guard let pending = pendingOpens[slot] else { return false }
         guard drain == nil else {
             refuse(slot, record, Worker.shuttingDown, cause: .draining)
             return false
         }
-        // A reload asks for tokens since the request came.
+        // A reload has made tokens mandatory since the request came.
         guard !lacksToken(pending.session?.identity) else {
             let missing = TokenRefusal(label: "missing", message: Token.howToSend)
             refuseToken(slot, record, missing, pending, isMissing: true)
@@ -186,14 +188,14 @@ extension Worker {
         return true
     }
 
-    /// Acts on what came while the connection waited.
+    /// Reads the input that came while the connection waited.
     func readPending(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         stopAdmitting(slot, record)
         guard let input = record.pointee.input else { return }
         readFrames(slot, record, input.pointee.held.bytes)
     }
 
-    /// Forgets what a connection was to become, and hears it again.
+    /// Removes a connection's `PendingOpen`, and reads from its socket again.
     @discardableResult
     func stopAdmitting(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> PendingOpen? {
         if record.pointee.flags.contains(.holdsInput) {
@@ -203,7 +205,7 @@ extension Worker {
         return pendingOpens.removeValue(forKey: slot)
     }
 
-    /// Frees what a connection has beyond its record.
+    /// Frees a connection's session and `PendingOpen`.
     func dropSession(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if record.pointee.phase == .admitting { pendingOpens[slot] = nil }
         guard let session = record.pointee.session else { return }

@@ -2,7 +2,7 @@ import Rooms
 import WebSocket
 
 extension Worker {
-    /// Sends a message to a connection, wherever it is.
+    /// Sends a message to a connection on any worker.
     func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionID) {
         guard Int(connection.worker) == index else {
             answers[Int(connection.worker)].append(payload, to: connection)
@@ -22,7 +22,7 @@ extension Worker {
         send(.text, payload, slot, record)
     }
 
-    /// Sends other workers what is for their connections.
+    /// Sends the collected answers to the other workers.
     func postAnswers() {
         guard hasAnswers else { return }
         hasAnswers = false
@@ -31,14 +31,14 @@ extension Worker {
         }
     }
 
-    /// Tells a connection of another worker, behind its answers, that these were all.
+    /// Tells a connection of another worker, after its answers, that no more follow.
     func finishAnswers(to connection: ConnectionID) {
         guard Int(connection.worker) < answers.count else { return }
         answers[Int(connection.worker)].finish(connection)
         hasAnswers = true
     }
 
-    /// Another worker has answered all that a connection asked it: the next request is read.
+    /// Reads a connection's next request, after another worker has answered the earlier ones.
     func answered(_ connection: ConnectionID) {
         let slot = Int(connection.slot)
         guard let record = slab.find(slot: slot, generation: connection.generation) else { return }
@@ -48,7 +48,7 @@ extension Worker {
         resume(slot, record, .awaitsAnswer)
     }
 
-    /// Hands out what another worker answered. The answer to a question is the last frame for a connection in `done`.
+    /// Queues another worker's answers for their connections. The answer to a question is the last frame for a connection in `done`.
     func take(_ segment: Segment, _ connections: [ConnectionID], done: [ConnectionID]) {
         let number = turn.add(segment)
         var withheld: Set<Int> = []

@@ -3,7 +3,7 @@ import Rooms
 import WebSocket
 
 extension Worker {
-    /// A batch beyond this size is handed over at once instead of at the turn's end.
+    /// The size in bytes beyond which a batch is handed over at once instead of at the turn's end.
     static let batchByteCount = 1024 * 1024
 
     /// Publishes a `relay` client's message to its channel.
@@ -23,7 +23,8 @@ extension Worker {
             at: nanoseconds)
     }
 
-    /// Publishes a message: at its channel's home it gets its place in the order, elsewhere it goes there at the turn's end.
+    /// Publishes a message: at its channel's home, it gets its position in the order; on another worker, it is sent to
+    /// the home at the turn's end.
     func publish(_ publication: Publication, _ channel: Channel, at time: UInt64) {
         if let home = channel.home {
             publish(publication, channel, home, at: time)
@@ -45,9 +46,9 @@ extension Worker {
         return position
     }
 
-    /// Messages for a channel whose home this is.
+    /// Publishes messages in a channel whose home is this worker.
     ///
-    /// - Parameter receipt: an operator's, which waits to be told where its message goes.
+    /// - Parameter receipt: the receipt for an operator's message, to report the number of recipients.
     func publish(_ batch: PublicationBatch, channel name: String, at time: UInt64, receipt: Receipt?) {
         let index = channels.intern(name)
         let channel = channels[index]
@@ -73,8 +74,8 @@ extension Worker {
         if byteCount > Worker.batchByteCount { distribute(channel) }
     }
 
-    /// Counts the work that a message causes: to deflate it, some 10 ns a byte and window, and to send it to many, which costs
-    /// by the byte once there are enough of them for a send.
+    /// Counts the work that a message causes: deflating it takes some 10 ns per byte and window, and sending it to many
+    /// takes time per byte once the delivery is large.
     func countEncoding(_ byteCount: Int, _ channel: Channel) {
         guard let home = channel.home else { return }
         if home.deliveryByteCount > Worker.cheapByteCount {
@@ -84,14 +85,14 @@ extension Worker {
         work += 8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: home.encodings.deflatingCount)
     }
 
-    /// A send of so many bytes costs little more than one of a few.
+    /// The size in bytes up to which a send costs little more than one of a few bytes.
     private static let cheapByteCount = 16 * 1024
-    /// What a `json` frame has beside its data, about.
+    /// The approximate size of a `json` frame besides its data.
     private static let frameByteCount = 128
 
-    /// Has what was published in a channel handed over at the turn's end.
+    /// Marks a channel so that its published messages are handed over at the turn's end.
     ///
-    /// - Parameter time: when the first of it came, in nanoseconds of the monotonic clock.
+    /// - Parameter time: the time at which the first message came, in nanoseconds of the monotonic clock.
     func markPublished(_ channel: Channel, at time: UInt64) {
         guard !channel.isMarked, channel.isPublished else { return }
         channel.isMarked = true
@@ -99,7 +100,7 @@ extension Worker {
         published.append(channel.index)
     }
 
-    /// Hands over what was published: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
+    /// Hands over the published messages: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
     func distributePublished() {
         if !published.isEmpty {
             if flushDelay > 0, nanoseconds < flushAt ?? .max {
@@ -116,7 +117,8 @@ extension Worker {
         postAnswers()
     }
 
-    /// Messages wait only once, at the home of their channel, and not where somebody waits for an answer.
+    /// Hands over the messages that don't wait for `flush_delay`: messages wait only at the home of their channel, and
+    /// only if nobody waits for a receipt.
     private func distributeHurried() {
         published.removeAll { index in
             if let channel = channels.find(index), channel.home?.receipts.isEmpty ?? false {
@@ -128,13 +130,13 @@ extension Worker {
     }
 
     private func distribute(publishedIn index: UInt32) {
-        // A channel may be gone since, and its index may be another's by now: both are harmless here.
+        // The channel may be gone, and its index may be another channel's by now: both are harmless here.
         guard let channel = channels.find(index) else { return }
         distribute(channel)
         channels.removeIfUnused(index)
     }
 
-    /// Sends a channel's batch on its way: from its home to every subscriber, from elsewhere to its home.
+    /// Sends a channel's messages on: from its home to all subscribers, from another worker to its home.
     func distribute(_ channel: Channel) {
         guard channel.isPublished else { return }
         channel.isMarked = false
@@ -148,14 +150,14 @@ extension Worker {
         channel.batch = PublicationBatch()
     }
 
-    /// At the home: one order for the subscribers here and on every other worker.
+    /// Delivers a channel's messages from its home, in one order for the subscribers here and on all other workers.
     private func deliver(_ channel: Channel, _ home: ChannelHome) {
         let encodings = home.encodings
         var (delivery, receipts) = home.takeDelivery(at: nanoseconds)
         delivery.publishedAt = channel.publishedAt
         for receipt in receipts { receipt.gather.expect(home.interested.nonzeroBitCount) }
         compress(&delivery, for: encodings)
-        // Who published is told so before the message comes back.
+        // Publishers get their answers before their messages come back.
         postAnswers()
         var others = home.interested
         while others != 0 {
@@ -168,12 +170,12 @@ extension Worker {
         for receipt in receipts { receipt.answer(count) }
     }
 
-    /// Queues messages for every subscriber on this worker, each in its encoding. Returns how many there are for it.
+    /// Queues messages for every subscriber on this worker, each in its encoding. Returns the number of recipients.
     func deliverHere(_ delivery: Delivery, of channel: Channel) -> Int {
         guard !channel.subscribers.isEmpty else { return 0 }
         sentOn.append(delivery.publishedAt)
         let exclusions = delivery.exclusions.isEmpty ? [:] : mark(delivery.exclusions)
-        // A client that has come since the home encoded it may speak another protocol.
+        // A client that has joined since the home encoded the messages may use another protocol.
         if let segment = delivery.common, exclusions.isEmpty, delivery.serves(channel.encodings) {
             let number = turn.add(segment)
             let messages = UInt64(segment.messageCount)
@@ -206,14 +208,15 @@ extension Worker {
         return reached
     }
 
-    /// Counts a segment's messages as sent to so many connections.
+    /// Counts a segment's messages as sent to `times` connections.
     @inline(__always)
     func countSent(_ segment: Segment, times: Int = 1) {
         statistics.messagesOut &+= UInt64(segment.messageCount &* times)
         statistics.binaryOut &+= UInt64(segment.binaryCount &* times)
     }
 
-    /// Marks the connections here that do not get all of a delivery; the frames that each of them does not get, by its slot.
+    /// Marks the connections here that don't get all frames of a delivery. Returns the excluded frames of each, by
+    /// slot.
     private func mark(_ exclusions: [Delivery.Exclusion]) -> [Int: ContiguousArray<Int>] {
         var frames: [Int: ContiguousArray<Int>] = [:]
         for exclusion in exclusions where Int(exclusion.connection.worker) == index {
@@ -227,13 +230,13 @@ extension Worker {
 
     private func unmark(_ exclusions: [Int: ContiguousArray<Int>]) {
         for slot in exclusions.keys {
-            // In one expression, Swift 6.3 compiles it to what LLVM refuses under ThreadSanitizer.
+            // As a single expression, Swift 6.3 compiles this to code that LLVM refuses under ThreadSanitizer.
             let record = slab[slot]
             record.pointee.flags.remove(.excluded)
         }
     }
 
-    /// Queues what lies between a sender's own messages.
+    /// Queues the frames between a sender's own messages.
     private func deliver(
         _ segment: Segment, _ number: UInt32, without frames: ContiguousArray<Int>, _ slot: Int,
         _ record: UnsafeMutablePointer<Connection>
@@ -251,8 +254,9 @@ extension Worker {
         statistics.messagesOut &+= UInt64(max(0, count))
     }
 
-    /// Whether messages of this connection's own are still on their way through their channel's home. Then a fence goes
-    /// after them, and its return says that they have come back: a client that sends and closes sees its message first.
+    /// Whether the connection's own messages are still on their way through their channel's home. If so, a fence is
+    /// sent after them, and its return means that they have come back, so that a client that sends and closes gets its
+    /// message first.
     func awaitsOwnMessages(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
         guard record.pointee.flags.contains(.publishedAbroad), record.pointee.channel != Connection.noChannel else {
             return false

@@ -3,8 +3,8 @@ import Synchronization
 import WebSocket
 
 extension Worker {
-    /// Sends a close frame and goes on to `phase`: `.closing` to wait for the peer's, `.finishing` to fail the connection
-    /// (RFC 6455, section 7.1.7). What was published before it goes out first.
+    /// Sends a close frame and continues with `phase`: `.closing` to wait for the peer's close frame, `.finishing` to
+    /// fail the connection (RFC 6455, section 7.1.7). Messages published before are sent first.
     func beginClose(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
         _ reason: String, then phase: Connection.Phase
@@ -24,8 +24,8 @@ extension Worker {
         setDeadline(slot, now &+ ticks(configuration.closeTimeout))
     }
 
-    /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or says what it did wrong, behind all
-    /// that the connection published before it.
+    /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or names its error, after all
+    /// messages that the connection published before.
     func closeBehindOwnMessages(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if awaitsOwnMessages(slot, record) {
             record.pointee.phase = .fenced
@@ -36,7 +36,7 @@ extension Worker {
         }
     }
 
-    /// Whatever the connection published has come back, or has taken too long: now the close frame is due.
+    /// Sends the close frame of a fenced connection: its own messages have come back, or have taken too long.
     func passFence(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         leaveChannels(slot, record)
         let code = CloseCode(rawValue: record.pointee.closeCode)
@@ -49,7 +49,8 @@ extension Worker {
         payload.withUnsafeBytes { send(.close, $0, slot, record) }
     }
 
-    /// A close frame's payload: the code and as much of the reason as fits (RFC 6455, section 5.5.1), cut between scalars.
+    /// The payload of a close frame: the code and as much of the reason as fits (RFC 6455, section 5.5.1), cut between
+    /// scalars.
     static func closePayload(_ code: CloseCode, _ reason: String) -> [UInt8] {
         var payload = [UInt8(code.rawValue >> 8), UInt8(code.rawValue & 0xFF)]
         for scalar in reason.unicodeScalars {
@@ -60,7 +61,7 @@ extension Worker {
         return payload
     }
 
-    /// Nothing more is said to this connection: once what is queued is sent, our side is shut down.
+    /// Ends the output to a connection: once its queue is sent, our side is shut down.
     func finish(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         record.pointee.phase = .finishing
         waitNoMore(slot, record)
@@ -68,10 +69,10 @@ extension Worker {
         turn.markDirty(record, slot: slot)
     }
 
-    /// Everything is sent. The peer gets its time to read it and to shut down its side: closing at once could turn into a
-    /// reset that overtakes the last bytes.
+    /// Shuts down our side after everything is sent. The peer gets time to read it and to shut down its own side:
+    /// closing at once could cause a reset that overtakes the last bytes.
     func shutDown(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        // A drain doesn't wait for a peer that has said its last word to shut down its side as well.
+        // A drain doesn't wait for the peer to shut down its side once the closing handshake is complete.
         let isOver = drain != nil && record.pointee.flags.contains(.handshakeClosed)
         guard !isOver, !record.pointee.flags.contains(.peerShut) else {
             end(slot, record, cause: .peerGone)
@@ -85,7 +86,7 @@ extension Worker {
 
     /// Ends a connection now. Its slot is freed at the turn's end.
     ///
-    /// - Parameter cause: why, unless a close frame has said it before.
+    /// - Parameter cause: the cause, unless the connection already has one.
     func end(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, cause: CloseCause, reason: String = "") {
         let wasOpen = record.pointee.flags.contains(.opened)
         if record.pointee.cause == .none, wasOpen {
@@ -117,7 +118,7 @@ extension Worker {
         statistics.countClose(record.pointee.closeCode)
     }
 
-    /// Tells the control plane why a connection ends.
+    /// Records why a connection ends, and reports it to the control plane.
     func report(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String, queuedBytes: Int? = nil) {
         let queued = record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
         let ending = Ending(
@@ -136,7 +137,7 @@ extension Worker {
         context.report(.ended(told))
     }
 
-    /// Tells the control plane that a slow consumer loses messages.
+    /// Reports to the control plane that a slow consumer loses messages.
     func reportDropping(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, queuedBytes: Int) {
         context.report(
             .dropping(
@@ -148,7 +149,7 @@ extension Worker {
         configuration.endpoints[Int(record.pointee.endpoint)].path
     }
 
-    /// As many as are worth remembering.
+    /// The names of the connection's first channels, as many as are worth recording.
     private func firstChannels(_ record: UnsafeMutablePointer<Connection>) -> [String] {
         Array(channelNames(record).prefix(16))
     }

@@ -1,9 +1,10 @@
 import WebSocket
 
 extension Worker {
-    /// Adds to a delivery its messages in each of the encodings, deflated once for each window that makes a difference.
+    /// Adds the deflated messages in each of the encodings to a delivery, deflated once for each window that makes a
+    /// difference.
     func compress(_ delivery: inout Delivery, for encodings: Encoding.Set) {
-        /// What was deflated, from what and for which window.
+        /// The results so far: the plain segment, the window, and the deflated segment.
         var made: [(plain: Segment, window: Int, deflated: Segment?)] = []
         for encoding in encodings.deflating {
             guard let plain = delivery.plain(encoding) else { continue }
@@ -20,8 +21,9 @@ extension Worker {
         }
     }
 
-    /// The window that messages are deflated for. Those that fit into a window whole are the same for all windows they fit
-    /// into. Large ones are deflated twice at most, however many windows are in use: any window takes what a smaller one does.
+    /// The window that messages are deflated for. A message that fits into a window is the same for all windows that it
+    /// fits into. Large messages are deflated twice at most, however many windows are in use, because any window can
+    /// inflate messages that were deflated for a smaller one.
     private func window(for encoding: Encoding, of encodings: Encoding.Set, messageOf byteCount: Int) -> Int {
         let agreed = encoding.windowBits ?? 15
         if Deflater.windowBits(forMessageOf: byteCount, agreed: agreed) == 15 { return 15 }
@@ -31,17 +33,17 @@ extension Worker {
         return windows.filter { ($0 >= Worker.wideWindow) == isWide }.min() ?? agreed
     }
 
-    /// Larger messages than this are deflated for few windows.
+    /// The size in bytes beyond which messages are deflated for few windows.
     private static let largeByteCount = 64 * 1024
-    /// The two kinds of window for those: from this one on, and below.
+    /// The limit between the two kinds of window for those: this one and larger, and smaller.
     private static let wideWindow = 12
 
-    /// How often a message of that size is deflated, where so many windows are in use.
+    /// The number of times that a message of this size is deflated when this many windows are in use.
     static func deflateCount(messageOf byteCount: Int, windows: Int) -> Int {
         byteCount > largeByteCount ? min(2, windows) : windows
     }
 
-    /// The same messages, deflated where that makes them smaller; nil where it made none so.
+    /// The same messages, deflated if that makes them smaller; nil if it makes none smaller.
     private func deflate(_ plain: Segment, agreed: Int) -> Segment? {
         var builder = SegmentBuilder(context.account.frames)
         var hasGained = false
@@ -61,7 +63,7 @@ extension Worker {
         return hasGained ? builder.finish() : nil
     }
 
-    /// Inflates a message and checks what it says; nil where that has failed the connection.
+    /// Inflates a message and checks its text; nil if that has failed the connection.
     func inflate(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
     ) -> UnsafeRawBufferPointer? {

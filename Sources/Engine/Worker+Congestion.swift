@@ -1,16 +1,16 @@
 import Rooms
 import WebSocket
 
-/// What this worker does while others, or the account of bytes, have no room for what it takes in.
+/// Backpressure: this worker's measures while other workers, or the memory account, have no room for its input.
 extension Worker {
-    /// Whether a message of a client has no room in a channel: its home's mailbox is full, or, at the home, that of a
-    /// worker with subscribers.
+    /// Whether there is no room for a client's message in a channel: the mailbox of its home is full, or, at the home,
+    /// that of a worker with subscribers.
     func isCongested(_ channel: Channel) -> Bool {
         if let home = channel.home { return fullMailboxes & home.interested != 0 && isHeldUp }
         return context.handles[channel.homeWorker].mailbox.forHomes.isFull(for: index)
     }
 
-    /// Whether letters for homes wait because a worker that they lead to has no room.
+    /// Whether letters for homes wait because a worker that gets their results has no room.
     var isHeldUp: Bool {
         guard fullMailboxes != 0 else { return false }
         var rest = fullMailboxes
@@ -22,14 +22,14 @@ extension Worker {
         return fullMailboxes != 0
     }
 
-    /// Posts something that a home has for another worker, and notes where that has become too much.
+    /// Posts a home's letter to another worker, and notes if that worker's mailbox is full.
     func post(_ letter: consuming Letter, to worker: Int) {
         let mailbox = context.handles[worker].mailbox
         mailbox.post(letter)
         if mailbox.atOnce.isFull { fullMailboxes |= 1 << UInt64(worker) }
     }
 
-    /// Keeps a message for which there is no room, and its connection waiting.
+    /// Keeps a message for which there is no room, and makes its connection wait.
     func hold(
         _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
     ) {
@@ -38,7 +38,7 @@ extension Worker {
         congested.append(record.pointee.tag(slot: slot))
     }
 
-    /// There is room again. Who finds none after all waits again.
+    /// Resumes the connections that waited for room. A connection that still finds none waits again.
     func resumeCongested() {
         let waiting = congested
         congested = []
@@ -48,14 +48,14 @@ extension Worker {
         }
     }
 
-    // MARK: The account of bytes
+    // MARK: Memory account
 
-    /// Input that a connection may hold while too much is held for clients.
+    /// The size in bytes of the input that a connection may hold under memory pressure.
     private static let modestByteCount = 16 * 1024
-    /// Answers that may wait for a connection whose requests are still read.
+    /// The size in bytes of the waiting answers up to which a connection's requests are read.
     static let unreadByteCount = 64 * 1024
 
-    /// Looks once a turn at how much is held for clients.
+    /// Updates the memory pressure, once per turn, and acts on it.
     func lookAtPressure() {
         pressure = context.account.pressure
         if pressure < .high, !starved.isEmpty {
@@ -80,7 +80,7 @@ extension Worker {
     /// How long connections wait for memory before those that hold most are closed: less where newcomers are refused.
     var starvedPause: UInt64 { pressure >= .full ? 1_000_000_000 : 2_000_000_000 }
 
-    /// Whether an open connection has to wait before it is read further; notes for what.
+    /// Whether an open connection has to wait before it is read further; sets the flags for the reason.
     func mustWait(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
         if let backlog = record.pointee.backlog,
             backlog._withUnsafeGuaranteedRef({ $0.ownByteCount }) > Worker.unreadByteCount
@@ -128,7 +128,7 @@ extension Worker {
         if excess > 0 { shedHistory(byteCount: excess / configuration.workerCount) }
     }
 
-    /// What is held for one connection, in bytes; what it shares with others included.
+    /// The memory held for one connection, in bytes, including memory shared with others.
     private func heldByteCount(_ record: UnsafeMutablePointer<Connection>) -> Int {
         (record.pointee.head?.pointee.count ?? 0) + (record.pointee.input?.pointee.byteCount ?? 0)
             + (record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount + $0.missedByteCount } ?? 0)
@@ -144,7 +144,7 @@ extension Worker {
         dropInput(record)
     }
 
-    /// What is held, for an operator. There is one account for all workers, which the first tells of.
+    /// The memory figures for an operator. There is one account for all workers, and only the first worker reports it.
     func memoryFigures() -> MemoryFigures {
         var figures = MemoryFigures()
         guard index == 0 else { return figures }

@@ -1,26 +1,26 @@
 import WebSocket
 
-/// How far a worker is with closing all its connections.
+/// The progress of a worker that closes all its connections.
 struct Drain {
     let startedAt: UInt64
     let period: UInt64
     let deadline: UInt64
     let reason: String
-    /// Open WebSockets when it began.
+    /// The number of open WebSockets when the drain began.
     let total: Int
     var begun = 0
-    /// The slot to look at next.
+    /// The next slot to check.
     var position = 0
-    /// Who waits for the end; several where a drain was hurried.
+    /// The callers that wait for the end; there are several if a drain was hurried.
     var receipts: [Gather<Void>]
 
-    /// When the next connection is due, in nanoseconds of the worker's clock.
+    /// The time at which the next connection is due, in nanoseconds of the worker's clock.
     var nextStep: UInt64 {
         guard begun < total else { return deadline }
         return min(deadline, startedAt + period / UInt64(max(total, 1)) * UInt64(begun))
     }
 
-    /// How many connections should be closed by `now`: evenly over the period, the first at once.
+    /// The number of connections to close by `now`: evenly over the period, the first at once.
     func due(_ now: UInt64) -> Int {
         guard period > 0, now < startedAt + period else { return total }
         return min(total, Int(Double(now - startedAt) / Double(period) * Double(total)) + 1)
@@ -28,8 +28,8 @@ struct Drain {
 }
 
 extension Worker {
-    /// Closes every connection with 1001, evenly over a period. A second call replaces the first's
-    /// pace: it is how a drain is hurried.
+    /// Closes every connection with 1001, evenly over a period. A second call replaces the times of the first, which is
+    /// how a drain is hurried.
     func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Gather<Void>) {
         let receipts = (drain?.receipts ?? []) + [receipt]
         drain = Drain(
@@ -43,7 +43,7 @@ extension Worker {
         for slot in 0..<slab.highWater {
             let record = slab[slot]
             switch record.pointee.phase {
-            // A browser keeps spare connections. Answered now, the next request on one would get an answer from the past.
+            // Browsers keep spare connections. If one were answered now, its next request would get that old response.
             case .handshake where record.pointee.head == nil: end(slot, record, cause: .draining)
             case .handshake, .admitting: refuse(slot, record, Worker.shuttingDown, cause: .draining)
             default: break
@@ -64,7 +64,7 @@ extension Worker {
             let slot = current.position
             current.position += 1
             let record = slab[slot]
-            // Whoever was never let in, or is gone, was not counted in `total` either.
+            // Connections that were never opened, or have ended, are not counted in `total` either.
             guard record.pointee.flags.contains(.opened), record.pointee.phase != .dead else { continue }
             current.begun += 1
             guard record.pointee.phase == .open else { continue }
@@ -74,7 +74,7 @@ extension Worker {
         drain = current
     }
 
-    /// Ends everything that is left, without waiting for anyone.
+    /// Ends all remaining connections without waiting for their peers.
     func abort() {
         for slot in 0..<slab.highWater {
             let record = slab[slot]

@@ -5,12 +5,13 @@ import Synchronization
 import WebSocket
 
 extension Worker {
-    /// When a refused client may try again.
+    /// The field that tells a refused client when to retry.
     static let retryAfter = "Retry-After: 5"
     static let shuttingDown = Refusal(
         .serviceUnavailable, "this server is shutting down", fields: [retryAfter])
 
-    /// Goes on with a request head: `bytes` are all its bytes so far, of which `scannedCount` were seen before.
+    /// Continues with a request head: `bytes` are all its bytes so far, the first `scannedCount` of which were scanned
+    /// before.
     func continueHandshake(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer,
         scannedCount: Int
@@ -39,7 +40,7 @@ extension Worker {
         }
     }
 
-    /// Keeps what a client sent behind its request, until it is let in.
+    /// Keeps the bytes that a client sent after its request, until it is admitted.
     private func holdRest(_ rest: UnsafeMutableRawBufferPointer, _ record: UnsafeMutablePointer<Connection>) {
         guard !rest.isEmpty else { return }
         takeIdleInput(record)
@@ -48,7 +49,7 @@ extension Worker {
         countInput(input)
     }
 
-    /// What a handshake costs beside its bytes: some 20 microseconds.
+    /// The work of a handshake besides its bytes: some 20 microseconds.
     private static let handshakeWork = 16 * 1024
 
     private enum Answer {
@@ -108,7 +109,7 @@ extension Worker {
         return .page(head.method == "HEAD" ? page.headOnly : page.answer)
     }
 
-    /// The most proxies that one request can have come through; what a longer X-Forwarded-For says in front is not looked at.
+    /// The maximum number of addresses read from X-Forwarded-For; earlier ones in a longer field are ignored.
     private static let maximumProxies = 32
 
     /// The client behind trusted proxies: the last address in X-Forwarded-For that is not itself a trusted proxy.
@@ -125,25 +126,25 @@ extension Worker {
         return client
     }
 
-    /// An origin as it can be said again: what is long or odd is left out.
+    /// An origin for a response; one that is long or has unusual characters is not repeated.
     private static func shown(_ origin: String) -> String {
         (1...128).contains(origin.utf8.count) && origin.utf8.allSatisfy { (0x21...0x7E).contains($0) }
             ? origin : "this origin"
     }
 
-    /// Sends an HTTP answer; nothing follows it.
+    /// Sends an HTTP response; nothing follows it.
     private func sendPage(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ segment: Segment) {
         stopOpening(record)
         turn.push(turn.add(segment), start: 0, end: segment.count, to: record, slot: slot)
         finish(slot, record)
     }
 
-    /// Answers a request that is not let in, and ends the connection once the answer is out.
+    /// Refuses a request, and ends the connection once the response is sent.
     func refuse(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: Refusal, cause: RefusalCause? = nil,
         _ known: RefusedAs = RefusedAs(), includesBody: Bool = true
     ) {
-        // A spare connection of a browser, on which nothing was ever sent, is none of an operator's business.
+        // A spare connection of a browser, on which nothing was ever sent, is not reported.
         let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
         dropHead(record)
         stopOpening(record)
@@ -187,7 +188,7 @@ extension Worker {
         context.account.input.add(bytes.count + Worker.headOverhead)
     }
 
-    /// What keeping a head takes beside its bytes.
+    /// The memory for keeping a head besides its bytes.
     private static let headOverhead = 64
 
     func dropHead(_ record: UnsafeMutablePointer<Connection>) {

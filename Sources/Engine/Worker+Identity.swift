@@ -2,9 +2,9 @@ import CLinux
 import Rooms
 import WebSocket
 
-/// What becomes of a connection's token after it was let in.
+/// The life of a connection's token after the connection was admitted.
 extension Worker {
-    /// What others know a connection by; nil for a `relay` client of nobody in particular.
+    /// The name by which others know a connection; nil for a `relay` client without a user.
     func name(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> String? {
         record.pointee.session.map { name(of: $0.pointee.identity, slot, record) }
     }
@@ -14,7 +14,7 @@ extension Worker {
         identity.user ?? "guest-\(id(slot, record))"
     }
 
-    /// Writes the name as JSON into `nameText`; it is not kept for each connection.
+    /// Writes the connection's name as JSON into `nameText`; it is not stored for each connection.
     func writeName(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         nameText.removeAll(keepingCapacity: true)
         if let user = record.pointee.session?.pointee.identity.user {
@@ -33,13 +33,13 @@ extension Worker {
     /// The tick of a time in milliseconds since 1970; `Slab.never` for none.
     func tick(at time: Int64?) -> UInt32 {
         guard let time else { return Slab.never }
-        // Divided and not multiplied: a token may be good for thousands of years.
+        // This divides instead of multiplying, because a token may be valid for thousands of years.
         let (ticks, rest) = max(0, time - clinux_realtime_milliseconds())
             .quotientAndRemainder(dividingBy: Int64(Worker.tickNanoseconds / 1_000_000))
         return ticks < Int64(Slab.never - now) - 1 ? now + UInt32(ticks) + (rest > 0 ? 1 : 0) : Slab.never
     }
 
-    /// When something about the connection's token is due.
+    /// The tick at which the client has to be asked for a new token, or is closed.
     func tokenDeadline(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
         guard let session = record.pointee.session, session.pointee.expiresAt != Slab.never else { return Slab.never }
         if isToBeAsked(record, session) { return session.pointee.expiresAt }
@@ -47,8 +47,8 @@ extension Worker {
         return session.pointee.expiresAt &+ ticks(isAsked ? configuration.refreshGrace : configuration.tokenLeeway)
     }
 
-    /// Whether the client can still be asked for a newer token. Where a reload has made an end of tokens, one that was let in
-    /// by a token may do what that grants until it expires, and comes back without.
+    /// Whether the client can still be asked for a new token. If a reload has abolished tokens, a client keeps the
+    /// permissions of its token until that expires, and then reconnects without one.
     private func isToBeAsked(
         _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
     ) -> Bool {
@@ -57,7 +57,7 @@ extension Worker {
 
     private func isJSON(_ record: UnsafeMutablePointer<Connection>) -> Bool { record.pointee.encoding.isJSON }
 
-    /// Asks for a newer token, or, where none has come in time, closes. False where it has closed.
+    /// Asks for a new token, or closes the connection if none has come in time. False if it has closed.
     func tokenExpired(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
         guard now >= tokenDeadline(record), let session = record.pointee.session else { return true }
         if isToBeAsked(record, session) {
@@ -69,7 +69,7 @@ extension Worker {
         return false
     }
 
-    /// A client sends a newer token. Its next request is read when that has been checked.
+    /// Verifies a new token from a client. The client's next request is read after that.
     func refresh(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
         token: String, id: [UInt8]
@@ -84,7 +84,7 @@ extension Worker {
         Task { mailbox.post(.refreshed(connection, id: id, await verify(token))) }
     }
 
-    /// What the newer token says.
+    /// Takes the result of verifying a new token.
     func refreshed(_ connection: ConnectionID, _ id: [UInt8], _ outcome: Result<Identity, TokenRefusal>) {
         let slot = Int(connection.slot)
         guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open,
@@ -112,7 +112,7 @@ extension Worker {
         }
     }
 
-    /// Takes a client out of the channels that it may not be in any more, and tells it so.
+    /// Removes a client from the channels that it may no longer be in, and tells it.
     func leaveWhatIsNotGranted(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
         reason: String

@@ -1,9 +1,10 @@
 import CLinux
 import Rooms
 
-/// What operators and backends want to know of channels.
+/// Queries of operators and backends.
 extension Worker {
-    /// A channel whose home is here; nil for one that nobody is in and nothing is kept of.
+    /// The state of a channel whose home is here; nil if this worker doesn't know the channel, because nobody is in it
+    /// and nothing is kept of it.
     func snapshot(of name: String, before: UInt64?, limit: Int) -> ChannelSnapshot? {
         guard let index = channels.index(of: name) else { return nil }
         let channel = channels[index]
@@ -25,8 +26,8 @@ extension Worker {
         return snapshot
     }
 
-    /// Places that are looked at in one turn, as ``page(of:from:limit:)`` does: some tenths of a millisecond, or one where
-    /// nothing of them is in the processor's cache.
+    /// The number of places searched in one turn, as in ``page(of:from:limit:)``: this takes some tenths of a
+    /// millisecond, or one millisecond if none of them is in the processor's cache.
     private static let placesPerLook = 4096
 
     private func places(from start: UInt32, of count: Int) -> (looked: Range<Int>, next: UInt32?) {
@@ -35,7 +36,7 @@ extension Worker {
         return (start..<end, end < count ? UInt32(end) : nil)
     }
 
-    /// How many connections of this worker are in each channel that anybody here is in.
+    /// The number of this worker's connections in each channel that it knows, from a place on.
     func channelCounts(from start: UInt32) -> Slice<ChannelCount> {
         let (looked, next) = places(from: start, of: channels.indices.count)
         let found = looked.compactMap { index in
@@ -44,9 +45,9 @@ extension Worker {
         return Slice(found: found, next: next)
     }
 
-    /// The connections that come first in an order, the first first.
+    /// The first connections in an order, the largest value first.
     ///
-    /// - Parameter floor: only those with more are of interest; nil for all.
+    /// - Parameter floor: returns only connections with a larger value; nil: all.
     func top(_ order: ConnectionOrder, limit: Int, from start: UInt32, above floor: UInt64?) -> Slice<RankedConnection>
     {
         let (looked, next) = places(from: start, of: slab.highWater)
@@ -77,7 +78,7 @@ extension Worker {
         }
     }
 
-    /// The channels of this home in which most is said, the busiest first.
+    /// The channels of this home with the highest message rates, the busiest first.
     func busiest(limit: Int, from start: UInt32) -> Slice<ChannelActivity> {
         let (looked, next) = places(from: start, of: channels.indices.count)
         let active = looked.lazy.compactMap { [channels, nanoseconds] place -> ChannelActivity? in

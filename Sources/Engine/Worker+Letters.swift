@@ -3,10 +3,10 @@ import Synchronization
 import WebSocket
 
 extension Worker {
-    /// Takes what other workers and the control plane have sent, and acts on it, but for what is for a channel's home.
+    /// Takes the letters of other workers and the control plane, and processes those that are not for a channel's home.
     ///
-    /// News of other workers' subscribers overtake what was published before: a newcomer may hear it, if it has not been
-    /// heard by anybody else.
+    /// A letter about another worker's subscribers overtakes messages published before it: a new subscriber may get
+    /// such a message, if nobody else has got it yet.
     func takeLetters() {
         var byteCount = 0
         handle.mailbox.takeAll { letter, count in
@@ -20,11 +20,12 @@ extension Worker {
         tellRelieved(handle.mailbox.atOnce.finish(byteCount: byteCount))
     }
 
-    /// Acts on the letters for homes, oldest first, as long as the turn has work to give and what they cause has room.
+    /// Processes the letters for homes, the oldest first, as long as the turn's budget lasts and their results have
+    /// room.
     func takeHomeward() {
         guard homewardNext < homeward.count else { return }
         var byteCount = 0
-        // Its own part of a turn: input may have taken all of the other.
+        // Letters for homes have their own part of the turn's budget, because input may have used up the other.
         let end = work + Worker.workBudget / 4
         while homewardNext < homeward.count, work < end, !isHeldUp {
             let (letter, count) = homeward[homewardNext]
@@ -44,10 +45,10 @@ extension Worker {
         tellRelieved(handle.mailbox.forHomes.finish(byteCount: byteCount))
     }
 
-    /// What a letter costs beside its bytes: about a microsecond.
+    /// The work of a letter besides its bytes: about a microsecond.
     private static let letterWork = 512
 
-    /// Tells the workers, a bit each, that there is room here.
+    /// Tells the workers, given as a bit each, that there is room here.
     private func tellRelieved(_ workers: UInt64) {
         var rest = workers
         while rest != 0 {
@@ -69,7 +70,7 @@ extension Worker {
         case .interest(let name, let worker, let encodings):
             let index = channels.intern(name)
             let channel = channels[index]
-            // What was published before the subscription is not for the newcomer.
+            // Messages published before the subscription are not for the new subscriber.
             distribute(channel)
             channel.home?.setEncodings(encodings, ofWorker: worker)
             channels.removeIfUnused(index)
@@ -90,7 +91,7 @@ extension Worker {
             let mailbox = context.handles[Int(request.connection.worker)].mailbox
             mailbox.post(.joined(channel: name, reply, encoding))
         case .joined(let name, let reply, let encoding):
-            // A member that has been taken out meanwhile may have been the last that this worker knew the channel for.
+            // The member may have been removed in the meantime, and with it this worker's record of the channel.
             joined(reply, encoding, channels.intern(name))
         case .leave(let name, let user, let isLost, let generation):
             guard let index = channels.index(of: name), let home = channels[index].home else { break }

@@ -1,15 +1,16 @@
 import CLinux
 
 extension Worker {
-    /// Traffic after which the heap may hold much that is free.
+    /// The traffic in bytes after which the heap may hold a lot of free memory.
     private static let trimAfterByteCount: UInt64 = 4 * 1024 * 1024
-    /// Traffic within `trimPause` that is quiet enough to give memory back: under load it would be wanted again at once.
+    /// The traffic in bytes within `trimPause` below which memory is returned: under load it would be needed again at
+    /// once.
     private static let quietByteCount: UInt64 = 1024 * 1024
     private static let trimPause: UInt64 = 1_000_000_000
 
     private var traffic: UInt64 { statistics.bytesIn &+ statistics.bytesOut }
 
-    /// Gives what a burst left free back to the system, once it is quiet (malloc_trim(3)).
+    /// Returns memory that a burst has left free to the system, once it is quiet (malloc_trim(3)).
     func trimWhenQuiet() {
         guard let trimAt else {
             guard traffic &- trafficSeen >= Worker.trimAfterByteCount else { return }

@@ -4,16 +4,16 @@ import Rooms
 import WebSocket
 
 extension Worker {
-    /// Reads once from a connection and acts on what came.
+    /// Reads once from a connection and processes the input.
     func receive(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard !holdsBack(record) else {
             if record.pointee.flags.contains(.heavy), record.pointee.flags.isDisjoint(with: .waiting) { return }
-            // Who has to wait waits with what else it has to say.
+            // A connection that has to wait leaves its further input in the socket.
             record.pointee.flags.insert(.holdsInput)
             setInterest(slot, record)
             return
         }
-        // An incomplete head goes to the front of the buffer, so that the parser sees one run of bytes.
+        // An incomplete head is copied to the front of the buffer, so that the parser gets contiguous bytes.
         var kept = 0
         if let head = record.pointee.head {
             kept = head.pointee.count
@@ -30,8 +30,8 @@ extension Worker {
             end(slot, record, cause: .reset)
             return
         }
-        // Who was told 101 before these bytes were sent has to hear what they say. Its worker posted the subscription before
-        // it answered, so the letter is here by now, though perhaps not yet read.
+        // A client that got its 101 before these bytes were sent has to get the messages in them. Its worker posted the
+        // subscription before it sent the 101, so the letter is here by now, though perhaps not yet read.
         if handle.mailbox.hasLetters {
             takeLetters()
             guard record.pointee.phase != .dead else { return }
@@ -57,11 +57,11 @@ extension Worker {
         }
     }
 
-    /// The peer will send no more.
+    /// Handles the end of the peer's input.
     private func peerShut(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         switch record.pointee.phase {
         case .finishing, .fenced:
-            // It may still read what is queued for it.
+            // The peer may still read the queued output.
             record.pointee.flags.insert(.peerShut)
             setInterest(slot, record)
         default:
@@ -69,8 +69,8 @@ extension Worker {
         }
     }
 
-    /// Takes frames from what was read, or from what the connection holds, and acts on each. What is left when the
-    /// connection has to wait, or has had its share of the turn, it holds.
+    /// Processes the frames of new input, or of input that the connection holds. The connection keeps the rest when it
+    /// has to wait or has used up its share of the turn.
     func readFrames(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer
     ) {
@@ -106,7 +106,7 @@ extension Worker {
                 failed(slot, record, code, reason)
             }
             work += Worker.frameWork
-            // Whatever follows a close, or what broke the protocol, is not read.
+            // Input after a close frame or a protocol error is not read.
             guard record.pointee.phase == .open || record.pointee.phase == .closing else {
                 abandon(input, record)
                 return
@@ -118,10 +118,10 @@ extension Worker {
         keep(input, slot, record)
     }
 
-    /// What a frame costs beside its bytes: some 60 ns.
+    /// The work of a frame besides its bytes: some 60 ns.
     private static let frameWork = 32
 
-    /// Input in the middle of something stays with its connection; what is idle serves the next.
+    /// Leaves unfinished or held input with its connection; idle input serves the next connection.
     private func keep(
         _ input: UnsafeMutablePointer<PartialInput>, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
     ) {
@@ -140,14 +140,14 @@ extension Worker {
         }
     }
 
-    /// Makes the reader of those between messages a connection's own.
+    /// Gives the shared idle input to a connection, and makes a new one.
     func takeIdleInput(_ record: UnsafeMutablePointer<Connection>) {
         record.pointee.input = idleInput
         idleInput = .allocate(capacity: 1)
         idleInput.initialize(to: PartialInput())
     }
 
-    /// Has the account count what a connection is in the middle of.
+    /// Updates the account with the memory of a connection's input.
     func countInput(_ input: UnsafeMutablePointer<PartialInput>) {
         let byteCount = input.pointee.byteCount + MemoryLayout<PartialInput>.stride
         context.account.input.add(byteCount - input.pointee.counted)
@@ -188,7 +188,7 @@ extension Worker {
         act(on: message, opcode, slot, record)
     }
 
-    /// Acts on a message of an open connection, in the words of its protocol.
+    /// Processes a message of an open connection according to its protocol.
     func act(
         on message: UnsafeRawBufferPointer, _ opcode: Opcode, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
     ) {
@@ -198,7 +198,7 @@ extension Worker {
         }
     }
 
-    /// A `relay` client's message goes to everyone in its channel, where it may send at all.
+    /// Publishes a `relay` client's message in its channel, if the client may publish there.
     private func relay(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ message: UnsafeRawBufferPointer
     ) {
@@ -215,10 +215,10 @@ extension Worker {
         publish(slot, record, opcode, message)
     }
 
-    /// The messages a connection may send at once.
+    /// The number of messages that a connection may send at once.
     var burst: Int { configuration.messageBurst > 0 ? configuration.messageBurst : configuration.messagesPerSecond }
 
-    /// Whether `limits.messages_per_second` lets one more message in: a token bucket, refilled as time passes.
+    /// Whether `limits.messages_per_second` allows one more message: a token bucket, refilled as time passes.
     private func takeToken(_ record: UnsafeMutablePointer<Connection>) -> Bool {
         guard configuration.messagesPerSecond > 0 else { return true }
         let seconds = Float(now &- record.pointee.tokensAt) * Float(Worker.tickNanoseconds) / 1e9
@@ -235,7 +235,7 @@ extension Worker {
     ) {
         record.pointee.flags.insert(.handshakeClosed)
         guard record.pointee.phase == .open else {
-            // The answer to our own close frame: the closing handshake is complete.
+            // This is the answer to our own close frame: the closing handshake is complete.
             finish(slot, record)
             return
         }
@@ -245,7 +245,7 @@ extension Worker {
         closeBehindOwnMessages(slot, record)
     }
 
-    /// The peer broke a rule: says so and reads no further.
+    /// Fails a connection whose peer broke a rule: sends the reason and reads no further.
     func failed(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode, _ reason: StaticString
     ) {

@@ -2,9 +2,10 @@ import CLinux
 import Rooms
 import WebSocket
 
-/// Another configuration for connections and channels that are there.
+/// Changes of the configuration for existing connections and channels.
 extension Worker {
-    /// Goes by the configurations that have come since the last turn. Nothing is in the middle of anything here.
+    /// Applies the configurations that have arrived since the last turn. No connection or channel is being processed
+    /// here.
     func reconfigure() {
         guard !nextConfigurations.isEmpty else { return }
         for (next, receipt) in nextConfigurations {
@@ -20,7 +21,7 @@ extension Worker {
         flushDelay = Worker.nanoseconds(next.flushDelay)
         if next.compressionLevel != last.compressionLevel { deflater = Deflater(level: next.compressionLevel) }
         let bufferByteCount = Worker.bufferByteCount(next)
-        // Never a smaller one: the beginning of a head that is kept somewhere has to fit.
+        // The buffer never shrinks: the beginning of a head that some connection keeps has to fit.
         if bufferByteCount > buffer.count {
             buffer.deallocate()
             buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
@@ -36,7 +37,7 @@ extension Worker {
         guard let channel = channels.find(index) else { return }
         let settings = configuration.channelRules.settings(for: channel.name)
         guard settings != channel.settings else { return }
-        // What was published goes by what held then.
+        // Earlier messages are delivered under the earlier settings.
         distribute(channel)
         let now = clinux_realtime_milliseconds()
         channel.apply(settings, generation: configuration.generation, at: now)
@@ -70,8 +71,8 @@ extension Worker {
         armOpen(slot, record)
     }
 
-    /// Who has been silent for longer than the interval is now gets a ping and the whole time for its pong, as if it had been
-    /// silent for just that long; not all of them their pings in one turn.
+    /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
+    /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
     private func grantTimeToAnswer(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         let interval = ticks(configuration.pingInterval)
         guard configuration.pingInterval > .zero, now &- record.pointee.lastReceived > interval else { return }
@@ -81,11 +82,12 @@ extension Worker {
     private static let closedToYou = "the channel is not open to you any more"
     private static let tokenNeeded = "this server asks for a token now"
 
-    /// Whether nobody may be here without a token, and this identity has none.
+    /// Whether tokens are mandatory and this identity has none.
     func lacksToken(_ identity: Identity?) -> Bool { configuration.verifyToken != nil && identity?.user == nil }
 
-    /// Every worker goes by the configuration now. Who is in a channel whose home has begun to count anew is counted
-    /// there, who may not be in one any more leaves it, and who lacks a token is closed.
+    /// Completes a reload, after every worker has applied the configuration: counts members in channels whose home has
+    /// begun to count anew, removes clients from channels that they may no longer be in, and closes connections without
+    /// a mandatory token.
     func recount() {
         for slot in 0..<slab.highWater {
             let record = slab[slot]
@@ -107,7 +109,7 @@ extension Worker {
         for place in session.pointee.memberships.indices {
             let membership = session.pointee.memberships[place]
             let channel = channels[membership.channel]
-            // A home that answered before it went by the configuration may have counted by the one before.
+            // A home that answered before it applied the configuration may have counted under the previous one.
             guard membership.state == .joined,
                 membership.generation < max(channel.countedSince, channel.knownSince)
             else { continue }
@@ -124,7 +126,7 @@ extension Worker {
         }
     }
 
-    /// A client of the `relay` protocol is in its endpoint's channel or nowhere.
+    /// Closes a `relay` client that may no longer be in its endpoint's channel, because it can't be in another.
     private func closeWhereNotGranted(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         let identity = record.pointee.session?.pointee.identity ?? Identity()
         let channel = channels[record.pointee.channel]

@@ -2,7 +2,7 @@ import CLinux
 import Rooms
 import WebSocket
 
-/// What a `json` client is told by the worker it is on.
+/// The messages to a `json` client from its own worker.
 extension Worker {
     /// Confirms a request that has an id.
     func sendAck(
@@ -22,7 +22,7 @@ extension Worker {
         text.withBytes { sendMessage($0, slot, record) }
     }
 
-    /// Says what was wrong with a request. The connection goes on, unless that happens too often.
+    /// Reports an error in a request. The connection stays open, unless that happens too often.
     func sendError(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: RequestError.Code, _ message: String,
         id: [UInt8] = [], channel: String? = nil
@@ -46,11 +46,11 @@ extension Worker {
         text.withBytes { sendMessage($0, slot, record) }
         guard !takeErrorToken(record) else { return }
         let reason = "more than \(configuration.errorsPerMinute) errors in a minute"
-        // Not at once: who sends an error has the connection's channels in hand.
+        // The end is delayed, because the caller is using the connection's channels.
         endSoon(slot, record, .rateLimited, .policyViolation, reason)
     }
 
-    /// Whether `limits.errors_per_minute` forgives one more error: a token bucket, as for messages.
+    /// Whether `limits.errors_per_minute` allows one more error: a token bucket, as for messages.
     private func takeErrorToken(_ record: UnsafeMutablePointer<Connection>) -> Bool {
         guard configuration.errorsPerMinute > 0, let session = record.pointee.session else { return true }
         let limit = Float(configuration.errorsPerMinute)
@@ -62,7 +62,7 @@ extension Worker {
         return true
     }
 
-    /// The first message on a connection.
+    /// Sends the first message on a connection.
     func sendWelcome(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String?, _ reply: JoinReply?
     ) {
@@ -83,7 +83,7 @@ extension Worker {
         if let reply { sendMissed(slot, record, reply) }
     }
 
-    /// Confirms that a connection is in a channel, and sends what it missed. Its live stream goes on behind that.
+    /// Confirms that a connection is in a channel, and sends the messages that it missed. Its live stream follows.
     func sendJoinAck(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel
     ) {
@@ -105,7 +105,7 @@ extension Worker {
         text.append(isRecovered ? "true" : "false")
     }
 
-    /// The messages after the one that the client saw last, up to the one whose number it was told.
+    /// Sends the messages after the last one that the client has seen, up to the one whose number it was told.
     private func sendMissed(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply) {
         guard case .joined(_, _, _, let missed?) = reply.outcome else { return }
         record.pointee.messagesOut &+= UInt64(missed.messageCount)

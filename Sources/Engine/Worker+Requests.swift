@@ -2,7 +2,7 @@ import CLinux
 import Rooms
 import WebSocket
 
-/// What a `json` client asks for: each text message is one request.
+/// The requests of `json` clients: each text message is one request.
 extension Worker {
     func request(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
@@ -27,13 +27,14 @@ extension Worker {
         }
     }
 
-    /// What a request costs beside its bytes: about a microsecond.
+    /// The work of a request besides its bytes: about a microsecond.
     private static let requestWork = 512
 
-    /// Whether a request may be acted on now: answers come in the order of the requests, so none is answered here, or by
-    /// another worker, while one has still to answer. Else it is kept until that one has.
+    /// Whether a request may be processed now. Answers come in the order of the requests, so while one worker has
+    /// answers outstanding, no other worker, nor this one, may answer. The request is kept until then.
     ///
-    /// - Parameter destination: the worker that answers a message; nil for a request that this one answers or passes on.
+    /// - Parameter destination: the worker that answers a message; nil for a request that this worker answers or passes
+    ///   on.
     private func isNext(
         _ destination: @autoclosure () -> Int?, _ slot: Int, _ record: UnsafeMutablePointer<Connection>,
         _ session: UnsafeMutablePointer<Session>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
@@ -46,7 +47,8 @@ extension Worker {
         return false
     }
 
-    /// The worker that answers a message which goes to its channel; nil where this one refuses it.
+    /// The worker that answers a message: the home of its channel; nil if this worker refuses it or the request is no
+    /// message.
     private func destination(
         of request: Request, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>,
         _ session: UnsafeMutablePointer<Session>
@@ -94,7 +96,7 @@ extension Worker {
                 sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
                 return
             }
-            // What was published before comes before the answer.
+            // Messages published before come before the answer.
             distribute(channels[session.pointee.memberships[place].channel])
             sendAck(slot, record, id: id, channel: name)
             leave(slot, record, session, place: place)
@@ -105,7 +107,7 @@ extension Worker {
 
     static let notJoined = "you are not in this channel; send a \"join\" for it first"
 
-    /// The place of a channel among those the client is in or about to be in; nil where it is not.
+    /// The index of the client's membership in a channel; nil if it is not a member.
     private func membership(
         _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>,
         _ session: UnsafeMutablePointer<Session>
@@ -148,7 +150,7 @@ extension Worker {
         countEncoding(data.count, channel)
         writeName(slot, record)
         if channel.homeWorker != self.index, !id.isEmpty {
-            // What goes to one home by several channels goes in the order in which it was sent.
+            // Messages to one home in several channels keep the order in which they were sent.
             if session.pointee.answeringHome != nil, session.pointee.answeringChannel != index,
                 let last = channels.find(session.pointee.answeringChannel)
             {
@@ -232,7 +234,7 @@ extension Worker {
         if let home = channel.home {
             answer(question, home)
         } else {
-            // What it published before has to be there before it asks.
+            // The member's earlier messages have to arrive before its question.
             distribute(channel)
             record.pointee.flags.insert(.awaitsAnswer)
             openQuestions[slot] = OpenQuestion(channel: channel.index, id: question.id)
@@ -240,6 +242,6 @@ extension Worker {
         }
     }
 
-    /// Messages of a history's page, unless the client says how many.
+    /// The number of messages in a page of history, unless the client sets a limit.
     private static let historyPage = 50
 }

@@ -1,19 +1,21 @@
 import CLinux
 import Rooms
 
-/// History that grows too old or too large, and users who have not come back.
+/// The expiry of history that is too old or too large, and of users that have not come back.
 extension Worker {
-    /// Deadlines of history are looked at this coarsely: what is too old is not handed out in any case.
+    /// The granularity of history's deadlines in milliseconds. It may be coarse, because messages that are too old are
+    /// never sent.
     private static let historyGrain: Int64 = 1_000
 
-    /// What the history of the channels whose home is here may cost: of all that may be held for clients a quarter at most.
+    /// The maximum cost of the history of the channels whose home is here; for all workers, at most a quarter of the
+    /// memory limit.
     private var historyByteLimit: Int {
         let memory = configuration.memoryByteCount
         let limit = memory > 0 ? min(configuration.historyByteCount, memory / 4) : configuration.historyByteCount
         return limit / configuration.workerCount
     }
 
-    /// A message has been published: its history may be what is too much, or become due.
+    /// Notes that a message has been added to a history, which may now exceed the limit or get a deadline.
     func noteHistory(_ channel: Channel, _ home: ChannelHome, at now: Int64) {
         guard home.settings.keepsHistory, let room = home.room else { return }
         if !room.isQueued {
@@ -33,7 +35,7 @@ extension Worker {
 
     private func room(at index: UInt32) -> Room? { channels.find(index)?.home?.room }
 
-    /// Has `expireRooms` called in time for a room.
+    /// Makes sure that `expireRooms` is called in time for a room.
     func noteDeadline(_ room: Room) {
         guard let deadline = room.nextDeadline else { return }
         let isLeave = room.presence.nextDeadline == deadline
@@ -41,14 +43,14 @@ extension Worker {
         roomsDueAt = min(roomsDueAt ?? .max, (deadline / grain + 1) * grain)
     }
 
-    /// Looks at every room once something in one of them is due, at so many in a turn.
+    /// Expires all rooms once one of them is due, a limited number per turn.
     func expireRooms() {
         guard let due = roomsDueAt else { return }
         let now = clinux_realtime_milliseconds()
         if expiryPosition == nil {
             guard now >= due else { return }
             expiryPosition = 0
-            // What becomes due from now on is noted anew.
+            // Deadlines after this are noted anew.
             roomsDueAt = .max
         }
         let start = expiryPosition ?? 0
@@ -68,12 +70,12 @@ extension Worker {
         if roomsDueAt == .max { roomsDueAt = nil }
     }
 
-    /// Rooms that are looked at in one turn.
+    /// The number of channels checked in one turn.
     private static let roomsPerLook: UInt32 = 4_096
 
-    /// Where the limit is passed, forgets the history of the channels that have been quiet longest.
+    /// If the limit is exceeded, drops history of the channels that have been quiet longest.
     ///
-    /// - Parameter byteCount: forget so much in any case.
+    /// - Parameter byteCount: the size to drop in any case.
     func shedHistory(byteCount: Int = 0) {
         guard byteCount > 0 || channels.historyCost.byteCount > historyByteLimit else { return }
         let goal = max(0, min(historyByteLimit - Worker.historySlack, channels.historyCost.byteCount - byteCount))
@@ -81,7 +83,7 @@ extension Worker {
             let (index, epoch, time) = historyQueue[historyQueueNext]
             historyQueueNext += 1
             guard let room = room(at: index), room.epoch == epoch else { continue }
-            // Who has said something since goes to the end.
+            // A channel with newer messages goes to the end.
             guard room.history.newestTime <= time else {
                 historyQueue.append((index, epoch, room.history.newestTime))
                 continue
@@ -102,6 +104,6 @@ extension Worker {
         }
     }
 
-    /// How far below the limit it goes, so that not every message drops another.
+    /// The size in bytes by which it goes below the limit, so that not every message drops another.
     private static let historySlack = 16 * 1024
 }

@@ -4,15 +4,15 @@ import WebSocket
 
 /// Members and their questions, at a channel's home. The members' side is in `+Subscriptions`.
 extension Worker {
-    /// Lets a connection in, or tells a member what it asks for.
+    /// Adds a connection to a channel, or answers a member that asks for missed messages.
     func join(_ request: JoinRequest, _ channel: Channel, _ home: ChannelHome) -> JoinReply {
         let now = clinux_realtime_milliseconds()
         if !request.isMember {
             guard home.enter(request.name, at: now, &text) else { return JoinReply(request: request, outcome: .full) }
             markPublished(channel, at: nanoseconds)
         }
-        // What was published before is not for the newcomer's live stream; and a member that asks for what it missed hears
-        // all that has a smaller number than its answer before it.
+        // Messages published before are not part of the new member's live stream, and a member that asks for missed
+        // messages gets, before the answer, all messages up to the answer's number.
         distribute(channel)
         postAnswers()
         let isCounted = !request.isMember && channel.settings.isTracked
@@ -21,9 +21,9 @@ extension Worker {
             outcome: home.place(since: request.since, at: now))
     }
 
-    /// A member is gone.
+    /// Removes a member from a channel.
     ///
-    /// - Parameter generation: the configuration under which it was counted.
+    /// - Parameter generation: the configuration under which the member was counted.
     func left(
         _ name: String, _ channel: Channel, _ home: ChannelHome, isLost: Bool, countedUnder generation: UInt32
     ) {
@@ -33,7 +33,7 @@ extension Worker {
         if let room = home.room { noteDeadline(room) }
     }
 
-    /// Answers a member that wants to know something.
+    /// Answers a member's question.
     func answer(_ question: Question, _ home: ChannelHome) {
         home.answer(question, at: clinux_realtime_milliseconds(), &text)
         text.withBytes { answer($0, to: question.connection) }

@@ -2,9 +2,10 @@ import CLinux
 import Rooms
 import WebSocket
 
-/// What an operator asks of a selection of connections.
+/// An operator's commands for a selection of connections.
 extension Worker {
-    /// Queues an operator's message for the selected open connections, whatever their channels; returns how many.
+    /// Queues an operator's message for the selected open connections, whatever their channels, and returns their
+    /// number.
     func broadcast(_ segment: Segment, isPlainText: Bool, to selection: ConnectionSelection) -> Int {
         let number = turn.add(segment)
         var objects: (number: UInt32, segment: Segment)?
@@ -27,7 +28,7 @@ extension Worker {
         return count
     }
 
-    /// The same in the words of the `json` protocol; empty where it can't be said in them.
+    /// The same message in the `json` protocol; empty if the protocol can't represent it.
     private func translated(_ segment: Segment, isPlainText: Bool) -> (number: UInt32, segment: Segment) {
         var builder = SegmentBuilder(context.account.frames)
         segment.forEachFrame { opcode, payload in
@@ -43,7 +44,7 @@ extension Worker {
         return (turn.add(translated), translated)
     }
 
-    /// Begins to close the selected connections; returns how many.
+    /// Begins to close the selected connections and returns their number.
     func kick(_ selection: ConnectionSelection, _ code: CloseCode, _ reason: String) -> Int {
         var count = 0
         forEach(selection, from: 0) { slot, record in
@@ -55,8 +56,8 @@ extension Worker {
         return count
     }
 
-    /// Takes the selected connections out of a channel and tells them so; returns how many. One of the `relay` protocol is
-    /// in its endpoint's channel or nowhere.
+    /// Removes the selected connections from a channel, tells them, and returns their number. It does not apply to
+    /// `relay` clients, which can only be in their endpoint's channel.
     func unsubscribe(_ selection: ConnectionSelection, from channel: String, _ reason: String) -> Int {
         guard let index = channels.index(of: channel) else { return 0 }
         var count = 0
@@ -73,7 +74,7 @@ extension Worker {
         return count
     }
 
-    /// Slots that are looked at in one turn: who asks for few among many holds nobody up.
+    /// The number of slots searched in one turn, so that a search for a few connections among many holds nothing up.
     private static let slotsPerLook = 4096
 
     func page(of selection: ConnectionSelection, from start: Int, limit: Int) -> ConnectionPage {
@@ -91,8 +92,8 @@ extension Worker {
         return page
     }
 
-    /// Visits the WebSockets of a selection in the order of their slots, until the body says false. True where it is known
-    /// that there are no more in any slot.
+    /// Passes the WebSockets of a selection to `body` in the order of their slots, until it returns false. True if
+    /// there are certainly no more in any slot.
     @discardableResult
     private func forEach(
         _ selection: ConnectionSelection, from start: Int, to end: Int? = nil,
@@ -123,7 +124,7 @@ extension Worker {
     private func isSelected(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection, _ channel: UInt32?
     ) -> Bool {
-        // Whoever was never let in is no connection to an operator.
+        // A client that was never admitted is not listed as a connection.
         guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
         else { return false }
         if let endpoint = selection.endpoint {

@@ -3,9 +3,9 @@ import Glibc
 import WebSocket
 
 extension Worker {
-    /// Pieces handed to the kernel in one call.
+    /// The maximum number of pieces in one system call.
     private static let vectorCount = 64
-    /// Fewer connections than this to send to are no fan-out: the ring would save nothing.
+    /// The number of connections from which a flush uses the ring; for fewer, it would save nothing.
     static let smallestRingPass = 8
 
     /// Queues one frame for one connection.
@@ -19,9 +19,9 @@ extension Worker {
         turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
     }
 
-    /// Sends what the turn has for a connection: one call, where the socket takes it all. What it doesn't take waits.
+    /// Sends the turn's output for a connection, with one call if the socket takes it all. The rest waits.
     ///
-    /// With a ring, an open connection's one piece is only queued there; `submit` sends it.
+    /// With a ring, the only piece of an open connection is just queued there; `submit` sends it.
     func flush(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, through ring: SendRing?) {
         record.pointee.flags.remove(.dirty)
         let first = record.pointee.firstPiece
@@ -58,7 +58,7 @@ extension Worker {
             userData: UInt64(slot) << 32 | UInt64(first))
     }
 
-    /// Sends what the ring holds. A connection in it is still open: only its own send can end it in a flush.
+    /// Performs the sends in the ring. A connection in it is still open: in a flush, only its own send can end it.
     func submit(_ ring: SendRing) {
         ring.submit { userData, result in
             let slot = Int(userData >> 32)
@@ -68,7 +68,7 @@ extension Worker {
         }
     }
 
-    /// Sends the pieces from `first` on; keeps the rest where the socket is full.
+    /// Sends the pieces from `first` on; keeps the rest if the socket is full.
     private func transmit(_ first: UInt32, _ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         let only = turn.pieces[Int(first)]
         if only.next == Connection.noPiece {
@@ -99,7 +99,8 @@ extension Worker {
         }
     }
 
-    /// Books the result of a send, a count or a negative errno; true where the socket took everything and more may follow.
+    /// Accounts for the result of a send, a count or a negative errno; true if the socket took everything and more may
+    /// follow.
     @discardableResult
     private func account(
         _ count: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, first: UInt32, wanted: Int
@@ -121,7 +122,7 @@ extension Worker {
         return false
     }
 
-    /// Puts this turn's pieces, less the first `offset` bytes, behind what already waits; the queue policy has its say.
+    /// Appends this turn's pieces, without the first `offset` bytes, to the backlog, and applies the queue policy.
     private func keep(
         piecesFrom first: UInt32, offset: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
     ) {
@@ -153,7 +154,7 @@ extension Worker {
         noteQueue(backlog, before, messagesBefore)
     }
 
-    /// Counts what has changed about what waits.
+    /// Updates the statistics after a change of a backlog.
     private func noteQueue(_ backlog: Backlog, _ byteCount: Int, _ messageCount: Int) {
         statistics.queuedBytes += backlog.byteCount - byteCount
         statistics.queuedMessages += backlog.frameCount - messageCount
@@ -167,7 +168,7 @@ extension Worker {
         return backlog
     }
 
-    /// The queue of a slow consumer is over its limit.
+    /// Applies the queue policy to a slow consumer whose queue is over its limit.
     private func applyPolicy(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ backlog: Backlog) {
         let dropped: Int
         let queued = backlog.byteCount
@@ -188,8 +189,8 @@ extension Worker {
         statistics.dropped &+= UInt64(dropped)
     }
 
-    /// Ends a connection that holds too much: what waits for it is dropped, but for the rest of a frame, and the reason
-    /// follows. Returns how many frames were dropped.
+    /// Ends a connection that holds too much: its queue is dropped, except for the rest of a frame that is partly sent,
+    /// and a close frame with the reason follows. Returns the number of dropped frames.
     private func cutOff(
         _ backlog: Backlog, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause,
         _ code: CloseCode, _ reason: String, queuedBytes: Int
@@ -198,7 +199,7 @@ extension Worker {
         record.pointee.closeCode = code.rawValue
         report(slot, record, reason, queuedBytes: queuedBytes)
         leaveChannels(slot, record)
-        // What leaving brought is not for it any more, as little as what waits.
+        // Pieces that leaving the channels has queued are dropped like the backlog.
         record.pointee.firstPiece = Connection.noPiece
         record.pointee.lastPiece = Connection.noPiece
         let dropped = backlog.dropAll()
@@ -211,7 +212,7 @@ extension Worker {
         return dropped
     }
 
-    /// Ends an open connection for which too much is held while everything is.
+    /// Ends an open connection that holds a lot of memory while the memory limit is exceeded.
     func cutOffForMemory(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String) {
         guard let backlog = record.pointee.backlog?.takeUnretainedValue() else {
             beginClose(slot, record, .memoryLimit, .tryAgainLater, reason, then: .finishing)
@@ -225,7 +226,7 @@ extension Worker {
         noteQueue(backlog, before.0, before.1)
     }
 
-    /// The socket takes more: sends what waits, of what was missed as much as a connection's share of the turn.
+    /// Sends the backlog when the socket can take more, up to a connection's share of the turn.
     func sendBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard let backlog = record.pointee.backlog?.takeUnretainedValue() else { return }
         var sent = 0
@@ -282,7 +283,7 @@ extension Worker {
         turn.markDirty(record, slot: slot)
     }
 
-    /// Has epoll say when the socket takes more.
+    /// Makes epoll report when the socket can take more.
     private func awaitWritable(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard !record.pointee.flags.contains(.awaitsWritable) else { return }
         record.pointee.flags.insert(.awaitsWritable)
@@ -299,10 +300,10 @@ extension Worker {
         backlog.release()
     }
 
-    /// Tells epoll what this connection waits for.
+    /// Updates the events that epoll reports for this connection.
     func setInterest(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         let flags = record.pointee.flags
-        // Who is kept waiting for memory is not read, and yet seen to be gone.
+        // A connection that waits for memory is not read, but the end of its peer is still noticed.
         let goneEvent = flags.contains(.starved) ? EPOLLRDHUP.rawValue : 0
         let events =
             goneEvent | (flags.isDisjoint(with: [.peerShut, .holdsInput]) ? EPOLLIN.rawValue : 0)

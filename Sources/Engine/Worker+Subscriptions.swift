@@ -2,11 +2,11 @@ import Rooms
 import WebSocket
 
 extension Worker {
-    /// Puts a `relay` client into its endpoint's channel.
+    /// Adds a `relay` client to its endpoint's channel.
     func subscribe(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, to name: String) {
         let index = channels.intern(name)
         let channel = channels[index]
-        // What was published before the subscription is not for the newcomer.
+        // Messages published before the subscription are not for the new subscriber.
         distribute(channel)
         record.pointee.channel = index
         changeSubscribers(channel) {
@@ -15,7 +15,7 @@ extension Worker {
         }
     }
 
-    /// Tells the channel's home where the change brings or takes away the last use of an encoding here.
+    /// Makes a change to a channel's subscribers, and tells the home if that changes the encodings in use here.
     private func changeSubscribers(_ channel: Channel, _ change: () -> Void) {
         let before = channel.encodings
         change()
@@ -29,7 +29,7 @@ extension Worker {
         return channel.admit(slot)
     }
 
-    /// Ends a connection's subscriptions; what was published before still reaches it.
+    /// Ends a connection's subscriptions; it still gets the messages published before.
     func leaveChannels(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if record.pointee.channel != Connection.noChannel {
             let index = record.pointee.channel
@@ -38,7 +38,8 @@ extension Worker {
             channels.removeIfUnused(index)
         }
         guard let session = record.pointee.session else { return }
-        // Who says goodbye has gone; who is cut off, reloads the page or is told to come back may be here again in a moment.
+        // A client that closes with 1000 or is kicked has left; one that is cut off, reloads the page or is told to
+        // reconnect may be back in a moment.
         let isLost = record.pointee.closeCode != CloseCode.normal.rawValue && record.pointee.cause != .kicked
         for membership in session.pointee.memberships where membership.state == .joined {
             unsubscribe(slot, record, from: membership.channel, at: membership.position)
@@ -48,11 +49,11 @@ extension Worker {
                 countedUnder: membership.generation)
             channels.removeIfUnused(membership.channel)
         }
-        // For those that are still being joined, the home's answer will find nobody.
+        // For channels that are still being joined, the home's answer will find no membership.
         session.pointee.memberships.removeAll()
     }
 
-    /// Takes a connection off a channel's list. The channel may be unused then.
+    /// Removes a connection from a channel's subscribers. The channel may be unused then.
     private func unsubscribe(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, from index: UInt32, at position: UInt32
     ) {
@@ -78,8 +79,8 @@ extension Worker {
 
     // MARK: Joining, for clients of the json protocol
 
-    /// Asks a channel's home to let a connection in. The answer comes as a letter, for which an open connection waits, or at
-    /// once where the home is here.
+    /// Asks a channel's home to let a connection in. The answer comes as a letter, for which an open connection waits,
+    /// or at once if the home is here.
     func requestJoin(
         _ request: JoinRequest, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, to index: UInt32
     ) {
@@ -89,14 +90,14 @@ extension Worker {
         if let home = channel.home {
             joined(join(request, channel, home), encoding, index)
         } else {
-            // What it published before comes before it joins.
+            // The connection's earlier messages come before its join.
             distribute(channel)
             if record.pointee.phase == .open { record.pointee.flags.insert(.awaitsAnswer) }
             context.handles[channel.homeWorker].mailbox.post(.join(channel: channel.name, request, encoding))
         }
     }
 
-    /// A channel's home has answered: from here on, its messages are for the connection.
+    /// Takes the reply of a channel's home: from now on, the channel's messages are for the connection.
     func joined(_ reply: JoinReply, _ encoding: Encoding, _ index: UInt32) {
         defer { channels.removeIfUnused(index) }
         let request = reply.request
@@ -138,8 +139,9 @@ extension Worker {
         enter(slot, record, session, index, channel, after: seq, countedUnder: reply.generation)
     }
 
-    /// A connection that joins again gets what it missed before its live stream, or, where it asks from within that or the
-    /// queue policy has made a gap in it, everything up to now: its live stream begins anew.
+    /// Answers a member that joins again with the messages that it missed before its live stream. If it asks from a
+    /// position within the live stream, or the queue policy has made a gap in it, the answer has all messages up to
+    /// now, and the live stream begins anew.
     private func answerMember(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
@@ -169,7 +171,7 @@ extension Worker {
         sendError(slot, record, .notPermitted, message, id: reply.request.id, channel: channel.name)
     }
 
-    /// Takes out the place that a connection held in a channel while it was joining; what became of it meanwhile.
+    /// Removes the membership of a connection that was joining a channel, and returns its state; nil without one.
     private func takePlace(
         in index: UInt32, _ session: UnsafeMutablePointer<Session>
     ) -> Session.Membership.State? {
@@ -177,7 +179,7 @@ extension Worker {
         return place.map { session.pointee.memberships.remove(at: $0).state }
     }
 
-    /// The home counts somebody who is not here any more.
+    /// Undoes a join, at this worker and at the home, for a connection that is no longer to join.
     private func abandonJoin(_ reply: JoinReply, _ encoding: Encoding, _ channel: Channel) {
         changeSubscribers(channel) { channel.cancel(encoding) }
         tellHome(thatLeft: reply.request.name, channel, isLost: false, countedUnder: reply.generation)
@@ -211,7 +213,7 @@ extension Worker {
         }
     }
 
-    /// Ends a `json` client's membership, in which it is joined.
+    /// Ends the membership of a `json` client that has joined.
     func leave(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, place: Int
     ) {
@@ -224,7 +226,7 @@ extension Worker {
         channels.removeIfUnused(membership.channel)
     }
 
-    /// Takes a `json` client out of a channel and tells it so, or, where it is still joining, has it told.
+    /// Removes a `json` client from a channel and tells it; if it is still joining, the answer to its request tells it.
     func takeOut(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, place: Int,
         reason: String

@@ -1,14 +1,14 @@
 import WebSocket
 
 extension Worker {
-    /// Gives a connection its deadline; whatever it is for follows from the connection's phase.
+    /// Sets a connection's deadline; its purpose follows from the connection's phase.
     @inline(__always)
     func setDeadline(_ slot: Int, _ tick: UInt32) {
         slab.deadlines[slot] = tick
         if tick < nextDeadline { nextDeadline = tick }
     }
 
-    /// Looks at every deadline that has passed. One pass over a dense array, not a timer each.
+    /// Handles all deadlines that have passed, in one pass over a dense array instead of a timer for each.
     func sweep() {
         nextDeadline = Slab.never
         let earliest = slab.sweep(now: now) { slot in
@@ -34,7 +34,7 @@ extension Worker {
         case .fenced:
             passFence(slot, record)
         case .closing, .finishing, .lingering:
-            // A drain lets a peer that reads have all that was queued for it; its own deadline bounds that.
+            // A drain lets a peer that reads get all of its queue; the drain's own deadline bounds that.
             if drain != nil, let backlog = record.pointee.backlog?.takeUnretainedValue(),
                 now < backlog.progressAt &+ ticks(configuration.writeTimeout)
             {
@@ -45,8 +45,8 @@ extension Worker {
         }
     }
 
-    /// The deadline of an open connection: the earliest of its write, token, pong and ping deadlines. Reading only notes the time;
-    /// whether anything is really due is found out here.
+    /// Handles the deadline of an open connection, the earliest of its write, token, message, pong and ping deadlines.
+    /// Reading only notes the time, so this checks whether any of them is really due.
     private func openExpired(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         if let backlog = record.pointee.backlog?.takeUnretainedValue(),
             now >= backlog.progressAt &+ ticks(configuration.writeTimeout)
@@ -71,7 +71,7 @@ extension Worker {
             dropInput(record)
             return
         }
-        // Who is not read can't be silent.
+        // A connection that is not read does not count as silent.
         if holdsBack(record) { record.pointee.lastReceived = now }
         guard configuration.pingInterval > .zero else {
             armOpen(slot, record)
@@ -89,8 +89,8 @@ extension Worker {
         armOpen(slot, record)
     }
 
-    /// When a message that has begun has to be complete. Who is not read is given the time once it is, but not one that is
-    /// kept waiting for the size of this very message.
+    /// The tick by which an unfinished message has to be complete. A connection that is not read gets the time once it
+    /// is read again, unless it waits because of the size of this very message.
     func messageDeadline(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
         guard configuration.messageTimeout > .zero, let input = record.pointee.input,
             input.pointee.unfinishedSince != Slab.never,
@@ -103,7 +103,8 @@ extension Worker {
         record.pointee.lastReceived &+ ticks(configuration.pingInterval)
     }
 
-    /// A ping goes out when `pingInterval` has passed without input, and any input takes `.pinged` away again.
+    /// The tick by which a pong is due: a ping is sent when `pingInterval` has passed without input, and any input
+    /// clears `.pinged`.
     private func pongDeadline(_ record: UnsafeMutablePointer<Connection>) -> UInt32 {
         pingDue(record) &+ ticks(configuration.pongTimeout)
     }

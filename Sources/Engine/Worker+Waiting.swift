@@ -1,8 +1,9 @@
 import WebSocket
 
-/// Connections whose input waits: for the answer to a request, or for the others of the turn.
+/// Connections whose input waits: for the answer to a request, for room or memory, or for the turn of other
+/// connections.
 extension Worker {
-    /// Whether what the connection sends stays in its socket for now.
+    /// Whether the connection's input stays in its socket for now.
     func holdsBack(_ record: UnsafeMutablePointer<Connection>) -> Bool {
         switch record.pointee.phase {
         case .admitting:
@@ -16,22 +17,21 @@ extension Worker {
         }
     }
 
-    /// Has a connection go on with the input that it holds in the next turn.
+    /// Schedules a connection to continue with its held input in the next turn.
     func schedule(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard !record.pointee.flags.contains(.runnable) else { return }
         record.pointee.flags.insert(.runnable)
         runnable.append(record.pointee.tag(slot: slot))
     }
 
-    /// What a connection waited for has come.
+    /// Resumes a connection that has waited for this reason.
     func resume(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ waited: Connection.Flags) {
         guard !record.pointee.flags.isDisjoint(with: waited) else { return }
         record.pointee.flags.subtract(waited)
         schedule(slot, record)
     }
 
-    /// Connections go on with what they hold, or have to say, until so much work is done. The others come first in the next
-    /// turn.
+    /// Continues with scheduled connections, until `budget` is used up. The others come first in the next turn.
     func goOn(budget: Int) {
         guard !runnable.isEmpty else { return }
         let end = work + budget
@@ -51,7 +51,7 @@ extension Worker {
     private func goOn(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard record.pointee.phase == .open || record.pointee.phase == .closing else { return }
         guard record.pointee.flags.isDisjoint(with: .waiting) else { return }
-        // While it waited nothing of it was read, neither pongs nor the rest of a message.
+        // Nothing was read from the connection while it waited, neither pongs nor the rest of a message.
         record.pointee.lastReceived = now
         if let input = record.pointee.input, input.pointee.unfinishedSince != Slab.never {
             input.pointee.unfinishedSince = now
@@ -68,14 +68,14 @@ extension Worker {
         }
         noteWork(work - before, record)
         guard record.pointee.flags.contains(.holdsInput) else {
-            // What it has to say is in its socket.
+            // The connection's input is in its socket.
             if isHeavy, work == before, !holdsBack(record) { receive(slot, record) }
             return
         }
         listenAgain(slot, record)
     }
 
-    /// Notes whether a connection has had so much to say that it is heard behind the others next time.
+    /// Notes whether a connection has caused so much work that it is read after the others next time.
     func noteWork(_ done: Int, _ record: UnsafeMutablePointer<Connection>) {
         if done > Worker.heavyWork {
             record.pointee.flags.insert(.heavy)
@@ -84,17 +84,18 @@ extension Worker {
         }
     }
 
-    /// More work than this, by one connection in one turn, is much.
+    /// The work of one connection in one turn beyond which it is marked as heavy.
     private static let heavyWork = 128 * 1024
 
-    /// Has the socket heard again, where nothing keeps the connection waiting.
+    /// Reads from the socket again, if nothing keeps the connection waiting.
     func listenAgain(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         guard record.pointee.flags.contains(.holdsInput), !holdsBack(record) else { return }
         record.pointee.flags.remove(.holdsInput)
         setInterest(slot, record)
     }
 
-    /// A connection whose end begins waits for nothing more: its own close frame, or the socket's end, is to be read.
+    /// Ends the waiting of a connection whose end begins, so that the peer's close frame or the end of its input is
+    /// read.
     func waitNoMore(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
         record.pointee.flags.subtract(.waiting)
         if record.pointee.phase == .closing {
@@ -104,18 +105,18 @@ extension Worker {
         }
     }
 
-    /// Keeps a message that can't be acted on yet; it is acted on before anything behind it is read.
+    /// Keeps a message that can't be processed yet; it is processed before anything after it is read.
     func `defer`(
         _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ record: UnsafeMutablePointer<Connection>
     ) {
-        // The reader of those between messages may be in the caller's hands: it goes on with this connection.
+        // The caller may be using the shared idle input, which therefore becomes this connection's own.
         if record.pointee.input == nil { takeIdleInput(record) }
         guard let input = record.pointee.input else { return }
         input.pointee.deferred = PartialInput.Deferred(opcode: opcode, payload: Array(message))
         countInput(input)
     }
 
-    /// Closes a connection at the turn's end, once whoever has it in hand is done. Nothing more is read from it.
+    /// Closes a connection at the turn's end, when no caller is using it any more. Nothing more is read from it.
     func endSoon(
         _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
         _ reason: String

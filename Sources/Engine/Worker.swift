@@ -5,15 +5,15 @@ import WebSocket
 
 /// One thread of the data plane: an epoll instance and the connections and channels that belong to it alone.
 ///
-/// A turn of its loop: wait, read what has come (`+Receive`), take letters (`+Letters`), look at deadlines (`+Sweep`),
-/// hand what was published to the subscribers (`+Channels`), and send, once per connection (`+Send`). Nothing in it
-/// blocks, locks or logs. `@unchecked Sendable` because it is handed to its thread once and touched nowhere else.
+/// A turn of its loop: wait, read input (`+Receive`), take letters (`+Letters`), check deadlines (`+Sweep`), hand
+/// published messages to the subscribers (`+Channels`), and send, once per connection (`+Send`). Nothing in it blocks,
+/// locks or logs. `@unchecked Sendable` because it is passed to its thread once and touched nowhere else.
 final class Worker: @unchecked Sendable {
     let index: Int
     let context: WorkerContext
-    /// What holds now; changed between turns only.
+    /// The present configuration; changed between turns only.
     var configuration: EngineConfiguration
-    /// What is to hold after this turn, and who waits for it.
+    /// The configurations to apply after this turn, with the tasks that wait for that.
     var nextConfigurations: [(EngineConfiguration, Gather<Void>)] = []
     let handle: WorkerHandle
     let epoll: Int32
@@ -24,61 +24,64 @@ final class Worker: @unchecked Sendable {
     var turn = Turn()
     /// This turn's answers to single connections.
     var direct: SegmentBuilder
-    /// Channels in which something was published that has not been handed over.
+    /// The channels with published messages that have not been handed over.
     var published: ContiguousArray<UInt32> = []
-    /// Clients that are let in once something elsewhere is known; by slot.
+    /// The clients that wait for admission until a letter with the result of a check arrives; by slot.
     var pendingOpens: [Int: PendingOpen] = [:]
     /// The JSON text that is being written.
     var text = MessageText()
-    /// The name of the connection that is heard, as JSON.
+    /// The name of the connection whose request is being processed, as JSON.
     var nameText = MessageText()
-    /// Answers to connections of other workers, by worker.
+    /// The answers to connections of other workers, by worker.
     let answers: [Answers]
     var hasAnswers = false
-    /// Rooms with a history, those that have been quiet longest in front, with the time of the message that put them there.
+    /// The rooms with a history, those that have been quiet longest first, with the time of the message that put them
+    /// there.
     var historyQueue: [(index: UInt32, epoch: String, time: Int64)] = []
     var historyQueueNext = 0
-    /// The next channel to be looked at, while `expireRooms` goes over all of them.
+    /// The next channel to check while `expireRooms` goes through all of them.
     var expiryPosition: UInt32?
-    /// When something in a room is due, in milliseconds since 1970.
+    /// The time at which a room is due, in milliseconds since 1970.
     var roomsDueAt: Int64?
-    /// When it is handed over, where it waits for more; nanoseconds of the worker's clock.
+    /// The time at which messages that wait for `flush_delay` are handed over, in nanoseconds of the worker's clock.
     var flushAt: UInt64?
     var flushDelay: UInt64
-    /// When it is looked at whether memory can be given back; nil where nothing has happened that would make it worth it.
+    /// The time of the next check whether memory can be returned to the system; nil until there has been enough
+    /// traffic.
     var trimAt: UInt64?
-    /// The bytes that had come and gone at the last such look.
+    /// The total traffic in bytes at the last such check.
     var trafficSeen: UInt64 = 0
-    /// What a connection's last close frame will say, where it isn't an answer to the peer's; by slot, until it is sent.
+    /// The reasons of close frames that don't answer a peer's, by slot, until they are sent.
     var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
-    /// Connections that the turn sent to.
+    /// The number of connections that the turn sent to.
     private var flushedCount = 0
-    /// When the messages came that the turn sent on; nanoseconds of the monotonic clock.
+    /// The arrival times of the messages that the turn has sent, in nanoseconds of the monotonic clock.
     var sentOn: ContiguousArray<UInt64> = []
-    /// How the last connections ended.
+    /// The last endings of connections.
     var endings: Endings
-    /// Open WebSockets by the endpoint's place in the configuration.
+    /// Open WebSockets by the endpoint's index in the configuration.
     var connectionsByEndpoint: [Int: Int] = [:]
 
-    /// Where every read lands.
+    /// The buffer for every read.
     var buffer: UnsafeMutableRawBufferPointer
-    /// The reader of every connection that is between messages.
+    /// The shared input state of all connections that are between messages.
     var idleInput: UnsafeMutablePointer<PartialInput>
-    /// What the turn has done so far, in bytes: what it read, after inflating, what it answered, and what else took as long.
+    /// The work that the turn has done so far, in bytes: input, after inflating, answers, and other work of the same
+    /// duration.
     var work = 0
-    /// Connections that go on with input they hold, by their tags.
+    /// The connections that continue with input that they hold, by their tags.
     var runnable: ContiguousArray<UInt64> = []
-    /// Connections that are closed at the turn's end, by their tags.
+    /// The connections that are closed at the turn's end, by their tags.
     var endingSoon: [(tag: UInt64, cause: CloseCause, code: CloseCode, reason: String)] = []
-    /// Letters for the channels whose home is here, with the bytes that they count for, and the next to be acted on.
+    /// The letters for channels whose home is here, with the size that they count for, and the index of the next one.
     var homeward: ContiguousArray<(letter: Letter, byteCount: Int)> = []
     var homewardNext = 0
-    /// Connections that wait until a mailbox has room, by their tags.
+    /// The connections that wait until a mailbox has room, by their tags.
     var congested: ContiguousArray<UInt64> = []
-    /// Connections that wait until less is held for clients, likewise.
+    /// The connections that wait until less memory is held for clients, by their tags.
     var starved: ContiguousArray<UInt64> = []
-    /// How full the account of bytes was when the turn began.
+    /// The memory pressure at the beginning of the turn.
     var pressure = MemoryAccount.Pressure.none
     /// Since when connections wait for memory, or those that held most were closed; nanoseconds of the worker's clock.
     var starvedSince: UInt64?
@@ -98,13 +101,13 @@ final class Worker: @unchecked Sendable {
     /// The earliest deadline, in ticks.
     var nextDeadline = Slab.never
 
-    /// How a fan-out is sent; nil where the kernel has no io_uring for us. Made by the worker's thread, which alone may use it.
+    /// The ring for fan-outs; nil if io_uring can't be used. It is made by the worker's thread, which alone may use it.
     var ring: SendRing?
 
     var listeners: [ListeningSocket] = []
-    /// Held so that a connection can still be accepted, and refused, when descriptors run out.
+    /// A reserved descriptor, so that a connection can still be accepted, and refused, when descriptors run out.
     var reserveDescriptor: Int32 = -1
-    /// When accepting is tried again after it failed; nil while it works.
+    /// The time at which accepting is tried again after a failure; nil while it works.
     var acceptsAgainAt: UInt64?
     var drain: Drain?
     private var isStopped = false
@@ -112,8 +115,8 @@ final class Worker: @unchecked Sendable {
     /// The clock of deadlines: 50 ms a tick, 6.8 years in 32 bits.
     static let tickNanoseconds: UInt64 = 50_000_000
     private static let eventCount = 512
-    /// A turn takes nothing more in after this much work, so that what was read is sent before more is taken in, and a
-    /// connection nothing more after its share: no pipeline keeps the others waiting.
+    /// The work after which a turn reads no more input, so that its output is sent first, and the share of one
+    /// connection, so that no pipelining client keeps the others waiting.
     static let workBudget = 4 * 1024 * 1024
     static let connectionShare = 1024 * 1024
 
@@ -127,7 +130,7 @@ final class Worker: @unchecked Sendable {
         handle = context.handles[index]
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
-        // Beyond the open WebSockets there is room for those in their handshake and those being refused.
+        // Besides the open WebSockets, there is room for connections in their handshake and those being refused.
         slab = Slab(capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
             worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules,
@@ -164,13 +167,13 @@ final class Worker: @unchecked Sendable {
         precondition(result == 0, "epoll_ctl: \(String(cString: strerror(errno)))")
     }
 
-    /// Ticks in a duration, rounded up; at least one.
+    /// The number of ticks in a duration, rounded up; at least one.
     func ticks(_ duration: Duration) -> UInt32 {
         let nanoseconds = Worker.nanoseconds(duration)
         return UInt32(clamping: max(1, (nanoseconds + Worker.tickNanoseconds - 1) / Worker.tickNanoseconds))
     }
 
-    /// A whole request head and some more have to fit.
+    /// The size of the read buffer, which must hold a whole request head and some more.
     static func bufferByteCount(_ configuration: EngineConfiguration) -> Int {
         max(256 * 1024, configuration.maximumHeaderByteCount * 2)
     }
@@ -180,14 +183,14 @@ final class Worker: @unchecked Sendable {
         return UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds)) / 1_000_000_000
     }
 
-    /// Turns until told to stop.
+    /// Runs the loop until `stop`.
     func run() {
         let events = UnsafeMutableRawPointer.allocate(
             byteCount: Worker.eventCount * clinux_epoll_event_size(), alignment: 16)
         defer { events.deallocate() }
         if configuration.usesSendRing { ring = SendRing() }
-        // Events that a turn had no more room for come first in the next: asked again, the kernel would report the same
-        // connections first, and those behind them would never be heard.
+        // Events that a turn had no budget for come first in the next one: the kernel would report the same connections
+        // first again, and those after them would never be read.
         var pending = 0..<0
         while !isStopped {
             if pending.isEmpty {
@@ -199,8 +202,8 @@ final class Worker: @unchecked Sendable {
             statistics.turns &+= 1
             work = 0
             lookAtPressure()
-            // Each part of a turn has a budget of its own, so that none is starved: first who waited and who has much to say,
-            // then the others, then the homes of channels.
+            // Each part of a turn has its own budget, so that none is starved: first the connections that waited or
+            // cause a lot of work, then the others, then the homes of channels.
             goOn(budget: Worker.workBudget / 4)
             let end = work + Worker.workBudget / 2
             while let index = pending.first, work < end {
@@ -226,13 +229,14 @@ final class Worker: @unchecked Sendable {
 
     /// Whether there is something to do without waiting for an event.
     private var hasWork: Bool {
-        // What a connection's end published, or a new configuration sent, when the turn had sent its messages already.
+        // A connection's end may have published messages, or a new configuration may have sent some, after the turn's
+        // flush.
         if !published.isEmpty && flushAt == nil || !turn.dirty.isEmpty { return true }
         if hasAnswers || !endingSoon.isEmpty || !runnable.isEmpty || expiryPosition != nil { return true }
         return homewardNext < homeward.count && !isHeldUp
     }
 
-    /// Counts what the turn took and how much it did.
+    /// Records the duration of the turn and its amount of work.
     private func recordTurn() {
         let end = clinux_monotonic_nanoseconds()
         statistics.turnTimes.record(nanoseconds: end &- nanoseconds)
@@ -247,7 +251,7 @@ final class Worker: @unchecked Sendable {
         now = UInt32(truncatingIfNeeded: (nanoseconds &- epoch) / Worker.tickNanoseconds) &+ 1
     }
 
-    /// How long the loop may sleep: to the next deadline, or for ever.
+    /// The time that the loop may sleep: until the next deadline, or -1 for ever.
     private func waitMilliseconds() -> Int32 {
         var wake = UInt64.max
         if nextDeadline != Slab.never { wake = epoch + UInt64(nextDeadline - 1) * Worker.tickNanoseconds }
@@ -278,7 +282,7 @@ final class Worker: @unchecked Sendable {
         }
         if events & EPOLLIN.rawValue != 0 {
             if record.pointee.flags.contains(.heavy), record.pointee.flags.isDisjoint(with: .waiting) {
-                // It takes its turn with others of its kind, behind those that ask for little.
+                // Heavy connections take turns after those with little input.
                 schedule(slot, record)
             } else {
                 receive(slot, record)
@@ -290,15 +294,15 @@ final class Worker: @unchecked Sendable {
         }
     }
 
-    /// Hands the turn's messages over, sends what every connection has coming, and frees what ended.
+    /// Hands over the turn's messages, flushes every connection's output, and frees the slots of ended connections.
     private func endTurn() {
         endThoseDue()
         distributePublished()
         if !direct.isEmpty { turn.setDirect(direct.finish()) }
         var position = 0
         while position < turn.dirty.count {
-            // No connection is in one pass twice, so no send of its own can overtake the one that waits in the ring; what a
-            // flush adds comes after it.
+            // No connection is in a pass twice, so none of its sends can overtake the one that waits in the ring;
+            // output that a flush adds comes after it.
             let end = turn.dirty.count
             let pass = end - position >= Worker.smallestRingPass ? ring : nil
             while position < end {

@@ -1,29 +1,30 @@
 import Synchronization
 
-/// What the rest of the process may touch of a worker.
+/// The parts of a worker that the rest of the process may use.
 final class WorkerHandle: Sendable {
     let mailbox = Mailbox()
-    /// Connections accepted for it and not yet ended, so that the next one goes where the fewest are.
+    /// The number of connections accepted for the worker and not yet ended, so that the next one goes to the worker
+    /// with the fewest.
     let load = Atomic<Int>(0)
-    /// The last probe it was sent and the last it has answered.
+    /// The last probe sent to the worker, and the last that it has answered.
     let asked = Atomic<UInt64>(0)
     let answered = Atomic<UInt64>(0)
 }
 
-/// What all workers of a hub share.
+/// The state that all workers of a hub share.
 final class WorkerContext: Sendable {
-    /// What the workers begin with.
+    /// The configuration that the workers start with.
     let configuration: EngineConfiguration
     let handles: [WorkerHandle]
     let admission: Admission
     let account: MemoryAccount
     let events: AsyncStream<EngineEvent>.Continuation
-    /// Events that came faster than they were read.
+    /// The number of events dropped because they came faster than they were read.
     let lostEvents = Atomic<UInt64>(0)
     /// Whether unremarkable events are reported too.
     let reportsEverything = Atomic<Bool>(false)
 
-    /// Tells the control plane.
+    /// Reports an event to the control plane.
     func report(_ event: EngineEvent) {
         if case .dropped = events.yield(event) { lostEvents.add(1, ordering: .relaxed) }
     }

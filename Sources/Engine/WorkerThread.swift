@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// The thread a worker runs on.
+/// The thread that a worker runs on.
 final class WorkerThread: Sendable {
     private struct State {
         var hasEnded = false
@@ -11,7 +11,7 @@ final class WorkerThread: Sendable {
 
     private let state = Mutex(State())
 
-    /// What the thread's entry gets; released by it.
+    /// The argument of the thread's entry function, which releases it.
     private final class Start {
         let worker: Worker
         let thread: WorkerThread
@@ -22,7 +22,7 @@ final class WorkerThread: Sendable {
         }
     }
 
-    /// Starts a thread named `wsd-worker-N`, deaf to signals, which belong to the control plane.
+    /// Starts a thread named `wsd-worker-N` with signals blocked; the control plane handles them.
     init(_ worker: Worker) {
         let start = Unmanaged.passRetained(Start(worker, self)).toOpaque()
         var thread = pthread_t()

@@ -1,10 +1,10 @@
-/// Who may do something in a channel.
+/// The clients that are allowed to do something in a channel.
 package enum Access: String, CaseIterable, Sendable {
     case anyone
-    /// Whoever a token names.
+    /// Clients whose token names a user.
     case users
-    /// Whose token grants it for this channel.
+    /// Clients whose token grants it for this channel.
     case granted
-    /// No client; the backend and the operator still may.
+    /// No client; the backend and the operator are still allowed to.
     case nobody
 }

@@ -1,10 +1,11 @@
-/// A pattern of channel names: `*` stands for any run of characters, also none, and everything else for itself.
+/// A pattern of channel names: `*` stands for any run of characters, including none, and any other character for
+/// itself.
 package struct ChannelPattern: Hashable, Sendable {
     package let text: String
 
     package init(_ text: String) { self.text = text }
 
-    /// Whether a name is of this pattern. Linear but for the last `*`, to which alone it ever goes back.
+    /// Whether a name matches this pattern. The search only ever goes back to the last `*`, and is linear otherwise.
     package func matches(_ name: String) -> Bool {
         let star = UInt8(ascii: "*")
         let pattern = Array(text.utf8)

@@ -1,15 +1,15 @@
-/// What holds for the channels of a pattern.
+/// The settings of the channels that match a pattern.
 package struct ChannelSettings: Equatable, Sendable {
     /// Whether members may ask who is in the channel.
     package var presence = false
     /// Whether members are told who comes and goes.
     package var joinLeave = false
-    /// How long a user whose connection broke still counts as here, in milliseconds.
+    /// The time for which a user whose connection broke still counts as present, in milliseconds.
     package var leaveDelay: Int64 = 2_000
     package var history = History.Limits(messageCount: 0, age: 300_000, byteCount: 1024 * 1024)
     package var publish = Access.anyone
     package var subscribe = Access.anyone
-    /// Connections in the channel; 0: no limit.
+    /// The maximum number of connections in the channel; 0: no limit.
     package var maximumMembers = 0
     /// Whether a sender gets its own messages too.
     package var echo = true
@@ -17,7 +17,7 @@ package struct ChannelSettings: Equatable, Sendable {
     package init() {}
 
     package var tracksPresence: Bool { presence || joinLeave }
-    /// Whether the channel's home has to know who is in it.
+    /// Whether the channel's home has to count its members.
     package var isTracked: Bool { tracksPresence || maximumMembers > 0 }
     package var keepsHistory: Bool { history.messageCount > 0 }
 }
@@ -26,7 +26,7 @@ package struct ChannelSettings: Equatable, Sendable {
 package struct ChannelRules: Sendable {
     private let rules: [(pattern: ChannelPattern, settings: ChannelSettings)]
 
-    /// - Parameter rules: the first whose pattern matches holds.
+    /// - Parameter rules: the rules in order; the first whose pattern matches applies.
     package init(_ rules: [(pattern: ChannelPattern, settings: ChannelSettings)]) { self.rules = rules }
 
     package func settings(for name: String) -> ChannelSettings {

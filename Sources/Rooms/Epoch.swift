@@ -1,6 +1,6 @@
-/// Names one life of a channel's numbering, so that a number from another is not taken for one of this.
+/// The identifier of a channel's numbering, so that a number of an older numbering is not mistaken for one of this.
 package enum Epoch {
-    /// The most bytes that an epoch has which a client may know of.
+    /// The maximum length in bytes of an epoch that a client may send.
     static let maximumByteCount = 64
 
     /// 64 random bits in base 36.

@@ -1,13 +1,13 @@
 /// The last messages of one channel, as the bytes of their JSON objects. Their numbers follow each other without a gap.
 ///
-/// The newest lie in one buffer that grows; once that is large it becomes a block, which never changes again. So a recovery
-/// of any size is a few references. What is dropped in front is cut off by whole blocks, or, in the buffer, once it is half
-/// of it: a message is moved about once in its life.
+/// The newest messages are in one buffer that grows; once it is large, it becomes a block, which never changes again.
+/// So a recovery of any size takes a few references. Dropped messages are freed by whole blocks, or, in the buffer,
+/// once they are half of it: a message is moved about once in its life.
 package struct History: Sendable {
-    /// What is kept at most.
+    /// The limits of a history.
     package struct Limits: Equatable, Sendable {
         package var messageCount: Int
-        /// Milliseconds.
+        /// The maximum age in milliseconds.
         package var age: Int64
         package var byteCount: Int
 
@@ -20,41 +20,42 @@ package struct History: Sendable {
 
     private typealias Entry = HistoryBlock.Entry
 
-    /// A buffer of so many bytes becomes a block.
+    /// The size in bytes at which the buffer becomes a block.
     private static let blockByteCount = 32 * 1024
-    /// One with less than this is copied for who is sent it: blocks of a few messages would cost more than they hold.
+    /// A buffer with fewer bytes than this is copied for a recovery: blocks of a few messages would cost more than they
+    /// hold.
     private static let smallByteCount = 4 * 1024
 
     private var limits: Limits
     private let meter: ByteMeter?
     /// The older messages. Invariant: none is empty.
     private var blocks: [HistoryBlock] = []
-    /// The newest.
+    /// The newest messages, and where each ends.
     private var bytes: [UInt8] = []
     private var entries: [Entry] = []
-    /// Messages in front that are dropped: of the first block, or, where there is none, of the buffer.
+    /// The number of dropped messages at the front of the first block, or of the buffer if there is no block.
     private var dropped = 0
     private var newestSeq: UInt64 = 0
     package private(set) var count = 0
-    /// The bytes of the messages.
+    /// The size of the messages in bytes.
     private var messageByteCount = 0
 
-    /// - Parameter meter: what counts the blocks, for as long as anybody holds them.
+    /// - Parameter meter: counts the blocks for as long as anything refers to them.
     package init(limits: Limits, meter: ByteMeter? = nil) {
         self.limits = limits
         self.meter = meter
     }
 
-    /// What it costs: the messages and 16 bytes of bookkeeping for each.
+    /// The cost of the history: the messages and 16 bytes of bookkeeping for each.
     package var byteCount: Int { messageByteCount + count * MemoryLayout<HistoryBlock.Entry>.stride }
 
-    /// What it takes beside the blocks, in bytes.
+    /// The memory of the history besides its blocks, in bytes.
     package var bufferByteCount: Int { bytes.capacity + entries.capacity * MemoryLayout<HistoryBlock.Entry>.stride }
 
-    /// The oldest number kept.
+    /// The number of the oldest message kept; nil if none is kept.
     package var firstSeq: UInt64? { count == 0 ? nil : newestSeq + 1 - UInt64(count) }
 
-    /// When the newest message came; 0 where there is none.
+    /// The time of the newest message; 0 if there is none.
     package var newestTime: Int64 { count == 0 ? 0 : (entries.last ?? blocks.last?.entries.last)?.time ?? 0 }
 
     private var oldest: Entry? {
@@ -62,12 +63,13 @@ package struct History: Sendable {
         return blocks.first.map { $0.entries[dropped] } ?? entries[dropped]
     }
 
-    /// When the oldest message becomes too old.
+    /// The time at which the oldest message becomes too old.
     package var expiresAt: Int64? { oldest.map { $0.time + limits.age } }
 
-    /// Adds a message and drops what is too much. One that is larger than the limit alone leaves nothing.
+    /// Adds a message and drops the messages beyond the limits. A message that is itself larger than the limit leaves
+    /// the history empty.
     ///
-    /// - Parameter seq: one more than the last one's.
+    /// - Parameter seq: the number of the last message plus one; after any other number the history begins anew.
     package mutating func append(seq: UInt64, at now: Int64, _ object: UnsafeRawBufferPointer) {
         if count > 0, seq != newestSeq + 1 { removeAll() }
         newestSeq = seq
@@ -80,7 +82,7 @@ package struct History: Sendable {
         if bytes.count >= Self.blockByteCount { seal() }
     }
 
-    /// Other limits hold from now on.
+    /// Applies new limits.
     package mutating func setLimits(_ new: Limits, now: Int64) {
         limits = new
         shrink()
@@ -91,7 +93,7 @@ package struct History: Sendable {
         while count > limits.messageCount || (count > 0 && byteCount > limits.byteCount) { dropFirst() }
     }
 
-    /// Drops what is older than the limit.
+    /// Drops messages that are older than the limit.
     package mutating func expire(now: Int64) {
         while let oldest, oldest.time + limits.age <= now { dropFirst() }
         compact()
@@ -128,7 +130,7 @@ package struct History: Sendable {
         messageByteCount = 0
     }
 
-    /// Cuts off what is dropped of the buffer, in steps where it is long.
+    /// Removes dropped messages from the buffer once they are more than half of it.
     private mutating func compact() {
         guard count > 0 else {
             removeAll()
@@ -148,11 +150,11 @@ package struct History: Sendable {
         dropped = 0
     }
 
-    /// Makes the buffer a block.
+    /// Turns the buffer into a block.
     private mutating func seal() {
         guard !entries.isEmpty else { return }
         if blocks.isEmpty, dropped > 0 {
-            // What is dropped isn't kept with it.
+            // Dropped messages don't become part of the block.
             let cut = entries[dropped - 1].end
             bytes = Array(bytes[cut...])
             entries = entries[dropped...].map { Entry(end: $0.end - cut, time: $0.time) }
@@ -164,14 +166,14 @@ package struct History: Sendable {
         entries = []
     }
 
-    /// Whether everything after `seq` up to `newest`, the channel's last number, is here.
+    /// Whether all messages after `seq` up to `newest`, the channel's last number, are kept.
     package func covers(after seq: UInt64, newest: UInt64) -> Bool {
         guard seq < newest else { return seq == newest }
         guard let firstSeq, newestSeq == newest else { return false }
         return seq + 1 >= firstSeq
     }
 
-    /// The messages above a number, to be handed out whenever there is time.
+    /// The messages above a number, which can be taken at any later time; nil if none is kept.
     package mutating func slice(after seq: UInt64) -> HistorySlice? {
         guard let firstSeq, seq < newestSeq else { return nil }
         if bytes.count >= Self.smallByteCount { seal() }
@@ -189,7 +191,7 @@ package struct History: Sendable {
         return HistorySlice(blocks: parts, position: skipped, messageCount: messageCount, byteCount: byteCount)
     }
 
-    /// Visits the messages of the numbers above `after` up to `through`, as far as they are kept, oldest first.
+    /// Passes the messages with numbers above `after` up to `through` to `body`, as far as they are kept, oldest first.
     package func forEach(after: UInt64, through: UInt64, _ body: (UnsafeRawBufferPointer) -> Void) {
         guard let firstSeq, after < newestSeq else { return }
         let first = max(firstSeq, after + 1)
@@ -215,8 +217,8 @@ package struct History: Sendable {
         }
     }
 
-    /// The numbers of the last `limit` messages kept below `before`, or of all: as many as have `byteCount` bytes together,
-    /// but one at least.
+    /// The numbers of the last `limit` messages kept below `before`, or of the newest if it is nil. The page has at
+    /// most `byteCount` bytes, or else a single message.
     package func page(before: UInt64?, limit: Int, byteCount: Int = .max) -> Range<UInt64> {
         guard let firstSeq else { return 0..<0 }
         let end = min(before ?? .max, newestSeq + 1)

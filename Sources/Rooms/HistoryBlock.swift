@@ -1,7 +1,7 @@
-/// Messages of a history that no longer change, side by side: shared by the history and by whoever is sent them, so that a
-/// message that is on its way costs nothing beside a reference.
+/// Consecutive messages of a history that no longer change. The history and the connections that are sent the messages
+/// share the block, so that a message that waits to be sent costs only a reference.
 package final class HistoryBlock: Sendable {
-    /// A message: where its bytes end, and when it came.
+    /// A message: the end of its bytes, and its time.
     struct Entry {
         var end: Int
         /// Milliseconds since 1970.
@@ -25,12 +25,12 @@ package final class HistoryBlock: Sendable {
         bytes.capacity + entries.capacity * MemoryLayout<Entry>.stride + HistoryBlock.overhead
     }
 
-    /// The headers of its objects, and malloc's.
+    /// The headers of the block's objects and malloc's.
     private static let overhead = 144
 
     var count: Int { entries.count }
 
-    /// The bytes that a message takes.
+    /// The range of a message's bytes.
     func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : entries[index - 1].end)..<entries[index].end }
 
     func withMessage<Result>(_ index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
@@ -38,13 +38,13 @@ package final class HistoryBlock: Sendable {
     }
 }
 
-/// A run of a history's messages, which stays as it is whatever becomes of the history.
+/// A run of a history's messages. It does not change when the history does.
 package struct HistorySlice: Sendable {
     private var blocks: ArraySlice<HistoryBlock>
-    /// The place of the first message in the first block.
+    /// The index of the first message in the first block.
     private var position: Int
     package private(set) var messageCount: Int
-    /// The bytes of the messages.
+    /// The size of the messages in bytes.
     package private(set) var byteCount: Int
 
     init(blocks: [HistoryBlock], position: Int, messageCount: Int, byteCount: Int) {
@@ -54,7 +54,7 @@ package struct HistorySlice: Sendable {
         self.byteCount = byteCount
     }
 
-    /// Leaves out the newest messages.
+    /// Removes the newest `count` messages.
     package mutating func removeLast(_ count: Int) {
         var counted = HistorySlice(
             blocks: Array(blocks), position: position, messageCount: max(0, messageCount - count), byteCount: 0)
@@ -63,7 +63,7 @@ package struct HistorySlice: Sendable {
         while counted.messageCount > 0 { counted.takeFirst { byteCount += $0.count } }
     }
 
-    /// Hands out the oldest message and forgets it; nothing where there is none.
+    /// Passes the oldest message to `body` and removes it; does nothing if there is none.
     package mutating func takeFirst(_ body: (UnsafeRawBufferPointer) -> Void) {
         guard messageCount > 0, let block = blocks.first, position < block.count else { return }
         byteCount -= block.range(position).count
@@ -71,7 +71,7 @@ package struct HistorySlice: Sendable {
         messageCount -= 1
         position += 1
         guard position == block.count || messageCount == 0 else { return }
-        // A block that is sent isn't kept for those behind it.
+        // A block that has been sent is released before those after it are sent.
         blocks = messageCount == 0 ? [] : ArraySlice(Array(blocks.dropFirst()))
         position = 0
     }

@@ -1,4 +1,4 @@
-/// What a token lets its bearer do in the channels of a pattern.
+/// The permissions of a token's bearer in the channels that match a pattern.
 package struct Grant: Hashable, Sendable {
     package var pattern: ChannelPattern
     package var subscribe: Bool
@@ -11,12 +11,12 @@ package struct Grant: Hashable, Sendable {
     }
 }
 
-/// Who a connection is and what it may do.
+/// The user of a connection and its permissions.
 package struct Identity: Sendable {
-    /// The token's subject; nil for nobody in particular.
+    /// The token's subject; nil if there is no user.
     package var user: String?
     package var grants: [Grant] = []
-    /// When the token expires, in milliseconds since 1970; nil: never.
+    /// The time at which the token expires, in milliseconds since 1970; nil: never.
     package var expiresAt: Int64?
 
     package init(user: String? = nil, grants: [Grant] = [], expiresAt: Int64? = nil) {

@@ -1,8 +1,9 @@
-/// Walks over JSON text (RFC 8259) once, checks it, and says where things are. Builds nothing.
+/// Scans JSON text (RFC 8259) in one pass, checks it, and returns the positions of strings and values. It builds
+/// nothing.
 ///
 /// Strict: one value, no comments, no trailing commas, no control characters within strings, 64 levels at most.
 struct JSONScanner {
-    /// What is wrong, and where.
+    /// An error in the text, and its position.
     struct Malformed: Error {
         var position: Int
         var reason: StaticString
@@ -13,7 +14,7 @@ struct JSONScanner {
     let bytes: UnsafeRawBufferPointer
     private(set) var position: Int
 
-    /// - Parameter position: where to begin.
+    /// - Parameter position: the index of the first byte to scan.
     init(_ bytes: UnsafeRawBufferPointer, at position: Int = 0) {
         self.bytes = bytes
         self.position = position
@@ -37,7 +38,7 @@ struct JSONScanner {
         }
     }
 
-    /// Takes this byte and the white space behind it, if it is next.
+    /// Consumes this byte and the white space after it, if the byte is next; false if it isn't.
     @inline(__always)
     mutating func take(_ byte: UInt8) -> Bool {
         guard next == byte else { return false }
@@ -46,7 +47,7 @@ struct JSONScanner {
         return true
     }
 
-    /// Takes a whole string, which begins here.
+    /// Consumes the string that begins here.
     mutating func string() throws(Malformed) -> JSONString {
         guard next == UInt8(ascii: "\"") else { throw malformed("a string is expected") }
         position += 1
@@ -68,14 +69,15 @@ struct JSONScanner {
         }
     }
 
-    /// Goes over bytes that mean nothing within a string, eight at a time.
+    /// Skips bytes without a special meaning in a string, eight at a time.
     @inline(__always)
     private mutating func skipPlain() {
         while position + 8 <= bytes.count {
             let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
             let quotes = word ^ Self.repeated(0x22)
             let backslashes = word ^ Self.repeated(0x5C)
-            // The highest bit of each byte that is zero, zero, or below 0x20; above the first one also of others, perhaps.
+            // The highest bit is set in each byte that is a quote, a backslash, or below 0x20; above the first such
+            // byte, it may also be set in others.
             let stops =
                 ((quotes &- Self.repeated(0x01)) & ~quotes | (backslashes &- Self.repeated(0x01)) & ~backslashes
                     | (word &- Self.repeated(0x20)) & ~word) & Self.repeated(0x80)
@@ -118,10 +120,10 @@ struct JSONScanner {
         (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte | 0x20)
     }
 
-    /// Takes any value, which begins here, and returns where it lies.
+    /// Consumes the value that begins here, and returns its range.
     mutating func value() throws(Malformed) -> Range<Int> {
         let start = position
-        /// A bit for each level that is open, the innermost lowest: 1 for an object.
+        /// A bit for each open level, the innermost the lowest: 1 for an object.
         var open: UInt64 = 0
         var depth = 0
         while true {
@@ -147,7 +149,7 @@ struct JSONScanner {
             case nil: throw malformed("the text ends where a value is expected")
             default: try number()
             }
-            // A value has ended: close what ends with it.
+            // A value has ended: close the levels that end with it.
             while true {
                 guard depth > 0 else { return start..<position }
                 skipSpace()
@@ -171,7 +173,7 @@ struct JSONScanner {
         try colon()
     }
 
-    /// Takes what stands between a member's name and its value.
+    /// Consumes the colon between a member's name and its value, and the white space around it.
     mutating func colon() throws(Malformed) {
         skipSpace()
         guard take(UInt8(ascii: ":")) else { throw malformed("a colon is expected") }

@@ -1,9 +1,9 @@
 import Glibc
 
-/// A string within a JSON text: the range between its quotes. Nothing of it is copied until its text is asked for.
+/// A string within a JSON text: the range between its quotes. Nothing is copied until the text is requested.
 package struct JSONString: Equatable, Sendable {
     package var range: Range<Int>
-    /// Whether it is written with escapes.
+    /// Whether the string is written with escapes.
     package var isEscaped: Bool
 
     package init(range: Range<Int>, isEscaped: Bool) {
@@ -11,10 +11,10 @@ package struct JSONString: Equatable, Sendable {
         self.isEscaped = isEscaped
     }
 
-    /// The most bytes of JSON that one byte of text can take: `\u0041`.
+    /// The maximum number of bytes of JSON for one byte of text: `\u0041`.
     private static let mostBytesForOne = 6
 
-    /// The text, or as much of its front as `limit` bytes hold. What stands for a lone surrogate becomes U+FFFD.
+    /// The text, or its first `limit` bytes. An escape for a lone surrogate becomes U+FFFD.
     package func text(in bytes: UnsafeRawBufferPointer, limit: Int = .max) -> String {
         var utf8: [UInt8] = []
         forEachPiece(in: bytes) { piece in
@@ -24,7 +24,7 @@ package struct JSONString: Equatable, Sendable {
         return String(decoding: utf8, as: UTF8.self)
     }
 
-    /// Whether the text is `other`, byte for byte. Compares while it decodes, and ends at the first difference.
+    /// Whether the text is `other`, byte for byte. It compares while decoding, and stops at the first difference.
     package func equals(_ other: String, in bytes: UnsafeRawBufferPointer) -> Bool {
         var other = other
         return other.withUTF8 { wanted in
@@ -41,7 +41,7 @@ package struct JSONString: Equatable, Sendable {
         }
     }
 
-    /// The text as a number, its first byte the lowest, and how many bytes it has; nil where that are more than eight.
+    /// The text as a number, its first byte the lowest, and its length in bytes; nil if it is longer than eight bytes.
     func word(in bytes: UnsafeRawBufferPointer) -> (value: UInt64, byteCount: Int)? {
         var (value, count) = (UInt64(0), 0)
         guard isEscaped else {
@@ -66,7 +66,7 @@ package struct JSONString: Equatable, Sendable {
 
     /// Whether the text has a control character in it (general category Cc: U+0000 to U+001F, U+007F to U+009F).
     func hasControls(in bytes: UnsafeRawBufferPointer) -> Bool {
-        // What comes in pieces has each scalar in one of them.
+        // No scalar is split between two pieces.
         !forEachPiece(in: bytes) { piece in
             var last: UInt8 = 0
             for byte in piece {
@@ -77,7 +77,7 @@ package struct JSONString: Equatable, Sendable {
         }
     }
 
-    /// How many bytes the text has, or some number above `limit` where they are more. Ends once they are.
+    /// The length of the text in bytes, or some number above `limit` if it is longer. It stops decoding beyond `limit`.
     package func byteCount(in bytes: UnsafeRawBufferPointer, limit: Int) -> Int {
         guard isEscaped else { return range.count }
         guard range.count / Self.mostBytesForOne <= limit else { return .max }
@@ -89,13 +89,14 @@ package struct JSONString: Equatable, Sendable {
         return count
     }
 
-    /// Whether a text of so many bytes can be written in the bytes of this one.
+    /// Whether this string's bytes can be the JSON of a text of `byteCount` bytes.
     private func mayHave(byteCount: Int) -> Bool {
         isEscaped
             ? byteCount < range.count && range.count <= byteCount * Self.mostBytesForOne : byteCount == range.count
     }
 
-    /// Visits the text in pieces, each as long as no escape cuts it, until the body says false; whether it never did.
+    /// Passes the text to `body` in pieces, each a run without escapes or one decoded escape, until it returns false.
+    /// Returns whether it never did.
     @discardableResult
     private func forEachPiece(
         in bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool
@@ -123,7 +124,7 @@ package struct JSONString: Equatable, Sendable {
         return true
     }
 
-    /// Where the next backslash is; the range's end without one.
+    /// The index of the next backslash; the end of the range without one.
     static func nextEscape(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int {
         guard let base = bytes.baseAddress,
             let found = memchr(base + range.lowerBound, Int32(UInt8(ascii: "\\")), range.count)
@@ -131,7 +132,7 @@ package struct JSONString: Equatable, Sendable {
         return UnsafeRawPointer(found) - base
     }
 
-    /// The scalar that the escape at an index stands for, and where the escape ends. The scanner has checked its form.
+    /// The scalar of the escape at an index, and the end of the escape. The scanner has checked its form.
     private func escape(in bytes: UnsafeRawBufferPointer, at index: Int) -> (Unicode.Scalar, end: Int) {
         guard bytes[index + 1] == UInt8(ascii: "u") else {
             return (Unicode.Scalar(Self.plain(bytes[index + 1])), index + 2)
@@ -144,7 +145,7 @@ package struct JSONString: Equatable, Sendable {
         return (Unicode.Scalar(value) ?? "\u{FFFD}", index + 12)
     }
 
-    /// The second half of a surrogate pair, where its escape begins at an index.
+    /// The second half of a surrogate pair, if its escape begins at an index; nil otherwise.
     private func trailSurrogate(in bytes: UnsafeRawBufferPointer, at index: Int) -> UInt16? {
         guard index + 6 <= range.upperBound, bytes[index] == UInt8(ascii: "\\"), bytes[index + 1] == UInt8(ascii: "u")
         else { return nil }
@@ -152,7 +153,7 @@ package struct JSONString: Equatable, Sendable {
         return UTF16.isTrailSurrogate(unit) ? unit : nil
     }
 
-    /// Whether it has an escape for half a surrogate pair without the other half.
+    /// Whether the string has an escape for half a surrogate pair without the other half.
     func hasLoneSurrogate(in bytes: UnsafeRawBufferPointer) -> Bool {
         guard isEscaped else { return false }
         var index = range.lowerBound
@@ -166,7 +167,7 @@ package struct JSONString: Equatable, Sendable {
         }
     }
 
-    /// The four hexadecimal digits at an index, which the scanner has checked.
+    /// The value of the four hexadecimal digits at an index, which the scanner has checked.
     private static func unit(_ bytes: UnsafeRawBufferPointer, at index: Int) -> UInt16 {
         bytes[index..<(index + 4)].reduce(0) { unit, byte in
             unit << 4 | UInt16(byte <= UInt8(ascii: "9") ? byte &- 0x30 : (byte | 0x20) &- 0x57)

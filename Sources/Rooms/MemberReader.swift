@@ -1,6 +1,6 @@
-/// Takes a JSON object or array apart; what is in it stays as it came.
+/// Splits a JSON object or array into its members or elements, whose text is kept as it was sent.
 package enum MemberReader {
-    /// The members by name; nil for anything but one object whose members differ.
+    /// The members by name; nil for anything but one object whose members have different names.
     package static func members(of text: [UInt8]) -> [String: [UInt8]]? {
         guard String(validating: text, as: UTF8.self) != nil else { return nil }
         return text.withUnsafeBytes { try? members(of: $0) }
@@ -25,7 +25,7 @@ package enum MemberReader {
         return scanner.isAtEnd ? members : nil
     }
 
-    /// What a JSON string says; nil for anything else.
+    /// The decoded text of a JSON string; nil for anything else.
     package static func string(of text: [UInt8]) -> String? {
         text.withUnsafeBytes { bytes in
             var scanner = JSONScanner(bytes)
@@ -36,7 +36,7 @@ package enum MemberReader {
         }
     }
 
-    /// The elements of a JSON array, each as it came; nil for anything else.
+    /// The elements of a JSON array, each as it was sent; nil for anything else.
     package static func elements(of text: [UInt8]) -> [[UInt8]]? {
         text.withUnsafeBytes { try? elements(of: $0) }
     }

@@ -1,11 +1,11 @@
-/// JSON text as it is written, piece by piece, into one buffer that is used again and again.
+/// JSON text that is written piece by piece into one buffer, which is reused.
 package struct MessageText {
     package private(set) var bytes: [UInt8] = []
     private var clock = TimeText()
 
     package init() {}
 
-    /// Begins anew.
+    /// Empties the buffer.
     package mutating func removeAll(keepingCapacity: Bool) { bytes.removeAll(keepingCapacity: keepingCapacity) }
 
     package mutating func removeLast() { bytes.removeLast() }
@@ -14,7 +14,7 @@ package struct MessageText {
         bytes.withUnsafeBytes(body)
     }
 
-    /// Text that is JSON already.
+    /// Appends text that is JSON already.
     package mutating func append(_ literal: StaticString) {
         bytes.append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
@@ -37,13 +37,13 @@ package struct MessageText {
         for index in (0..<count).reversed() { bytes.append(digits[index]) }
     }
 
-    /// A string with its quotes (RFC 8259, section 7): quotes, backslashes and control characters are escaped.
+    /// Appends a string with its quotes (RFC 8259, section 7); quotes, backslashes and control characters are escaped.
     package mutating func append(string: String) {
         var string = string
         string.withUTF8 { append(string: UnsafeRawBufferPointer($0)) }
     }
 
-    /// The same of bytes that are UTF-8.
+    /// Appends bytes that are UTF-8 as a string, in the same way.
     package mutating func append(string utf8: UnsafeRawBufferPointer) {
         bytes.append(UInt8(ascii: "\""))
         var rest = utf8[...]
@@ -71,7 +71,7 @@ package struct MessageText {
         }
     }
 
-    /// A time as a string: RFC 3339, UTC, milliseconds.
+    /// Appends a time as a string: RFC 3339, UTC, milliseconds.
     ///
     /// - Parameter time: milliseconds since 1970, up to the year 9999.
     package mutating func append(time: Int64) {

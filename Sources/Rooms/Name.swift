@@ -1,7 +1,7 @@
 /// The name of a channel or a user, compared by its bytes.
 ///
-/// Swift's own strings are equal where Unicode says that they are the same text ("é" as one scalar or as two, "K" and the
-/// sign for Kelvin). Access rules and the choice of a channel's home look at the bytes, and so must everything else: else two
+/// Swift's own strings are equal if they are the same text in Unicode ("é" as one scalar or as two, "K" and the Kelvin
+/// sign). Access rules and the choice of a channel's home compare bytes, and so must everything else; otherwise two
 /// names would be one channel with two homes.
 package struct Name: Hashable, Comparable, Sendable {
     package let text: String

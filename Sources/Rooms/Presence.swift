@@ -1,34 +1,34 @@
-/// Who is in a channel: connections counted by user, users announced once.
+/// The users in a channel: connections are counted by user, and each user is announced once.
 ///
-/// A user whose last connection broke is only gone when `leaveDelay` has passed without a return, so that a reload is no
-/// leave. Until then such a user is listed with no connections: who follows what is announced has not heard of a leave, and
-/// will not hear of a return. Times are milliseconds since 1970.
+/// A user whose last connection broke has left only after `leaveDelay` has passed without a return, so that a page
+/// reload is no leave. Until then, the user is listed with no connections, because the members have been told of no
+/// leave and will be told of no return. Times are milliseconds since 1970.
 package struct Presence: Sendable {
     private struct Entry {
         var connections: Int
         var since: Int64
-        /// When the user counts as gone; only without connections.
+        /// The time at which the user counts as gone; only without connections.
         var leavesAt: Int64?
     }
 
     private var entries: [Name: Entry] = [:]
-    /// Those that may come back, in the order in which they are given up. An entry may be out of date.
+    /// The users that may come back, in the order of their deadlines. An entry may be out of date.
     private var returning: [(user: Name, leavesAt: Int64)] = []
-    /// Milliseconds; another one holds for those who leave from then on.
+    /// The delay in milliseconds; a new value applies to users that leave from then on.
     package var leaveDelay: Int64
-    /// Connections of all users.
+    /// The number of connections of all users.
     package private(set) var connectionCount = 0
 
     /// - Parameter leaveDelay: milliseconds.
     package init(leaveDelay: Int64) { self.leaveDelay = leaveDelay }
 
-    /// Whether nobody is here and nobody may come back.
+    /// Whether no user is present and none may come back.
     package var isEmpty: Bool { entries.isEmpty }
 
-    /// When somebody is to be given up; it may turn out then that nobody is.
+    /// The time at which `expire` is due next. It may find no user to remove then.
     package var nextDeadline: Int64? { returning.first?.leavesAt }
 
-    /// A connection of a user comes. True where others are to be told that the user is here.
+    /// Adds a connection of a user. True if the other members have to be told that the user has come.
     package mutating func enter(_ user: String, at now: Int64) -> Bool {
         connectionCount += 1
         let user = Name(user)
@@ -41,9 +41,9 @@ package struct Presence: Sendable {
         return true
     }
 
-    /// A connection of a user goes. True where others are to be told that the user is gone.
+    /// Removes a connection of a user. True if the other members have to be told that the user has gone.
     ///
-    /// - Parameter isLost: it broke, so that the user may be back in a moment.
+    /// - Parameter isLost: the connection broke, so that the user may be back in a moment.
     package mutating func leave(_ user: String, at now: Int64, isLost: Bool) -> Bool {
         let user = Name(user)
         guard let entry = entries[user], entry.connections > 0 else { return false }
@@ -62,9 +62,10 @@ package struct Presence: Sendable {
         return false
     }
 
-    /// Gives up those who have not come back in time, and returns them in the order in which they went.
+    /// Removes the users that have not come back in time, and returns them in the order in which they left.
     package mutating func expire(now: Int64) -> [String] {
-        // The list is in order as long as the clock goes forward and the delay isn't made shorter; then some stay longer.
+        // The list is in order as long as the clock goes forward and the delay isn't made shorter; otherwise some users
+        // stay longer.
         let due = returning.prefix { $0.leavesAt <= now }
         guard !due.isEmpty else { return [] }
         var gone: [String] = []
@@ -76,7 +77,7 @@ package struct Presence: Sendable {
         return gone
     }
 
-    /// Those who are here or may come back, in the order in which they came.
+    /// The users that are present or may come back, in the order in which they came.
     package var users: [(user: String, connections: Int, since: Int64)] {
         entries.lazy
             .map { (user: $0.key.text, connections: $0.value.connections, since: $0.value.since) }

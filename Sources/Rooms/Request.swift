@@ -1,38 +1,38 @@
-/// What a `json` client asks for, its parts as places in the frame's bytes; nothing is copied or decoded.
+/// A request of a `json` client. Its parts are ranges of the frame's bytes; nothing is copied or decoded.
 package struct Request {
     package enum Kind: String, CaseIterable, Sendable {
         case chat, join, leave, presence, history, refresh, ping
     }
 
-    /// A message's place in a channel.
+    /// A message's position in a channel.
     package struct Position {
         package var epoch: JSONString
         package var seq: UInt64
     }
 
-    /// The most bytes of a token; a handshake has room for no more by default.
+    /// The maximum length of a token in bytes; a handshake has room for no more by default.
     static let maximumTokenByteCount = 16 * 1024
 
-    /// The most bytes of a channel's name.
+    /// The maximum length of a channel's name in bytes.
     static let maximumChannelByteCount = 255
 
     package var kind: Kind
-    /// As it came, the quotes of a string included.
+    /// The id as it was sent, including the quotes of a string.
     package var id: Range<Int>?
-    /// nil: the endpoint's own.
+    /// The channel; nil: the channel of the endpoint.
     package var channel: JSONString?
-    /// Any JSON value; there for `chat`.
+    /// Any JSON value; never nil for `chat`.
     package var data: Range<Int>?
     package var since: Position?
     package var limit: Int?
     package var before: UInt64?
-    /// There for `refresh`.
+    /// The new token; never nil for `refresh`.
     package var token: JSONString?
 }
 
-/// Why a request is not understood or not granted.
+/// The error of a request that is malformed or not granted.
 package struct RequestError: Error {
-    /// What a client's program goes by.
+    /// The machine-readable code.
     package enum Code: String, Sendable {
         case badJSON = "bad_json"
         case badMessage = "bad_message"
@@ -49,7 +49,7 @@ package struct RequestError: Error {
     }
 
     package var code: Code
-    /// What was wrong and the way out, for the client's developer.
+    /// The problem and how to fix it, for the client's developer.
     package var message: String
     package var id: Range<Int>?
     package var channel: JSONString?

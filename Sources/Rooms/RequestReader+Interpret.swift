@@ -1,5 +1,5 @@
 extension RequestReader {
-    /// What the members of a well-formed text ask for.
+    /// Makes a request of the members of a well-formed text.
     static func interpret(_ members: Members, _ bytes: UnsafeRawBufferPointer) throws(RequestError) -> Request {
         guard members.isObject else {
             throw RequestError(
@@ -58,7 +58,8 @@ extension RequestReader {
         }
         guard let name = string(range, bytes) else { throw bad("\"type\" must be a string: \(kinds)") }
         if let kind = Request.Kind.allCases.first(where: { name.equals($0.rawValue, in: bytes) }) { return kind }
-        // By scalars: one character may have any number of them. Each has four bytes at most.
+        // The type is cut by scalars, because one character may have any number of them. A scalar has four bytes at
+        // most.
         var shown = String.UnicodeScalarView()
         for scalar in name.text(in: bytes, limit: 4 * shownScalars).unicodeScalars.prefix(shownScalars) {
             let isControl = scalar.value < 0x20 || 0x7F...0x9F ~= scalar.value
@@ -68,7 +69,7 @@ extension RequestReader {
             code: .unknownType, message: "the type \"\(String(shown))\" does not exist; there are \(kinds)")
     }
 
-    /// As much of a type that does not exist as is said again: 128 bytes at most.
+    /// The number of scalars of an unknown type that the error message repeats: 128 bytes at most.
     private static let shownScalars = 32
 
     private static let kinds = Request.Kind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -83,7 +84,7 @@ extension RequestReader {
         guard (1...Request.maximumChannelByteCount).contains(count) else {
             throw badChannel("a channel's name has 1 to \(Request.maximumChannelByteCount) bytes of UTF-8")
         }
-        // Most names can be judged without a copy: ASCII, and no escape.
+        // Most names are printable ASCII without an escape, and need no further checks.
         if !name.isEscaped, bytes[name.range].allSatisfy({ (0x20...0x7E).contains($0) }) { return name }
         guard !name.hasLoneSurrogate(in: bytes) else { throw badChannel("\"channel\" has half a surrogate pair in it") }
         guard !name.hasControls(in: bytes) else { throw badChannel("a channel's name has no control characters") }

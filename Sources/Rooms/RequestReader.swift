@@ -13,13 +13,13 @@ package enum RequestReader {
             return .success(try interpret(members, bytes))
         } catch {
             var error = error
-            // Whatever is wrong, the client finds its request again by a good id.
+            // A valid id is returned with any error, so that the client can match it to its request.
             error.id = members[.id].flatMap { isID($0, bytes) ? $0 : nil }
             return .failure(error)
         }
     }
 
-    /// Whether the bytes are one JSON value, perhaps with white space around it.
+    /// Whether the bytes are one JSON value, with or without white space around it.
     package static func isJSONValue(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var scanner = JSONScanner(bytes)
         scanner.skipSpace()
@@ -28,13 +28,14 @@ package enum RequestReader {
         return scanner.isAtEnd
     }
 
-    /// The members that mean something here.
+    /// The members that have a meaning in a request.
     enum Member: Int, CaseIterable {
         case type, channel, id, data, since, limit, before, token
 
         var name: String { "\(self)" }
 
-        /// Each member is looked up, those that mean nothing too: the number of bytes and the first one leave one candidate.
+        /// The member with this name; nil for a name without a meaning. Every name is looked up, so this is quick: the
+        /// length and the first byte leave one candidate.
         @inline(__always)
         init?(_ name: JSONString, _ bytes: UnsafeRawBufferPointer) {
             guard let word = name.word(in: bytes) else { return nil }
@@ -68,7 +69,7 @@ package enum RequestReader {
         }
     }
 
-    /// A text of up to eight bytes as `JSONString.word` has it.
+    /// A text of up to eight bytes as the number that `JSONString.word` returns.
     @inline(__always)
     static func word(_ text: StaticString) -> UInt64 {
         var value: UInt64 = 0
@@ -76,12 +77,12 @@ package enum RequestReader {
         return value
     }
 
-    /// Where the values of these members are.
+    /// The ranges of the members' values.
     struct Members {
         private var ranges = InlineArray<8, Range<Int>?>(repeating: nil)
-        /// The first one that came twice.
+        /// The first member that is there twice.
         var repeated: Member?
-        /// Whether the text is an object at all.
+        /// Whether the text is an object.
         var isObject = false
 
         subscript(member: Member) -> Range<Int>? {
@@ -126,14 +127,14 @@ package enum RequestReader {
         }
     }
 
-    /// The string that a value is; nil where it is none.
+    /// The value at a range as a string; nil if it is not a string.
     static func string(_ range: Range<Int>?, _ bytes: UnsafeRawBufferPointer) -> JSONString? {
         guard let range, bytes[range.lowerBound] == UInt8(ascii: "\"") else { return nil }
         let inner = (range.lowerBound + 1)..<(range.upperBound - 1)
         return JSONString(range: inner, isEscaped: JSONString.nextEscape(bytes, inner) < inner.upperBound)
     }
 
-    /// The whole number, 0 to 2^53 - 1, that a value is; nil where it is none.
+    /// The value at a range as a whole number; nil if it is not one from 0 to 2^53 - 1.
     static func wholeNumber(_ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> UInt64? {
         guard range.count <= 16 else { return nil }
         var number: UInt64 = 0

@@ -1,9 +1,11 @@
-/// Writes times as RFC 3339 has them, in UTC with milliseconds. The last second's text is kept: most times are of it.
+/// Formats times according to RFC 3339, in UTC with milliseconds. The text of the last second is kept, because most
+/// times are in it.
 struct TimeText {
     private var second = Int64.min
     private var bytes: [UInt8] = []
 
-    /// - Parameter time: milliseconds since 1970; outside of the years 1970 to 9999 the nearest of them.
+    /// - Parameter time: milliseconds since 1970; a time outside of the years 1970 to 9999 becomes the nearest one
+    ///   within.
     mutating func text(of time: Int64) -> [UInt8] {
         let time = min(max(time, 0), 253_402_300_799_999)
         if time / 1_000 != second {
@@ -14,14 +16,14 @@ struct TimeText {
         return bytes
     }
 
-    /// `YYYY-MM-DDTHH:MM:SS.000Z`; the date by the civil calendar's 400 years of 146,097 days.
+    /// The text `YYYY-MM-DDTHH:MM:SS.000Z` of a second. The date is computed from the 400-year cycle of 146,097 days.
     private static func wholeSecond(_ second: Int64) -> [UInt8] {
         let days = second / 86_400 + 719_468
         let era = days / 146_097
         let dayOfEra = days % 146_097
         let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        // Months are counted from March, so that the leap day is a year's last.
+        // Months are counted from March, so that the leap day is the last day of a year.
         let month = (5 * dayOfYear + 2) / 153
         let day = dayOfYear - (153 * month + 2) / 5 + 1
         let civilMonth = month < 10 ? month + 3 : month - 9

@@ -1,10 +1,10 @@
-/// Why a token doesn't let a client in.
+/// The reason why a token is refused.
 package struct TokenRefusal: Error, Equatable, Sendable {
-    /// A word for metrics, fixed for good: one of ``labels``, or "missing" where there was no token to check.
+    /// The label in metrics, which never changes: one of ``labels``, or "missing" if there was no token.
     package var label: String
-    /// What was wrong, for the client's developer. Never holds the token.
+    /// The problem, for the client's developer. It never contains the token.
     package var message: String
-    /// Whose token it is, where its signature was right.
+    /// The user of the token, if its signature was valid.
     package var user: String?
 
     /// Every label of a token that was checked.
@@ -13,7 +13,7 @@ package struct TokenRefusal: Error, Equatable, Sendable {
         "keys_unavailable",
     ]
 
-    /// Whether the token may be good, and what checks it can't be had: its holder should come again with it.
+    /// Whether the token may be valid, but the keys to verify it are not available: the client should retry with it.
     package var isTemporary: Bool { label == "keys_unavailable" }
 
     package init(label: String, message: String) {

@@ -17,7 +17,7 @@ package enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// How many bytes `text` decodes to; nil where it is not base64 with correct padding.
+    /// The number of bytes that `text` decodes to; nil if it is not Base64 with correct padding.
     package static func decodedByteCount(_ text: String) -> Int? {
         text.withBytes { text in
             guard text.count % 4 == 0 else { return nil }

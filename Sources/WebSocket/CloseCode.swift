@@ -22,8 +22,8 @@ package struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConv
     package static let forbidden = CloseCode(rawValue: 3003)
     package static let timeout = CloseCode(rawValue: 3008)
 
-    /// Whether a close frame may carry this code: defined by the RFC or IANA, or of the ranges
-    /// for libraries (3000 to 3999) and applications (4000 to 4999). RFC 6455, section 7.4.2.
+    /// Whether a close frame may carry this code: it is defined by the RFC or IANA, or in the ranges for libraries
+    /// (3000 to 3999) and applications (4000 to 4999). RFC 6455, section 7.4.2.
     package var isValidOnTheWire: Bool {
         switch rawValue {
         case 1000...1003, 1007...1014, 3000...4999: true

@@ -1,6 +1,6 @@
-/// The query of a request target, read as `application/x-www-form-urlencoded` (WHATWG URL, section 5.1).
+/// The query of a request target, parsed as `application/x-www-form-urlencoded` (WHATWG URL, section 5.1).
 package enum FormQuery {
-    /// The first value of a parameter, decoded; nil where it is absent.
+    /// The first value of a parameter, decoded; nil if the parameter is absent.
     package static func value(_ name: String, in query: String?) -> String? {
         guard let query else { return nil }
         return name.withBytes { name in

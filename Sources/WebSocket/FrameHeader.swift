@@ -1,8 +1,8 @@
 /// The first 2 to 14 bytes of a frame (RFC 6455, section 5.2), as a client sends them and as a server writes them.
 package struct FrameHeader: Equatable, Sendable {
-    /// The longest header a client can send: 2 bytes, 8 of length, 4 of masking key.
+    /// The longest header that a client can send: 2 bytes, 8 of length, 4 of masking key.
     package static let maximumByteCount = 14
-    /// The longest header a server writes: it does not mask.
+    /// The longest header that a server writes: it does not mask.
     package static let maximumServerByteCount = 10
 
     package var isFinal: Bool
@@ -11,12 +11,12 @@ package struct FrameHeader: Equatable, Sendable {
     package var opcodeBits: UInt8
     package var isMasked: Bool
     package var payloadByteCount: UInt64
-    /// The masking key's four bytes in the order of the wire, read as one little-endian number.
+    /// The four bytes of the masking key in wire order, read as one little-endian number.
     package var maskingKey: UInt32
-    /// How many bytes the header took.
+    /// The length of the header in bytes.
     package var byteCount: Int
 
-    /// Reads a header from the front of `bytes`; nil while it is not complete.
+    /// Parses a header at the front of `bytes`; nil while it is incomplete.
     package init?(parsing bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= 2 else { return nil }
         let first = bytes[0]
@@ -49,7 +49,7 @@ package struct FrameHeader: Equatable, Sendable {
 
     /// Writes a server's header, unmasked and with the shortest length form, and returns its length.
     ///
-    /// `target` has room for `maximumServerByteCount` bytes.
+    /// `target` must have room for `maximumServerByteCount` bytes.
     @inline(__always)
     package static func write(
         _ opcode: Opcode,

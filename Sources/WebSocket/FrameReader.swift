@@ -1,33 +1,36 @@
 import Glibc
 
-/// Turns the bytes a client sends after the handshake into messages and control frames (RFC 6455, sections 5 to 8).
+/// Turns the bytes that a client sends after the handshake into messages and control frames (RFC 6455, sections 5 to
+/// 8).
 ///
-/// It does no I/O: the caller feeds it what has arrived and carries out the `Event`s it returns. A frame that lies
-/// whole in the caller's buffer is unmasked there and handed over in place; only a frame or message that is still
-/// incomplete is copied, so a reader that `isIdle` holds no memory and may be thrown away.
+/// It does no I/O: the caller feeds it the bytes that have arrived and acts on the `Event`s that it returns. A frame
+/// that lies whole in the caller's buffer is unmasked there and handed over in place; only a frame or message that is
+/// still incomplete is copied, so a reader that `isIdle` holds no memory and may be thrown away.
 package struct FrameReader: ~Copyable {
-    /// What the reader found. Payloads are valid until the next call.
+    /// A result of the reader. Payloads are valid until the next call.
     package enum Event {
-        /// Everything given was consumed; more input is needed.
+        /// All input was consumed; more is needed.
         case needsMore
-        /// A whole text or binary message. A compressed one (RSV1, RFC 7692) is not inflated and its text not checked.
+        /// A whole text or binary message. A compressed message (RSV1, RFC 7692) is not inflated and its text not
+        /// checked.
         case message(Opcode, UnsafeMutableRawBufferPointer, isCompressed: Bool)
         case ping(UnsafeMutableRawBufferPointer)
         case pong(UnsafeMutableRawBufferPointer)
-        /// The peer's close frame: its code (nil: none given) and reason. Nothing may follow it.
+        /// The peer's close frame: its code (nil if it has none) and reason. Nothing may follow it.
         case close(CloseCode?, UnsafeMutableRawBufferPointer)
         /// The peer broke the protocol: fail the connection with this code and reason, and read no further.
         case failure(CloseCode, StaticString)
     }
 
-    /// What a reader has to be told about its connection.
+    /// The settings of its connection that a reader needs.
     package struct Limits: Sendable {
-        /// The largest message, in bytes of payload over all its fragments; beyond it 1009.
+        /// The size of the largest message, in bytes of payload over all its fragments; a larger one fails with 1009.
         package var maximumMessageByteCount: Int
         /// Whether permessage-deflate was negotiated, so that RSV1 may mark a compressed message.
         package var allowsCompression: Bool
 
-        /// The largest payload of a compressed message: deflated badly, a message that is allowed can be this much larger.
+        /// The largest payload of a compressed message: a message of an allowed size can grow this large if it is
+        /// deflated badly.
         var maximumCompressedByteCount: Int { maximumMessageByteCount + maximumMessageByteCount / 8 + 64 }
 
         package init(maximumMessageByteCount: Int, allowsCompression: Bool = false) {
@@ -36,7 +39,7 @@ package struct FrameReader: ~Copyable {
         }
     }
 
-    /// A header that is cut by the end of a read: its bytes so far.
+    /// The bytes so far of a header that is cut off by the end of a read.
     private var header = InlineArray<14, UInt8>(repeating: 0)
     private var headerCount = 0
 
@@ -46,7 +49,7 @@ package struct FrameReader: ~Copyable {
     private var message: Message?
     private var continuationCount: UInt64 = 0
     private var messageBytes = MessageBuffer()
-    /// Payload of a control frame that is cut by the end of a read (at most 125 bytes).
+    /// The payload of a control frame that is cut off by the end of a read (at most 125 bytes).
     private var controlBytes = MessageBuffer()
 
     private struct Frame {
@@ -64,16 +67,16 @@ package struct FrameReader: ~Copyable {
 
     package init() {}
 
-    /// Continuation frames since the last call.
+    /// Returns the number of continuation frames since the last call.
     package mutating func takeContinuationCount() -> UInt64 {
         defer { continuationCount = 0 }
         return continuationCount
     }
 
-    /// True between messages, with no byte of a next frame seen: the reader holds nothing worth keeping.
+    /// True between messages, before the first byte of a next frame: the reader holds nothing worth keeping.
     package var isIdle: Bool { frame == nil && message == nil && headerCount == 0 }
 
-    /// Takes input from the front of `input`, up to and including what the returned event needs.
+    /// Consumes `input` from its front, up to the end of the bytes that the returned event needs.
     package mutating func next(_ input: inout UnsafeMutableRawBufferPointer, limits: Limits) -> Event {
         releaseDelivered()
         while true {
@@ -86,11 +89,11 @@ package struct FrameReader: ~Copyable {
         }
     }
 
-    /// What it keeps of an unfinished frame or message takes, in bytes.
+    /// The memory held for an unfinished frame or message, in bytes.
     package var heldByteCount: Int { messageBytes.capacity + controlBytes.capacity }
 
-    /// A message handed out from the buffer stays valid until the next call; here is that next call. Who makes none, because
-    /// something else comes first, releases it so.
+    /// Releases a message that was handed out from the buffer. `next` calls this itself; a caller that does something
+    /// else first calls it directly.
     package mutating func releaseDelivered() {
         if message == nil && messageBytes.count > 0 { messageBytes.reset() }
         if controlBytes.count > 0 && frame.map({ !$0.opcode.isControl }) ?? true { controlBytes.reset() }
@@ -164,7 +167,8 @@ package struct FrameReader: ~Copyable {
         return nil
     }
 
-    /// Takes what there is of the open frame's payload; an event where that completes something or proves it wrong.
+    /// Consumes the available part of the open frame's payload; returns an event if that part completes or invalidates
+    /// a message or control frame.
     private mutating func takePayload(_ input: inout UnsafeMutableRawBufferPointer) -> Event? {
         guard var current = frame else { return nil }
         let count = min(current.remaining, input.count)

@@ -1,8 +1,8 @@
 /// The server's side of the opening handshake (RFC 6455, section 4.2).
 package enum Handshake {
-    /// What a request head asks for.
+    /// The result of checking a request head.
     package enum Outcome: Sendable {
-        /// A correct handshake; answer with `response(accept:)`.
+        /// A correct handshake; the response is `response(accept:compression:)`.
         case upgrade(accept: String)
         case refused(Refusal)
     }
@@ -33,7 +33,8 @@ package enum Handshake {
         return .upgrade(accept: acceptValue(key: keys[0]))
     }
 
-    /// Checks what every request must have, whatever it asks for (RFC 9112, section 3.2; no request here has a body).
+    /// Checks the requirements of every request, whatever it asks for (RFC 9112, section 3.2; a GET or HEAD request
+    /// must have no body).
     package static func checkCommon(_ head: RequestHead) -> Refusal? {
         let hosts = head.values("host")
         guard hosts.count == 1 else {
@@ -58,7 +59,7 @@ package enum Handshake {
         Base64.encode(SHA1.digest(of: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
     }
 
-    /// The answer that opens the WebSocket.
+    /// The response that opens the WebSocket.
     package static func response(accept: String, compression: PermessageDeflate?) -> [UInt8] {
         let extensions = compression.map { "Sec-WebSocket-Extensions: \($0.answer)\r\n" } ?? ""
         return Array(
@@ -72,7 +73,7 @@ package enum Handshake {
         )
     }
 
-    /// A whole answer to a refused request: status, one line of text, and the end of the connection.
+    /// A complete response to a refused request: status, one line of text, and the end of the connection.
     package static func response(_ refusal: Refusal, includesBody: Bool = true) -> [UInt8] {
         let body = refusal.reason + "\n"
         let isUpgrade = refusal.status == .upgradeRequired

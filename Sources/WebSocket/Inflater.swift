@@ -3,28 +3,28 @@ import Glibc
 
 /// Inflates the messages of permessage-deflate (RFC 7692, section 7.2.2).
 ///
-/// One serves any number of connections: the answer to every offer is `client_no_context_takeover`, so that no message
-/// needs another's window. Its 40 KB of zlib's state come with the first message.
+/// One inflater serves any number of connections: the response to every offer is `client_no_context_takeover`, so that
+/// no message needs the window of another. The 40 KB of zlib's state are allocated with the first message.
 package struct Inflater: ~Copyable {
     package enum Outcome {
         /// The message, valid until the next call.
         case message(UnsafeMutableRawBufferPointer)
         /// Not a DEFLATE stream, or one that stops in the middle of a block.
         case corrupt
-        /// The message would have more than the limit's bytes. No more than those were inflated.
+        /// The message would be larger than the limit. The inflater stopped there.
         case tooLarge
-        /// The message is cut into more blocks than any compressor makes, see `BlockCount`. No more than those were read.
+        /// The message has more blocks than any compressor makes, see `BlockCount`. The inflater stopped there.
         case tooManyBlocks
     }
 
-    /// On the heap: zlib's state refers back to it.
+    /// The stream is on the heap because zlib's state refers back to it.
     private var stream: UnsafeMutablePointer<z_stream>?
     private var blocks = BlockCount()
     private var output = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-    /// Output space that is kept from message to message; what a larger one needed is given back.
+    /// The output space that is kept from message to message; space beyond it, for a larger message, is freed.
     private static let keptByteCount = 64 * 1024
-    /// What the sender has left away from the end of each message (section 7.2.1).
+    /// The bytes that the sender has removed from the end of each message (section 7.2.1).
     private static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
 
     package init() {}
@@ -40,10 +40,10 @@ package struct Inflater: ~Copyable {
     /// Inflates one message.
     ///
     /// - Parameters:
-    ///   - payload: the message's payload, of all its fragments.
-    ///   - limit: the most bytes the message may have.
+    ///   - payload: the payload of all fragments of the message.
+    ///   - limit: the maximum size of the message in bytes.
     package mutating func inflate(_ payload: UnsafeRawBufferPointer, limit: Int) -> Outcome {
-        // Nothing at all is no DEFLATE stream, but there is no doubt what is meant.
+        // An empty payload is no DEFLATE stream, but its meaning is clear.
         guard !payload.isEmpty else { return .message(UnsafeMutableRawBufferPointer(rebasing: output[..<0])) }
         if output.count > Inflater.keptByteCount { resize(to: Inflater.keptByteCount) }
         let stream = begin()
@@ -61,7 +61,7 @@ package struct Inflater: ~Copyable {
         case .corrupt: return .corrupt
         case .tooLarge: return .tooLarge
         case .tooManyBlocks: return .tooManyBlocks
-        // Anywhere but between two blocks the stream is cut off, and also where it took the tail for part of what is missing.
+        // The stream is cut off if it stops anywhere but between two blocks, or if it took the tail for a missing part.
         case .ended where produced == count: return message(count)
         case .more where produced == count && stream.pointee.data_type & Self.isBetweenBlocks != 0:
             return message(count)
@@ -74,9 +74,9 @@ package struct Inflater: ~Copyable {
     }
 
     private enum Step {
-        /// All input is taken, and the stream goes on.
+        /// All input is consumed, and the stream continues.
         case more
-        /// All input is taken, and the stream ended with it (a block with BFINAL set, section 7.2.3.4).
+        /// All input is consumed, and the stream has ended with it (a block with BFINAL set, section 7.2.3.4).
         case ended
         case corrupt
         case tooLarge
@@ -98,7 +98,7 @@ package struct Inflater: ~Copyable {
             let room = output.count - produced
             stream.pointee.next_out = (output.baseAddress! + produced).assumingMemoryBound(to: Bytef.self)
             stream.pointee.avail_out = uInt(room)
-            // It stops behind each block, too.
+            // With Z_BLOCK, zlib also stops after each block.
             let result = CZlib.inflate(stream, Z_BLOCK)
             produced += room - Int(stream.pointee.avail_out)
             guard produced <= limit else { return .tooLarge }
@@ -109,7 +109,7 @@ package struct Inflater: ~Copyable {
                 return .more
             case Z_STREAM_END:
                 guard stream.pointee.avail_in > 0 else { return .ended }
-                // What follows a last block is another stream; an empty stored block, for the tail to complete.
+                // The input after a last block is another stream: an empty stored block, which the tail completes.
                 reset(stream)
             default:
                 return .corrupt
@@ -117,7 +117,7 @@ package struct Inflater: ~Copyable {
         }
     }
 
-    /// What `data_type` says between two blocks (zlib.h, on inflate), and in the stream's last block and behind it.
+    /// The bits of `data_type` that zlib sets between two blocks (zlib.h, on inflate), and in and after the last block.
     private static let isBetweenBlocks: CInt = 128
     private static let isInLastBlock: CInt = 64
 
@@ -126,10 +126,10 @@ package struct Inflater: ~Copyable {
         return stream.pointee.data_type & both == both
     }
 
-    /// The three bits that a block begins with (RFC 1951, section 3.2.3); nil where none begins here, or the input is over.
+    /// The three bits that a block begins with (RFC 1951, section 3.2.3); nil if none begins here or no input is left.
     ///
-    /// The lowest bits of `data_type` say how many bits zlib has left of the byte that it took last: one of this input,
-    /// since each payload begins with none.
+    /// The lowest bits of `data_type` are the number of unused bits in the byte that zlib read last. That byte is part
+    /// of this input, since no bits are left over when a payload begins.
     private func nextHeader(_ stream: UnsafeMutablePointer<z_stream>) -> UInt8? {
         guard stream.pointee.data_type & Self.isBetweenBlocks != 0, !isBehindLast(stream), stream.pointee.avail_in > 0,
             let next = stream.pointee.next_in
@@ -139,7 +139,7 @@ package struct Inflater: ~Copyable {
         return UInt8(bits & 7)
     }
 
-    /// Begins a stream; `inflate` itself says nothing of its first block.
+    /// Begins a stream. `inflate` itself does not report the beginning of the first block.
     private func reset(_ stream: UnsafeMutablePointer<z_stream>) {
         inflateReset(stream)
         stream.pointee.data_type = Self.isBetweenBlocks
@@ -158,7 +158,7 @@ package struct Inflater: ~Copyable {
         }
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        // 15: the largest window takes whatever a client has compressed with a smaller one. Negative: no zlib header.
+        // 15: the largest window inflates messages that were compressed with any smaller one. Negative: no zlib header.
         let result = inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         precondition(result == Z_OK, "inflateInit2: \(result)")
         self.stream = stream

@@ -1,9 +1,9 @@
 import Glibc
 
-/// The bytes of one message while it is being put together from fragments or partial reads.
+/// The bytes of one message while it is assembled from fragments or partial reads.
 ///
-/// Invariant: `count <= capacity`, and `base` owns `capacity` bytes (nil while capacity is 0). It grows with what
-/// has really arrived, never with what a frame header announces.
+/// Invariant: `count <= capacity`, and `base` owns `capacity` bytes (nil while capacity is 0). It grows with the bytes
+/// that have arrived, never with the length that a frame header announces.
 struct MessageBuffer: ~Copyable {
     private(set) var base: UnsafeMutableRawPointer?
     private(set) var count = 0
@@ -13,7 +13,7 @@ struct MessageBuffer: ~Copyable {
 
     var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }
 
-    /// Appends a copy; `expected` is the size the whole may reach, a hint that keeps the last step exact.
+    /// Appends a copy; `expected` is the size that the whole may reach, a hint that makes the last growth exact.
     mutating func append(_ more: UnsafeRawBufferPointer, expected: Int) {
         guard let source = more.baseAddress, more.count > 0 else { return }
         let needed = count + more.count
@@ -28,7 +28,7 @@ struct MessageBuffer: ~Copyable {
         count = needed
     }
 
-    /// Gives the memory back.
+    /// Frees the memory.
     mutating func reset() {
         free(base)
         base = nil

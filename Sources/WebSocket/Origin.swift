@@ -1,9 +1,9 @@
 /// The Origin of a browser's request (RFC 6454; RFC 6455, section 10.2).
 package enum Origin {
-    /// Whether `origin` is a page of the very host the request was sent to.
+    /// Whether `origin` has the same host as the request.
     ///
-    /// The scheme is not compared: behind a proxy that ends TLS the server can't know it. A port that is the scheme's
-    /// default counts as none.
+    /// The scheme is not compared: behind a proxy that terminates TLS, the server can't know it. The default port of
+    /// the scheme equals no port.
     package static func isSameHost(_ origin: String, host: String) -> Bool {
         origin.withBytes { origin in
             guard let end = endOfScheme(origin) else { return false }
@@ -27,7 +27,7 @@ package enum Origin {
         }
     }
 
-    /// Where the first "://" begins.
+    /// The index of the first "://"; nil without one.
     private static func endOfScheme(_ origin: UnsafeRawBufferPointer) -> Int? {
         var position = 0
         while let colon = origin.index(of: UInt8(ascii: ":"), from: position) {
@@ -37,7 +37,7 @@ package enum Origin {
         return nil
     }
 
-    /// "[::80" is cut off within an address: not a port.
+    /// Removes a default port. The end of "[::80" is part of an address, not a port.
     private static func withoutPort(
         _ authority: UnsafeRawBufferPointer, _ port: StaticString
     ) -> UnsafeRawBufferPointer {

@@ -1,10 +1,11 @@
 /// The negotiation of permessage-deflate (RFC 7692, sections 5 and 7.1).
 ///
-/// The server keeps no window between messages, neither way: it answers `server_no_context_takeover` and
-/// `client_no_context_takeover`, which it may without being asked (section 7.1.1), so that an idle connection needs no memory
-/// and a message is compressed once for all who hear it.
+/// The server keeps no window between messages in either direction: it responds with `server_no_context_takeover` and
+/// `client_no_context_takeover`, which it may do unasked (section 7.1.1), so that an idle connection needs no memory
+/// and a message is compressed once for all recipients.
 package struct PermessageDeflate: Equatable, Sendable {
-    /// The largest window the client lets the server use, in bits, 8 to 15; nil where it did not say, which means 15.
+    /// The largest window that the client allows the server, in bits, 8 to 15; nil if the client named none, which
+    /// means 15.
     package var serverMaximumWindowBits: Int?
 
     package init(serverMaximumWindowBits: Int? = nil) { self.serverMaximumWindowBits = serverMaximumWindowBits }
@@ -12,8 +13,8 @@ package struct PermessageDeflate: Equatable, Sendable {
     /// The first offer that can be accepted.
     ///
     /// - Parameter fields: every Sec-WebSocket-Extensions line of the request, in order.
-    /// - Returns: nil where there is none. Offers that are malformed, or have a parameter that is unknown, repeated or
-    ///   invalid, are declined as section 7.1 demands, and the next is looked at.
+    /// - Returns: nil if there is none. Offers that are malformed, or have an unknown, repeated or invalid parameter,
+    ///   are declined as section 7.1 demands, and the next offer is tried.
     package static func negotiate(_ fields: [String]) -> PermessageDeflate? {
         for field in fields {
             let agreement = field.withBytes { field -> PermessageDeflate? in
@@ -28,7 +29,7 @@ package struct PermessageDeflate: Equatable, Sendable {
         return nil
     }
 
-    /// What to answer in Sec-WebSocket-Extensions.
+    /// The value of Sec-WebSocket-Extensions in the response.
     package var answer: String {
         var text = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
         if let bits = serverMaximumWindowBits { text += "; server_max_window_bits=\(bits)" }
@@ -45,7 +46,7 @@ package struct PermessageDeflate: Equatable, Sendable {
             switch (parameter.name, parameter.value) {
             case (.serverNoContextTakeover, .none), (.clientNoContextTakeover, .none): break
             case (.serverMaximumWindowBits, .windowBits(let bits)): serverMaximumWindowBits = bits
-            // Without a value it says only that the server may ask for one. It needn't: it inflates any window.
+            // Without a value, it means only that the server may name one. The server needn't: it inflates any window.
             case (.clientMaximumWindowBits, .none), (.clientMaximumWindowBits, .windowBits): break
             default: return nil
             }
@@ -53,7 +54,8 @@ package struct PermessageDeflate: Equatable, Sendable {
     }
 }
 
-/// One parameter of the extension: a token, and after `=` perhaps a token or a quoted one (RFC 6455, section 9.1).
+/// One parameter of the extension: a token, optionally followed by `=` and a token, plain or quoted (RFC 6455, section
+/// 9.1).
 private struct Parameter {
     enum Name {
         case serverNoContextTakeover, clientNoContextTakeover, serverMaximumWindowBits, clientMaximumWindowBits
@@ -61,14 +63,14 @@ private struct Parameter {
 
     enum Value {
         case none
-        /// 8 to 15, without a leading zero (RFC 7692, section 7.1.2): the only values that any of them takes.
+        /// 8 to 15, without a leading zero (RFC 7692, section 7.1.2): the only values that any parameter takes.
         case windowBits(Int)
     }
 
     let name: Name
     let value: Value
 
-    /// Nil where either is none that the RFC knows.
+    /// Nil if the RFC doesn't define the name or the value.
     init?(_ text: UnsafeRawBufferPointer) {
         let equals = text.index(of: UInt8(ascii: "="))
         guard let name = Self.name(text.part(0..<(equals ?? text.count)).trimmed) else { return nil }
@@ -89,7 +91,7 @@ private struct Parameter {
         return nil
     }
 
-    /// The number itself, out of its quotes where it is in some.
+    /// The number without its quotes, if it has any; nil if it is not 8 to 15.
     private static func windowBits(_ text: UnsafeRawBufferPointer) -> Int? {
         var digits = text
         let isQuoted = text.first == UInt8(ascii: "\"")
@@ -113,7 +115,7 @@ private struct Parameter {
     }
 }
 
-/// The elements of a list, trimmed, empty ones too; a separator within quotes separates nothing.
+/// The elements of a list, trimmed, including empty ones; a separator within quotes does not count.
 private struct ListElements {
     private let bytes: UnsafeRawBufferPointer
     private let separator: UInt8

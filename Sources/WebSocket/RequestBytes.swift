@@ -1,10 +1,10 @@
-/// How a request is looked at: byte by byte, in place. Its words are ASCII, and it may be 16 KiB of anything, on which
-/// `Character` and a copy of each part cost a hundred times as much.
+/// Functions that read a request byte by byte, in place. Its keywords are ASCII, and it may be 16 KiB of any bytes;
+/// `Character` and a copy of each part would cost a hundred times as much.
 extension UnsafeRawBufferPointer {
-    /// A part of it.
+    /// The bytes in `range`.
     package func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[range]) }
 
-    /// Without the blanks and tabs around it (OWS of RFC 9110, section 5.6.3).
+    /// The bytes without leading and trailing spaces and tabs (OWS of RFC 9110, section 5.6.3).
     package var trimmed: UnsafeRawBufferPointer {
         var (start, end) = (0, count)
         while start < end, Self.isBlank(self[start]) { start += 1 }
@@ -15,7 +15,7 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
-    /// Where the first such byte is, from `start` on.
+    /// The index of the first such byte, from `start` on; nil without one.
     @inline(__always)
     package func index(of byte: UInt8, from start: Int = 0) -> Int? {
         var index = start
@@ -26,12 +26,13 @@ extension UnsafeRawBufferPointer {
         return nil
     }
 
-    /// Whether it is this word, in any case. ASCII's alone: in Unicode the Kelvin sign becomes a k.
+    /// Whether the bytes are this word, in either case. Only ASCII counts: in Unicode, the Kelvin sign in lower case is
+    /// a k.
     package func isWord(_ lowercase: StaticString) -> Bool {
         count == lowercase.utf8CodeUnitCount && hasPrefix(lowercase)
     }
 
-    /// Whether it begins with this word, in any case.
+    /// Whether the bytes begin with this word, in either case.
     package func hasPrefix(_ lowercase: StaticString) -> Bool {
         guard count >= lowercase.utf8CodeUnitCount else { return false }
         for index in 0..<lowercase.utf8CodeUnitCount
@@ -42,13 +43,13 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     static func lowercase(_ byte: UInt8) -> UInt8 { 0x41...0x5A ~= byte ? byte | 0x20 : byte }
 
-    /// Whether it is this text, byte for byte.
+    /// Whether the bytes are this text, byte for byte.
     package func equals(_ text: String) -> Bool {
         count == text.utf8.count && text.withBytes { elementsEqual($0) }
     }
 
-    /// Its text. Where it is no UTF-8, each byte that is no ASCII becomes U+FFFD: to look for the parts that are (Swift's own
-    /// way) takes 50 ns for each.
+    /// The bytes as text. If they are not UTF-8, each byte outside ASCII becomes U+FFFD: Swift's own way, which looks
+    /// for the parts that are UTF-8, takes 50 ns for each byte.
     package var text: String {
         if let text = String(validating: self, as: UTF8.self) { return text }
         return String(unsafeUninitializedCapacity: 3 * count) { target in
@@ -66,7 +67,7 @@ extension UnsafeRawBufferPointer {
         }
     }
 
-    /// What lies between the separators, empty pieces too.
+    /// The pieces between the separators, including empty ones.
     package func pieces(separatedBy separator: UInt8) -> Pieces { Pieces(bytes: self, separator: separator) }
 
     package struct Pieces: Sequence, IteratorProtocol {
@@ -90,7 +91,7 @@ extension UnsafeRawBufferPointer {
 }
 
 extension String {
-    /// Calls with the bytes of its UTF-8, in place.
+    /// Calls `body` with the UTF-8 bytes of the string, in place.
     package func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         var text = self
         return text.withUTF8 { body(UnsafeRawBufferPointer($0)) }

@@ -3,9 +3,9 @@ package struct RequestHead: Sendable {
     package var method: String
     /// The path of the target, as sent: percent-encoding is kept. `*` for `OPTIONS *`.
     package var path: String
-    /// What follows `?` in the target; nil without one.
+    /// The part of the target after `?`; nil without one.
     package var query: String?
-    /// Field lines in their order; names in lower case, values without surrounding white space.
+    /// The field lines in order; names in lower case, values without surrounding white space.
     package var fields: [(name: String, value: String)]
 
     /// Every value of a field, in order.
@@ -13,12 +13,13 @@ package struct RequestHead: Sendable {
         fields.compactMap { $0.name == name ? $0.value : nil }
     }
 
-    /// The value of a field that may appear only once; nil where it is absent.
+    /// The value of a field that may appear only once; nil if it is absent.
     package func value(_ name: String) -> String? {
         fields.first { $0.name == name }?.value
     }
 
-    /// Visits the elements of a list field, the last one first, trimmed, without empty ones, until the body says false.
+    /// Passes the elements of a list field to `body`, trimmed, the last one first, until it returns false. An element
+    /// of no bytes is skipped.
     package func forEachElementFromTheEnd(_ name: String, _ body: (UnsafeRawBufferPointer) -> Bool) {
         for field in fields.reversed() where field.name == name {
             let goesOn = field.value.withBytes { value in
@@ -35,7 +36,7 @@ package struct RequestHead: Sendable {
         }
     }
 
-    /// Whether an element of a list field, over all its lines and without the white space around it, is what is looked for.
+    /// Whether `isWanted` is true for an element of a list field, over all its lines; elements are trimmed.
     package func hasElement(
         _ name: String, separator: UInt8 = UInt8(ascii: ","), _ isWanted: (UnsafeRawBufferPointer) -> Bool
     ) -> Bool {
@@ -46,11 +47,11 @@ package struct RequestHead: Sendable {
     }
 }
 
-/// Why a request gets no further: the status to answer with and one line that says what was wrong.
+/// The refusal of a request: the status of the response and one line that says what was wrong.
 package struct Refusal: Error, Equatable, Sendable {
     package var status: HTTPStatus
     package var reason: String
-    /// Further response fields, such as `Allow`.
+    /// Additional response fields, such as `Allow`.
     package var fields: [String]
 
     package init(_ status: HTTPStatus, _ reason: String, fields: [String] = []) {

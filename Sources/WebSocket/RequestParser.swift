@@ -1,21 +1,24 @@
-/// Finds and parses a request head in what a client has sent so far. No state: the caller keeps the bytes.
+/// Finds and parses a request head in the bytes that a client has sent so far. It has no state: the caller keeps the
+/// bytes.
 package enum RequestParser {
-    /// What the bytes so far amount to.
+    /// The result of parsing the bytes so far.
     package enum Result {
-        /// The head's end has not arrived; what there is looks right so far.
+        /// The head's end has not arrived; the bytes so far are correct.
         case incomplete
-        /// The head, and how many bytes it took. What follows belongs to the WebSocket.
+        /// The head and its length in bytes. The bytes after it belong to the WebSocket.
         case complete(RequestHead, byteCount: Int)
         case refused(Refusal)
     }
 
-    /// The most fields a head may have. A browser behind several proxies sends some thirty; each costs a search for every
-    /// field that is looked for.
+    /// The maximum number of fields in a head. A browser behind several proxies sends some thirty; each field makes
+    /// every search for a field longer.
     package static let maximumFieldCount = 128
 
-    /// Parses the head at the front of `bytes`, of which the first `scannedCount` bytes were seen before without its end.
+    /// Parses the head at the front of `bytes`. The first `scannedCount` bytes were scanned before and don't contain
+    /// its end.
     ///
-    /// - Parameter limit: the most bytes a head may have; beyond it, or beyond `maximumFieldCount`, 431.
+    /// - Parameter limit: the maximum size of a head in bytes; a head beyond it, or with more than `maximumFieldCount`
+    ///   fields, is refused with 431.
     package static func parse(_ bytes: UnsafeRawBufferPointer, scannedCount: Int, limit: Int) -> Result {
         // RFC 9112, section 2.2: an empty line before the request line is ignored.
         let start = bytes.count >= 2 && bytes[0] == cr && bytes[1] == lf ? 2 : 0
@@ -49,8 +52,8 @@ package enum RequestParser {
         Refusal(.requestHeaderFieldsTooLarge, "the request's header is larger than \(limit) bytes")
     }
 
-    /// A method is a short token; anything else at the front (a TLS hello, binary noise) is refused at once instead of
-    /// when the handshake's time is over.
+    /// Checks the method, a short token: anything else at the front (a TLS hello, binary noise) is refused at once
+    /// instead of at the timeout of the handshake.
     private static func checkMethod(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Refusal? {
         for (index, byte) in bytes[start...].prefix(24).enumerated() {
             if byte == 0x20 { return index == 0 ? notHTTP : nil }
@@ -61,7 +64,7 @@ package enum RequestParser {
 
     private static var notHTTP: Refusal { Refusal(.badRequest, "this is not an HTTP/1.1 request") }
 
-    /// RFC 9110, section 5.6.2.
+    /// Whether the byte may be part of a token (RFC 9110, section 5.6.2).
     static func isToken(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -113,7 +116,7 @@ package enum RequestParser {
         line.last == cr ? line.part(0..<(line.count - 1)) : line
     }
 
-    /// Origin form, or absolute form as RFC 9112, section 3.2.2, makes every server accept.
+    /// Splits a target in origin form, or in absolute form, which every server must accept (RFC 9112, section 3.2.2).
     private static func split(
         target: UnsafeRawBufferPointer
     ) throws(Refusal) -> (path: String, query: String?) {

@@ -1,5 +1,5 @@
-/// SHA-1 (RFC 3174) of a short input. The opening handshake needs it as a fingerprint, not for security
-/// (RFC 6455, section 10.8), and one call a connection is no reason to link a cryptography library.
+/// SHA-1 (RFC 3174) of a short input. The opening handshake needs it as a fingerprint, not for security (RFC 6455,
+/// section 10.8), and one call per connection is no reason to link a cryptography library.
 enum SHA1 {
     static func digest(of message: some Collection<UInt8>) -> [UInt8] {
         var bytes = Array(message)

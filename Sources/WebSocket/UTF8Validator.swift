@@ -1,13 +1,13 @@
 /// Checks text that arrives in pieces and fails at the first byte that cannot belong to any well-formed
 /// UTF-8 (RFC 3629; Unicode, table 3-7), as RFC 6455, section 8.1, demands of a text message.
 package struct UTF8Validator: Equatable, Sendable {
-    /// Where the validator stands inside a scalar; what the next byte has to be.
+    /// The validator's position inside a scalar, which decides what the next byte may be.
     private enum State: UInt8 {
         /// Between scalars.
         case start
         /// One, two or three bytes of 80…BF are missing.
         case one, two, three
-        /// After E0, ED, F0, F4: the next byte's range is narrower (no overlong form, no surrogate, no scalar
+        /// After E0, ED, F0, F4: the range of the next byte is narrower (no overlong form, no surrogate, no scalar
         /// above U+10FFFF).
         case afterE0, afterED, afterF0, afterF4
     }
@@ -16,10 +16,10 @@ package struct UTF8Validator: Equatable, Sendable {
 
     package init() {}
 
-    /// True where the text so far ends with a whole scalar.
+    /// True if the text so far ends with a whole scalar.
     package var isComplete: Bool { state == .start }
 
-    /// Takes the next piece; false as soon as the text is known to be wrong.
+    /// Checks the next piece; false as soon as the text is known to be invalid.
     package mutating func accept(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var position = 0
         while state != .start {
@@ -29,8 +29,8 @@ package struct UTF8Validator: Equatable, Sendable {
         }
         guard position < bytes.count else { return true }
         let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
-        // The standard library's validator runs at 21 GB/s on ASCII; only where it stops do single bytes matter:
-        // the scalar may be wrong, or merely cut by the end of this piece.
+        // The standard library's validator runs at 21 GB/s on ASCII. Single bytes are checked only from where it stops:
+        // the scalar there may be invalid, or merely cut off by the end of this piece.
         guard let stop = Self.firstFault(in: rest) else { return true }
         for byte in rest[stop...] {
             guard step(byte) else { return false }
@@ -38,7 +38,7 @@ package struct UTF8Validator: Equatable, Sendable {
         return true
     }
 
-    /// The offset of the first scalar that is not whole and well-formed; nil where all are.
+    /// The offset of the first scalar that is not whole and well-formed; nil if all are.
     private static func firstFault(in bytes: UnsafeRawBufferPointer) -> Int? {
         do throws(UTF8.ValidationError) {
             _ = try UTF8Span(validating: bytes.bindMemory(to: UInt8.self).span)
