@@ -165,7 +165,24 @@ def packages(tmp_path_factory):
 
 
 @pytest.fixture(params=SUITES)
-def administrator(request):
+def newcomer(request):
+    """An administrator of a machine that only this test changes, without the package."""
     with Machine(request.param) as machine:
-        machine.write("/tmp/client.py", (Path(__file__).parent / "container/client.py").read_text())
         yield debpackage.Administrator(machine)
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def installed(request, packages):
+    """The package in a booted machine, which the tests of one release share."""
+    with Machine(request.param) as machine:
+        administrator = debpackage.Administrator(machine)
+        administrator.install(packages[0])
+        administrator.run("systemd-sysusers", "--inline", "u bob -")
+        yield administrator
+
+
+@pytest.fixture
+def administrator(installed):
+    """As after the installation: everything listens, nothing runs, nothing is configured."""
+    installed.reset()
+    return installed
