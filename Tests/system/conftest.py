@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import debpackage
+import seeded
 from browser import Browser
 from container import SUITES, Machine
 from wsdaemon import Daemon
@@ -24,6 +25,17 @@ def pytest_sessionstart():
     # The tests hold both ends of a thousand connections, and the daemon inherits the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def pytest_report_header():
+    return f"seed: WSD_TEST_SEED={seeded.SEED}"
+
+
+@pytest.fixture(autouse=True)
+def seed(request):
+    """What is random in a test is so by the seed and by the test's name, so that it can be had again."""
+    print(f"seed: WSD_TEST_SEED={seeded.SEED}")
+    seeded.begin(request.node.nodeid)
 
 
 @pytest.fixture
@@ -151,7 +163,6 @@ class Restartable:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def stop(self, by=signal.SIGTERM):
-        self._daemon.may_fail = by == signal.SIGKILL
         self._daemon.stop(by)
 
     def start(self):

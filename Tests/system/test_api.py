@@ -16,9 +16,10 @@ import websockets.sync.client
 
 from container.frozen_thread import frozen, thread_named
 from jsonclient import JSONClient
+from ports import free_port
 from rawws import BINARY
 from waiting import DEADLINE, wait_until
-from wsdaemon import binary, free_port, run_wsd, toml
+from wsdaemon import binary, run_wsd, toml
 
 KEYS = {scope: f"{scope}-key-of-this-test" for scope in ("publish", "read", "admin")}
 

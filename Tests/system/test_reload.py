@@ -13,8 +13,9 @@ from websockets.sync.client import connect
 
 from jsonclient import JSONClient
 from test_turn_away import PASS
+from ports import free_port
 from waiting import DEADLINE, wait_until
-from wsdaemon import binary, clean_environment, free_port
+from wsdaemon import binary, clean_environment
 
 
 def rewrite(hub, old, new):

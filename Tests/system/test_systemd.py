@@ -248,9 +248,11 @@ def test_clients_of_a_daemon_that_cannot_start_are_told_so_and_nothing_else_is_t
 def test_only_the_administrators_group_may_control(wsd):
     wsd.machine.run("systemctl", "start", "wsd.service")
     wsd.machine.run("wsctl", "status", user="alice")
-    wsd.machine.run("wsctl", "kick", "--all", user="alice", status=None)
-    refused = wsd.machine.run("wsctl", "kick", "--all", user="bob", status=77)
-    assert refused.stdout == "" and refused.stderr != ""
+    with held(wsd, 2) as clients:
+        refused = wsd.machine.run("wsctl", "kick", "--all", user="bob", status=77)
+        assert refused.stdout == "" and "wsd-admin" in refused.stderr
+        assert wsd.machine.run("wsctl", "kick", "--all", user="alice").stdout == "closed 2 connections\n"
+        assert [end["code"] for end in closes(clients)] == [1008, 1008]
 
 
 def test_anybody_may_look(wsd):
