@@ -13,6 +13,7 @@ import debpackage
 import seeded
 from browser import Browser
 from container import SUITES, Machine
+from fakeclock import Clock
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
@@ -70,6 +71,12 @@ def start_wsd(wsd_directory):
 def daemon(start_wsd):
     """A daemon with the built-in endpoints and two workers."""
     return start_wsd()
+
+
+@pytest.fixture
+def clock(wsd_directory):
+    """A clock that a test sets forward, for a daemon that is started with `env=clock.environment`."""
+    return Clock(wsd_directory)
 
 
 @pytest.fixture(scope="session")

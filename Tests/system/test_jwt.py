@@ -88,11 +88,11 @@ def key_files(wsd_directory):
 
 @pytest.fixture
 def start_jwt(start_wsd, key_files):
-    def start(api=None, **auth):
+    def start(api=None, env=None, **auth):
         keys = {"hmac_secret_file": key_files["secret"], "public_key_files": [key_files[name] for name in KEYS]}
         auth = {"mode": "jwt", "leeway": "0s", **(keys if not auth.pop("alone", False) else {}), **auth}
         config = {"auth": auth, "channels": ROOMS, "websocket": {"close_timeout": "2s"}, **({"api": api} if api else {})}
-        return start_wsd(toml(config))
+        return start_wsd(toml(config), env=env)
 
     return start
 
@@ -404,6 +404,7 @@ class Issuer:
         self.keys = {}
         self.requests = 0
         self.body = None
+        self.cache_control = None
         issuer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -413,6 +414,8 @@ class Issuer:
                 self.send_response(200 if self.path == "/keys" else 404)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                if issuer.cache_control:
+                    self.send_header("Cache-Control", issuer.cache_control)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -456,10 +459,42 @@ def test_a_key_set_of_every_kind_of_key(start_jwt, issuer):
     assert issuer.requests == 1
 
 
-def test_key_rotation(start_jwt, issuer):
+# What the answer says, and for how many seconds it is good.
+LIFETIMES = {
+    None: 600,
+    "no-cache": 600,
+    "public, max-age=120, must-revalidate": 120,
+    "max-age=1": 60,
+    "max-age=86400": 3600,
+}
+
+
+@pytest.mark.parametrize("cache_control", LIFETIMES)
+def test_a_key_set_is_fetched_again_when_it_is_old(start_jwt, issuer, clock, cache_control):
+    """By tokens whose keys are known: who shows one does not wait for it."""
+    issuer.cache_control = cache_control
+    issuer.keys = {"a": ("ES256", KEYS["p256"])}
+    hub = start_jwt(env=clock.environment, alone=True, jwks=f"http://127.0.0.1:{issuer.port}/keys")
+    text = token("ES256", headers={"kid": "a"})
+    assert lets_in(hub, text)
+    assert issuer.requests == 1
+    for count in (1, 2):
+        clock.forward(LIFETIMES[cache_control] - 30)
+        for _ in range(5):
+            assert lets_in(hub, text)
+        assert issuer.requests == count
+        issuer.keys[str(count)] = issuer.keys["a"]
+        clock.forward(31)
+        assert lets_in(hub, text)
+        hub.wait_for_log(f"fetched {count + 1} keys")
+        # Who asks for keys now finds it done: it is from then on that these are good.
+        assert lets_in(hub, text) and issuer.requests == count + 1
+
+
+def test_key_rotation(start_jwt, issuer, clock):
     issuer.keys = {"old": ("ES256", KEYS["p256"])}
     began = time.monotonic()
-    hub = start_jwt(alone=True, jwks=f"http://127.0.0.1:{issuer.port}/keys")
+    hub = start_jwt(env=clock.environment, alone=True, jwks=f"http://127.0.0.1:{issuer.port}/keys")
     with JSONClient(hub.port, **bearer(token("ES256", headers={"kid": "old"}))):
         pass
     fresh = ec.generate_private_key(ec.SECP256R1())
@@ -470,6 +505,7 @@ def test_key_rotation(start_jwt, issuer):
         assert request(hub, token=token("ES256", headers={"kid": f"made-up-{number}"}))[0] == 401
     assert issuer.requests <= 1 + math.ceil((time.monotonic() - began) / 10)
 
+    clock.forward(10)
     wait_until(lambda: lets_in(hub, text), "the new key is known")
     assert request(hub, token=token("ES256", headers={"kid": "old"}))[0] == 401
 
@@ -482,14 +518,15 @@ def lets_in(hub, text):
         return False
 
 
-def test_a_key_set_that_cannot_be_had(start_jwt, issuer):
+def test_a_key_set_that_cannot_be_had(start_jwt, issuer, clock):
     issuer.body = b"<html>"
-    hub = start_jwt(alone=True, jwks=f"http://127.0.0.1:{issuer.port}/keys")
+    hub = start_jwt(env=clock.environment, alone=True, jwks=f"http://127.0.0.1:{issuer.port}/keys")
     status, later, body = request(hub, token=token("ES256"))
     assert (status, "fetched" in body) == (503, True) and later.isdigit()
     wait_until(lambda: "no JSON Web Key Set" in hub.log(), "the log says what is wrong")
     issuer.body = None
     issuer.keys = {"a": ("ES256", KEYS["p256"])}
+    clock.forward(10)
     assert hub.wsctl("reload").returncode == 0
     wait_until(lambda: lets_in(hub, token("ES256")), "the keys are there")
 
