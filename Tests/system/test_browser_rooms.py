@@ -248,6 +248,52 @@ def test_the_library_refreshes_its_token(browser, start_wsd, wsd_directory):
     assert library.heard("lost") == [] and library.heard("error") == []
 
 
+@pytest.fixture
+def members(start_wsd, wsd_directory):
+    """A hub whose users have names by tokens, in a cookie or not, and who are awaited for longer than a test takes."""
+    secret = wsd_directory / "secret"
+    secret.write_text("x" * 64)
+    secret.chmod(0o600)
+    rules = {"*": {"presence": True, "join_leave": True, "history": 100, "leave_delay": "10m"}}
+    auth = {"mode": "jwt", "hmac_secret_file": str(secret), "cookie": "session"}
+    return start_wsd(toml({"auth": auth, "channels": rules}), workers=2)
+
+
+def bearer(user):
+    token = jwt.encode({"sub": user, "exp": 4_000_000_000}, "x" * 64, "HS256")
+    return token, {"additional_headers": {"Authorization": f"Bearer {token}"}}
+
+
+def test_a_reload_of_the_page_is_no_leave(browser, members):
+    with JSONClient(members.port, **bearer("watcher")[1]) as watcher:
+        browser.driver.execute_cdp_cmd(
+            "Network.setCookie", {"name": "session", "value": bearer("alice")[0], "url": members.http("/")}
+        )
+        page = browser.open(members.http("/")).until_connected()
+        assert watcher.next("join")["from"] == "alice"
+        for _ in range(5):
+            [before] = [row["id"] for row in members.connections() if row["user"] == "alice"]
+            page.driver.refresh()
+            page.until_connected()
+            wait_until(
+                lambda: [row["id"] for row in members.connections() if row["user"] == "alice"] not in ([], [before]),
+                "the page has another connection",
+            )
+        users = watcher.ok("presence")["users"]
+        assert {each["user"]: each["connections"] for each in users} == {"watcher": 1, "alice": 1}
+        assert not any(message["type"] in ("join", "leave") for message in watcher.heard)
+
+
+def test_the_library_says_goodbye_when_it_is_closed(browser, members):
+    browser.outage = True  # the page itself is not let in
+    with JSONClient(members.port, **bearer("watcher")[1]) as watcher:
+        page = browser.open(members.http("/"))
+        library = Script(page, members, options=json.dumps({"token": bearer("alice")[0]}))
+        assert watcher.next("join")["from"] == "alice"
+        library.run("client.close()")
+        assert watcher.next("leave")["from"] == "alice"
+
+
 def test_the_library_is_served_for_everybody(hub):
     for path, kind in (("/wsd.js", "text/javascript"), ("/wsd.d.ts", "application/typescript")):
         with urllib.request.urlopen(hub.http(path)) as answer:

@@ -4,6 +4,7 @@ import contextlib
 import select
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,47 @@ def test_closes_are_spread_and_those_not_yet_closed_go_on(start_wsd):
         with contextlib.suppress(OSError):
             client.answer_close(1001)
     assert daemon.wait() == 0
+
+
+def test_closes_are_spread_evenly_over_the_period(start_wsd):
+    """None comes before its time, however busy a machine is, and nothing but a fault makes a pause of half the period."""
+    period, count, workers = 5, 50, 2
+    daemon = start_wsd(f'[drain]\nperiod = "{period}s"\ntimeout = "2m"', workers=workers)
+    waiting = [daemon.connect() for _ in range(count)]
+    began = time.monotonic()
+    daemon.signal()
+    times = []
+    while waiting:
+        for client in closed_among(waiting):
+            times.append(time.monotonic() - began)
+            assert client.receive_close()[0] == 1001
+            client.answer_close(1001)
+            waiting.remove(client)
+    assert daemon.wait() == 0
+    # Each worker closes its first at once, and then one in each equal part of the period.
+    for number, at in enumerate(times):
+        assert at >= (number - workers) * period / count - 0.2, f"{number + 1} were closed after {at:.2f} s"
+    assert max(later - earlier for earlier, later in zip(times, times[1:])) < period / 2, times
+
+
+def test_a_third_signal_ends_it_then_and_there(start_wsd):
+    """The second waits a second for the clients, without fail; a machine that is too busy to be faster gets more tries."""
+    for _ in range(10):
+        daemon = start_wsd('[drain]\nperiod = "10m"\ntimeout = "20m"\n[websocket]\nclose_timeout = "20m"')
+        clients = [daemon.connect() for _ in range(5)]
+        daemon.signal()
+        wait_until(lambda: "STOPPING=1" in daemon.notified(), "the daemon says that it stops")
+        second = time.monotonic()
+        daemon.signal()
+        daemon.wait_for_log("hurrying")
+        daemon.signal()
+        assert daemon.wait() == 0
+        took = time.monotonic() - second
+        for client in clients:
+            client.receive_to_end()
+        if took < 0.9:
+            return
+    pytest.fail(f"the daemon ended {took:.1f} s after the second signal, although there was a third")
 
 
 @SIGNALS
