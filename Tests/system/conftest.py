@@ -1,6 +1,7 @@
 """Fixtures for all system tests: daemons that are started, watched and stopped."""
 
 import itertools
+import os
 import resource
 import shutil
 import signal
@@ -28,6 +29,26 @@ def pytest_sessionstart():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+# Files whose tests measure, or load the machine so that nothing beside them should.
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_model", "test_storm", "test_wsbench")
+
+
+def pytest_collection_modifyitems(config, items):
+    """For pytest-xdist with `-n 2 --dist loadgroup`: what belongs together stays with one process, and so in its order."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if "packages" in item.fixturenames:
+            group = "package"  # built once
+        elif "installed" in item.fixturenames:
+            group = "systemd"
+        elif item.path.name.startswith(MEASURING):
+            group = "measuring"
+        else:
+            continue
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_report_header():
     return f"seed: WSD_TEST_SEED={seeded.SEED}"
 
@@ -36,7 +57,7 @@ def pytest_report_header():
 def seed(request):
     """What is random in a test is so by the seed and by the test's name, so that it can be had again."""
     print(f"seed: WSD_TEST_SEED={seeded.SEED}")
-    seeded.begin(request.node.nodeid)
+    seeded.begin(f"{request.node.path.name} {request.node.name}")
 
 
 @pytest.fixture
@@ -178,7 +199,9 @@ class Restartable:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory):
-    """The Debian package and that of its debug symbols."""
+    """The Debian package and that of its debug symbols; those in $WSD_PACKAGE_DIR if it is set."""
+    if "WSD_PACKAGE_DIR" in os.environ:
+        return debpackage.found(Path(os.environ["WSD_PACKAGE_DIR"]))
     return debpackage.build(tmp_path_factory.mktemp("dist"))
 
 

@@ -17,12 +17,15 @@ def run(*command, **options):
     return done.stdout
 
 
-def build(directory):
-    """The package and that of its debug symbols, as an administrator builds them; or those in $WSD_PACKAGE_DIR."""
-    if "WSD_PACKAGE_DIR" in os.environ:
-        directory = Path(os.environ["WSD_PACKAGE_DIR"])
-    else:
-        run(REPOSITORY / "packaging/deb", directory)
+def build(directory, **environment):
+    """The package and that of its debug symbols, as an administrator builds them, but for less compression."""
+    # Most of the time goes into making the symbols small (dpkg-deb(1)).
+    run(REPOSITORY / "packaging/deb", directory, env={**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1", **environment})
+    return found(directory)
+
+
+def found(directory):
+    """The packages in a directory."""
     [package] = directory.glob("wsd_*.deb")
     [symbols] = directory.glob("wsd-dbgsym_*.deb")
     return package, symbols

@@ -111,7 +111,8 @@ def test_it_comes_back_when_what_was_missing_is_there_again(administrator, setti
     # Who connects has systemd start it: all the time, and yet it is tried in peace.
     with running(administrator, CROWD):
         began, first = time.monotonic(), restarts(administrator)
-        wait_for(lambda: restarts(administrator) >= first + 12, "it was tried twelve times")
+        # Five in ten seconds are what systemd allows by default.
+        wait_for(lambda: restarts(administrator) >= first + 7, "it was tried seven times")
         assert restarts(administrator) - first <= time.monotonic() - began + 2
         assert states(administrator, SOCKETS) == ["active"] * 4
         administrator.run(*mend)
