@@ -30,7 +30,7 @@ def pytest_sessionstart():
 
 
 # Files whose tests measure, or load the machine so that nothing beside them should.
-MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_model", "test_storm", "test_wsbench")
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_storm", "test_wsbench")
 
 
 def pytest_collection_modifyitems(config, items):
