@@ -34,7 +34,7 @@ MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_storm", "test
 
 
 def pytest_collection_modifyitems(config, items):
-    """For pytest-xdist with `-n 2 --dist loadgroup`: what belongs together stays with one process, and so in its order."""
+    """For pytest-xdist with `-n 2 --dist loadgroup`: what belongs together stays with one process."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:

@@ -8,14 +8,14 @@ from pathlib import Path
 # How many ports a process has to itself.
 SLICE = 500
 
-# The slices in use by this process: (process, the socket that stands for the slice, the ports in turns).
+# The slice of this process: (process, the socket that stands for the slice, the ports in turns).
 _claimed = None
 
 
 def free_port():
     """A TCP port that nobody listens on, on any address, and that neither the kernel nor another test process picks."""
     for port in itertools.islice(_ports(), SLICE):
-        if all(_is_free(family, address, port) for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))):
+        if _is_free(socket.AF_INET, "0.0.0.0", port) and _is_free(socket.AF_INET6, "::", port):
             return port
     raise RuntimeError(f"none of this process's {SLICE} ports is free")
 

@@ -239,7 +239,8 @@ def test_the_library_refreshes_its_token(browser, start_wsd, wsd_directory):
     token = jwt.encode({"sub": "alice"}, "x" * 64, "HS256")
     browser.outage = True  # the page itself is not let in
     page = browser.open(hub.http("/"))
-    library = Script(page, hub, options=f"{{ token: () => {{ window.asked = (window.asked ?? 0) + 1; return '{token}'; }} }}")
+    shown = f"() => {{ window.asked = (window.asked ?? 0) + 1; return '{token}'; }}"
+    library = Script(page, hub, options=f"{{ token: {shown} }}")
     wait_until(lambda: library.run("return client.user") == "alice", "it is in")
     mine = library.run("return client.connection")
     wait_until(lambda: library.run("return window.asked") >= 3, "it was asked for another token, and again")

@@ -152,7 +152,7 @@ def test_closes_are_spread_evenly_over_the_period(start_wsd):
 
 
 def test_a_third_signal_ends_it_then_and_there(start_wsd):
-    """The second waits a second for the clients, without fail; a machine that is too busy to be faster gets more tries."""
+    """The second waits a second for the clients, without fail; a machine too busy to be faster gets more tries."""
     for _ in range(10):
         daemon = start_wsd('[drain]\nperiod = "10m"\ntimeout = "20m"\n[websocket]\nclose_timeout = "20m"')
         clients = [daemon.connect() for _ in range(5)]

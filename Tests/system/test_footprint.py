@@ -19,7 +19,7 @@ def idle(count, *options):
 
 @pytest.mark.parametrize("path, most", [("/ws", 200), ("/chat", 320)], ids=["relay", "json"])
 def test_an_idle_connection_costs_no_more_than_is_said(start_wsd, path, most):
-    """The figures of before are 157 to 171 bytes and 288 to 315: memory comes in steps of 128 KiB, which are 13 for each."""
+    """The figures of before are 157 to 171 bytes and 288 to 315: memory comes in steps of 128 KiB, 13 for each."""
     daemon = start_wsd("[websocket]\nping_interval = '0s'", workers=1)
     earlier = subprocess.Popen(
         idle(EARLIER, "--duration", "1h", daemon.url(path)), env=clean_environment(),
