@@ -85,15 +85,16 @@ struct Connection {
     let link: Link
     /// Counts the connections that this slot has held; 31 bits.
     var generation: UInt32
-    var phase: Phase
     var flags: Flags
-    var cause: CloseCause
     /// The code of the close frame that began the end; 1006 if there was none.
     var closeCode: UInt16
-    /// The endpoint's protocol, and the negotiated permessage-deflate.
-    var encoding: Encoding
     var endpoint: UInt16
     var port: UInt16
+    // Those of one byte together: an idle connection is little more than this record.
+    var phase: Phase
+    var cause: CloseCause
+    /// The endpoint's protocol, and the negotiated permessage-deflate.
+    var encoding: Encoding
     /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
     var address: IPAddress
 

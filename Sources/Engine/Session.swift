@@ -38,11 +38,24 @@ struct Session {
     var expiresAt: UInt32
     /// Whether the client has been asked for a newer token.
     var isAskedToRefresh = false
-    /// The other worker that has not yet answered messages with an id; nil without one. No other worker, nor this one,
-    /// may answer before it, so that answers come in the order of the requests.
-    var answeringHome: Int?
+    /// `answeringHome`, in two bytes: a session with one membership is what an idle `json` client takes beside its record.
+    private var answeringWorker = UInt16.max
     /// The channel that the last of these messages went to.
     var answeringChannel: UInt32 = 0
+
+    init(identity: Identity, errorTokens: Float, errorTokensAt: UInt32, expiresAt: UInt32) {
+        self.identity = identity
+        self.errorTokens = errorTokens
+        self.errorTokensAt = errorTokensAt
+        self.expiresAt = expiresAt
+    }
+
+    /// The other worker that has not yet answered messages with an id; nil without one. No other worker, nor this one,
+    /// may answer before it, so that answers come in the order of the requests.
+    var answeringHome: Int? {
+        get { answeringWorker == .max ? nil : Int(answeringWorker) }
+        set { answeringWorker = newValue.map { UInt16(clamping: $0) } ?? .max }
+    }
 }
 
 /// A client that is admitted once its token is verified and its channel's home has answered.

@@ -80,8 +80,8 @@ struct Slab: ~Copyable {
         deadlines[slot] = Slab.never
         (records + slot).initialize(
             to: Connection(
-                link: link, generation: generation, phase: .handshake, flags: [], cause: .none,
-                closeCode: 1006, encoding: .relay, endpoint: 0, port: port, address: address,
+                link: link, generation: generation, flags: [], closeCode: 1006, endpoint: 0, port: port,
+                phase: .handshake, cause: .none, encoding: .relay, address: address,
                 head: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,

@@ -1,6 +1,7 @@
 """Fixtures for all system tests: daemons that are started, watched and stopped."""
 
 import itertools
+import os
 import resource
 import shutil
 import signal
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import debpackage
+import seeded
 from browser import Browser
 from container import SUITES, Machine
+from fakeclock import Clock
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
@@ -24,6 +27,37 @@ def pytest_sessionstart():
     # The tests hold both ends of a thousand connections, and the daemon inherits the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+# Files whose tests measure, or load the machine so that nothing beside them should.
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_storm", "test_wsbench")
+
+
+def pytest_collection_modifyitems(config, items):
+    """For pytest-xdist with `-n 2 --dist loadgroup`: what belongs together stays with one process."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if "packages" in item.fixturenames:
+            group = "package"  # built once
+        elif "installed" in item.fixturenames:
+            group = "systemd"
+        elif item.path.name.startswith(MEASURING):
+            group = "measuring"
+        else:
+            continue
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_report_header():
+    return f"seed: WSD_TEST_SEED={seeded.SEED}"
+
+
+@pytest.fixture(autouse=True)
+def seed(request):
+    """What is random in a test is so by the seed and by the test's name, so that it can be had again."""
+    print(f"seed: WSD_TEST_SEED={seeded.SEED}")
+    seeded.begin(f"{request.node.path.name} {request.node.name}")
 
 
 @pytest.fixture
@@ -58,6 +92,12 @@ def start_wsd(wsd_directory):
 def daemon(start_wsd):
     """A daemon with the built-in endpoints and two workers."""
     return start_wsd()
+
+
+@pytest.fixture
+def clock(wsd_directory):
+    """A clock that a test sets forward, for a daemon that is started with `env=clock.environment`."""
+    return Clock(wsd_directory)
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +191,6 @@ class Restartable:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def stop(self, by=signal.SIGTERM):
-        self._daemon.may_fail = by == signal.SIGKILL
         self._daemon.stop(by)
 
     def start(self):
@@ -160,12 +199,31 @@ class Restartable:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory):
-    """The Debian package and that of its debug symbols."""
+    """The Debian package and that of its debug symbols; those in $WSD_PACKAGE_DIR if it is set."""
+    if "WSD_PACKAGE_DIR" in os.environ:
+        return debpackage.found(Path(os.environ["WSD_PACKAGE_DIR"]))
     return debpackage.build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(params=SUITES)
-def administrator(request):
+def newcomer(request):
+    """An administrator of a machine that only this test changes, without the package."""
     with Machine(request.param) as machine:
-        machine.write("/tmp/client.py", (Path(__file__).parent / "container/client.py").read_text())
         yield debpackage.Administrator(machine)
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def installed(request, packages):
+    """The package in a booted machine, which the tests of one release share."""
+    with Machine(request.param) as machine:
+        administrator = debpackage.Administrator(machine)
+        administrator.install(packages[0])
+        administrator.run("systemd-sysusers", "--inline", "u bob -")
+        yield administrator
+
+
+@pytest.fixture
+def administrator(installed):
+    """As after the installation: everything listens, nothing runs, nothing is configured."""
+    installed.reset()
+    return installed

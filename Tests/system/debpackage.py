@@ -4,8 +4,10 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
+from container import SOCKETS
 from wsdaemon import REPOSITORY
 
 
@@ -15,12 +17,15 @@ def run(*command, **options):
     return done.stdout
 
 
-def build(directory):
-    """The package and that of its debug symbols, as an administrator builds them; or those in $WSD_PACKAGE_DIR."""
-    if "WSD_PACKAGE_DIR" in os.environ:
-        directory = Path(os.environ["WSD_PACKAGE_DIR"])
-    else:
-        run(REPOSITORY / "packaging/deb", directory)
+def build(directory, **environment):
+    """The package and that of its debug symbols, as an administrator builds them, but for less compression."""
+    # Most of the time goes into making the symbols small (dpkg-deb(1)).
+    run(REPOSITORY / "packaging/deb", directory, env={**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1", **environment})
+    return found(directory)
+
+
+def found(directory):
+    """The packages in a directory."""
     [package] = directory.glob("wsd_*.deb")
     [symbols] = directory.glob("wsd-dbgsym_*.deb")
     return package, symbols
@@ -38,12 +43,37 @@ def changed(package, directory, version, change=lambda tree: None):
     return target
 
 
+UNITS = ("wsd.service", *SOCKETS)
+
+
 class Administrator:
     """An administrator who installs the package in a booted machine."""
 
     def __init__(self, machine):
         self.machine = machine
         self.run = machine.run
+        # Since when the journal is looked at.
+        self.began = 0.0
+        machine.write("/tmp/client.py", (Path(__file__).parent / "container/client.py").read_text())
+
+    def reset(self):
+        """Back to installed, unconfigured, not running, but with the sockets listening."""
+        run, path = self.run, self.machine.path
+        run("systemctl", "unmask", *UNITS)
+        run("systemctl", "disable", "wsd.service")
+        run("systemctl", "stop", *SOCKETS, "wsd.service", status=None)
+        for place in ("/etc/systemd/system", "/run/systemd/system"):
+            for unit in UNITS:
+                shutil.rmtree(path(f"{place}/{unit}.d"), ignore_errors=True)
+        for leftover in path("/etc/wsd").iterdir():
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            elif leftover.name != "wsd.toml":
+                leftover.unlink()
+        run("systemctl", "daemon-reload")
+        run("systemctl", "reset-failed", *UNITS, status=None)
+        run("systemctl", "start", *SOCKETS)
+        self.began = time.time()
 
     def apt(self, *arguments, status=0):
         return self.run(
@@ -65,11 +95,17 @@ class Administrator:
     def talk(self, text):
         return self.run("python3", "/tmp/client.py", "talk", text).stdout.strip()
 
+    def journal(self, *options):
+        self.run("journalctl", "--sync")
+        since = f"--since=@{self.began:.6f}"
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", "wsd*", since, *options).stdout
+
     def log(self):
-        return self.run("journalctl", "--no-pager", "-u", "wsd*").stdout
+        """What the journal has of the units, of a shared machine since the test began."""
+        return self.journal()
 
     def troubles(self):
         """The units' lines in the journal at the level of a warning and above."""
-        lines = self.run("journalctl", "--no-pager", "-p", "warning", "-o", "cat", "-u", "wsd*").stdout.splitlines()
+        lines = self.journal("-p", "warning").splitlines()
         # The machine that tests has fewer files to open than the unit asks for.
         return [line for line in lines if "limit of" not in line and "LimitNOFILE" not in line]

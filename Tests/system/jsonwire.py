@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import select
 
 from rawws import TEXT, RawWebSocket, frame
 
@@ -54,6 +55,10 @@ class JSONWire(RawWebSocket):
         answer = self.ask(kind, **members)
         assert answer["type"] == "ack", answer
         return answer
+
+    def socket_is_empty(self):
+        """Whether nothing has come that is not heard yet."""
+        return not self.buffered and not select.select([self.socket], [], [], 0)[0]
 
     def chats(self, channel):
         """The numbers of the channel's messages in what was heard."""

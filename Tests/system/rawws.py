@@ -6,12 +6,12 @@ anything.
 
 import base64
 import hashlib
-import os
 import socket
 import struct
 import zlib
 from dataclasses import dataclass, field
 
+from seeded import RANDOM
 from waiting import DEADLINE
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -81,7 +81,7 @@ def accept_for(key):
 
 
 def new_key():
-    return base64.b64encode(os.urandom(16)).decode()
+    return base64.b64encode(RANDOM.randbytes(16)).decode()
 
 
 def handshake_headers(host, key=SAMPLE_KEY):
@@ -139,7 +139,7 @@ def frame(opcode, payload=b"", *, fin=True, rsv=0, masked=True, key=None, length
         head += bytes([mask_bit | 127]) + struct.pack("!Q", length)
     if not masked:
         return head + payload
-    key = os.urandom(4) if key is None else key
+    key = RANDOM.randbytes(4) if key is None else key
     return head + key + mask(payload, key)
 
 

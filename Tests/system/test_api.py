@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import select
 import re
 import socket
 import subprocess
@@ -16,9 +17,10 @@ import websockets.sync.client
 
 from container.frozen_thread import frozen, thread_named
 from jsonclient import JSONClient
-from rawws import BINARY
+from ports import free_port
+from rawws import BINARY, Wire
 from waiting import DEADLINE, wait_until
-from wsdaemon import binary, free_port, run_wsd, toml
+from wsdaemon import binary, run_wsd, toml
 
 KEYS = {scope: f"{scope}-key-of-this-test" for scope in ("publish", "read", "admin")}
 
@@ -66,14 +68,14 @@ class API:
 
 @pytest.fixture
 def start_api(start_wsd, wsd_directory):
-    def start(keys=True, config=None):
+    def start(keys=True, config=None, **options):
         port = free_port()
         api = {"listen": [f"127.0.0.1:{port}"]}
         for scope, key in KEYS.items() if keys else ():
             path = wsd_directory / f"{scope}.key"
             path.write_text(f"another-key-for-{scope}\n{key}\n")
             api[f"{scope}_key_file"] = str(path)
-        return API(start_wsd(toml({"api": api, **(config or {})})), port)
+        return API(start_wsd(toml({"api": api, **(config or {})}), **options), port)
 
     return start
 
@@ -628,6 +630,52 @@ def test_a_worker_that_hangs_is_named(api):
         wait_until(lambda: any(reason in line for line in api.hub.notified()), "the service manager is told")
     wait_until(lambda: api.raw("GET", "/healthz")[2] == "ok\n", "it turns again")
     assert "not ready" not in api.hub.wsctl("status").stdout
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"G", b"GET /metrics HTTP/1.1\r\nHo", b"POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n"
+     b"Authorization: Bearer %s\r\nContent-Type: application/json\r\n\r\n{" % KEYS["admin"].encode()],
+    ids=["the first byte", "a part of the head", "a part of the body"],
+)  # fmt: skip
+def test_a_request_that_is_not_there_in_time_gets_408(start_api, clock, sent):
+    api = start_api(env=clock.environment)
+
+    def answered():
+        """Whether something has come; the API's threads look at their clocks when they have something else to do."""
+        for _ in range(8):
+            assert api.raw("GET", "/readyz")[0] == 200
+        return select.select([wire.socket], [], [], 0)[0]
+
+    with Wire(api.port) as wire:
+        wire.send(sent)
+        # It has been read: a request that begins later has its time from then on.
+        for _ in range(8):
+            assert api.raw("GET", "/readyz")[0] == 200
+        clock.forward(58)
+        for _ in range(5):
+            assert not answered()
+        clock.forward(3)
+        wait_until(answered, "there is an answer")
+        response = wire.read_response()
+        assert response.status == 408 and response.header("Connection") == "close"
+        assert json.loads(response.body)["status"] == 408
+        wire.expect_end()
+
+
+def test_a_connection_that_asks_nothing_is_closed_without_a_word(start_api, clock):
+    api = start_api(env=clock.environment)
+    with Wire(api.port) as wire:
+        assert api.raw("GET", "/readyz")[0] == 200
+        clock.forward(61)
+
+        def ended():
+            for _ in range(8):
+                assert api.raw("GET", "/readyz")[0] == 200
+            return select.select([wire.socket], [], [], 0)[0]
+
+        wait_until(ended, "it is closed")
+        wire.expect_end()
 
 
 def test_promtool_finds_no_fault(api):

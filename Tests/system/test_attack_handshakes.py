@@ -77,6 +77,8 @@ def test_open_handshakes_and_connections_of_an_address_count_together(start_wsd)
     daemon = start_wsd('[server]\nmax_connections_per_ip = 4\nhandshake_timeout = "10m"\n')
     clients = [daemon.connect() for _ in range(2)]
     wires = half_open(daemon, 2)
+    # Another worker may not have looked at them yet.
+    wait_until(lambda: not let_in(daemon), "they are counted")
     check_refusal(exchange(daemon.port, good(daemon)), 429)
     # A handshake that is held becomes a connection, and is not counted twice.
     wires[0].send(good(daemon))

@@ -11,10 +11,11 @@ import pytest
 from attacks import KEY, Flood, asking, home, joined, text_frame
 from jsonclient import JSONClient
 from jsonwire import JSONWire
+from ports import free_port
 from rawws import PING, ClosedByServer, ConnectionEnded, RawWebSocket, frame
 from test_api import API, KEYS
 from test_jwt import bearer, key_files, token  # noqa: F401 (a fixture)
-from wsdaemon import free_port, toml
+from wsdaemon import toml
 
 QUIET = {"room:*": {"echo": False, "history": 10, "presence": True, "join_leave": True}}
 KINDS = [{"history": 10}, {"presence": True}, {"join_leave": True}]

@@ -5,9 +5,9 @@ import threading
 import time
 
 from attacks import Flood, asking, joined, reading, text_frame
+from ports import free_port
 from rawws import ConnectionEnded, RawWebSocket
 from test_api import API, KEYS
-from wsdaemon import free_port
 
 BOTH = """
 [[endpoint]]

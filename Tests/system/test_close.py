@@ -135,7 +135,7 @@ def test_a_peer_that_keeps_talking_instead_of_answering_a_close_is_dropped_too(s
         try:
             client.send_text("and another thing")
             return False
-        except OSError:
+        except ConnectionError:  # a time-out, which is an OSError as well, is no end
             return True
 
     wait_until(is_cut_off, "the server cuts the talker off")
@@ -156,6 +156,28 @@ def test_a_peer_that_vanishes_in_a_message_takes_nobody_along(room):
     client.send(frame(CONTINUATION, "x" * 1000)[:500])
     client.reset()
     bystander.expect_echo()
+
+
+OFFENCES = {
+    "a byte too many": frame(BINARY, bytes((1 << 20) + 1)),
+    "a byte too many in fragments": frame(BINARY, bytes(1 << 20), fin=False) + frame(CONTINUATION, b"x"),
+    "much too much": frame(BINARY, bytes(3 << 20)),
+    "no UTF-8": frame(TEXT, b"\xff" * (900 << 10)),
+    "a reserved bit": frame(TEXT, "x" * 1000, rsv=4),
+}
+
+
+@pytest.mark.parametrize("offence", OFFENCES)
+def test_a_peer_that_was_closed_and_leaves_is_gone_then(start_wsd, offence):
+    """And not after the close timeout: its place, and what it holds, are somebody else's."""
+    daemon = start_wsd('[websocket]\nclose_timeout = "10m"')
+    code = {"no UTF-8": 1007, "a reserved bit": 1002}.get(offence, 1009)
+    for _ in range(20):
+        client = daemon.connect()
+        client.send(OFFENCES[offence])
+        client.expect_failure(code)
+        client.close()
+    daemon.wait_for_connections(0)
 
 
 def test_one_who_sends_too_much_still_reads_why(room):

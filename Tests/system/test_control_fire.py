@@ -1,5 +1,6 @@
 """The control plane under fire: the data plane must not notice, and memory must stay bounded."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -128,12 +129,12 @@ def test_messages_of_sixteen_mebibytes(daemon):
         # Beyond it: cut off, whoever it is, at a bounded cost.
         for path in (daemon.control, daemon.status_path):
             client = opened(path)
-            with pytest.raises(OSError):
+            # A time-out is no end, and is an OSError as well: it fails the test.
+            with contextlib.suppress(ConnectionError):
                 for _ in range(17):
                     client.sendall(b"x" * MIB)
                 while client.recv(65536):
                     pass
-                raise ConnectionResetError
         chatter.goes_on()
         wait_until(lambda: daemon.resident_bytes < 120 * MIB, "what the messages took is given back")
 
@@ -145,11 +146,10 @@ def test_unfinished_messages_are_bounded_in_all(daemon):
         clients = [opened(daemon.control) for _ in range(60)]
         for client in clients:
             client.settimeout(DEADLINE)
-            try:
+            # Each is read or cut off.
+            with contextlib.suppress(ConnectionError):
                 for _ in range(15):
                     client.sendall(b" " * MIB)
-            except OSError:
-                pass
         chatter.goes_on()
         assert daemon.resident_bytes - before < 200 * MIB
         for client in clients:

@@ -1,7 +1,6 @@
 """The opening handshake: RFC 6455 section 4.2, RFC 9110 and 9112 below it."""
 
 import base64
-import os
 
 import pytest
 
@@ -20,6 +19,7 @@ from rawws import (
     handshake_headers,
     request,
 )
+from seeded import RANDOM
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_example_of_the_rfc_is_answered_with_its_accept_value(room, headers)
 
 def test_any_sixteen_byte_key_is_answered_with_its_own_accept_value(room, headers):
     for _ in range(5):
-        key = base64.b64encode(os.urandom(16)).decode()
+        key = base64.b64encode(RANDOM.randbytes(16)).decode()
         response = upgrade(room, request(changed(headers, sec_websocket_key=key), room.path), key=key)
         assert response.header("Sec-WebSocket-Accept") == accept_for(key)
 
@@ -427,7 +427,7 @@ def test_a_content_length_of_nothing_is_accepted(room, headers):
 
 
 def test_a_refused_client_that_still_sends_reads_the_refusal(room, headers):
-    data = request(changed(headers, host=None), room.path) + os.urandom(100_000)
+    data = request(changed(headers, host=None), room.path) + RANDOM.randbytes(100_000)
     refuse(room, data, 400)
 
 

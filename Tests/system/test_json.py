@@ -19,6 +19,7 @@ from wsdaemon import REPOSITORY
 ROOMS = {
     "channels": {
         "room:*": {"presence": True, "join_leave": True, "history": 100, "leave_delay": "300ms"},
+        "slow:*": {"presence": True, "join_leave": True, "leave_delay": "10m"},
         "quick:*": {"presence": True, "join_leave": True, "leave_delay": "0s"},
         "short": {"history": 3},
         "small": {"history": 1000, "history_bytes": "1KiB"},
@@ -232,9 +233,15 @@ def test_a_connection_that_breaks_is_given_up_after_the_delay(hub):
     with JSONClient(hub.port) as alice:
         alice.ok("join", channel="room:1")
         bob = JSONClient(hub.port)
+        bob.ok("join", channel="slow:1")
         bob.ok("join", channel="room:1")
+        alice.ok("join", channel="slow:1")
         bob.cut()
-        assert alice.next("leave")["from"] == bob.user
+        assert alice.next("leave")["channel"] == "room:1"
+        # Where the delay is longer, the same connection is still awaited: it was not taken for one that has left.
+        users = alice.ok("presence", channel="slow:1")["users"]
+        assert [(each["user"], each["connections"]) for each in users] == [(bob.user, 0), (alice.user, 1)]
+        assert not any(message["type"] == "leave" for message in alice.heard)
 
 
 def test_two_thousand_joins_and_leaves_leave_presence_exact(hub):

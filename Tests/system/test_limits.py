@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
 from rawws import (
     BINARY,
     SAMPLE_KEY,
@@ -20,7 +21,7 @@ from rawws import (
 )
 from siege import processor_ticks
 from waiting import wait_until
-from wsdaemon import binary, clean_environment, free_port
+from wsdaemon import binary, clean_environment
 
 
 def good_request(daemon, *extra):

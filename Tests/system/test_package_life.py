@@ -3,14 +3,32 @@
 import json
 import shutil
 
+import pytest
 from container import SOCKETS, kill, wait_for
 from debpackage import changed
 
 from waiting import wait_until
 
 
-def test_the_life_of_the_package(administrator, packages, tmp_path):
-    machine = administrator.machine
+@pytest.fixture(scope="session")
+def upgrades(packages, tmp_path_factory):
+    """Three later versions, the last with another configuration."""
+
+    def change(tree):
+        with open(tree / "etc/wsd/wsd.toml", "a") as file:
+            file.write("\n# A newer version's.\n")
+
+    directory = tmp_path_factory.mktemp("upgrades")
+    package = packages[0]
+    return [
+        changed(package, directory, "0.1.1"),
+        changed(package, directory, "0.1.2"),
+        changed(package, directory, "0.1.3", change),
+    ]
+
+
+def test_the_life_of_the_package(newcomer, packages, upgrades):
+    administrator, machine = newcomer, newcomer.machine
     package = packages[0]
 
     # Installed: everything listens, nothing runs, and the first connection starts it.
@@ -41,17 +59,16 @@ def test_the_life_of_the_package(administrator, packages, tmp_path):
         assert kicked == "closed 1 connection\n"
         for kind in ("stacks", "heap"):
             assert administrator.run("wsctl", "profile", kind).stdout
-        assert administrator.run("sh", "-c", "wsctl profile cpu --seconds 1 | wc -c").stdout.strip() > "100"
+        assert int(administrator.run("sh", "-c", "wsctl profile cpu --seconds 1 | wc -c").stdout) > 100
     finally:
         kill(clients)
     assert administrator.troubles() == []
 
     # Upgraded: another process, and meanwhile a client always found somebody to connect to.
-    upgrade = changed(package, tmp_path, "0.1.1")
     knocking = machine.popen("python3", "-c", KNOCK)
     try:
         wait_for(lambda: knocking.stdout.readline(), "it knocks")
-        administrator.install(upgrade)
+        administrator.install(upgrades[0])
         wait_until(lambda: administrator.pid not in (0, first), "the new one runs")
     finally:
         machine.run("pkill", "-TERM", "-f", "knock-at-the-door")
@@ -62,7 +79,7 @@ def test_the_life_of_the_package(administrator, packages, tmp_path):
     # A configuration that the new version does not like: the old process goes on serving, and it is said.
     machine.write("/etc/wsd/wsd.toml.d/50-broken.toml", "[limits]\nnonsense = 1\n")
     second = administrator.pid
-    told = administrator.install(changed(package, tmp_path, "0.1.2"))
+    told = administrator.install(upgrades[1])
     assert administrator.pid == second and "goes on running" in told.stdout + told.stderr
     assert administrator.talk("still here") == "still here"
     assert "50-broken.toml:2:1: unknown key \"nonsense\"" in told.stdout + told.stderr
@@ -90,12 +107,7 @@ def test_the_life_of_the_package(administrator, packages, tmp_path):
     with open(machine.path("/etc/wsd/wsd.toml"), "a") as file:
         file.write("\n[drain]\nperiod = \"1s\"\n")
 
-    def change(tree):
-        with open(tree / "etc/wsd/wsd.toml", "a") as file:
-            file.write("\n# A newer version's.\n")
-
-    newer = changed(package, tmp_path, "0.1.3", change)
-    asked = administrator.run("dpkg", "--install", copied(machine, newer), status=None)
+    asked = administrator.run("dpkg", "--install", copied(machine, upgrades[2]), status=None)
     assert "Configuration file '/etc/wsd/wsd.toml'" in asked.stdout + asked.stderr
     administrator.run("dpkg", "--force-confold", "--configure", "wsd")
     assert 'period = "1s"' in machine.path("/etc/wsd/wsd.toml").read_text()

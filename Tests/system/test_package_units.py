@@ -2,19 +2,15 @@
 
 import contextlib
 import re
-import shutil
 import time
-from pathlib import Path
 
 import pytest
-from container import SOCKETS, SUITES, Machine, kill, wait_for
-from debpackage import Administrator
+from container import SOCKETS, kill, wait_for
+from debpackage import UNITS
 
 from wsdaemon import REPOSITORY
 
-UNITS = ("wsd.service", *SOCKETS)
 EXAMPLES = REPOSITORY / "packaging/examples"
-DROP_INS = ("/etc/wsd/wsd.toml.d", *(f"/etc/systemd/system/{unit}.d" for unit in UNITS))
 
 # Listens where it is told to, on all addresses, until it is killed.
 OCCUPANT = """
@@ -39,43 +35,8 @@ while True:
 """
 
 
-@pytest.fixture(scope="module", params=SUITES)
-def installed(request, packages):
-    """The package in a booted machine, which the tests of one release share."""
-    with Machine(request.param) as machine:
-        machine.write("/tmp/client.py", (Path(__file__).parent / "container/client.py").read_text())
-        administrator = Administrator(machine)
-        administrator.install(packages[0])
-        administrator.run("systemd-sysusers", "--inline", "u bob -")
-        yield administrator
-
-
-@pytest.fixture
-def administrator(installed):
-    """As after the installation: everything listens, nothing runs, nothing is configured."""
-    run = installed.run
-    run("systemctl", "unmask", *UNITS)
-    run("systemctl", "disable", "wsd.service")
-    run("systemctl", "stop", *SOCKETS, "wsd.service", status=None)
-    for leftovers in DROP_INS:
-        shutil.rmtree(installed.machine.path(leftovers), ignore_errors=True)
-    run("systemctl", "daemon-reload")
-    run("systemctl", "reset-failed", *UNITS, status=None)
-    run("systemctl", "start", *SOCKETS)
-    installed.began = time.time()
-    return installed
-
-
 def states(administrator, units=UNITS):
     return administrator.run("systemctl", "is-active", *units, status=None).stdout.split()
-
-
-def log(administrator):
-    """The units' lines in the journal since the test began."""
-    administrator.run("journalctl", "--sync")
-    return administrator.run(
-        "journalctl", "--no-pager", "-o", "cat", "-u", "wsd*", f"--since=@{administrator.began:.6f}"
-    ).stdout
 
 
 def drop_in(administrator, unit, text):
@@ -117,7 +78,7 @@ def test_a_taken_port_is_said_by_the_daemon_which_gets_it_once_it_is_free(admini
     administrator.run("systemctl", "stop", *SOCKETS, "wsd.service")
     with running(administrator, OCCUPANT, "8080"):
         administrator.run("systemctl", "start", "wsd.service", status=1)
-        said = log(administrator)
+        said = administrator.log()
         assert 'systemd has passed no socket named "wsd"' in said and "systemctl status wsd.socket" in said, said
         # Of a service that is being tried again and again, it shows the lines of the latest try.
         show = ("systemctl", "status", "--no-pager", "--full", "wsd.service")
@@ -150,7 +111,8 @@ def test_it_comes_back_when_what_was_missing_is_there_again(administrator, setti
     # Who connects has systemd start it: all the time, and yet it is tried in peace.
     with running(administrator, CROWD):
         began, first = time.monotonic(), restarts(administrator)
-        wait_for(lambda: restarts(administrator) >= first + 12, "it was tried twelve times")
+        # Five in ten seconds are what systemd allows by default.
+        wait_for(lambda: restarts(administrator) >= first + 7, "it was tried seven times")
         assert restarts(administrator) - first <= time.monotonic() - began + 2
         assert states(administrator, SOCKETS) == ["active"] * 4
         administrator.run(*mend)
@@ -174,7 +136,7 @@ def test_the_hub_starts_without_a_socket_that_is_masked(administrator, name):
     unit = f"wsd-{name}.socket"
     administrator.run("systemctl", "mask", "--now", unit)
     assert administrator.talk("hello") == "hello"
-    assert f"systemctl status {unit}" in log(administrator)
+    assert f"systemctl status {unit}" in administrator.log()
     if name != "status":
         administrator.run("wsctl", "--socket", "/run/wsd/io.wsd.Status", "status")
     if name != "control":
@@ -302,5 +264,5 @@ def test_a_check_reads_as_the_service_does(administrator):
 def test_too_few_files_to_open_may_be_the_containers_fault(administrator):
     drop_in(administrator, "wsd.service", "[Service]\nLimitNOFILE=2000\n")
     assert administrator.talk("hello") == "hello"
-    [line] = [line for line in log(administrator).splitlines() if "limit of open files allows" in line]
+    [line] = [line for line in administrator.log().splitlines() if "limit of open files allows" in line]
     assert "LimitNOFILE= in the unit" in line and "container" in line

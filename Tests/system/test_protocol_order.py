@@ -7,6 +7,7 @@ import pytest
 
 from jsonwire import JSONWire
 from rawws import ClosedByServer
+from waiting import wait_until
 from wsdaemon import toml
 
 BARE = {"endpoint": [{"path": "/chat", "protocol": "json", "channel": ""}]}
@@ -207,6 +208,87 @@ def test_a_member_that_joins_again_with_since_gets_what_it_missed(start, workers
             speaker.ok("ping")
             said = [m for m in speaker.heard if m["type"] in ("join", "leave") and m["channel"] == name]
             assert [m["type"] for m in said] == ["join"]
+
+
+def wait_for_drops(hub, user, channel):
+    """Until messages were dropped for a user, whom this asks nothing."""
+    def dropped():
+        return [row["droppedMessages"] for row in hub.connections() if row["user"] == user and channel in row["channels"]]
+
+    wait_until(lambda: sum(dropped()) > 0, "messages are dropped")
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_sees_a_gap_and_joins_again_with_since_has_everything(start, workers, policy):
+    """What the server dropped for a slow client, it gets behind the ack, and then the live stream, all once."""
+    hub = start(KEPT, workers=workers, queue={"limit": "64KiB", "policy": policy, "write_timeout": "10m"})
+    with JSONWire(hub.port) as speaker, JSONWire(hub.port, receive_buffer=4096) as slow:
+        epoch = slow.ok("join", channel="c")["epoch"]
+        # More than the kernel's buffers (tcp(7), tcp_wmem) and the queue hold.
+        for _ in range(40):
+            speaker.answers(speaker.request(*[("chat", {"channel": "c", "data": "x" * 8000})] * 50))
+        wait_for_drops(hub, slow.user, "c")
+        # It reads what waits; something has to be said behind that, for a gap to be seen.
+        while slow.hear().get("data") != "behind":
+            if slow.socket_is_empty():
+                speaker.ok("chat", channel="c", data="behind")
+        seen = slow.chats("c")
+        last = next(one for one, following in zip(seen, seen[1:]) if following != one + 1)
+        slow.heard.clear()
+        # While it joins again, the others talk on: some of that is before its ack, and some behind.
+        [join] = slow.request(("join", {"channel": "c", "since": {"epoch": epoch, "seq": last}}))
+        newest = max(speaker.ok("chat", channel="c", data="meanwhile")["seq"] for _ in range(100))
+        slow.hear_until(lambda m: m.get("seq") == newest and m["type"] == "chat")
+    [at] = [index for index, message in enumerate(slow.heard) if message.get("id") == join]
+    ack = slow.heard[at]
+    assert ack["recovered"] and ack["epoch"] == epoch and 2000 < ack["seq"] <= newest
+    assert [m["seq"] for m in slow.heard[at + 1 :] if m["type"] == "chat"] == list(range(last + 1, newest + 1))
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest"])
+def test_a_gap_of_which_too_little_is_kept_is_said(start, policy):
+    hub = start({"history": 10}, queue={"limit": "64KiB", "policy": policy, "write_timeout": "10m"})
+    with JSONWire(hub.port) as speaker, JSONWire(hub.port, receive_buffer=4096) as slow:
+        epoch = slow.ok("join", channel="c")["epoch"]
+        for _ in range(40):
+            speaker.answers(speaker.request(*[("chat", {"channel": "c", "data": "x" * 8000})] * 50))
+        wait_for_drops(hub, slow.user, "c")
+        [join] = slow.request(("join", {"channel": "c", "since": {"epoch": epoch, "seq": 1}}))
+        slow.hear_until(lambda m: m.get("id") == join)
+        ack = slow.heard[-1]
+        assert (ack["type"], ack["recovered"], ack["seq"]) == ("ack", False, 2000)
+        # None follow; the live stream does.
+        speaker.ok("chat", channel="c", data="live")
+        assert [m["seq"] for m in slow.hear_until(lambda m: m.get("data") == "live")] == [2001]
+
+
+# Publishing.
+
+
+@pytest.mark.parametrize("history", [0, 100])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_ack_comes_before_the_own_copy(start, workers, history):
+    hub = start({"history": history}, workers=workers, server={"flush_delay": "5ms"})
+    with JSONWire(hub.port) as client, JSONWire(hub.port) as other:
+        channels = [f"c{number}" for number in range(8)]
+        for channel in channels:
+            client.ok("join", channel=channel)
+            other.ok("join", channel=channel)
+        # What others say at the same time is in the way of both.
+        theirs = other.request(*[("chat", {"channel": channel, "data": n}) for n in range(50) for channel in channels])
+        client.request(*[("chat", {"channel": channel, "data": n}) for n in range(50) for channel in channels])
+        own = 50 * len(channels)
+        while sum(m["type"] == "chat" and m["from"] == client.user for m in client.heard) < own:
+            client.hear()
+        confirmed = set()
+        for message in client.heard:
+            about = (message.get("channel"), message.get("seq"))
+            if message["type"] == "ack" and "seq" in message:
+                confirmed.add(about)
+            elif message["type"] == "chat" and message["from"] == client.user:
+                assert about in confirmed, f"the copy of {about} came before its ack"
+        other.answers(theirs)
 
 
 # Taken out.

@@ -5,6 +5,7 @@ import pytest
 
 from jsonwire import JSONWire
 from rawws import CLOSE, close_payload
+from waiting import wait_until
 from wsdaemon import toml
 
 SECRET = "0123456789abcdef" * 4
@@ -83,6 +84,77 @@ def test_a_user_who_comes_back_in_time_was_there_all_along(start, workers):
             wire.receive_close()
             wire.close()
         hub.wait_for_connections(0)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_user_with_several_connections_comes_and_goes_once(start, workers):
+    hub = start({"leave_delay": "0s"}, workers)
+    watcher = Follower(hub, "watcher", "c")
+
+    def told():
+        """What was announced of bob since the last question."""
+        watcher.wire.ok("ping")
+        kinds = [m["type"] for m in watcher.wire.heard if m["type"] in ("join", "leave")]
+        watcher.wire.heard.clear()
+        return kinds
+
+    def connections():
+        return [each["connections"] for each in watcher.ask() if each["user"] == "bob"]
+
+    for _ in range(5):
+        bobs = [connect(hub, "bob") for _ in range(4)]
+        for count, bob in enumerate(bobs, 1):
+            bob.ok("join", channel="c")
+            assert connections() == [count]
+        assert told() == ["join"]
+        # They end as connections end: left, closed, broken.
+        bobs[0].ok("leave", channel="c")
+        assert connections() == [3]
+        bobs[1].close_properly()
+        bobs[2].reset()
+        wait_until(lambda: connections() == [1], "one is left")
+        bobs[0].ok("join", channel="c")
+        bobs[0].close_properly()
+        wait_until(lambda: connections() == [1], "one is left")
+        assert told() == []
+        bobs[3].close_properly()
+        wait_until(lambda: connections() == [], "nobody is left")
+        assert told() == ["leave"]
+
+
+ENDS = {
+    "left": (lambda wire: wire.ok("leave", channel="c"), True),
+    "closed with 1000": (lambda wire: wire.close_properly(1000), True),
+    "closed with 1001": (lambda wire: wire.close_properly(1001), False),
+    "closed with nothing": (lambda wire: (wire.send_close(), wire.receive_close(), wire.close()), False),
+    "shut down": (lambda wire: wire.half_close(), False),
+    "reset": (lambda wire: wire.reset(), False),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("how", ENDS)
+def test_who_says_goodbye_has_gone_at_once_and_who_is_lost_is_awaited(start, workers, how):
+    hub = start({"leave_delay": "10m"}, workers)
+    end, is_gone = ENDS[how]
+    watcher = Follower(hub, "watcher", "c")
+    bob = connect(hub, "bob")
+    bob.ok("join", channel="c")
+    assert watcher.follow() == {"watcher", "bob"}
+    end(bob)
+    if how != "left":
+        hub.wait_for_connections(1)
+
+    def listed():
+        return [each["connections"] for each in watcher.ask() if each["user"] == "bob"]
+
+    if is_gone:
+        wait_until(lambda: watcher.follow() == {"watcher"}, "bob's leave is told")
+        assert listed() == []
+    else:
+        wait_until(lambda: listed() == [0], "bob is awaited")
+        assert watcher.follow() == {"watcher", "bob"}
+    bob.close()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -11,9 +11,10 @@ import urllib.request
 import pytest
 from websockets.sync.client import connect
 
+from ports import free_port
 from rawws import RawWebSocket
 from waiting import DEADLINE, wait_until
-from wsdaemon import REPOSITORY, free_port, toml
+from wsdaemon import REPOSITORY, toml
 
 EXAMPLES = REPOSITORY / "packaging" / "examples"
 COUNT = 1000

@@ -13,8 +13,9 @@ from websockets.sync.client import connect
 
 from jsonclient import JSONClient
 from test_turn_away import PASS
+from ports import free_port
 from waiting import DEADLINE, wait_until
-from wsdaemon import binary, clean_environment, free_port
+from wsdaemon import binary, clean_environment
 
 
 def rewrite(hub, old, new):
@@ -52,12 +53,12 @@ def test_limits_apply_to_who_is_connected(start_wsd):
 
 
 def test_heartbeats_apply_to_who_is_connected(start_wsd):
-    hub = start_wsd("[websocket]\nping_interval = '1h'")
+    hub = start_wsd("[websocket]\nping_interval = '1h'\npong_timeout = '300ms'")
     client = hub.connect("/ws")
     rewrite(hub, '"1h"', '"100ms"')
     reload_of(hub)
     assert client.receive_frame().opcode == 9
-    wait_until(lambda: hub.connections() == [], "who does not answer pings is closed", deadline=DEADLINE * 2)
+    wait_until(lambda: hub.connections() == [], "who does not answer pings is closed")
 
 
 def test_endpoints_channels_origins_and_the_log_follow(start_wsd):

@@ -232,6 +232,41 @@ def test_wrong_configuration_is_told_once_and_not_retried(wsd):
     assert any("50-test.toml:2:1:" in message for message in messages), messages
 
 
+def test_a_reload_is_followed(wsd):
+    wsd.configure("[limits]\nchannels = 7\n")
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    wsd.configure("[limits]\nchannels = 8\n")
+    wsd.machine.run("systemctl", "reload", "wsd.service")
+    assert wsd.machine.run("wsctl", "limits", "limits.channels").stdout.split()[:3] == ["limits.channels", "=", "8"]
+    assert wsd.show("ActiveState") == "active"
+
+
+# In the configuration itself, and in a file that it names.
+@pytest.mark.parametrize(
+    "wrong, why",
+    [
+        ("[limits]\nchannels = -1\n", "50-test.toml:2:12: "),
+        ("[limits]\nnonsense = 1\n", "50-test.toml:2:1: "),
+        ('[auth]\nmode = "jwt"\nhmac_secret_file = "/etc/wsd/nowhere.key"\n', "/etc/wsd/nowhere.key"),
+    ],
+    ids=["a value", "a key", "a file"],
+)
+def test_a_reload_that_fails_says_why_and_changes_nothing(wsd, wrong, why):
+    wsd.configure("[limits]\nchannels = 7\n")
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    process = wsd.show("MainPID")
+    wsd.configure(wrong)
+    told = wsd.machine.run("systemctl", "reload", "wsd.service", status=1)
+    assert "Job for wsd.service failed" in told.stderr
+    # Where it says to look: the status and the journal.
+    assert why in wsd.machine.run("systemctl", "status", "--no-pager", "--full", "wsd.service").stdout
+    assert any(why in str(entry["MESSAGE"]) for entry in wsd.journal("-u", "wsd.service"))
+    # And the daemon serves on, as it was.
+    assert (wsd.show("ActiveState"), wsd.show("MainPID"), wsd.show("NRestarts")) == ("active", process, "0")
+    assert wsd.talk("still here") == "still here"
+    assert wsd.machine.run("wsctl", "limits", "limits.channels").stdout.split()[:3] == ["limits.channels", "=", "7"]
+
+
 @pytest.mark.parametrize("wrong", ["[server]\nworkers = -1\n", '[api]\npublish_key_file = "/nowhere"\n'])
 def test_clients_of_a_daemon_that_cannot_start_are_told_so_and_nothing_else_is_to_be_mended(wsd, wrong):
     """Each starts it again, and gets an answer; so systemd has no reason to close the sockets."""
@@ -248,9 +283,11 @@ def test_clients_of_a_daemon_that_cannot_start_are_told_so_and_nothing_else_is_t
 def test_only_the_administrators_group_may_control(wsd):
     wsd.machine.run("systemctl", "start", "wsd.service")
     wsd.machine.run("wsctl", "status", user="alice")
-    wsd.machine.run("wsctl", "kick", "--all", user="alice", status=None)
-    refused = wsd.machine.run("wsctl", "kick", "--all", user="bob", status=77)
-    assert refused.stdout == "" and refused.stderr != ""
+    with held(wsd, 2) as clients:
+        refused = wsd.machine.run("wsctl", "kick", "--all", user="bob", status=77)
+        assert refused.stdout == "" and "wsd-admin" in refused.stderr
+        assert wsd.machine.run("wsctl", "kick", "--all", user="alice").stdout == "closed 2 connections\n"
+        assert [end["code"] for end in closes(clients)] == [1008, 1008]
 
 
 def test_anybody_may_look(wsd):

@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
+from ports import free_port
 from rawws import CLOSE, TEXT, accept_for, close_payload, frame, mask
 from waiting import wait_until
-from wsdaemon import binary, clean_environment, free_port
+from wsdaemon import binary, clean_environment
 
 SHORT = ["--duration", "300ms", "--warmup", "100ms"]
 

@@ -6,8 +6,9 @@ import json
 import time
 from collections import Counter
 
+from ports import free_port
 from waiting import DEADLINE
-from wsdaemon import Daemon, free_port
+from wsdaemon import Daemon
 
 from .client import Client, Record
 from .crowding import check_crowding
@@ -61,7 +62,6 @@ class Run:
             asyncio.run(self._live(api_port, tables))
         finally:
             was_alive = self.daemon.is_alive()
-            self.daemon.may_fail = True
             try:
                 self.daemon.finish()
             except AssertionError as fault:
