@@ -206,8 +206,7 @@ extension Worker {
             return
         }
         let index = channels.intern(name)
-        session.pointee.memberships.append(
-            Session.Membership(channel: index, position: 0, state: .joining))
+        session.pointee.memberships.append(Session.Membership(joining: index))
         requestJoin(join, slot, record, to: index)
     }
 

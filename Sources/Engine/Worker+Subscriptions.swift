@@ -191,7 +191,7 @@ extension Worker {
     ) {
         session.pointee.memberships.append(
             Session.Membership(
-                channel: index, position: admit(slot, to: channel), state: .joined, generation: generation,
+                channel: index, position: admit(slot, to: channel), generation: generation,
                 startSeq: seq, droppedBefore: record.pointee.dropped))
     }
 
@@ -233,7 +233,7 @@ extension Worker {
     ) {
         let membership = session.pointee.memberships[place]
         guard membership.state == .joined else {
-            session.pointee.memberships[place].state = .revoked
+            session.pointee.memberships[place].revoke()
             return
         }
         let channel = channels[membership.channel]
