@@ -91,11 +91,17 @@ def test_a_user_with_several_connections_comes_and_goes_once(start, workers):
     hub = start({"leave_delay": "0s"}, workers)
     watcher = Follower(hub, "watcher", "c")
 
-    def told():
-        """What was announced of bob since the last question."""
-        watcher.wire.ok("ping")
-        kinds = [m["type"] for m in watcher.wire.heard if m["type"] in ("join", "leave")]
-        watcher.wire.heard.clear()
+    def told(count=0):
+        """What was announced of bob since the last question; so many announcements may still be on their way."""
+        kinds = []
+
+        def have_come():
+            watcher.wire.ok("ping")
+            kinds.extend(m["type"] for m in watcher.wire.heard if m["type"] in ("join", "leave"))
+            watcher.wire.heard.clear()
+            return len(kinds) >= count
+
+        wait_until(have_come, f"{count} announcements")
         return kinds
 
     def connections():
@@ -106,7 +112,7 @@ def test_a_user_with_several_connections_comes_and_goes_once(start, workers):
         for count, bob in enumerate(bobs, 1):
             bob.ok("join", channel="c")
             assert connections() == [count]
-        assert told() == ["join"]
+        assert told(1) == ["join"]
         # They end as connections end: left, closed, broken.
         bobs[0].ok("leave", channel="c")
         assert connections() == [3]
@@ -119,7 +125,7 @@ def test_a_user_with_several_connections_comes_and_goes_once(start, workers):
         assert told() == []
         bobs[3].close_properly()
         wait_until(lambda: connections() == [], "nobody is left")
-        assert told() == ["leave"]
+        assert told(1) == ["leave"]
 
 
 ENDS = {
