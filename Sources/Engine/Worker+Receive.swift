@@ -32,10 +32,10 @@ extension Worker {
         }
         // A client that got its 101 before these bytes were sent has to get the messages in them. Its worker posted the
         // subscription before it sent the 101, so the letter is here by now, though perhaps not yet read.
-        if handle.mailbox.hasLetters {
-            takeLetters()
-            guard record.pointee.phase != .dead else { return }
-        }
+        if handle.mailbox.hasLetters { takeLetters() }
+        // Likewise, a client that was told that it has left a channel is no longer in it for anybody who asks afterwards.
+        takeHomeward()
+        guard record.pointee.phase != .dead else { return }
         let before = work
         work += count
         record.pointee.lastReceived = now
