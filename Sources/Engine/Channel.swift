@@ -55,9 +55,7 @@ final class Channel {
 
     /// Applies new settings. If they count members differently, the home starts counting anew.
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
-        if new.tracksPresence != settings.tracksPresence || new.isTracked != settings.isTracked {
-            countedSince = generation
-        }
+        if !new.countsMembersLike(settings) { countedSince = generation }
         settings = new
         home?.apply(new, generation: generation, at: now)
     }

@@ -49,7 +49,7 @@ final class ChannelHome {
 
     /// Applies new settings. If they count members differently, counting begins anew.
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
-        if new.tracksPresence != settings.tracksPresence || new.isTracked != settings.isTracked {
+        if !new.countsMembersLike(settings) {
             countedSince = generation
             room?.forgetMembers()
         }
@@ -207,7 +207,7 @@ final class ChannelHome {
     /// Writes the answer to a member's question.
     func answer(_ question: Question, at now: Int64, _ text: inout MessageText) {
         let room = madeRoom()
-        text.beginAck(question.id, quotedChannel: room.quotedName)
+        question.id.withUnsafeBytes { text.beginAck($0, quotedChannel: room.quotedName) }
         switch question.subject {
         case .presence:
             text.append(users: room.presence.users)

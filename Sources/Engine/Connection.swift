@@ -25,6 +25,9 @@ struct Connection {
         case lingering
         /// Closed in this turn; the slot is freed at the turn's end.
         case dead
+
+        /// Whether frames are read: those of a connection that is being closed up to the peer's close frame.
+        var readsFrames: Bool { self == .open || self == .closing }
     }
 
     struct Flags: OptionSet {

@@ -7,10 +7,10 @@ extension MessageText {
     enum Change { case join, leave }
 
     /// Begins the answer to a request; the caller adds members and closes the object.
-    mutating func beginAck(_ id: some Sequence<UInt8>, quotedChannel: [UInt8]) {
+    mutating func beginAck(_ id: UnsafeRawBufferPointer, quotedChannel: [UInt8]) {
         removeAll(keepingCapacity: true)
         append("{\"type\":\"ack\",\"id\":")
-        append(raw: Array(id))
+        append(raw: id)
         append(",\"channel\":")
         append(raw: quotedChannel)
     }
@@ -19,11 +19,7 @@ extension MessageText {
     mutating func writeAck(
         _ id: UnsafeRawBufferPointer, quotedChannel: [UInt8], _ position: MessagePosition, at now: Int64
     ) {
-        removeAll(keepingCapacity: true)
-        append("{\"type\":\"ack\",\"id\":")
-        append(raw: id)
-        append(",\"channel\":")
-        append(raw: quotedChannel)
+        beginAck(id, quotedChannel: quotedChannel)
         append(position)
         append(memberTime: now)
         append("}")

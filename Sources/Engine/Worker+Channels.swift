@@ -159,12 +159,7 @@ extension Worker {
         compress(&delivery, for: encodings)
         // Publishers get their answers before their messages come back.
         postAnswers()
-        var others = home.interested
-        while others != 0 {
-            let worker = others.trailingZeroBitCount
-            others &= others - 1
-            post(.deliver(channel: channel.name, delivery, receipts), to: worker)
-        }
+        home.interested.forEachBit { post(.deliver(channel: channel.name, delivery, receipts), to: $0) }
         if let segment = delivery[.relay] { for follower in home.followers { follower.take(segment) } }
         let count = deliverHere(delivery, of: channel)
         for receipt in receipts { receipt.answer(count) }

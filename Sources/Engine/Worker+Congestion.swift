@@ -12,11 +12,8 @@ extension Worker {
 
     /// Whether letters for homes wait because a worker that gets their results has no room.
     var isHeldUp: Bool {
-        guard fullMailboxes != 0 else { return false }
-        var rest = fullMailboxes
-        while rest != 0 {
-            let worker = rest.trailingZeroBitCount
-            rest &= rest - 1
+        let full = fullMailboxes
+        full.forEachBit { worker in
             if !context.handles[worker].mailbox.atOnce.isFull(for: index) { fullMailboxes &= ~(1 << UInt64(worker)) }
         }
         return fullMailboxes != 0

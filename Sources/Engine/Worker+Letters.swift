@@ -50,12 +50,7 @@ extension Worker {
 
     /// Tells the workers, given as a bit each, that there is room here.
     private func tellRelieved(_ workers: UInt64) {
-        var rest = workers
-        while rest != 0 {
-            let worker = rest.trailingZeroBitCount
-            rest &= rest - 1
-            context.handles[worker].mailbox.post(.relieved)
-        }
+        workers.forEachBit { context.handles[$0].mailbox.post(.relieved) }
     }
 
     private func act(on letter: Letter) {

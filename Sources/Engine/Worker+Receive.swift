@@ -107,7 +107,7 @@ extension Worker {
             }
             work += Worker.frameWork
             // Input after a close frame or a protocol error is not read.
-            guard record.pointee.phase == .open || record.pointee.phase == .closing else {
+            guard record.pointee.phase.readsFrames else {
                 abandon(input, record)
                 return
             }

@@ -97,10 +97,7 @@ extension Worker {
     }
 
     private func appendPlace(epoch: String, seq: UInt64, isRecovered: Bool) {
-        text.append(",\"epoch\":\"")
-        text.append(raw: epoch)
-        text.append("\",\"seq\":")
-        text.append(seq)
+        text.append(MessagePosition(epoch: epoch, seq: seq))
         text.append(",\"recovered\":")
         text.append(isRecovered ? "true" : "false")
     }

@@ -60,14 +60,14 @@ extension Worker {
         }
         guard tokenExpired(slot, record) else { return }
         if now >= messageDeadline(record) {
-            guard !record.pointee.flags.contains(.starved) else {
-                let reason = "no memory for this message within \(configuration.messageTimeout); see limits.memory"
+            let time = configuration.messageTimeout
+            if record.pointee.flags.contains(.starved) {
+                let reason = "no memory for this message within \(time); see limits.memory"
                 beginClose(slot, record, .memoryLimit, .tryAgainLater, reason, then: .finishing)
-                dropInput(record)
-                return
+            } else {
+                let reason = "message not complete within \(time); see websocket.message_timeout"
+                beginClose(slot, record, .messageTimeout, .timeout, reason, then: .finishing)
             }
-            let reason = "message not complete within \(configuration.messageTimeout); see websocket.message_timeout"
-            beginClose(slot, record, .messageTimeout, .timeout, reason, then: .finishing)
             dropInput(record)
             return
         }

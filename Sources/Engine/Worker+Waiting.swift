@@ -49,7 +49,7 @@ extension Worker {
     }
 
     private func goOn(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard record.pointee.phase == .open || record.pointee.phase == .closing else { return }
+        guard record.pointee.phase.readsFrames else { return }
         guard record.pointee.flags.isDisjoint(with: .waiting) else { return }
         // Nothing was read from the connection while it waited, neither pongs nor the rest of a message.
         record.pointee.lastReceived = now

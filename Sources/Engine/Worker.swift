@@ -281,8 +281,9 @@ final class Worker: @unchecked Sendable {
             guard record.pointee.phase != .dead else { return }
         }
         if events & EPOLLIN.rawValue != 0 {
-            let isHeard = record.pointee.phase == .open || record.pointee.phase == .closing
-            if isHeard, record.pointee.flags.contains(.heavy), record.pointee.flags.isDisjoint(with: .waiting) {
+            if record.pointee.phase.readsFrames, record.pointee.flags.contains(.heavy),
+                record.pointee.flags.isDisjoint(with: .waiting)
+            {
                 // Heavy connections take turns after those with little input.
                 schedule(slot, record)
             } else {

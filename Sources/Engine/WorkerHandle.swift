@@ -41,3 +41,15 @@ final class WorkerContext: Sendable {
         )
     }
 }
+
+extension UInt64 {
+    /// Visits the workers of a set with a bit for each: the numbers of the bits that are set, ascending.
+    @inline(__always)
+    func forEachBit(_ body: (Int) -> Void) {
+        var rest = self
+        while rest != 0 {
+            body(rest.trailingZeroBitCount)
+            rest &= rest - 1
+        }
+    }
+}

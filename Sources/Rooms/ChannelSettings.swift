@@ -19,6 +19,10 @@ package struct ChannelSettings: Equatable, Sendable {
     package var tracksPresence: Bool { presence || joinLeave }
     /// Whether the channel's home has to count its members.
     package var isTracked: Bool { tracksPresence || maximumMembers > 0 }
+    /// Whether members counted by other settings remain counted right.
+    package func countsMembersLike(_ other: ChannelSettings) -> Bool {
+        tracksPresence == other.tracksPresence && isTracked == other.isTracked
+    }
     package var keepsHistory: Bool { history.messageCount > 0 }
 }
 
