@@ -40,8 +40,9 @@ extension Worker {
     /// Reads a connection's next request, after another worker has answered the earlier ones.
     func answered(_ connection: ConnectionReference) {
         guard let connection = slab.find(connection) else { return }
-        if let question = openQuestions.removeValue(forKey: connection.slot), question.isRevoked {
-            sendError(connection, .notJoined, Worker.notJoined, id: question.id)
+        if let question = connection.question {
+            connection.keep(nil)
+            if question.isRevoked { sendError(connection, .notJoined, Worker.notJoined, id: question.id) }
         }
         resume(connection, .awaitsAnswer)
     }
@@ -50,7 +51,7 @@ extension Worker {
     func take(_ segment: Segment, _ connections: [ConnectionReference], done: [ConnectionReference]) {
         let number = turn.add(segment)
         var withheld: Set<Int> = []
-        for connection in done where openQuestions[Int(connection.slot)]?.isRevoked ?? false {
+        for connection in done where slab.find(connection)?.question?.isRevoked ?? false {
             if let last = connections.lastIndex(of: connection) { withheld.insert(last) }
         }
         var start = 0

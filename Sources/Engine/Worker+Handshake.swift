@@ -149,9 +149,11 @@ extension Worker {
         dropHead(connection)
         stopOpening(connection)
         var known = known
-        if connection.phase == .admitting, let pending = stopAdmitting(connection) {
+        if let pending = connection.pendingOpen {
             known.address = pending.address
             known.userAgent = pending.userAgent
+            connection.keep(nil)
+            stopAdmitting(connection)
         }
         let start = direct.count
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
@@ -178,22 +180,17 @@ extension Worker {
     }
 
     private func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
-        let kept = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
-        kept.copyMemory(from: source, byteCount: bytes.count)
         dropHead(connection)
-        connection.head = Boxed(HeadBuffer(bytes: kept, count: bytes.count))
+        connection.keep(.head(Array(bytes)))
         context.account.input.add(bytes.count + Worker.headOverhead)
     }
 
     /// The memory for keeping a head besides its bytes.
-    private static let headOverhead = 64
+    private static let headOverhead = MemoryLayout<PhaseState>.stride + 48
 
     func dropHead(_ connection: Connection) {
         guard let head = connection.head else { return }
         context.account.input.add(-(head.count + Worker.headOverhead))
-        head.bytes.deallocate()
-        head.free()
-        connection.head = nil
+        connection.keep(nil)
     }
 }

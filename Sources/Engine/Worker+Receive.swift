@@ -17,7 +17,7 @@ extension Worker {
         var kept = 0
         if let head = connection.head {
             kept = head.count
-            buffer.baseAddress!.copyMemory(from: head.bytes, byteCount: kept)
+            buffer.copyBytes(from: head)
         }
         let count: Int
         switch connection.link.receive(into: UnsafeMutableRawBufferPointer(rebasing: buffer[kept...])) {

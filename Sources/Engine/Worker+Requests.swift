@@ -237,7 +237,7 @@ extension Worker {
             // The member's earlier messages have to arrive before its question.
             distribute(channel)
             connection.flags.insert(.awaitsAnswer)
-            openQuestions[connection.slot] = OpenQuestion(channel: channel.index, id: question.id)
+            connection.keep(.question(OpenQuestion(channel: channel.index, id: question.id)))
             context.handles[channel.homeWorker].mailbox.post(.ask(channel: channel.name, question))
         }
     }

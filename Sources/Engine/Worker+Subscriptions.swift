@@ -204,8 +204,8 @@ extension Worker {
             refuse(
                 connection, refusal, cause: .channelLimit,
                 RefusedAs(
-                    path: pendingOpens[connection.slot].map { configuration.endpoints[$0.endpoint].path },
-                    user: pendingOpens[connection.slot]?.session?.identity.user, channel: channel.name))
+                    path: connection.pendingOpen.map { configuration.endpoints[$0.endpoint].path },
+                    user: connection.pendingOpen?.session?.identity.user, channel: channel.name))
         } else if let session = connection.session {
             _ = takePlace(in: index, session)
             sendError(connection, .full, message, id: request.id, channel: channel.name)
@@ -238,8 +238,9 @@ extension Worker {
         let channel = channels[membership.channel]
         // What was published before comes before it; nothing of the channel comes behind it, the answer to a question neither.
         distribute(channel)
-        if openQuestions[connection.slot]?.channel == membership.channel {
-            openQuestions[connection.slot]?.isRevoked = true
+        if var question = connection.question, question.channel == membership.channel {
+            question.isRevoked = true
+            connection.keep(.question(question))
         }
         sendLeft(connection, channel: channel.name, reason: reason)
         leave(connection, session, place: place)

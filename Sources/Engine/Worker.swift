@@ -26,8 +26,6 @@ final class Worker: @unchecked Sendable {
     var direct: SegmentBuilder
     /// The channels with published messages that have not been handed over.
     var published: ContiguousArray<UInt32> = []
-    /// The clients that wait for admission until a letter with the result of a check arrives; by slot.
-    var pendingOpens: [Int: PendingOpen] = [:]
     /// The JSON text that is being written.
     var text = MessageText()
     /// The name of the connection whose request is being processed, as JSON.
@@ -51,8 +49,6 @@ final class Worker: @unchecked Sendable {
     var trimAt: UInt64?
     /// The total traffic in bytes at the last such check.
     var trafficSeen: UInt64 = 0
-    /// The reasons of close frames that don't answer a peer's, by slot, until they are sent.
-    var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
     /// The number of connections that the turn sent to.
     private var flushedCount = 0
@@ -87,8 +83,6 @@ final class Worker: @unchecked Sendable {
     var starvedSince: UInt64?
     /// Other workers whose mailbox was full when this one last looked, a bit each.
     var fullMailboxes: UInt64 = 0
-    /// Questions that another worker is answering, by slot.
-    var openQuestions: [Int: OpenQuestion] = [:]
     /// Homes of channels that are to say when they have answered a connection's requests.
     var pendingFences: [(home: Int, connection: ConnectionReference)] = []
     var inflater = Inflater()
