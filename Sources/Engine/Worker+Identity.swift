@@ -112,13 +112,11 @@ extension Worker {
         _ connection: Connection, _ session: Boxed<Session>,
         reason: String
     ) {
-        for place in session.memberships.indices.reversed() {
-            let membership = session.memberships[place]
+        for membership in session.memberships.all.reversed() {
             let channel = channels[membership.channel]
-            guard membership.state != .revoked,
-                !session.identity.maySubscribe(to: channel.name, channel.settings)
+            guard !session.identity.maySubscribe(to: channel.name, channel.settings)
             else { continue }
-            takeOut(connection, session, place: place, reason: reason)
+            takeOut(connection, session, of: membership.channel, reason: reason)
         }
     }
 }

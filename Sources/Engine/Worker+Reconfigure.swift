@@ -105,15 +105,15 @@ extension Worker {
     private func recount(
         _ connection: Connection, _ session: Boxed<Session>
     ) {
-        for place in session.memberships.indices {
-            let membership = session.memberships[place]
+        for membership in session.memberships.all {
             let channel = channels[membership.channel]
             // A home that answered before it applied the configuration may have counted under the previous one.
             guard membership.state == .joined,
                 membership.generation < max(channel.countedSince, channel.knownSince)
             else { continue }
             let isTracked = channel.settings.isTracked
-            session.memberships[place].generation = isTracked ? configuration.generation : 0
+            let generation = isTracked ? configuration.generation : 0
+            session.memberships.update(membership.channel) { $0.generation = generation }
             guard isTracked else { continue }
             let name = name(of: session.identity, connection)
             if let home = channel.home {

@@ -63,11 +63,9 @@ extension Worker {
         var count = 0
         forEach(selection, from: 0) { connection in
             guard connection.phase == .open, let session = connection.session,
-                let place = session.memberships.firstIndex(where: {
-                    $0.channel == index && $0.state != .revoked
-                })
+                session.memberships.current(index) != nil
             else { return true }
-            takeOut(connection, session, place: place, reason: reason)
+            takeOut(connection, session, of: index, reason: reason)
             count += 1
             return true
         }
@@ -136,13 +134,13 @@ extension Worker {
 
     private func isIn(_ channel: UInt32, _ connection: Connection) -> Bool {
         connection.channel == channel
-            || connection.session?.memberships.contains { $0.channel == channel } ?? false
+            || connection.session?.memberships.contains(channel) ?? false
     }
 
     /// The channels that a connection is in, or about to be in.
     func channelNames(_ connection: Connection) -> [String] {
         guard connection.channel == Connection.noChannel else { return [channels[connection.channel].name] }
-        return connection.session?.memberships.map { channels[$0.channel].name } ?? []
+        return connection.session?.memberships.all.map { channels[$0.channel].name } ?? []
     }
 
     func snapshot(_ connection: Connection) -> ConnectionSnapshot {
