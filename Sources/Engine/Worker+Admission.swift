@@ -84,7 +84,7 @@ extension Worker {
             refuse(connection, Refusal(.forbidden, reason), cause: .forbidden, known)
             return
         }
-        guard pressure < .full else {
+        guard ingress.pressure < .full else {
             refuse(connection, Worker.shortOfMemory, cause: .memoryLimit, known)
             return
         }
@@ -141,7 +141,7 @@ extension Worker {
         guard messageProtocol == .json || identity.user != nil else { return nil }
         return Session(
             identity: identity, errorTokens: Float(configuration.errorsPerMinute), errorTokensAt: now,
-            expiresAt: tick(at: identity.expiresAt))
+            expiresAt: clock.tick(at: identity.expiresAt))
     }
 
     /// Completes the handshake of an admitted connection; false if it is refused after all, because a drain has begun
@@ -163,17 +163,17 @@ extension Worker {
         connection.advance(.opened)
         connection.flags.insert(.opened)
         connection.endpoint = UInt16(pending.endpoint)
-        statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(connection.connectedAt))
+        telemetry.statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(connection.connectedAt))
         connection.connectedAt = clinux_realtime_milliseconds()
-        connection.userAgent = userAgents.retain(pending.userAgent)
+        connection.userAgent = telemetry.userAgents.retain(pending.userAgent)
         connection.tokens = Float(burst)
         connection.tokensAt = now
-        statistics.connections += 1
-        connectionsByEndpoint[pending.endpoint, default: 0] += 1
-        statistics.opened &+= 1
-        let start = direct.count
-        direct.append(raw: Handshake.response(accept: pending.accept, compression: pending.compression))
-        turn.push(Turn.direct, start: start, end: direct.count, to: connection)
+        telemetry.statistics.connections += 1
+        telemetry.connectionsByEndpoint[pending.endpoint, default: 0] += 1
+        telemetry.statistics.opened &+= 1
+        let start = outbox.direct.count
+        outbox.direct.append(raw: Handshake.response(accept: pending.accept, compression: pending.compression))
+        outbox.turn.push(Turn.direct, start: start, end: outbox.direct.count, to: connection)
         armOpen(connection)
         if context.reportsEverything.load(ordering: .relaxed) {
             let endpoint = configuration.endpoints[pending.endpoint]

@@ -20,7 +20,7 @@ extension Worker {
         sendClose(connection, code, reason: reason)
         connection.advance(.closeSent)
         waitNoMore(connection)
-        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
     }
 
     /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or names its error, after all
@@ -30,7 +30,7 @@ extension Worker {
             connection.keep(.farewell(reason))
             connection.advance(.heldBack)
             waitNoMore(connection)
-            setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+            setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
         } else {
             sendFarewell(connection, reason)
         }
@@ -71,8 +71,8 @@ extension Worker {
     func finish(_ connection: Connection) {
         connection.advance(.finished)
         waitNoMore(connection)
-        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
-        turn.markDirty(connection)
+        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        outbox.turn.markDirty(connection)
     }
 
     /// Shuts down our side after everything is sent. The peer gets time to read it and to shut down its own side:
@@ -87,7 +87,7 @@ extension Worker {
         connection.link.finishSending()
         connection.advance(.sentAll)
         connection.flags.remove(.resetOnClose)
-        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
     }
 
     /// Ends a connection now. Its slot is freed at the turn's end.
@@ -108,7 +108,7 @@ extension Worker {
         dropSession(connection)
         connection.advance(.ended)
         slab.deadlines[connection.slot] = Slab.never
-        turn.markDead(connection.slot)
+        outbox.turn.markDead(connection.slot)
         handle.load.subtract(1, ordering: .relaxed)
         stopOpening(connection)
         if connection.flags.contains(.admitted) {
@@ -116,11 +116,11 @@ extension Worker {
                 connection.address, isCounted: connection.flags.contains(.addressCounted))
         }
         guard wasOpen else { return }
-        userAgents.release(connection.userAgent)
-        statistics.connections -= 1
-        connectionsByEndpoint[Int(connection.endpoint)]? -= 1
-        statistics.closed[Int(connection.cause.rawValue)] &+= 1
-        statistics.countClose(connection.closeCode)
+        telemetry.userAgents.release(connection.userAgent)
+        telemetry.statistics.connections -= 1
+        telemetry.connectionsByEndpoint[Int(connection.endpoint)]? -= 1
+        telemetry.statistics.closed[Int(connection.cause.rawValue)] &+= 1
+        telemetry.statistics.countClose(connection.closeCode)
     }
 
     /// Records why a connection ends, and reports it to the control plane.
@@ -134,12 +134,12 @@ extension Worker {
             connectedAt: connection.connectedAt,
             bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
             queuedBytes: queuedBytes ?? queued, dropped: connection.dropped)
-        endings.append(ending)
+        telemetry.endings.append(ending)
         let reportsEverything = context.reportsEverything.load(ordering: .relaxed)
         guard ending.isNoteworthy || reportsEverything else { return }
         var told = ending
         told.port = connection.port
-        if reportsEverything { told.userAgent = userAgents.text(connection.userAgent) }
+        if reportsEverything { told.userAgent = telemetry.userAgents.text(connection.userAgent) }
         context.report(.ended(told))
     }
 

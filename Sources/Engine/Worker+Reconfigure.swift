@@ -18,14 +18,10 @@ extension Worker {
     private func apply(_ next: EngineConfiguration) {
         let last = configuration
         configuration = next
-        flushDelay = Worker.nanoseconds(next.flushDelay)
-        if next.compressionLevel != last.compressionLevel { deflater = Deflater(level: next.compressionLevel) }
-        let bufferByteCount = Worker.bufferByteCount(next)
+        outbox.flushDelay = WorkerClock.nanoseconds(next.flushDelay)
+        if next.compressionLevel != last.compressionLevel { outbox.deflater = Deflater(level: next.compressionLevel) }
         // The buffer never shrinks: the beginning of a head that some connection keeps has to fit.
-        if bufferByteCount > buffer.count {
-            buffer.deallocate()
-            buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
-        }
+        ingress.reserve(bufferByteCount: Worker.bufferByteCount(next))
         channels.rules = next.channelRules
         channels.generation = next.generation
         for index in channels.indices { applyRules(index) }
@@ -73,7 +69,7 @@ extension Worker {
     /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
     /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
     private func grantTimeToAnswer(_ connection: Connection) {
-        let interval = ticks(configuration.pingInterval)
+        let interval = clock.ticks(configuration.pingInterval)
         guard configuration.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
         connection.lastReceived = now &- interval &+ UInt32(truncatingIfNeeded: connection.slot) % max(1, interval / 4)
     }

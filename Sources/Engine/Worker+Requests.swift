@@ -8,7 +8,7 @@ extension Worker {
         _ connection: Connection, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
     ) {
         guard let session = connection.session else { return }
-        work += Worker.requestWork
+        ingress.work += Worker.requestWork
         guard opcode == .text else {
             guard isNext(nil, connection, session, opcode, bytes) else { return }
             sendError(connection, .unsupported, "a message is a text frame with one JSON object, not a binary frame")
@@ -43,7 +43,7 @@ extension Worker {
         guard let home = session.answeringHome, home != destination() else { return true }
         session.answeringHome = nil
         connection.flags.insert(.awaitsAnswer)
-        pendingFences.append((home, reference(to: connection)))
+        outbox.pendingFences.append((home, reference(to: connection)))
         `defer`(bytes, opcode, connection)
         return false
     }
@@ -156,7 +156,7 @@ extension Worker {
             session.answeringHome = channel.homeWorker
             session.answeringChannel = index
         }
-        nameText.withBytes { from in
+        outbox.nameText.withBytes { from in
             let publication = Publication(
                 origin: .json, opcode: .text, sender: reference(to: connection), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))

@@ -7,7 +7,7 @@ extension Worker {
     /// Queues an operator's message for the selected open connections, whatever their channels, and returns their
     /// number.
     func broadcast(_ segment: Segment, isPlainText: Bool, to selection: ConnectionSelection) -> Int {
-        let number = turn.add(segment)
+        let number = outbox.turn.add(segment)
         var objects: (number: UInt32, segment: Segment)?
         var count = 0
         forEach(selection, from: 0) { connection in
@@ -21,7 +21,7 @@ extension Worker {
             }
             connection.messagesOut &+= UInt64(piece.segment.messageCount)
             countSent(piece.segment)
-            turn.push(piece.number, start: 0, end: piece.segment.count, to: connection)
+            outbox.turn.push(piece.number, start: 0, end: piece.segment.count, to: connection)
             count += 1
             return true
         }
@@ -33,15 +33,15 @@ extension Worker {
         var builder = SegmentBuilder(context.account.frames)
         segment.forEachFrame { opcode, payload in
             guard opcode == .text else { return }
-            text.removeAll(keepingCapacity: true)
-            text.append("{\"type\":\"system\"")
-            text.append(memberTime: clinux_realtime_milliseconds())
-            text.append(memberData: payload, isPlainText: isPlainText)
-            text.append("}")
-            text.withBytes { builder.append(.text, payload: $0) }
+            outbox.text.removeAll(keepingCapacity: true)
+            outbox.text.append("{\"type\":\"system\"")
+            outbox.text.append(memberTime: clinux_realtime_milliseconds())
+            outbox.text.append(memberData: payload, isPlainText: isPlainText)
+            outbox.text.append("}")
+            outbox.text.withBytes { builder.append(.text, payload: $0) }
         }
         let translated = builder.finish()
-        return (turn.add(translated), translated)
+        return (outbox.turn.add(translated), translated)
     }
 
     /// Begins to close the selected connections and returns their number.
@@ -152,8 +152,8 @@ extension Worker {
             messageProtocol: endpoint.messageProtocol.rawValue,
             user: name(connection), channels: channelNames(connection),
             isCompressed: !connection.encoding.isPlain,
-            userAgent: userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
-            idle: .nanoseconds(Int64(idleTicks * Worker.tickNanoseconds)),
+            userAgent: telemetry.userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
+            idle: .nanoseconds(Int64(idleTicks * WorkerClock.tickNanoseconds)),
             messagesIn: connection.messagesIn, messagesOut: connection.messagesOut,
             bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
             queuedBytes: backlog.0, queuedMessages: backlog.1, dropped: connection.dropped,

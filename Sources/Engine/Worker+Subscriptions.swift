@@ -25,7 +25,7 @@ extension Worker {
     }
 
     private func admit(_ connection: Connection, to channel: Channel) -> UInt32 {
-        statistics.subscriptions += 1
+        telemetry.statistics.subscriptions += 1
         return channel.admit(connection.slot)
     }
 
@@ -50,7 +50,7 @@ extension Worker {
     ) {
         let channel = channels[index]
         distribute(channel)
-        statistics.subscriptions -= 1
+        telemetry.statistics.subscriptions -= 1
         changeSubscribers(channel) {
             guard let moved = channel.remove(at: position, connection.encoding) else { return }
             setPosition(position, of: slab[Int(moved)], in: index)
