@@ -32,7 +32,7 @@ final class ChannelHome {
     /// A bit for each other worker with subscribers, and the encodings of these subscribers, by worker and in total.
     private(set) var interested: UInt64 = 0
     private var encodingsByWorker: [Int: Encoding.Set] = [:]
-    private var encodingsAbroad: Encoding.Set = []
+    private var encodingsElsewhere: Encoding.Set = []
 
     init(name: String, settings: ChannelSettings, frames: ByteMeter, history: HistoryCost) {
         self.name = name
@@ -62,7 +62,7 @@ final class ChannelHome {
 
     /// The encodings in use on any worker.
     var encodings: Encoding.Set {
-        let inUse = encodingsHere.union(encodingsAbroad)
+        let inUse = encodingsHere.union(encodingsElsewhere)
         return followers.isEmpty ? inUse : inUse.union(Encoding.Set(.relay))
     }
 
@@ -70,7 +70,7 @@ final class ChannelHome {
     func setEncodings(_ encodings: Encoding.Set, ofWorker worker: Int) {
         encodingsByWorker[worker] = encodings.isEmpty ? nil : encodings
         interested = encodingsByWorker.keys.reduce(0) { $0 | 1 << UInt64($1) }
-        encodingsAbroad = encodingsByWorker.values.reduce([]) { $0.union($1) }
+        encodingsElsewhere = encodingsByWorker.values.reduce([]) { $0.union($1) }
     }
 
     // MARK: Messages
@@ -193,7 +193,7 @@ final class ChannelHome {
         text.withBytes { jsonFrames.append(.text, payload: $0) }
     }
 
-    // MARK: Answers
+    // MARK: ReplyBatch
 
     /// The channel's position, for a connection that joins or asks again, and the messages that it missed since another
     /// position: nil if it asks for none, missed none, or not all of them are kept.

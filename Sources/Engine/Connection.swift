@@ -105,7 +105,7 @@ extension Connection {
         /// A ping was sent, and no input has come since.
         static let pinged = Flags(rawValue: 1 << 2)
         /// The connection has published to a channel whose home is another worker.
-        static let publishedAbroad = Flags(rawValue: 1 << 3)
+        static let publishedRemotely = Flags(rawValue: 1 << 3)
         /// The peer has shut down its side.
         static let peerShut = Flags(rawValue: 1 << 4)
         /// Counted among the open WebSockets (admission).

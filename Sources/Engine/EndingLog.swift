@@ -1,3 +1,28 @@
+/// The last endings of a worker: closes and refusals. Neither displaces the other.
+struct EndingLogs {
+    private var closes: EndingLog
+    private var refusals: EndingLog
+
+    /// - Parameter capacity: the number of endings kept, half of them closes and half refusals, with an average of at
+    ///   most 1 KiB each.
+    init(capacity: Int) {
+        closes = EndingLog(capacity: capacity / 2, byteCapacity: capacity / 2 * 1024)
+        refusals = closes
+    }
+
+    mutating func append(_ ending: Ending) {
+        switch ending.reason {
+        case .closed: closes.append(ending)
+        case .refused: refusals.append(ending)
+        }
+    }
+
+    /// The endings for which `isMeant` is true, in no particular order.
+    func all(where isMeant: (Ending) -> Bool) -> [Ending] {
+        closes.entries.filter(isMeant) + refusals.entries.filter(isMeant)
+    }
+}
+
 /// The last endings of one kind: closes, or refusals.
 ///
 /// The log is bounded, and those that fill it lose their own entries first. If there is no room for another ending, one
@@ -41,7 +66,7 @@ struct EndingLog {
         var newer: Int?
     }
 
-    /// Endings in the order in which they came.
+    /// EndingLogs in the order in which they came.
     private struct Chain {
         var oldest: Int?
         var newest: Int?

@@ -1,8 +1,8 @@
-/// The work of a worker as the home of channels: letters in the order in which they came, and the histories and
+/// The work of a worker as the home of channels: messages in the order in which they came, and the histories and
 /// presences that expire.
 struct Homes {
-    /// The letters for channels whose home is here, with the size that they count for.
-    var letters = Queue<(letter: Letter, byteCount: Int)>()
+    /// The messages for channels whose home is here, with the size that they count for.
+    var messages = Queue<(message: WorkerMessage.Home, byteCount: Int)>()
     /// The rooms with a history, those that have been quiet longest first, with the time of the message that put them
     /// there.
     var histories = Queue<(index: UInt32, epoch: String, time: Int64)>()

@@ -9,14 +9,14 @@ extension Hub {
     ///   - before: returns only messages with a smaller number; nil: the newest.
     ///   - limit: the maximum number of messages.
     package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
-        await Gather.answers(1) { gather in
-            home(of: name).post(.inspect(channel: name, before: before, limit: limit, gather))
+        await Replies.collect(1) { replies in
+            home(of: name).post(.home(.inspect(channel: name, before: before, limit: limit, replies)))
         }.first ?? nil
     }
 
     /// The last endings of the selected connections, the newest first; one ending may stand for many of a flood.
     package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Ending] {
-        Ending.digest(Array(await ask { .endings(selection, $0) }.joined()), limit: limit)
+        Ending.digest(Array(await ask { .operation(.endings(selection, $0)) }.joined()), limit: limit)
     }
 
     /// Up to `limit` channels by name, each with its number of connections, and whether there are more.
@@ -29,7 +29,7 @@ extension Hub {
     ) async -> (channels: [ChannelCount], hasMore: Bool) {
         var census = ChannelCensus(after: name, limit: limit)
         for (worker, mailbox) in mailboxes.enumerated() {
-            await walk(mailbox, { .countChannels(from: $0, $1) }) { (channels: [ChannelCount]) in
+            await walk(mailbox, { .operation(.countChannels(from: $0, $1)) }) { (channels: [ChannelCount]) in
                 for channel in channels where isMeant(channel.name) { census.add(channel, ofWorker: worker) }
             }
         }
@@ -45,14 +45,15 @@ extension Hub {
         for mailbox in mailboxes {
             if connections > 0 {
                 var floor: UInt64?
-                await walk(mailbox, { .top(order, limit: connections, from: $0, above: floor, $1) }) { found in
+                await walk(mailbox, { .operation(.top(order, limit: connections, from: $0, above: floor, $1)) }) {
+                    found in
                     first = Array((first + found).sorted { $0.value > $1.value }.prefix(connections))
                     // Only a connection above the last one still gets a place.
                     floor = first.count == connections ? first.last?.value : nil
                 }
             }
             if channels > 0 {
-                await walk(mailbox, { .busiest(limit: channels, from: $0, $1) }) { found in
+                await walk(mailbox, { .operation(.busiest(limit: channels, from: $0, $1)) }) { found in
                     // A channel may have been removed and created again in another place.
                     let names = Set(found.map { Name($0.name) })
                     let others = busiest.filter { !names.contains(Name($0.name)) }
@@ -61,7 +62,7 @@ extension Hub {
             }
         }
         let names = busiest.map(\.name)
-        for counts in await ask({ .countSubscribers(names, $0) }) as [[Int]] {
+        for counts in await ask({ .operation(.countSubscribers(names, $0)) }) as [[Int]] {
             for (index, count) in counts.enumerated() { busiest[index].connections += count }
         }
         return (first.map(\.connection), busiest)
@@ -69,11 +70,11 @@ extension Hub {
 
     /// Makes a worker go through all of its places, some in each turn.
     private func walk<Element: Sendable>(
-        _ mailbox: Mailbox, _ letter: (UInt32, Gather<Slice<Element>>) -> Letter, _ body: ([Element]) -> Void
+        _ mailbox: Mailbox, _ message: (UInt32, Replies<Slice<Element>>) -> WorkerMessage, _ body: ([Element]) -> Void
     ) async {
         var start: UInt32? = 0
         while let place = start {
-            let slice = await Gather.answers(1) { mailbox.post(letter(place, $0)) }.first
+            let slice = await Replies.collect(1) { mailbox.post(message(place, $0)) }.first
             body(slice?.found ?? [])
             start = slice?.next
         }
@@ -87,8 +88,8 @@ extension Hub {
     ) async throws {
         let follower = Follower()
         let home = home(of: channel)
-        _ = await Gather.answers(1) { home.post(.follow(channel: channel, follower, $0)) } as [Void]
-        defer { home.post(.unfollow(channel: channel, follower)) }
+        _ = await Replies.collect(1) { home.post(.home(.follow(channel: channel, follower, $0))) } as [Void]
+        defer { home.post(.home(.unfollow(channel: channel, follower))) }
         try await body(nil, 0)
         try await follower.forEach(body)
     }

@@ -4,22 +4,22 @@ import Synchronization
 
 /// A queue of many producers and one consumer, with one wake per batch.
 ///
-/// Letters are pushed on a stack with one compare-and-swap and taken all at once, so there is no lock and no ABA
-/// problem; the consumer reverses a batch, so that each producer's letters arrive in order. Only a producer that finds
+/// Messages are pushed on a stack with one compare-and-swap and taken all at once, so there is no lock and no ABA
+/// problem; the consumer reverses a batch, so that each producer's messages arrive in order. Only a producer that finds
 /// the stack empty writes to the event descriptor. `@unchecked Sendable`: nodes pass from the producer to the consumer
 /// with the release-acquire pair on `top`.
 final class Mailbox: @unchecked Sendable {
     private struct Node {
-        var letter: Letter
+        var message: WorkerMessage
         var byteCount: Int
         var next: UnsafeMutablePointer<Node>?
     }
 
     private let top = Atomic<UnsafeMutablePointer<Node>?>(nil)
-    /// Becomes readable when letters wait (eventfd(2)).
+    /// Becomes readable when messages wait (eventfd(2)).
     let descriptor: Int32
-    /// The load of letters for homes of channels (`Letter.isForHome`), for which publishers wait, and of the others,
-    /// for which homes wait. The letters that homes wait for never wait themselves; if both were counted together, two
+    /// The load of messages for homes of channels (`WorkerMessage.waitsItsTurn`), for which publishers wait, and of the others,
+    /// for which homes wait. The messages that homes wait for never wait themselves; if both were counted together, two
     /// homes would wait for each other.
     let forHomes = Load()
     let atOnce = Load()
@@ -34,12 +34,12 @@ final class Mailbox: @unchecked Sendable {
         Glibc.close(descriptor)
     }
 
-    /// Adds a letter; any thread.
-    func post(_ letter: consuming Letter) {
+    /// Adds a message; any thread.
+    func post(_ message: consuming WorkerMessage) {
         let node = UnsafeMutablePointer<Node>.allocate(capacity: 1)
-        let byteCount = letter.byteCount
-        if byteCount > 0 { (letter.isForHome ? forHomes : atOnce).add(byteCount) }
-        node.initialize(to: Node(letter: letter, byteCount: byteCount, next: nil))
+        let byteCount = message.byteCount
+        if byteCount > 0 { (message.waitsItsTurn ? forHomes : atOnce).add(byteCount) }
+        node.initialize(to: Node(message: message, byteCount: byteCount, next: nil))
         var expected = top.load(ordering: .relaxed)
         while true {
             node.pointee.next = expected
@@ -55,15 +55,15 @@ final class Mailbox: @unchecked Sendable {
         }
     }
 
-    /// Whether letters wait.
-    var hasLetters: Bool { top.load(ordering: .acquiring) != nil }
+    /// Whether messages wait.
+    var hasMessages: Bool { top.load(ordering: .acquiring) != nil }
 
-    /// The size of the waiting letters in bytes.
+    /// The size of the waiting messages in bytes.
     var byteCount: Int { forHomes.byteCount + atOnce.byteCount }
 
-    /// Takes all letters, the oldest first, each with the size that it counts for until `Load.finish`; the consumer's
+    /// Takes all messages, the oldest first, each with the size that it counts for until `Load.finish`; the consumer's
     /// thread only.
-    func takeAll(_ body: (Letter, _ byteCount: Int) -> Void) {
+    func takeAll(_ body: (WorkerMessage, _ byteCount: Int) -> Void) {
         var drained: UInt64 = 0
         _ = read(descriptor, &drained, 8)
         var stack = top.exchange(nil, ordering: .acquiringAndReleasing)
@@ -77,20 +77,20 @@ final class Mailbox: @unchecked Sendable {
             oldest = node.pointee.next
             let taken = node.move()
             node.deallocate()
-            body(taken.letter, taken.byteCount)
+            body(taken.message, taken.byteCount)
         }
     }
 }
 
 extension Mailbox {
-    /// The size of the letters of one kind that have been posted and not processed, and the workers that wait until it
+    /// The size of the messages of one kind that have been posted and not processed, and the workers that wait until it
     /// is smaller.
     final class Load: Sendable {
         private let waiting = Atomic<Int>(0)
         /// A bit for each worker that waits until the mailbox is no longer full.
         private let waiters = Atomic<UInt64>(0)
 
-        /// The size in bytes from which the mailbox is full: workers with more letters for it wait until it is half
+        /// The size in bytes from which the mailbox is full: workers with more messages for it wait until it is half
         /// empty.
         static let fullByteCount = 2 * 1024 * 1024
 
@@ -98,10 +98,10 @@ extension Mailbox {
 
         var isFull: Bool { byteCount > Load.fullByteCount }
 
-        /// Counts a posted letter; any thread.
+        /// Counts a posted message; any thread.
         func add(_ byteCount: Int) { waiting.add(byteCount, ordering: .relaxed) }
 
-        /// Whether the mailbox is full. If so, the worker is notified once it no longer is (`Letter.relieved`); any
+        /// Whether the mailbox is full. If so, the worker is notified once it no longer is (`WorkerMessage.Control.relieved`); any
         /// thread.
         func isFull(for worker: Int) -> Bool {
             guard isFull else { return false }
@@ -110,7 +110,7 @@ extension Mailbox {
             return waiting.load(ordering: .sequentiallyConsistent) > Load.fullByteCount / 2
         }
 
-        /// Uncounts processed letters. Returns the workers to notify that there is room again, a bit each; the
+        /// Uncounts processed messages. Returns the workers to notify that there is room again, a bit each; the
         /// consumer's thread only.
         func finish(byteCount: Int) -> UInt64 {
             let left = waiting.subtract(byteCount, ordering: .sequentiallyConsistent).newValue

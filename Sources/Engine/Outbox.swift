@@ -17,7 +17,7 @@ final class Outbox {
     var nameText = MessageText()
 
     /// The answers to connections of other workers, by worker.
-    let answers: [Answers]
+    let answers: [ReplyBatch]
     var hasAnswers = false
     /// Homes of channels that are to say when they have answered a connection's requests.
     var pendingFences: [(home: Int, connection: ConnectionReference)] = []
@@ -36,7 +36,7 @@ final class Outbox {
     init(_ configuration: EngineConfiguration, frames: ByteMeter) {
         direct = SegmentBuilder(frames)
         deflater = Deflater(level: configuration.compressionLevel)
-        answers = (0..<configuration.workerCount).map { _ in Answers(frames) }
+        answers = (0..<configuration.workerCount).map { _ in ReplyBatch(frames) }
         flushDelay = WorkerClock.nanoseconds(configuration.flushDelay)
     }
 }

@@ -23,17 +23,17 @@ struct Reached: Sendable {
 
 /// The receipt for an operator's or backend's message: the task to tell how many connections the message goes to.
 struct Receipt: Sendable {
-    let gather: Gather<Reached>
+    let replies: Replies<Reached>
     let index: Int
     /// The message's position; set at the channel's home.
     var position: MessagePosition?
 
-    init(gather: Gather<Reached>, index: Int) {
-        self.gather = gather
+    init(replies: Replies<Reached>, index: Int) {
+        self.replies = replies
         self.index = index
     }
 
     func answer(_ connections: Int) {
-        gather.answer(Reached(index: index, connections: connections, position: position))
+        replies.answer(Reached(index: index, connections: connections, position: position))
     }
 }

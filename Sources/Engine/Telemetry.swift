@@ -2,7 +2,7 @@
 final class Telemetry {
     var statistics = Statistics()
     /// The last endings of connections.
-    var endings: Endings
+    var endings: EndingLogs
     var userAgents = UserAgents()
     /// Open WebSockets by the endpoint's index in the configuration.
     var connectionsByEndpoint: [Int: Int] = [:]
@@ -13,5 +13,5 @@ final class Telemetry {
     /// The total traffic in bytes at the last such check.
     var trafficSeen: UInt64 = 0
 
-    init(workerCount: Int) { endings = Endings(capacity: max(512, 8_192 / workerCount)) }
+    init(workerCount: Int) { endings = EndingLogs(capacity: max(512, 8_192 / workerCount)) }
 }

@@ -34,7 +34,7 @@ extension Worker {
             if target == index {
                 adopt(socket, address: address, port: port)
             } else {
-                context.handles[target].mailbox.post(.adopt(descriptor: socket, address: address, port: port))
+                context.handles[target].mailbox.post(.control(.adopt(descriptor: socket, address: address, port: port)))
             }
         }
     }

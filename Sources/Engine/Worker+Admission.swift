@@ -7,7 +7,7 @@ import WebSocket
 /// The way from a complete request to an open WebSocket: checks the client's token, the limits, and its permission for
 /// the endpoint's channel.
 ///
-/// Results from elsewhere (the check of a token's signature, the answer of a channel's home) arrive as letters; until
+/// Results from elsewhere (the check of a token's signature, the answer of a channel's home) arrive as messages; until
 /// then the connection is `.admitting`, and its `PendingOpen` waits with it.
 extension Worker {
     /// Continues with a valid request for a WebSocket.
@@ -30,7 +30,7 @@ extension Worker {
             connection.keep(.admission(pending))
             let asking = reference(to: connection)
             let mailbox = handle.mailbox
-            Task { mailbox.post(.verified(asking, await verify(token))) }
+            Task { mailbox.post(.connections(.verified(asking, await verify(token)))) }
         }
     }
 

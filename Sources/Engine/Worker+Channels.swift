@@ -17,7 +17,7 @@ extension Worker {
             return
         }
         countEncoding(payload.count, channel)
-        if channel.homeWorker != self.index { connection.flags.insert(.publishedAbroad) }
+        if channel.homeWorker != self.index { connection.flags.insert(.publishedRemotely) }
         publish(
             Publication(origin: .relay, opcode: opcode, sender: reference(to: connection), data: payload), channel,
             at: nanoseconds)
@@ -113,7 +113,9 @@ extension Worker {
                 outbox.published.removeAll(keepingCapacity: true)
             }
         }
-        for (home, connection) in outbox.pendingFences { context.handles[home].mailbox.post(.fenceAnswers(connection)) }
+        for (home, connection) in outbox.pendingFences {
+            context.handles[home].mailbox.post(.home(.fenceAnswers(connection)))
+        }
         outbox.pendingFences.removeAll(keepingCapacity: true)
         postAnswers()
     }
@@ -147,7 +149,7 @@ extension Worker {
         }
         let mailbox = context.handles[channel.homeWorker].mailbox
         context.account.batches.add(channel.batch.byteCount)
-        mailbox.post(.publish(channel: channel.name, channel.batch, at: channel.publishedAt, nil))
+        mailbox.post(.home(.publish(channel: channel.name, channel.batch, at: channel.publishedAt, nil)))
         channel.batch = PublicationBatch()
     }
 
@@ -156,11 +158,11 @@ extension Worker {
         let encodings = home.encodings
         var (delivery, receipts) = home.takeDelivery(at: nanoseconds)
         delivery.publishedAt = channel.publishedAt
-        for receipt in receipts { receipt.gather.expect(home.interested.nonzeroBitCount) }
+        for receipt in receipts { receipt.replies.expect(home.interested.nonzeroBitCount) }
         compress(&delivery, for: encodings)
         // Publishers get their answers before their messages come back.
         postAnswers()
-        home.interested.forEachBit { post(.deliver(channel: channel.name, delivery, receipts), to: $0) }
+        home.interested.forEachBit { post(.connections(.deliver(channel: channel.name, delivery, receipts)), to: $0) }
         if let segment = delivery[.relay] { for follower in home.followers { follower.take(segment) } }
         let count = deliverHere(delivery, of: channel)
         for receipt in receipts { receipt.answer(count) }
@@ -252,13 +254,14 @@ extension Worker {
     /// sent after them, and its return means that they have come back, so that a client that sends and closes gets its
     /// message first.
     func awaitsOwnMessages(_ connection: Connection) -> Bool {
-        guard connection.flags.contains(.publishedAbroad), connection.channel != Connection.noChannel else {
+        guard connection.flags.contains(.publishedRemotely), connection.channel != Connection.noChannel else {
             return false
         }
         let channel = channels[connection.channel]
         guard channel.homeWorker != index else { return false }
         distribute(channel)
-        context.handles[channel.homeWorker].mailbox.post(.fence(channel: channel.name, reference(to: connection)))
+        context.handles[channel.homeWorker].mailbox.post(
+            .home(.fence(channel: channel.name, reference(to: connection))))
         return true
     }
 }

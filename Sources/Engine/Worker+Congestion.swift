@@ -10,7 +10,7 @@ extension Worker {
         return context.handles[channel.homeWorker].mailbox.forHomes.isFull(for: index)
     }
 
-    /// Whether letters for homes wait because a worker that gets their results has no room.
+    /// Whether messages for homes wait because a worker that gets their results has no room.
     var isHeldUp: Bool {
         let full = ingress.fullMailboxes
         full.forEachBit { worker in
@@ -21,10 +21,10 @@ extension Worker {
         return ingress.fullMailboxes != 0
     }
 
-    /// Posts a home's letter to another worker, and notes if that worker's mailbox is full.
-    func post(_ letter: consuming Letter, to worker: Int) {
+    /// Posts a home's message to another worker, and notes if that worker's mailbox is full.
+    func post(_ message: consuming WorkerMessage, to worker: Int) {
         let mailbox = context.handles[worker].mailbox
-        mailbox.post(letter)
+        mailbox.post(message)
         if mailbox.atOnce.isFull { ingress.fullMailboxes |= 1 << UInt64(worker) }
     }
 

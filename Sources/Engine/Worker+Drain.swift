@@ -12,7 +12,7 @@ struct Drain {
     /// The next slot to check.
     var position = 0
     /// The callers that wait for the end; there are several if a drain was hurried.
-    var receipts: [Gather<Void>]
+    var receipts: [Replies<Void>]
 
     /// The time at which the next connection is due, in nanoseconds of the worker's clock.
     var nextStep: UInt64 {
@@ -30,7 +30,7 @@ struct Drain {
 extension Worker {
     /// Closes every connection with 1001, evenly over a period. A second call replaces the times of the first, which is
     /// how a drain is hurried.
-    func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Gather<Void>) {
+    func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Replies<Void>) {
         let receipts = (drain?.receipts ?? []) + [receipt]
         drain = Drain(
             startedAt: nanoseconds,

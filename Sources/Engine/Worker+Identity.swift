@@ -68,7 +68,7 @@ extension Worker {
         connection.flags.insert(.awaitsAnswer)
         let asking = reference(to: connection)
         let mailbox = handle.mailbox
-        Task { mailbox.post(.refreshed(asking, id: id, await verify(token))) }
+        Task { mailbox.post(.connections(.refreshed(asking, id: id, await verify(token)))) }
     }
 
     /// Takes the result of verifying a new token.

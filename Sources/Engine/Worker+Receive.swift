@@ -31,10 +31,10 @@ extension Worker {
             return
         }
         // A client that got its 101 before these bytes were sent has to get the messages in them. Its worker posted the
-        // subscription before it sent the 101, so the letter is here by now, though perhaps not yet read.
-        if handle.mailbox.hasLetters { takeLetters() }
+        // subscription before it sent the 101, so the message is here by now, though perhaps not yet read.
+        if handle.mailbox.hasMessages { takeMessages() }
         // Likewise, a client that was told that it has left a channel is no longer in it for anybody who asks afterwards.
-        takeHomeward()
+        takeHomeMessages()
         guard connection.phase != .dead else { return }
         let before = ingress.work
         ingress.work += count

@@ -116,7 +116,7 @@ extension Worker {
                 home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
             } else {
                 context.handles[channel.homeWorker].mailbox.post(
-                    .count(channel: channel.name, name: name, generation: membership.generation))
+                    .home(.count(channel: channel.name, name: name, generation: membership.generation)))
             }
         }
     }

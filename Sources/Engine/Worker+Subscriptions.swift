@@ -21,7 +21,7 @@ extension Worker {
         change()
         guard channel.encodings != before, channel.homeWorker != index else { return }
         context.handles[channel.homeWorker].mailbox.post(
-            .interest(channel: channel.name, worker: index, channel.encodings))
+            .home(.interest(channel: channel.name, worker: index, channel.encodings)))
     }
 
     private func admit(_ connection: Connection, to channel: Channel) -> UInt32 {
@@ -67,7 +67,7 @@ extension Worker {
 
     // MARK: Joining, for clients of the json protocol
 
-    /// Asks a channel's home to let a connection in. The answer comes as a letter, for which an open connection waits,
+    /// Asks a channel's home to let a connection in. The answer comes as a message, for which an open connection waits,
     /// or at once if the home is here.
     func requestJoin(
         _ request: JoinRequest, _ connection: Connection, to index: UInt32
@@ -81,7 +81,7 @@ extension Worker {
             // The connection's earlier messages come before its join.
             distribute(channel)
             if connection.phase == .open { connection.flags.insert(.awaitsAnswer) }
-            context.handles[channel.homeWorker].mailbox.post(.join(channel: channel.name, request, encoding))
+            context.handles[channel.homeWorker].mailbox.post(.home(.join(channel: channel.name, request, encoding)))
         }
     }
 
@@ -126,7 +126,7 @@ extension Worker {
         enter(connection, session, index, channel, after: seq, countedUnder: reply.generation)
     }
 
-    /// Answers a member that joins again with the messages that it missed before its live stream. If it asks from a
+    /// ReplyBatch a member that joins again with the messages that it missed before its live stream. If it asks from a
     /// position within the live stream, or the queue policy has made a gap in it, the answer has all messages up to
     /// now, and the live stream begins anew.
     private func answerMember(
@@ -230,7 +230,7 @@ extension Worker {
             left(name(), channel, home, isLost: isLost, countedUnder: generation)
         } else {
             context.handles[channel.homeWorker].mailbox.post(
-                .leave(channel: channel.name, name: name(), isLost: isLost, generation: generation))
+                .home(.leave(channel: channel.name, name: name(), isLost: isLost, generation: generation)))
         }
     }
 }

@@ -5,7 +5,7 @@ import WebSocket
 
 /// One thread of the data plane: an epoll instance and the connections and channels that belong to it alone.
 ///
-/// A turn of its loop: wait, read input (`+Receive`), take letters (`+Letters`), check deadlines (`+Sweep`), hand
+/// A turn of its loop: wait, read input (`+Receive`), take messages (`+Messages`), check deadlines (`+Sweep`), hand
 /// published messages to the subscribers (`+Channels`), and send, once per connection (`+Send`). Nothing in it blocks,
 /// locks or logs. `@unchecked Sendable` because it is passed to its thread once and touched nowhere else.
 final class Worker: @unchecked Sendable {
@@ -15,7 +15,7 @@ final class Worker: @unchecked Sendable {
     /// The present configuration; changed between turns only.
     var configuration: EngineConfiguration
     /// The configurations to apply after this turn, with the tasks that wait for that.
-    var nextConfigurations: [(EngineConfiguration, Gather<Void>)] = []
+    var nextConfigurations: [(EngineConfiguration, Replies<Void>)] = []
 
     var slab: Slab
     var channels: ChannelTable
@@ -106,7 +106,7 @@ final class Worker: @unchecked Sendable {
                     events: clinux_epoll_events(events, Int32(index))
                 )
             }
-            takeHomeward()
+            takeHomeMessages()
             if clock.isDue { sweep() }
             acceptor.resume(at: nanoseconds)
             if homes.roomsDueAt != nil { expireRooms() }
@@ -129,7 +129,7 @@ final class Worker: @unchecked Sendable {
         {
             return true
         }
-        return !homes.letters.isEmpty && !isHeldUp
+        return !homes.messages.isEmpty && !isHeldUp
     }
 
     /// Records the duration of the turn and its amount of work.
@@ -162,7 +162,7 @@ final class Worker: @unchecked Sendable {
 
     private func handle(tag: UInt64, events: UInt32) {
         if tag & Worker.mailboxTag != 0 {
-            if tag == Worker.mailboxTag { takeLetters() } else { accept(from: Int(tag & 0xFFFF_FFFF)) }
+            if tag == Worker.mailboxTag { takeMessages() } else { accept(from: Int(tag & 0xFFFF_FFFF)) }
             return
         }
         guard let connection = slab.find(tag: tag) else { return }

@@ -6,7 +6,7 @@ import Synchronization
 /// takes the stack. So no worker waits for another. These atomics order every step, which ThreadSanitizer can see: the
 /// runtime, which orders a `Mutex` or the value that a continuation returns, is not instrumented. `@unchecked
 /// Sendable`: a node is written before it is pushed and read after the task has taken it off the stack.
-final class Gather<Answer: Sendable>: @unchecked Sendable {
+final class Replies<Answer: Sendable>: @unchecked Sendable {
     private struct Node {
         let answer: Answer
         var next: UnsafeMutablePointer<Node>?
@@ -23,19 +23,19 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
         self.continuation = continuation
     }
 
-    deinit { _ = takeAnswers() }
+    deinit { _ = takeAll() }
 
     /// Waits for `count` answers and those added by `expect`, and returns them in no particular order.
     ///
     /// - Parameters:
     ///   - limit: the maximum time to wait; after it, the answers so far are returned.
     ///   - ask: passes the new object to the workers that are to answer.
-    static func answers(_ count: Int, within limit: Duration? = nil, _ ask: (Gather) -> Void) async -> [Answer] {
-        var gather: Gather?
+    static func collect(_ count: Int, within limit: Duration? = nil, _ ask: (Replies) -> Void) async -> [Answer] {
+        var replies: Replies?
         var timer: Task<Void, any Error>?
         await withCheckedContinuation { continuation in
-            let new = Gather(count, continuation)
-            gather = new
+            let new = Replies(count, continuation)
+            replies = new
             ask(new)
             timer = limit.map { limit in
                 Task {
@@ -45,7 +45,7 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
             }
         }
         timer?.cancel()
-        return gather?.takeAnswers() ?? []
+        return replies?.takeAll() ?? []
     }
 
     private func resume() {
@@ -70,7 +70,7 @@ final class Gather<Answer: Sendable>: @unchecked Sendable {
         if missing.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { resume() }
     }
 
-    private func takeAnswers() -> [Answer] {
+    private func takeAll() -> [Answer] {
         var answers: [Answer] = []
         var rest = top.exchange(nil, ordering: .acquiring)
         while let node = rest {

@@ -2,7 +2,7 @@ import Rooms
 import WebSocket
 
 /// Text messages to single connections of another worker, which are sent there together.
-final class Answers {
+final class ReplyBatch {
     private var builder: SegmentBuilder
     private var connections: [ConnectionReference] = []
     /// The connections whose last answers are among these.
@@ -20,12 +20,12 @@ final class Answers {
     /// Notes that a connection has no more answers to come.
     func finish(_ connection: ConnectionReference) { done.append(connection) }
 
-    /// Takes the collected answers as a letter: frame i is for connection i.
-    func take() -> Letter {
+    /// Takes the collected answers as a message: frame i is for connection i.
+    func take() -> WorkerMessage {
         defer {
             connections = []
             done = []
         }
-        return .answers(builder.isEmpty ? nil : builder.finish(isForMany: true), connections, done: done)
+        return .connections(.replies(builder.isEmpty ? nil : builder.finish(isForMany: true), connections, done: done))
     }
 }
