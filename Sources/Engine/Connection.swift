@@ -3,7 +3,7 @@ import WebSocket
 /// A reference to a connection of this worker, for the duration of a call: its slot and the fields of its record.
 ///
 /// It is valid until the slot is freed at the end of a turn; whatever outlives a call keeps a tag or a
-/// `ConnectionID` instead, and looks the connection up again (`Slab.find`). Only the owning worker's thread uses it.
+/// `ConnectionReference` instead, and looks the connection up again (`Slab.find`). Only the owning worker's thread uses it.
 @dynamicMemberLookup
 struct Connection {
     let slot: Int
@@ -27,7 +27,7 @@ struct Connection {
     }
 
     /// The tag that epoll reports for this connection.
-    var tag: UInt64 { UInt64(self.generation) << 32 | UInt64(truncatingIfNeeded: slot) }
+    var tag: UInt64 { UInt64(self.id.generation) << 32 | UInt64(truncatingIfNeeded: slot) }
 
     static let noPiece = UInt32.max
     static let noChannel = UInt32.max
@@ -37,9 +37,8 @@ struct Connection {
 ///
 /// State that an idle connection doesn't need is behind pointers, which are nil while it is idle.
 struct ConnectionRecord {
+    let id: ConnectionID
     let link: Link
-    /// Counts the connections that this slot has held; 31 bits.
-    var generation: UInt32
     var flags: Connection.Flags
     /// The code of the close frame that began the end; 1006 if there was none.
     var closeCode: UInt16

@@ -17,16 +17,17 @@ struct Slab: ~Copyable {
     private(set) var highWater = 0
     private(set) var count = 0
     private var firstFree = Slab.end
-    /// The first generation of every slot: random for each process, so that an id from before a restart refers to no
-    /// connection after it.
-    private let firstGeneration: UInt32
+    private let worker: Int
+    /// The number in the id of the first connection of every slot: random for each process, so that an id from before a
+    /// restart, or of another daemon, refers to no other connection.
+    private let firstNumber = UInt64.random(in: 0..<ConnectionID.numberCount)
 
     /// Reserves room for `capacity` connections; memory is used only as they come.
-    init(capacity: Int) {
+    init(worker: Int = 0, capacity: Int) {
+        self.worker = worker
         self.capacity = capacity
         records = Slab.reserve(capacity)
         deadlines = Slab.reserve(capacity)
-        firstGeneration = UInt32.random(in: 1...0xFFFF) << 8
     }
 
     deinit {
@@ -51,12 +52,20 @@ struct Slab: ~Copyable {
     private func find(slot: Int, generation: UInt32) -> Connection? {
         guard slot < highWater else { return nil }
         let connection = self[slot]
-        return connection.generation == generation && connection.phase != .free && connection.phase != .dead
+        return connection.id.generation == generation && connection.phase != .free && connection.phase != .dead
             ? connection : nil
     }
 
-    /// The connection that an id refers to; nil if it is gone.
-    func find(_ id: ConnectionID) -> Connection? { find(slot: Int(id.slot), generation: id.generation) }
+    /// The connection with this id; nil if it is gone.
+    func find(_ id: ConnectionID) -> Connection? {
+        guard let found = find(slot: id.slot, generation: id.generation), found.id == id else { return nil }
+        return found
+    }
+
+    /// The connection that a reference names; nil if it is gone.
+    func find(_ reference: ConnectionReference) -> Connection? {
+        find(slot: Int(reference.slot), generation: reference.generation)
+    }
 
     /// The connection that a tag (`Connection.tag`) refers to; nil if it is gone.
     @inline(__always)
@@ -67,22 +76,23 @@ struct Slab: ~Copyable {
     /// Allocates a slot for a new connection; nil if none is free.
     mutating func allocate(_ link: Link, address: IPAddress, port: UInt16) -> Connection? {
         let slot: Int
-        let generation: UInt32
+        let number: UInt64
         if firstFree != Slab.end {
             slot = Int(firstFree)
             firstFree = records[slot].firstPiece
-            generation = (records[slot].generation &+ 1) & 0x7FFF_FFFF
+            number = records[slot].id.number &+ 1
         } else {
             guard highWater < capacity else { return nil }
             slot = highWater
             highWater += 1
-            generation = firstGeneration
+            number = firstNumber
         }
         count += 1
         deadlines[slot] = Slab.never
         (records + slot).initialize(
             to: ConnectionRecord(
-                link: link, generation: generation, flags: [], closeCode: 1006, endpoint: 0, port: port,
+                id: ConnectionID(worker: worker, slot: slot, number: number), link: link, flags: [], closeCode: 1006,
+                endpoint: 0, port: port,
                 phase: .handshake, cause: .none, encoding: .relay, address: address,
                 head: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,

@@ -28,15 +28,15 @@ extension Worker {
         case .found(let token):
             connection.phase = .admitting
             pendingOpens[connection.slot] = pending
-            let id = id(connection)
+            let asking = reference(to: connection)
             let mailbox = handle.mailbox
-            Task { mailbox.post(.verified(id, await verify(token))) }
+            Task { mailbox.post(.verified(asking, await verify(token))) }
         }
     }
 
     /// Takes the result of verifying the token of a waiting connection.
-    func verified(_ connection: ConnectionID, _ outcome: Result<Identity, TokenRefusal>) {
-        guard let connection = slab.find(connection),
+    func verified(_ reference: ConnectionReference, _ outcome: Result<Identity, TokenRefusal>) {
+        guard let connection = slab.find(reference),
             connection.phase == .admitting, let pending = pendingOpens.removeValue(forKey: connection.slot)
         else { return }
         switch outcome {
@@ -118,7 +118,8 @@ extension Worker {
             return
         }
         let request = JoinRequest(
-            connection: id(connection), name: name(of: identity, connection), isMember: false, id: [], since: since)
+            connection: reference(to: connection), name: name(of: identity, connection), isMember: false, id: [],
+            since: since)
         requestJoin(request, connection, to: channels.intern(endpoint.channel))
     }
 
@@ -177,7 +178,7 @@ extension Worker {
             let endpoint = configuration.endpoints[pending.endpoint]
             context.report(
                 .opened(
-                    id(connection), connection.address, port: connection.port, endpoint: endpoint.path,
+                    connection.id, connection.address, port: connection.port, endpoint: endpoint.path,
                     user: name(connection), channel: endpoint.channel, userAgent: pending.userAgent))
         }
         return true

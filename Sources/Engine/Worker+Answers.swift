@@ -3,7 +3,7 @@ import WebSocket
 
 extension Worker {
     /// Sends a message to a connection on any worker.
-    func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionID) {
+    func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionReference) {
         guard Int(connection.worker) == index else {
             answers[Int(connection.worker)].append(payload, to: connection)
             hasAnswers = true
@@ -31,14 +31,14 @@ extension Worker {
     }
 
     /// Tells a connection of another worker, after its answers, that no more follow.
-    func finishAnswers(to connection: ConnectionID) {
+    func finishAnswers(to connection: ConnectionReference) {
         guard Int(connection.worker) < answers.count else { return }
         answers[Int(connection.worker)].finish(connection)
         hasAnswers = true
     }
 
     /// Reads a connection's next request, after another worker has answered the earlier ones.
-    func answered(_ connection: ConnectionID) {
+    func answered(_ connection: ConnectionReference) {
         guard let connection = slab.find(connection) else { return }
         if let question = openQuestions.removeValue(forKey: connection.slot), question.isRevoked {
             sendError(connection, .notJoined, Worker.notJoined, id: question.id)
@@ -47,7 +47,7 @@ extension Worker {
     }
 
     /// Queues another worker's answers for their connections. The answer to a question is the last frame for a connection in `done`.
-    func take(_ segment: Segment, _ connections: [ConnectionID], done: [ConnectionID]) {
+    func take(_ segment: Segment, _ connections: [ConnectionReference], done: [ConnectionReference]) {
         let number = turn.add(segment)
         var withheld: Set<Int> = []
         for connection in done where openQuestions[Int(connection.slot)]?.isRevoked ?? false {

@@ -19,7 +19,7 @@ extension Worker {
         countEncoding(payload.count, channel)
         if channel.homeWorker != self.index { connection.flags.insert(.publishedAbroad) }
         publish(
-            Publication(origin: .relay, opcode: opcode, sender: id(connection), data: payload), channel,
+            Publication(origin: .relay, opcode: opcode, sender: reference(to: connection), data: payload), channel,
             at: nanoseconds)
     }
 
@@ -257,7 +257,7 @@ extension Worker {
         let channel = channels[connection.channel]
         guard channel.homeWorker != index else { return false }
         distribute(channel)
-        context.handles[channel.homeWorker].mailbox.post(.fence(channel: channel.name, id(connection)))
+        context.handles[channel.homeWorker].mailbox.post(.fence(channel: channel.name, reference(to: connection)))
         return true
     }
 }

@@ -126,7 +126,7 @@ extension Worker {
         let ending = Ending(
             time: clinux_realtime_milliseconds(),
             reason: .closed(connection.cause, CloseCode(rawValue: connection.closeCode)), text: reason,
-            address: connection.address, id: id(connection), user: name(connection),
+            address: connection.address, id: connection.id, user: name(connection),
             endpoint: endpointPath(connection), channels: firstChannels(connection),
             connectedAt: connection.connectedAt,
             bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
@@ -144,7 +144,7 @@ extension Worker {
     func reportDropping(_ connection: Connection, queuedBytes: Int) {
         context.report(
             .dropping(
-                id(connection), connection.address, endpoint: endpointPath(connection), user: name(connection),
+                connection.id, connection.address, endpoint: endpointPath(connection), user: name(connection),
                 channels: firstChannels(connection), queuedBytes: queuedBytes))
     }
 

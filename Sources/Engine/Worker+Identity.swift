@@ -11,7 +11,7 @@ extension Worker {
 
     /// The token's user, or a guest's name.
     func name(of identity: Identity, _ connection: Connection) -> String {
-        identity.user ?? "guest-\(id(connection))"
+        identity.user ?? "guest-\(connection.id)"
     }
 
     /// Writes the connection's name as JSON into `nameText`; it is not stored for each connection.
@@ -22,11 +22,7 @@ extension Worker {
             return
         }
         nameText.append("\"guest-")
-        nameText.append(UInt64(index))
-        nameText.append(".")
-        nameText.append(UInt64(connection.slot))
-        nameText.append(".")
-        nameText.append(UInt64(connection.generation))
+        nameText.append(raw: connection.id.description)
         nameText.append("\"")
     }
 
@@ -79,14 +75,14 @@ extension Worker {
             return
         }
         connection.flags.insert(.awaitsAnswer)
-        let asking = self.id(connection)
+        let asking = reference(to: connection)
         let mailbox = handle.mailbox
         Task { mailbox.post(.refreshed(asking, id: id, await verify(token))) }
     }
 
     /// Takes the result of verifying a new token.
-    func refreshed(_ connection: ConnectionID, _ id: [UInt8], _ outcome: Result<Identity, TokenRefusal>) {
-        guard let connection = slab.find(connection), connection.phase == .open,
+    func refreshed(_ reference: ConnectionReference, _ id: [UInt8], _ outcome: Result<Identity, TokenRefusal>) {
+        guard let connection = slab.find(reference), connection.phase == .open,
             let session = connection.session
         else { return }
         resume(connection, .awaitsAnswer)

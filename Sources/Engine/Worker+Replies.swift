@@ -68,7 +68,7 @@ extension Worker {
     ) {
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"system\",\"event\":\"welcome\",\"connection\":\"")
-        text.append(raw: id(connection).description)
+        text.append(raw: connection.id.description)
         text.append("\",\"user\":")
         writeName(connection)
         text.append(raw: nameText.bytes)

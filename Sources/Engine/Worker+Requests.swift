@@ -43,7 +43,7 @@ extension Worker {
         guard let home = session.answeringHome, home != destination() else { return true }
         session.answeringHome = nil
         connection.flags.insert(.awaitsAnswer)
-        pendingFences.append((home, id(connection)))
+        pendingFences.append((home, reference(to: connection)))
         `defer`(bytes, opcode, connection)
         return false
     }
@@ -162,7 +162,7 @@ extension Worker {
         }
         nameText.withBytes { from in
             let publication = Publication(
-                origin: .json, opcode: .text, sender: self.id(connection), from: from, id: id,
+                origin: .json, opcode: .text, sender: reference(to: connection), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
             publish(publication, channel, at: nanoseconds)
         }
@@ -186,7 +186,7 @@ extension Worker {
             position = MessagePosition(epoch: since.epoch.text(in: bytes), seq: since.seq)
         }
         let join = JoinRequest(
-            connection: self.id(connection), name: name(of: session.identity, connection),
+            connection: reference(to: connection), name: name(of: session.identity, connection),
             isMember: place != nil, id: Array(id),
             since: position)
         if let place {
@@ -230,7 +230,7 @@ extension Worker {
         }
         let subject: Question.Subject =
             isPresence ? .presence : .history(before: request.before, limit: request.limit ?? Worker.historyPage)
-        let question = Question(subject: subject, connection: self.id(connection), id: Array(id))
+        let question = Question(subject: subject, connection: reference(to: connection), id: Array(id))
         if let home = channel.home {
             answer(question, home)
         } else {

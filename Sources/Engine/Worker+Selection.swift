@@ -102,7 +102,7 @@ extension Worker {
         let channel = selection.channel.map { channels.index(of: $0) }
         if case .some(.none) = channel { return true }
         if let ids = selection.ids, start == 0 {
-            for id in ids.sorted(by: { $0.slot < $1.slot }) where Int(id.worker) == index {
+            for id in ids.sorted(by: { $0.slot < $1.slot }) where id.worker == index {
                 guard let connection = slab.find(id),
                     isSelected(connection, selection, channel ?? nil)
                 else { continue }
@@ -112,7 +112,7 @@ extension Worker {
         }
         for slot in start..<max(start, end ?? slab.highWater) {
             let connection = slab[slot]
-            if isSelected(connection, selection, channel ?? nil), selection.ids?.contains(id(connection)) ?? true {
+            if isSelected(connection, selection, channel ?? nil), selection.ids?.contains(connection.id) ?? true {
                 guard body(connection) else { return false }
             }
         }
@@ -150,7 +150,7 @@ extension Worker {
         let backlog = connection.backlog?._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) } ?? (0, 0)
         let idleTicks = UInt64(now &- connection.lastReceived)
         return ConnectionSnapshot(
-            id: id(connection), address: connection.address, port: connection.port, endpoint: endpoint.path,
+            id: connection.id, address: connection.address, port: connection.port, endpoint: endpoint.path,
             messageProtocol: endpoint.messageProtocol.rawValue,
             user: name(connection), channels: channelNames(connection),
             isCompressed: !connection.encoding.isPlain,

@@ -90,7 +90,7 @@ final class Worker: @unchecked Sendable {
     /// Questions that another worker is answering, by slot.
     var openQuestions: [Int: OpenQuestion] = [:]
     /// Homes of channels that are to say when they have answered a connection's requests.
-    var pendingFences: [(home: Int, connection: ConnectionID)] = []
+    var pendingFences: [(home: Int, connection: ConnectionReference)] = []
     var inflater = Inflater()
     var deflater: Deflater
 
@@ -131,7 +131,7 @@ final class Worker: @unchecked Sendable {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
         // Besides the open WebSockets, there is room for connections in their handshake and those being refused.
-        slab = Slab(capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
+        slab = Slab(worker: index, capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
             worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules,
             generation: configuration.generation, account: context.account)
@@ -155,9 +155,9 @@ final class Worker: @unchecked Sendable {
         Glibc.close(epoll)
     }
 
-    /// The id of a connection of this worker.
-    func id(_ connection: Connection) -> ConnectionID {
-        ConnectionID(worker: UInt16(index), slot: UInt32(connection.slot), generation: connection.generation)
+    /// The reference by which other workers and tasks name a connection of this worker.
+    func reference(to connection: Connection) -> ConnectionReference {
+        ConnectionReference(worker: UInt16(index), slot: UInt32(connection.slot), generation: connection.id.generation)
     }
 
     func watch(_ descriptor: Int32, tag: UInt64) {
