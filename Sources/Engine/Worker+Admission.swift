@@ -140,7 +140,7 @@ extension Worker {
     ) -> Session? {
         guard messageProtocol == .json || identity.user != nil else { return nil }
         return Session(
-            identity: identity, errorTokens: Float(configuration.errorsPerMinute), errorTokensAt: now,
+            identity: identity, errorBucket: RateBucket(holding: configuration.errorsPerMinute, now: now),
             expiresAt: tick(at: identity.expiresAt))
     }
 
@@ -165,8 +165,7 @@ extension Worker {
         statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(connection.connectedAt))
         connection.connectedAt = clinux_realtime_milliseconds()
         connection.userAgent = userAgents.retain(pending.userAgent)
-        connection.tokens = Float(burst)
-        connection.tokensAt = now
+        connection.messageBucket = RateBucket(holding: burst, now: now)
         statistics.connections += 1
         connectionsByEndpoint[pending.endpoint, default: 0] += 1
         statistics.opened &+= 1

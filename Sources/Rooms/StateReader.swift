@@ -41,7 +41,7 @@ package struct StateReader {
 
     /// Reads an unsigned integer that fits into the type.
     package mutating func number<Number: FixedWidthInteger & UnsignedInteger>(
-        _ type: Number.Type = UInt64.self
+        _ type: Number.Type = Number.self
     ) throws(StateError) -> Number {
         var number: UInt64 = 0
         var shift: UInt64 = 0
@@ -59,14 +59,14 @@ package struct StateReader {
 
     /// Reads a count of bytes, or of something that is not in the state.
     package mutating func count(atMost most: Int) throws(StateError) -> Int {
-        let count = try number()
+        let count = try number(UInt64.self)
         guard count <= UInt64(clamping: most) else { throw error("a count of \(count) is more than \(most)") }
         return Int(count)
     }
 
     /// Reads the number of the elements that follow, each of at least `byteCount` bytes.
     package mutating func elementCount(ofAtLeast byteCount: Int = 1) throws(StateError) -> Int {
-        let count = try number()
+        let count = try number(UInt64.self)
         guard count <= UInt64((all.count - position) / max(1, byteCount)) else {
             throw error("a count of \(count) elements is more than there are bytes")
         }
@@ -75,7 +75,7 @@ package struct StateReader {
 
     /// Reads a time in milliseconds since 1970, at most in the year 9999; nil if none was written.
     package mutating func time() throws(StateError) -> Int64? {
-        let number = try number()
+        let number = try number(UInt64.self)
         guard number > 0 else { return nil }
         guard number <= 253_402_300_800_000 else { throw error("a time after the year 9999") }
         return Int64(number - 1)
@@ -96,7 +96,7 @@ package struct StateReader {
 
     /// Reads bytes, which are valid as long as the reader's are.
     package mutating func bytes(atMost most: Int = .max) throws(StateError) -> UnsafeRawBufferPointer {
-        let count = try number()
+        let count = try number(UInt64.self)
         guard count <= UInt64(all.count - position) else { throw error("it is cut off") }
         guard count <= UInt64(clamping: most) else { throw error("\(count) bytes are more than \(most)") }
         let start = position

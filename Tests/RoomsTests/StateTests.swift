@@ -14,7 +14,7 @@ struct StateTests {
     }
 
     @Test func `has every value as it was written`() throws {
-        var random = SeededNumbers(state: 7)
+        var random = Seeded(seed: 7)
         for _ in 0..<2_000 {
             let number = UInt64.random(in: 0...UInt64.max, using: &random) >> UInt64.random(in: 0...63, using: &random)
             let time = Int64(number % 253_402_300_800_000)
@@ -50,16 +50,17 @@ struct StateTests {
             (try? bytes.reading(read)) == nil
         }
         let most = [UInt8](repeating: 0xFF, count: 9) + [0x01]
-        #expect((try? most.reading { (reader) throws(StateError) in try reader.number() }) == .max)
+        #expect((try? most.reading { (reader) throws(StateError) in try reader.number(UInt64.self) }) == .max)
         #expect(isRefused(most) { (reader) throws(StateError) in try reader.number(UInt32.self) })
         #expect(isRefused(most) { (reader) throws(StateError) in try reader.count(atMost: .max) })
         #expect(isRefused(most) { (reader) throws(StateError) in try reader.bytes() })
         #expect(isRefused(most) { (reader) throws(StateError) in try reader.elementCount() })
         #expect(isRefused(most) { (reader) throws(StateError) in try reader.time() })
         #expect(
-            isRefused([UInt8](repeating: 0xFF, count: 9) + [0x02]) { (reader) throws(StateError) in try reader.number()
+            isRefused([UInt8](repeating: 0xFF, count: 9) + [0x02]) { (reader) throws(StateError) in
+                try reader.number(UInt64.self)
             })
-        #expect(isRefused([0x80]) { (reader) throws(StateError) in try reader.number() })
+        #expect(isRefused([0x80]) { (reader) throws(StateError) in try reader.number(UInt64.self) })
         #expect(isRefused([]) { (reader) throws(StateError) in try reader.byte() })
         #expect(isRefused([1, 2, 3]) { (reader) throws(StateError) in try reader.fixed() })
         #expect(isRefused([0, 0, 0x80, 0x7F]) { (reader) throws(StateError) in try reader.float() })

@@ -1,18 +1,5 @@
 import Rooms
 
-/// A generator whose numbers depend on the seed alone (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-}
-
 extension [UInt8] {
     /// Passes a reader of these bytes to `body`.
     func reading<Value: ~Copyable>(
@@ -26,7 +13,7 @@ extension [UInt8] {
 
     /// Passes every front part of the bytes, and `count` copies with random damage, to `body`.
     func damaged(_ count: Int, seed: UInt64, _ body: ([UInt8]) -> Void) {
-        var random = SeededNumbers(state: seed)
+        var random = Seeded(seed: seed)
         for end in indices where self.count < 4_000 || Int.random(in: 0..<self.count, using: &random) < 4_000 {
             body(Array(self[..<end]))
         }

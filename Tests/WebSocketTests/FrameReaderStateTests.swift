@@ -93,7 +93,7 @@ private func randomStream(compression: Bool, using random: inout some RandomNumb
 struct FrameReaderStateTests {
     @Test(arguments: UInt64(1)...60)
     func `reads on where it was, at whatever byte that is`(seed: UInt64) throws {
-        var random = SeededNumbers(state: seed)
+        var random = Seeded(seed: seed)
         let compression = seed % 2 == 0
         let stream = randomStream(compression: compression, using: &random)
         let seen = try readRestored(stream, compression: compression, using: &random)
@@ -101,7 +101,7 @@ struct FrameReaderStateTests {
     }
 
     @Test func `still notices a character that is cut off, and one that goes on wrongly`() throws {
-        var random = SeededNumbers(state: 1)
+        var random = Seeded(seed: 1)
         let cut = frame(1, [0x61, 0xE2, 0x82], final: false) + frame(0, [0x61])
         #expect(try readRestored(cut, compression: false, using: &random) == [.failure(1007)])
         let whole = frame(1, [0x61, 0xE2, 0x82], final: false) + frame(0, [0xAC])
@@ -117,7 +117,7 @@ struct FrameReaderStateTests {
         let middle = deflated.count / 2
         let stream =
             frame(1, Array(deflated[..<middle]), final: false, reserved: 0x40) + frame(0, Array(deflated[middle...]))
-        var random = SeededNumbers(state: 2)
+        var random = Seeded(seed: 2)
         let seen = try readRestored(stream, compression: true, using: &random)
         guard case .compressed(.text, let payload) = seen.first else {
             Issue.record("no message")
@@ -133,7 +133,7 @@ struct FrameReaderStateTests {
 
     @Test(arguments: UInt64(1)...4)
     func `never traps on a damaged state, nor on what it is fed then`(seed: UInt64) throws {
-        var random = SeededNumbers(state: seed)
+        var random = Seeded(seed: seed)
         let stream = randomStream(compression: true, using: &random)
         var states: [[UInt8]] = []
         _ = try readRestored(stream, compression: true, using: &random) { states.append($0) }
