@@ -14,16 +14,15 @@ extension Worker {
         identity.user ?? "guest-\(connection.id)"
     }
 
-    /// Writes the connection's name as JSON into `nameText`; it is not stored for each connection.
+    /// Writes the connection's name into `nameText`; it is not stored for each connection.
     func writeName(_ connection: Connection) {
         nameText.removeAll(keepingCapacity: true)
         if let user = connection.session?.identity.user {
-            nameText.append(string: user)
+            nameText.append(raw: user)
             return
         }
-        nameText.append("\"guest-")
+        nameText.append("guest-")
         nameText.append(raw: connection.id.description)
-        nameText.append("\"")
     }
 
     /// The tick of a time in milliseconds since 1970; `Slab.never` for none.

@@ -66,7 +66,7 @@ extension Worker {
         text.append(raw: connection.id.description)
         text.append("\",\"user\":")
         writeName(connection)
-        text.append(raw: nameText.bytes)
+        nameText.withBytes { text.append(string: $0) }
         text.append(memberTime: clinux_realtime_milliseconds())
         if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
             text.append(",\"channel\":")

@@ -236,7 +236,7 @@ extension Worker {
                 return
             }
             let before = (backlog.byteCount, backlog.frameCount)
-            backlog.fetchMissed(context.account.frames)
+            backlog.fetchMissed(context.account.frames, &text)
             noteQueue(backlog, before.0, before.1)
             var wanted = 0
             let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
