@@ -90,9 +90,8 @@ struct ConnectionRecord {
     var bytesOut: UInt64
     /// Messages that the queue policy dropped.
     var dropped: UInt32
-    /// The messages left of `limits.messages_per_second`, and the tick at which they were counted.
-    var tokens: Float
-    var tokensAt: UInt32
+    /// The messages left of `limits.messages_per_second`.
+    var messageBucket: RateBucket
 }
 
 extension Connection {

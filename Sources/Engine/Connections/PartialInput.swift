@@ -1,3 +1,4 @@
+import Rooms
 import WebSocket
 
 /// The input state of a connection: an unfinished frame or message, and input that is read later because the connection
@@ -25,6 +26,33 @@ struct PartialInput: ~Copyable {
 
     /// The memory that it holds, in bytes.
     var byteCount: Int { reader.heldByteCount + (deferred?.payload.capacity ?? 0) + held.capacity }
+
+    init() {}
+
+    /// Writes the input. Ticks are written as their distance from `now`, because the next process has another clock.
+    func write(to state: inout StateWriter, now: UInt32) {
+        reader.write(to: &state)
+        state.write(deferred != nil)
+        if let deferred {
+            state.write(byte: deferred.opcode.rawValue)
+            state.write(deferred.payload)
+        }
+        state.write(UnsafeRawBufferPointer(held.bytes))
+        state.write(unfinishedSince != Slab.never)
+        if unfinishedSince != Slab.never { state.write(now &- unfinishedSince) }
+    }
+
+    /// Reads input; its memory is not counted yet.
+    init(from state: inout StateReader, now: UInt32) throws(StateError) {
+        reader = try FrameReader(from: &state)
+        if try state.flag() {
+            let opcode = Opcode(rawValue: try state.byte())
+            guard let opcode, opcode == .text || opcode == .binary else { throw state.error("a message's opcode") }
+            deferred = Deferred(opcode: opcode, payload: Array(try state.bytes()))
+        }
+        held.keep(copying: try state.bytes())
+        if try state.flag() { unfinishedSince = now &- (try state.number()) }
+    }
 }
 
 /// Input that is read later. It is copied once; reading moves the start.
@@ -61,12 +89,18 @@ struct HeldInput: ~Copyable {
             start = end - rest.count
             return
         }
+        keep(copying: UnsafeRawBufferPointer(start: source, count: rest.count))
+    }
+
+    /// Keeps a copy of these bytes, which are not its own, instead of what it has.
+    mutating func keep(copying bytes: UnsafeRawBufferPointer) {
         release()
-        let copy = UnsafeMutableRawPointer.allocate(byteCount: rest.count, alignment: 1)
-        copy.copyMemory(from: source, byteCount: rest.count)
+        guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
+        let copy = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
+        copy.copyMemory(from: source, byteCount: bytes.count)
         base = copy
-        capacity = rest.count
-        end = rest.count
+        capacity = bytes.count
+        end = bytes.count
     }
 
     /// Frees the memory.

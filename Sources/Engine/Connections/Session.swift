@@ -6,9 +6,8 @@ import WebSocket
 struct Session {
     var identity: Identity
     var memberships = Memberships()
-    /// The errors left of `limits.errors_per_minute`, and the tick at which they were counted.
-    var errorTokens: Float
-    var errorTokensAt: UInt32
+    /// The errors left of `limits.errors_per_minute`.
+    var errorBucket: RateBucket
     /// The tick at which the token expires; a new token changes it.
     var expiresAt: UInt32
     /// Whether the client has been asked for a newer token.
@@ -18,10 +17,9 @@ struct Session {
     /// The channel that the last of these messages went to.
     var answeringChannel: UInt32 = 0
 
-    init(identity: Identity, errorTokens: Float, errorTokensAt: UInt32, expiresAt: UInt32) {
+    init(identity: Identity, errorBucket: RateBucket, expiresAt: UInt32) {
         self.identity = identity
-        self.errorTokens = errorTokens
-        self.errorTokensAt = errorTokensAt
+        self.errorBucket = errorBucket
         self.expiresAt = expiresAt
     }
 

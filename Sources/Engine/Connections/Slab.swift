@@ -98,7 +98,8 @@ struct Slab: ~Copyable {
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
                 lastReceived: 0, connectedAt: 0,
-                messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, tokens: 0, tokensAt: 0
+                messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0,
+                messageBucket: RateBucket(holding: 0, now: 0)
             )
         )
         self[slot].advance(.accepted)

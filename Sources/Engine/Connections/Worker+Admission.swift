@@ -140,7 +140,7 @@ extension Worker {
     ) -> Session? {
         guard messageProtocol == .json || identity.user != nil else { return nil }
         return Session(
-            identity: identity, errorTokens: Float(configuration.errorsPerMinute), errorTokensAt: now,
+            identity: identity, errorBucket: RateBucket(holding: configuration.errorsPerMinute, now: now),
             expiresAt: clock.tick(at: identity.expiresAt))
     }
 
@@ -166,8 +166,7 @@ extension Worker {
         telemetry.statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(connection.connectedAt))
         connection.connectedAt = clinux_realtime_milliseconds()
         connection.userAgent = telemetry.userAgents.retain(pending.userAgent)
-        connection.tokens = Float(burst)
-        connection.tokensAt = now
+        connection.messageBucket = RateBucket(holding: burst, now: now)
         telemetry.statistics.connections += 1
         telemetry.connectionsByEndpoint[pending.endpoint, default: 0] += 1
         telemetry.statistics.opened &+= 1

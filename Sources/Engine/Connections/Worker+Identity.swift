@@ -14,16 +14,15 @@ extension Worker {
         identity.user ?? "guest-\(connection.id)"
     }
 
-    /// Writes the connection's name as JSON into `nameText`; it is not stored for each connection.
+    /// Writes the connection's name into `nameText`; it is not stored for each connection.
     func writeName(_ connection: Connection) {
         outbox.nameText.removeAll(keepingCapacity: true)
         if let user = connection.session?.identity.user {
-            outbox.nameText.append(string: user)
+            outbox.nameText.append(raw: user)
             return
         }
-        outbox.nameText.append("\"guest-")
+        outbox.nameText.append("guest-")
         outbox.nameText.append(raw: connection.id.description)
-        outbox.nameText.append("\"")
     }
 
     /// The tick at which the client has to be asked for a new token, or is closed.

@@ -215,16 +215,10 @@ extension Worker {
     /// The number of messages that a connection may send at once.
     var burst: Int { configuration.messageBurst > 0 ? configuration.messageBurst : configuration.messagesPerSecond }
 
-    /// Whether `limits.messages_per_second` allows one more message: a token bucket, refilled as time passes.
+    /// Whether `limits.messages_per_second` allows one more message.
     private func takeToken(_ connection: Connection) -> Bool {
         guard configuration.messagesPerSecond > 0 else { return true }
-        let seconds = Float(now &- connection.tokensAt) * Float(WorkerClock.tickNanoseconds) / 1e9
-        connection.tokensAt = now
-        let refilled = connection.tokens + seconds * Float(configuration.messagesPerSecond)
-        connection.tokens = min(Float(burst), refilled)
-        guard connection.tokens >= 1 else { return false }
-        connection.tokens -= 1
-        return true
+        return connection.messageBucket.take(rate: Float(configuration.messagesPerSecond), most: burst, now: now)
     }
 
     private func receivedClose(

@@ -120,12 +120,16 @@ final class Backlog {
     }
 
     /// Fetches the next missed messages if they are due.
-    func fetchMissed(_ meter: ByteMeter) {
+    ///
+    /// - Parameter text: the text to write them in; its content is lost.
+    func fetchMissed(_ meter: ByteMeter, _ text: inout MessageText) {
         guard head < pieces.count, var slice = pieces[head].missed else { return }
         missedByteCount -= slice.byteCount
         var builder = SegmentBuilder(meter)
+        let channel = slice.quotedChannel
         while slice.messageCount > 0, builder.count < Backlog.chunkByteCount {
-            slice.takeFirst { builder.append(.text, payload: $0) }
+            slice.takeFirst { text.write($0, quotedChannel: channel) }
+            text.withBytes { builder.append(.text, payload: $0) }
         }
         missedByteCount += slice.byteCount
         if slice.messageCount > 0 {

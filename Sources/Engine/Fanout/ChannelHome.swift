@@ -99,17 +99,22 @@ final class ChannelHome {
             text.writeAck(publication.id, quotedChannel: room.quotedName, position, at: now)
             text.withBytes { acknowledge(sender, $0) }
         }
-        text.write(publication, quotedChannel: room.quotedName, seq: position.seq, at: now)
         // If nobody gets the message as JSON, there is no frame to exclude.
         if publication.origin == .json, !settings.echo, isForJSON, let sender = publication.sender {
             exclusions.append(Delivery.Exclusion(connection: sender, frame: jsonFrames.frameEnds.count))
         }
-        text.withBytes { object in
-            // Clients of the `relay` protocol get the whole object.
-            if publication.origin == .json, isForRelay { relayFrames.append(.text, payload: object) }
-            if isForJSON { jsonFrames.append(.text, payload: object) }
-            if settings.keepsHistory { room.changeHistory { $0.append(seq: position.seq, at: now, object) } }
+        // Clients of the `relay` protocol get the whole object of a `json` client's message.
+        let isObjectForRelay = isForRelay && publication.origin == .json
+        guard isForJSON || isObjectForRelay || settings.keepsHistory else { return position }
+        let numbered = publication.numbered(position.seq, at: now)
+        if isForJSON || isObjectForRelay {
+            text.write(numbered, quotedChannel: room.quotedName)
+            text.withBytes { object in
+                if isObjectForRelay { relayFrames.append(.text, payload: object) }
+                if isForJSON { jsonFrames.append(.text, payload: object) }
+            }
         }
+        if settings.keepsHistory { room.changeHistory { $0.append(numbered) } }
         return position
     }
 
@@ -214,7 +219,8 @@ final class ChannelHome {
         case .history(let before, let limit):
             room.changeHistory { $0.expire(now: now) }
             text.append(MessagePosition(epoch: room.epoch, seq: room.seq))
-            text.append(history: room.history, before: before, limit: limit)
+            text.append(
+                history: room.history, quotedChannel: room.quotedName, before: before, limit: limit)
         }
         text.append("}")
     }

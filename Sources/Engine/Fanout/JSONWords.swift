@@ -25,30 +25,29 @@ extension MessageText {
         append("}")
     }
 
-    /// Writes a message that has just got its number.
-    mutating func write(_ publication: Publication, quotedChannel: [UInt8], seq: UInt64, at now: Int64) {
+    /// Writes a message.
+    mutating func write(_ publication: NumberedPublication, quotedChannel: [UInt8]) {
         removeAll(keepingCapacity: true)
-        switch publication.origin {
-        case .relay, .json: append("{\"type\":\"chat\",\"channel\":")
-        case .system, .systemText: append("{\"type\":\"system\",\"channel\":")
+        append(publication, quotedChannel: quotedChannel)
+    }
+
+    private mutating func append(_ publication: NumberedPublication, quotedChannel: [UInt8]) {
+        switch publication.form {
+        case .chatText, .chatJSON: append("{\"type\":\"chat\",\"channel\":")
+        case .systemText, .systemJSON: append("{\"type\":\"system\",\"channel\":")
         }
         append(raw: quotedChannel)
         if !publication.from.isEmpty {
             append(",\"from\":")
-            append(raw: publication.from)
+            append(string: publication.from)
         }
-        append(memberTime: now)
+        append(memberTime: publication.time)
         append(",\"seq\":")
-        append(seq)
-        switch publication.origin {
-        case .json:
-            append(",\"data\":")
-            append(raw: publication.data)
-        case .relay:
-            append(",\"data\":")
-            append(string: publication.data)
-        case .system, .systemText:
-            append(memberData: publication.data, isPlainText: publication.origin == .systemText)
+        append(publication.seq)
+        append(",\"data\":")
+        switch publication.form {
+        case .chatJSON, .systemJSON: append(raw: publication.payload)
+        case .chatText, .systemText: append(string: publication.payload)
         }
         append("}")
     }
@@ -113,12 +112,16 @@ extension MessageText {
     private static let pageByteCount = 256 * 1024
 
     /// Appends the members `messages` and `more`: the last messages below a number.
-    mutating func append(history: History, before: UInt64?, limit: Int) {
+    mutating func append(history: History, quotedChannel: [UInt8], before: UInt64?, limit: Int) {
         append(",\"messages\":[")
-        let page = history.page(before: before, limit: limit, byteCount: Self.pageByteCount)
+        var single = MessageText()
+        let page = history.page(before: before, limit: limit, byteCount: Self.pageByteCount) { publication in
+            single.write(publication, quotedChannel: quotedChannel)
+            return single.bytes.count
+        }
         if !page.isEmpty {
-            history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) { object in
-                append(raw: object)
+            history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) { publication in
+                append(publication, quotedChannel: quotedChannel)
                 append(",")
             }
             removeLast()

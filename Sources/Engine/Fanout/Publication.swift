@@ -1,3 +1,4 @@
+import Rooms
 import WebSocket
 
 /// One message for a channel, as its publisher passes it to the channel's home. Its bytes are borrowed for the duration
@@ -21,11 +22,23 @@ struct Publication {
     var opcode: Opcode
     /// The connection that published the message; nil for an operator's message.
     var sender: ConnectionReference?
-    /// The sender's name as JSON; empty if no name is shown.
+    /// The sender's name; empty if no name is shown.
     var from = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The id, as JSON, of the request to acknowledge; empty if there is none.
     var id = UnsafeRawBufferPointer(start: nil, count: 0)
     var data: UnsafeRawBufferPointer
+
+    /// The publication of a text in its place in the channel's order.
+    func numbered(_ seq: UInt64, at now: Int64) -> NumberedPublication {
+        let form: NumberedPublication.Form =
+            switch origin {
+            case .relay: .chatText
+            case .json: .chatJSON
+            case .system: RequestReader.isJSONValue(data) ? .systemJSON : .systemText
+            case .systemText: .systemText
+            }
+        return NumberedPublication(form, seq: seq, time: now, from: from, payload: data)
+    }
 }
 
 /// Messages for one channel on their way to its home, in order, in one buffer.

@@ -52,7 +52,7 @@ final class Room {
         changeHistory { $0.expire(now: now) }
         guard history.covers(after: since.seq, newest: seq) else { return (false, nil) }
         var slice: HistorySlice?
-        if since.seq < seq { changeHistory { slice = $0.slice(after: since.seq) } }
+        if since.seq < seq { changeHistory { slice = $0.slice(after: since.seq, quotedChannel: quotedName) } }
         return (true, slice)
     }
 

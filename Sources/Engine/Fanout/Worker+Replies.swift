@@ -50,16 +50,11 @@ extension Worker {
         endSoon(connection, .rateLimited, .policyViolation, reason)
     }
 
-    /// Whether `limits.errors_per_minute` allows one more error: a token bucket, as for messages.
+    /// Whether `limits.errors_per_minute` allows one more error.
     private func takeErrorToken(_ connection: Connection) -> Bool {
         guard configuration.errorsPerMinute > 0, let session = connection.session else { return true }
-        let limit = Float(configuration.errorsPerMinute)
-        let minutes = Float(now &- session.errorTokensAt) * Float(WorkerClock.tickNanoseconds) / 60e9
-        session.errorTokensAt = now
-        session.errorTokens = min(limit, session.errorTokens + minutes * limit)
-        guard session.errorTokens >= 1 else { return false }
-        session.errorTokens -= 1
-        return true
+        let limit = configuration.errorsPerMinute
+        return session.errorBucket.take(rate: Float(limit) / 60, most: limit, now: now)
     }
 
     /// Sends the first message on a connection.
@@ -71,7 +66,7 @@ extension Worker {
         outbox.text.append(raw: connection.id.description)
         outbox.text.append("\",\"user\":")
         writeName(connection)
-        outbox.text.append(raw: outbox.nameText.bytes)
+        outbox.nameText.withBytes { outbox.text.append(string: $0) }
         outbox.text.append(memberTime: clinux_realtime_milliseconds())
         if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
             outbox.text.append(",\"channel\":")

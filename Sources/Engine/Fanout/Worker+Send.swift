@@ -238,7 +238,7 @@ extension Worker {
                 return
             }
             let before = (backlog.byteCount, backlog.frameCount)
-            backlog.fetchMissed(context.account.frames)
+            backlog.fetchMissed(context.account.frames, &outbox.text)
             noteQueue(backlog, before.0, before.1)
             var wanted = 0
             let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in

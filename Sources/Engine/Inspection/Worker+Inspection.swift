@@ -20,7 +20,8 @@ extension Worker {
         let page = room.history.page(before: before, limit: limit)
         guard !page.isEmpty else { return snapshot }
         room.history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) {
-            snapshot.messages.append(Array($0))
+            outbox.text.write($0, quotedChannel: room.quotedName)
+            snapshot.messages.append(outbox.text.withBytes { Array($0) })
         }
         snapshot.hasMore = room.history.hasMore(before: page.lowerBound)
         return snapshot

@@ -53,12 +53,10 @@ extension Worker {
         }
         guard phase == .open else { return }
         if next.messagesPerSecond != last.messagesPerSecond || next.messageBurst != last.messageBurst {
-            connection.tokens = Float(burst)
-            connection.tokensAt = now
+            connection.messageBucket = RateBucket(holding: burst, now: now)
         }
         if next.errorsPerMinute != last.errorsPerMinute, let session = connection.session {
-            session.errorTokens = Float(next.errorsPerMinute)
-            session.errorTokensAt = now
+            session.errorBucket = RateBucket(holding: next.errorsPerMinute, now: now)
         }
         if next.pingInterval != last.pingInterval || next.pongTimeout != last.pongTimeout {
             grantTimeToAnswer(connection)
