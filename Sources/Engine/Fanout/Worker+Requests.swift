@@ -158,7 +158,8 @@ extension Worker {
         }
         outbox.nameText.withBytes { from in
             let publication = Publication(
-                origin: .json, opcode: .text, sender: reference(to: connection), from: from, id: id,
+                form: .chatJSON, opcode: .text, senderProtocol: connection.encoding.clientProtocol,
+                sender: reference(to: connection), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
             publish(publication, channel, at: nanoseconds)
         }
