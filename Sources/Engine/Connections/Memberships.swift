@@ -1,5 +1,3 @@
-import Rooms
-
 /// A client's membership in a channel, 24 bytes.
 struct Membership {
     enum State {
@@ -29,6 +27,13 @@ struct Membership {
         position = Membership.joiningPosition
     }
 
+    /// The membership of a client that is to take its place in the channel again.
+    init(rejoining channel: UInt32, generation: UInt32, startSeq: UInt64, droppedBefore: UInt32) {
+        self.init(
+            channel: channel, position: Membership.joiningPosition, generation: generation, startSeq: startSeq,
+            droppedBefore: droppedBefore)
+    }
+
     /// A membership that the channel's home has admitted.
     init(channel: UInt32, position: UInt32, generation: UInt32, startSeq: UInt64, droppedBefore: UInt32) {
         self.channel = channel
@@ -44,25 +49,6 @@ struct Membership {
         case Membership.revokedPosition: .revoked
         default: .joined
         }
-    }
-
-    /// Writes a membership that is joined. Its position among the subscribers is no part of it.
-    ///
-    /// - Parameter number: the number of the channel in the state.
-    func write(to state: inout StateWriter, number: UInt32) {
-        state.write(number)
-        state.write(generation)
-        state.write(droppedBefore)
-        state.write(startSeq)
-    }
-
-    /// Reads a membership with the number of its channel in the state and no position yet.
-    init(from state: inout StateReader) throws(StateError) {
-        channel = try state.number()
-        position = 0
-        generation = try state.number()
-        droppedBefore = try state.number()
-        startSeq = try state.number()
     }
 
     fileprivate mutating func revoke() { position = Membership.revokedPosition }
@@ -96,6 +82,9 @@ struct Memberships {
     var count: Int { members.count }
     var all: ContiguousArray<Membership> { members }
 
+    /// Those that are joined.
+    var joined: ContiguousArray<Membership> { members.filter { $0.state == .joined } }
+
     /// Whether the client is in a channel or about to be.
     func contains(_ channel: UInt32) -> Bool { members.contains { $0.channel == channel } }
 
@@ -118,6 +107,12 @@ struct Memberships {
     mutating func begin(_ channel: UInt32) {
         assert(!contains(channel))
         members.append(Membership(joining: channel))
+    }
+
+    /// The client, which was a member before a restart, has to be given its place again.
+    mutating func begin(_ membership: Membership) {
+        assert(!contains(membership.channel))
+        members.append(membership)
     }
 
     /// The home has answered a request to join: removes the membership and returns the state that it had. The client
@@ -156,7 +151,7 @@ struct Memberships {
     /// find no membership.
     mutating func leaveAll() -> ContiguousArray<Membership> {
         defer { members.removeAll() }
-        return members.filter { $0.state == .joined }
+        return joined
     }
 
     /// Notes that a member has moved among the channel's subscribers.

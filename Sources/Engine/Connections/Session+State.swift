@@ -9,34 +9,41 @@ extension Session {
         identity.write(to: &state)
         errorBucket.write(to: &state, now: now)
         state.write(isAskedToRefresh)
-        let joined = memberships.all.filter { $0.state == .joined }
+        let joined = memberships.joined
         state.write(count: joined.count)
-        for membership in joined { membership.write(to: &state, number: number(membership.channel)) }
+        for membership in joined {
+            state.write(number(membership.channel))
+            state.write(membership.generation)
+            state.write(membership.droppedBefore)
+            state.write(membership.startSeq)
+        }
     }
 
-    /// Reads a session.
+    /// Reads a session. Its memberships have the numbers that their channels have in the state, and count as joining
+    /// until the connection has its places in these channels.
     ///
     /// - Parameters:
     ///   - channelCount: the number of channels in the state.
     ///   - tick: the tick of a time in milliseconds since 1970.
-    /// - Returns: the session without memberships, and these with the numbers of their channels in the state: the client
-    ///   enters each channel when it gets a position there.
-    static func read(
+    init(
         from state: inout StateReader, now: UInt32, channelCount: Int, tick: (Int64?) -> UInt32
-    ) throws(StateError) -> (session: Session, joined: [Membership]) {
+    ) throws(StateError) {
         let identity = try Identity(from: &state)
-        var session = Session(
+        self.init(
             identity: identity, errorBucket: try RateBucket(from: &state, now: now),
             expiresAt: tick(identity.expiresAt))
-        session.isAskedToRefresh = try state.flag()
-        var joined: [Membership] = []
+        isAskedToRefresh = try state.flag()
+        let count = try state.elementCount(ofAtLeast: 4)
         var known: Set<UInt32> = []
-        for _ in 0..<(try state.elementCount(ofAtLeast: 4)) {
-            let membership = try Membership(from: &state)
-            try state.require(Int(membership.channel) < channelCount, "a channel that there is not")
-            try state.require(known.insert(membership.channel).inserted, "a channel joined twice")
-            joined.append(membership)
+        for _ in 0..<count {
+            let channel: UInt32 = try state.number()
+            try state.require(Int(channel) < channelCount, "a channel that there is not")
+            try state.require(known.insert(channel).inserted, "a channel joined twice")
+            let generation: UInt32 = try state.number()
+            let dropped: UInt32 = try state.number()
+            memberships.begin(
+                Membership(
+                    rejoining: channel, generation: generation, startSeq: try state.number(), droppedBefore: dropped))
         }
-        return (session, joined)
     }
 }

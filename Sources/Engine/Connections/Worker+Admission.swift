@@ -140,7 +140,7 @@ extension Worker {
     ) -> Session? {
         guard messageProtocol == .json || identity.user != nil else { return nil }
         return Session(
-            identity: identity, errorBucket: RateBucket(holding: configuration.errorsPerMinute, now: clock.now),
+            identity: identity, errorBucket: RateBucket(holding: configuration.errorsPerMinute, now: now),
             expiresAt: clock.tick(at: identity.expiresAt))
     }
 
