@@ -10,7 +10,7 @@ final class Backlog {
     enum Kind: UInt8 {
         /// Messages of channels, and pongs: they count towards the limit, and are dropped by whole frames beyond it.
         case shared = 0
-        /// ReplyBatch to the connection's own requests, and close frames. They are never dropped: a connection with too
+        /// Answers to the connection's own requests, and close frames. They are never dropped: a connection with too
         /// many of them isn't read.
         case own = 1
         /// Missed messages that the connection has been promised.

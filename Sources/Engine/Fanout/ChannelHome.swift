@@ -204,7 +204,7 @@ final class ChannelHome {
         text.withBytes { jsonFrames.append(.text, payload: $0) }
     }
 
-    // MARK: ReplyBatch
+    // MARK: Answers
 
     /// The channel's position, for a connection that joins or asks again, and the messages that it missed since another
     /// position: nil if it asks for none, missed none, or not all of them are kept.

@@ -31,7 +31,7 @@ extension Worker {
     /// The work of a request besides its bytes: about a microsecond.
     private static let requestWork = 512
 
-    /// Whether a request may be processed now. ReplyBatch come in the order of the requests, so while one worker has
+    /// Whether a request may be processed now. Answers come in the order of the requests, so while one worker has
     /// answers outstanding, no other worker, nor this one, may answer. The request is kept until then.
     ///
     /// - Parameter destination: the worker that answers a message; nil for a request that this worker answers or passes
