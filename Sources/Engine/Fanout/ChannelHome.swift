@@ -12,7 +12,7 @@ final class ChannelHome {
     private(set) var countedSince: UInt32 = 0
     /// The state that the `json` protocol needs; created when it is first needed.
     private(set) var room: Room?
-    private let history: HistoryCost
+    let history: HistoryCost
 
     /// The messages that have been ordered and not yet handed over, encoded once for each protocol in use.
     private var frames: ClientProtocol.Table<SegmentBuilder>
@@ -38,6 +38,12 @@ final class ChannelHome {
         self.settings = settings
         self.history = history
         self.frames = InlineArray { _ in SegmentBuilder(frames) }
+    }
+
+    /// Takes over the room of an earlier process.
+    func take(_ room: Room?, countedSince: UInt32) {
+        self.room = room
+        self.countedSince = countedSince
     }
 
     /// Whether nothing needs the home, provided that nobody on this worker is in the channel.
