@@ -161,7 +161,9 @@ struct FanoutStateTests {
             }
         }
         #expect(accepted > 0)
-        #expect(frames.byteCount == held.0 && history.byteCount == held.1)
+        withExtendedLifetime((backlogs, shared, messages)) {
+            #expect(frames.byteCount == held.0 && history.byteCount == held.1)
+        }
     }
 
     // MARK: Channels
