@@ -1,3 +1,31 @@
+import ArgumentParser
+import WebSocket
+
+/// The client's side of the opening handshake (RFC 6455, section 4.1), the same for every connection to a target: with
+/// one key per run, making and checking it costs nothing while the server's cost is measured.
+struct HandshakeRequest: Sendable {
+    /// The request, ready to be sent.
+    var bytes: [UInt8]
+    /// The expected value of Sec-WebSocket-Accept.
+    var accept: String
+    /// Whether permessage-deflate is offered.
+    var offersCompression: Bool
+
+    init(url: WebSocketURL, key: String, fields: [HeaderField], offersCompression: Bool) {
+        var text =
+            "GET \(url.target) HTTP/1.1\r\nHost: \(url.hostField)\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        text += "Sec-WebSocket-Key: \(key)\r\nSec-WebSocket-Version: 13\r\n"
+        if offersCompression {
+            text +=
+                "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+        }
+        for field in fields { text += "\(field.name): \(field.value)\r\n" }
+        bytes = Array((text + "\r\n").utf8)
+        accept = Handshake.acceptValue(key: key)
+        self.offersCompression = offersCompression
+    }
+}
+
 /// The server's response to the opening handshake (RFC 6455, section 4.1).
 enum HandshakeResponse: Equatable {
     /// The end of the head has not arrived.
@@ -46,5 +74,31 @@ enum HandshakeResponse: Equatable {
             index += 1
         }
         return nil
+    }
+}
+
+/// A header of the handshake's request: `Name: value`.
+struct HeaderField: ExpressibleByArgument, Equatable {
+    var name: String
+    var value: String
+
+    /// The headers that the handshake itself sets.
+    private static let reserved = [
+        "host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions",
+    ]
+
+    init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+
+    init?(argument: String) {
+        guard let colon = argument.firstIndex(of: ":") else { return nil }
+        name = String(argument[..<colon])
+        value = String(argument[argument.index(after: colon)...].drop { $0 == " " })
+        let isToken = name.utf8.allSatisfy { 0x21...0x7E ~= $0 && !"()<>@,;:\\\"/[]?={}".utf8.contains($0) }
+        guard !name.isEmpty, isToken, value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }),
+            !Self.reserved.contains(name.lowercased())
+        else { return nil }
     }
 }
