@@ -35,13 +35,16 @@ let package = Package(
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+        // Values that every plane knows: names, addresses, times.
+        .target(name: "Base", swiftSettings: swift),
+
         // The data plane: no dependency but the standard library and zlib.
         .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: swift),
-        .target(name: "Rooms", swiftSettings: swift),
-        .target(name: "Engine", dependencies: ["CLinux", "Rooms", "WebSocket"], swiftSettings: swift),
+        .target(name: "Rooms", dependencies: ["Base"], swiftSettings: swift),
+        .target(name: "Engine", dependencies: ["Base", "CLinux", "Rooms", "WebSocket"], swiftSettings: swift),
 
         // The control plane.
-        .target(name: "Configuration", dependencies: ["CToml"], swiftSettings: swift),
+        .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
         .target(
             name: "Systemd",
             dependencies: ["CLinux", "CSystemd", .product(name: "Logging", package: "swift-log")],
@@ -50,7 +53,7 @@ let package = Package(
         .target(
             name: "Authentication",
             dependencies: [
-                "Rooms",
+                "Base", "Rooms",
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -71,12 +74,12 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .target(name: "Control", dependencies: ["Rooms", "Varlink"], swiftSettings: swift),
+        .target(name: "Control", dependencies: ["Base", "Rooms", "Varlink"], swiftSettings: swift),
         .target(name: "Metrics", swiftSettings: swift),
         .target(
             name: "API",
             dependencies: [
-                "Control", "Rooms", "Varlink", "WebSocket",
+                "Base", "Control", "Rooms", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -90,14 +93,17 @@ let package = Package(
 
         .target(
             name: "ControlServer",
-            dependencies: ["Control", "Varlink", "VarlinkServer", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Base", "Control", "Varlink", "VarlinkServer", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: swift
         ),
 
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "API", "Authentication", "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms",
+                "API", "Authentication", "Base", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
+                "Rooms",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",
@@ -119,7 +125,7 @@ let package = Package(
         .executableTarget(
             name: "wsctl",
             dependencies: [
-                "Control", "Terminal", "Varlink",
+                "Base", "Control", "Terminal", "Varlink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift,
@@ -146,7 +152,8 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
+        .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: swift),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Base", "Configuration"], swiftSettings: swift),
         .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
         .testTarget(
             name: "ControlServerTests",
@@ -154,7 +161,7 @@ let package = Package(
             swiftSettings: swift
         ),
         .testTarget(
-            name: "EngineTests", dependencies: ["CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
+            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
         .testTarget(
             name: "APITests",
             dependencies: ["API", "Control", .product(name: "NIOHTTP1", package: "swift-nio")], swiftSettings: swift),

@@ -1,9 +1,11 @@
+package import Base
+
 /// An address and a TCP port to listen on: "[::]:8080", "127.0.0.1:8080", "localhost:8080", ":8080".
 ///
 /// "[::]" and an empty host mean every address of both families, so the socket has IPV6_V6ONLY off. "localhost" is
 /// 127.0.0.1. Other names are refused, because the address of a name can change between two starts.
 package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    /// The address; `.v6(0)` is every address of both families.
+    /// The address; `::` is every address of both families.
     package let address: IPAddress
     /// The port; 0 means any free port.
     package let port: UInt16
@@ -44,14 +46,14 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     private static func address(of host: Substring, in text: String) throws(InvalidValue) -> IPAddress {
         let shown = quoted(text)
         switch host {
-        case "": return .v6(0)
-        case "localhost": return .v4(0x7F00_0001)
+        case "": return .anyIPv6
+        case "localhost": return .loopback
         case "*": throw InvalidValue("\(shown): write \"[::]\" for all addresses, or \"0.0.0.0\" for those of IPv4")
         default: break
         }
         if host.hasPrefix("["), host.hasSuffix("]") {
             let inner = host.dropFirst().dropLast()
-            if case .v6(let bits)? = IPAddress(inner) { return .v6(bits) }
+            if inner.contains(":"), let address = IPAddress(inner) { return address }
             guard !inner.contains("%") else {
                 throw InvalidValue("\(shown) has a zone, which only a socket passed by systemd can have")
             }
@@ -77,9 +79,6 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// The text that parses to this address.
     package var description: String {
-        switch address {
-        case .v4: "\(address):\(port)"
-        case .v6: "[\(address)]:\(port)"
-        }
+        address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
 }

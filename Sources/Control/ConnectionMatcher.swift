@@ -1,3 +1,5 @@
+package import Base
+
 /// A filter prepared for comparison with many connections: checked, with the network parsed and the ids in a set.
 package struct ConnectionMatcher: Sendable, CustomStringConvertible {
     /// The filter in one line, for the log.
@@ -5,7 +7,7 @@ package struct ConnectionMatcher: Sendable, CustomStringConvertible {
     /// The selected ids: with them, a hub looks up each id instead of walking over all connections.
     package let selectedIDs: Set<String>?
     /// The selected address or network.
-    package let network: AddressPrefix?
+    package let network: IPNetwork?
     /// The path of the selected endpoint.
     package let endpoint: String?
     /// The selected channel.
@@ -22,7 +24,7 @@ package struct ConnectionMatcher: Sendable, CustomStringConvertible {
             throw .invalidFilter(field: "all", value: "true", reason: "asks for all and for some at once")
         }
         if let ip = filter.ip {
-            guard let prefix = AddressPrefix(ip) else {
+            guard let prefix = IPNetwork(ip) else {
                 throw .invalidFilter(
                     field: "ip", value: ip, reason: "neither an IP address nor a network such as 10.0.0.0/8")
             }
@@ -49,7 +51,7 @@ package struct ConnectionMatcher: Sendable, CustomStringConvertible {
         if let wanted = self.endpoint, wanted != endpoint { return false }
         if let wanted = self.user, wanted != user { return false }
         if let channel, !channels.contains(channel) { return false }
-        if let network, !network.contains(address) { return false }
+        if let network, !(IPAddress(address).map(network.contains) ?? false) { return false }
         return true
     }
 

@@ -1,3 +1,4 @@
+import Base
 internal import Varlink
 
 /// An event in the hub, as `Monitor` and `Why` report it.

@@ -1,3 +1,4 @@
+import Base
 import Rooms
 
 /// Sums up the number of connections in each channel from the workers' partial answers. It keeps only the first `limit`

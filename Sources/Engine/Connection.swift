@@ -1,3 +1,4 @@
+import Base
 import WebSocket
 
 /// A worker's state of one connection: a trivial record in its slab. Only the owning worker's thread touches it.

@@ -1,3 +1,4 @@
+package import Base
 import Rooms
 
 /// A connection as an operator sees it.

@@ -1,3 +1,5 @@
+import Base
+
 /// The last endings of one kind: closes, or refusals.
 ///
 /// The log is bounded, and those that fill it lose their own entries first. If there is no room for another ending, one

@@ -1,3 +1,4 @@
+import Base
 import Rooms
 
 /// Queries of operators and backends.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Control
 
 /// `wsctl why ID|USER|IP`: shows how the last connections ended.
@@ -81,7 +82,7 @@ struct WhyCommand: ParsableCommand {
         guard let who else { return filter }
         if Self.isID(who) {
             filter.ids = [who]
-        } else if AddressPrefix(who) != nil {
+        } else if IPNetwork(who) != nil {
             filter.ip = who
         } else {
             filter.user = who

@@ -1,4 +1,5 @@
 import Authentication
+import Base
 import Control
 import Engine
 import Glibc
@@ -193,7 +194,7 @@ struct HubBackend: ControlBackend {
         var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel, user: matcher.user)
         selection.ids = matcher.selectedIDs.map { Set($0.compactMap { ConnectionID($0) }) }
         if let network = matcher.network {
-            selection.matchesAddress = { network.contains(high: $0.high, low: $0.low) }
+            selection.matchesAddress = { network.contains($0) }
         }
         return selection
     }

@@ -1,3 +1,4 @@
+import Base
 import Testing
 import WebSocket
 
@@ -116,7 +117,7 @@ import WebSocket
     @Test func theLimitPerAddressCountsTheClientBehindTheProxy() async throws {
         try await withHub({
             $0.maximumConnectionsPerAddress = 1
-            $0.isTrustedProxy = { $0 == IPAddress("127.0.0.1") || $0 == IPAddress("10.0.0.1") }
+            $0.trustedProxies = ["127.0.0.1", "10.0.0.1"].compactMap { IPNetwork($0) }
         }) { hub, port in
             let first = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.1\r\n").opened()
             let refused = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.9, 192.0.2.1, 10.0.0.1\r\n")
