@@ -1,10 +1,95 @@
 import Base
 import WebSocket
 
-/// A worker's state of one connection: a trivial record in its slab. Only the owning worker's thread touches it.
+/// A reference to a connection of this worker, for the duration of a call: its slot and the fields of its record.
+///
+/// It is valid until the slot is freed at the end of a turn; whatever outlives a call keeps a tag or a
+/// `ConnectionReference` instead, and looks the connection up again (`Slab.find`). Only the owning worker's thread uses it.
+@dynamicMemberLookup
+struct Connection {
+    let slot: Int
+    private let record: UnsafeMutablePointer<ConnectionRecord>
+
+    @inline(__always)
+    init(slot: Int, record: UnsafeMutablePointer<ConnectionRecord>) {
+        self.slot = slot
+        self.record = record
+    }
+
+    /// A field of the record.
+    subscript<Value>(dynamicMember field: WritableKeyPath<ConnectionRecord, Value>) -> Value {
+        @inline(__always) get { record.pointee[keyPath: field] }
+        @inline(__always) nonmutating _modify { yield &record.pointee[keyPath: field] }
+    }
+
+    /// A field of the record that does not change.
+    subscript<Value>(dynamicMember field: KeyPath<ConnectionRecord, Value>) -> Value {
+        @inline(__always) get { record.pointee[keyPath: field] }
+    }
+
+    /// The tag that epoll reports for this connection.
+    var tag: UInt64 { UInt64(self.id.generation) << 32 | UInt64(truncatingIfNeeded: slot) }
+
+    static let noPiece = UInt32.max
+    static let noChannel = UInt32.max
+}
+
+/// A worker's state of one connection: a trivial record in its slab.
 ///
 /// State that an idle connection doesn't need is behind pointers, which are nil while it is idle.
-struct Connection {
+struct ConnectionRecord {
+    let id: ConnectionID
+    let link: Link
+    var flags: Connection.Flags
+    /// The code of the close frame that began the end; 1006 if there was none.
+    var closeCode: UInt16
+    var endpoint: UInt16
+    var port: UInt16
+    // Those of one byte together: an idle connection is little more than this record.
+    var phase: Connection.Phase
+    var cause: CloseCause
+    /// The endpoint's protocol, and the negotiated permessage-deflate.
+    var encoding: Encoding
+    /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
+    var address: IPAddress
+
+    /// The bytes of an incomplete request head.
+    var head: Boxed<HeadBuffer>?
+    /// The unfinished or held input; nil between messages.
+    var input: Boxed<PartialInput>?
+    /// The output that the socket did not take.
+    var backlog: Unmanaged<Backlog>?
+    /// The first and last of this turn's pieces in `Turn`; `noPiece` for none. The slab links free slots through the
+    /// first.
+    var firstPiece: UInt32
+    var lastPiece: UInt32
+
+    /// The user, and the channels of a `json` client; nil if there is neither.
+    var session: Boxed<Session>?
+    /// The channel of a `relay` client and the index in its subscriber list; `noChannel` for none.
+    var channel: UInt32
+    var channelPosition: UInt32
+    /// The index in the worker's user agents; 0 for none.
+    var userAgent: UInt32
+
+    /// The time of the last input, in ticks of the worker's clock.
+    var lastReceived: UInt32
+    /// The time at which the WebSocket opened, in milliseconds since 1970; before that, the time at which the
+    /// connection was accepted, in nanoseconds of the worker's clock.
+    var connectedAt: Int64
+
+    var messagesIn: UInt64
+    var messagesOut: UInt64
+    var bytesIn: UInt64
+    var bytesOut: UInt64
+    /// Messages that the queue policy dropped.
+    var dropped: UInt32
+    /// The messages left of `limits.messages_per_second`, and the tick at which they were counted.
+    var tokens: Float
+    var tokensAt: UInt32
+}
+
+extension Connection {
     /// The phase of a connection's life. Each phase leads only to later ones.
     enum Phase: UInt8 {
         /// The slot holds no connection.
@@ -85,63 +170,6 @@ struct Connection {
         /// With any of these flags, nothing more is read from an open connection for now.
         static let waiting: Flags = [.awaitsAnswer, .ending, .congested, .starved, .unreadAnswers]
     }
-
-    let link: Link
-    /// Counts the connections that this slot has held; 31 bits.
-    var generation: UInt32
-    var flags: Flags
-    /// The code of the close frame that began the end; 1006 if there was none.
-    var closeCode: UInt16
-    var endpoint: UInt16
-    var port: UInt16
-    // Those of one byte together: an idle connection is little more than this record.
-    var phase: Phase
-    var cause: CloseCause
-    /// The endpoint's protocol, and the negotiated permessage-deflate.
-    var encoding: Encoding
-    /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
-    var address: IPAddress
-
-    /// The bytes of an incomplete request head.
-    var head: UnsafeMutablePointer<HeadBuffer>?
-    /// The unfinished or held input; nil between messages.
-    var input: UnsafeMutablePointer<PartialInput>?
-    /// The output that the socket did not take.
-    var backlog: Unmanaged<Backlog>?
-    /// The first and last of this turn's pieces in `Turn`; `noPiece` for none. The slab links free slots through the
-    /// first.
-    var firstPiece: UInt32
-    var lastPiece: UInt32
-
-    /// The user, and the channels of a `json` client; nil if there is neither.
-    var session: UnsafeMutablePointer<Session>?
-    /// The channel of a `relay` client and the index in its subscriber list; `noChannel` for none.
-    var channel: UInt32
-    var channelPosition: UInt32
-    /// The index in the worker's user agents; 0 for none.
-    var userAgent: UInt32
-
-    /// The time of the last input, in ticks of the worker's clock.
-    var lastReceived: UInt32
-    /// The time at which the WebSocket opened, in milliseconds since 1970; before that, the time at which the
-    /// connection was accepted, in nanoseconds of the worker's clock.
-    var connectedAt: Int64
-
-    var messagesIn: UInt64
-    var messagesOut: UInt64
-    var bytesIn: UInt64
-    var bytesOut: UInt64
-    /// Messages that the queue policy dropped.
-    var dropped: UInt32
-    /// The messages left of `limits.messages_per_second`, and the tick at which they were counted.
-    var tokens: Float
-    var tokensAt: UInt32
-
-    static let noPiece = UInt32.max
-    static let noChannel = UInt32.max
-
-    /// The tag that epoll reports for this connection.
-    func tag(slot: Int) -> UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 }
 
 /// A request head that is cut off by the end of a read. It is owned by its connection's record.
