@@ -27,6 +27,13 @@ struct Connection {
         @inline(__always) get { record.pointee[keyPath: field] }
     }
 
+    var phase: LifeCycle.Phase {
+        @inline(__always) get { record.pointee.life.phase }
+    }
+
+    /// Changes the phase.
+    func advance(_ event: LifeCycle.Event) { record.pointee.life.advance(event) }
+
     /// The tag that epoll reports for this connection.
     var tag: UInt64 { UInt64(self.id.generation) << 32 | UInt64(truncatingIfNeeded: slot) }
 
@@ -46,15 +53,15 @@ struct ConnectionRecord {
     var endpoint: UInt16
     var port: UInt16
     // Those of one byte together: an idle connection is little more than this record.
-    var phase: Connection.Phase
+    var life: LifeCycle
     var cause: CloseCause
     /// The endpoint's protocol, and the negotiated permessage-deflate.
     var encoding: Encoding
     /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
     var address: IPAddress
 
-    /// The bytes of an incomplete request head.
-    var head: Boxed<HeadBuffer>?
+    /// The state that only the present phase needs.
+    var phaseState: Boxed<PhaseState>?
     /// The unfinished or held input; nil between messages.
     var input: Boxed<PartialInput>?
     /// The output that the socket did not take.
@@ -90,32 +97,6 @@ struct ConnectionRecord {
 }
 
 extension Connection {
-    /// The phase of a connection's life. Each phase leads only to later ones.
-    enum Phase: UInt8 {
-        /// The slot holds no connection.
-        case free
-        /// Waiting for the whole request head.
-        case handshake
-        /// The request is complete; other threads are checking whether it is admitted.
-        case admitting
-        /// The WebSocket is open both ways.
-        case open
-        /// The end has begun, by the peer's close frame or its error, while the connection's own messages are still on
-        /// their way through another worker; our close frame follows when they have come back.
-        case fenced
-        /// Our close frame is queued or sent; the peer's is awaited and its messages are dropped.
-        case closing
-        /// Nothing more is queued: once the queue is sent, our side is shut down.
-        case finishing
-        /// Our side is shut down; input is dropped until the peer shuts down its own.
-        case lingering
-        /// Closed in this turn; the slot is freed at the turn's end.
-        case dead
-
-        /// Whether frames are read: those of a connection that is being closed up to the peer's close frame.
-        var readsFrames: Bool { self == .open || self == .closing }
-    }
-
     struct Flags: OptionSet {
         let rawValue: UInt32
         /// In the turn's list of connections to flush.
@@ -172,8 +153,38 @@ extension Connection {
     }
 }
 
-/// A request head that is cut off by the end of a read. It is owned by its connection's record.
-struct HeadBuffer {
-    var bytes: UnsafeMutableRawPointer
-    var count: Int
+/// The state of a connection that only one phase needs, and not always.
+enum PhaseState {
+    /// `handshake`: the bytes of an incomplete request head.
+    case head([UInt8])
+    /// `admitting`: the client that is admitted once everything is checked.
+    case admission(PendingOpen)
+    /// `open`: the question that another worker is answering.
+    case question(OpenQuestion)
+    /// `fenced`: the reason of the close frame that is held back.
+    case farewell(String)
+}
+
+extension Connection {
+    /// Replaces the state of the phase, and frees the old one.
+    func keep(_ state: PhaseState?) {
+        if let old = self.phaseState { old.free() }
+        self.phaseState = state.map { Boxed($0) }
+    }
+
+    var head: [UInt8]? {
+        if case .head(let bytes)? = self.phaseState?.value { bytes } else { nil }
+    }
+
+    var pendingOpen: PendingOpen? {
+        if case .admission(let pending)? = self.phaseState?.value { pending } else { nil }
+    }
+
+    var question: OpenQuestion? {
+        if case .question(let question)? = self.phaseState?.value { question } else { nil }
+    }
+
+    var farewell: String? {
+        if case .farewell(let reason)? = self.phaseState?.value { reason } else { nil }
+    }
 }

@@ -53,7 +53,7 @@ struct Slab: ~Copyable {
     private func find(slot: Int, generation: UInt32) -> Connection? {
         guard slot < highWater else { return nil }
         let connection = self[slot]
-        return connection.id.generation == generation && connection.phase != .free && connection.phase != .dead
+        return connection.id.generation == generation && connection.phase.isLive
             ? connection : nil
     }
 
@@ -94,23 +94,24 @@ struct Slab: ~Copyable {
             to: ConnectionRecord(
                 id: ConnectionID(worker: worker, slot: slot, number: number), link: link, flags: [], closeCode: 1006,
                 endpoint: 0, port: port,
-                phase: .handshake, cause: .none, encoding: .relay, address: address,
-                head: nil, input: nil, backlog: nil,
+                life: LifeCycle(), cause: .none, encoding: .relay, address: address,
+                phaseState: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
                 lastReceived: 0, connectedAt: 0,
                 messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, tokens: 0, tokensAt: 0
             )
         )
+        self[slot].advance(.accepted)
         return self[slot]
     }
 
     /// Frees a slot. Its record must own nothing any more.
     mutating func release(_ connection: Connection) {
         let slot = connection.slot
-        assert(records[slot].head == nil && records[slot].input == nil && records[slot].backlog == nil)
+        assert(records[slot].phaseState == nil && records[slot].input == nil && records[slot].backlog == nil)
         assert(records[slot].session == nil)
-        records[slot].phase = .free
+        records[slot].life.advance(.freed)
         records[slot].flags = []
         records[slot].firstPiece = firstFree
         deadlines[slot] = Slab.never

@@ -9,57 +9,26 @@ extension Worker {
     /// connections.
     private static let acceptBatch = 64
 
-    /// Starts accepting on these sockets; every worker watches all of them.
-    func listen(_ sockets: [ListeningSocket]) {
-        listeners = sockets
-        watchListeners()
-    }
-
-    private func watchListeners() {
-        for (number, listener) in listeners.enumerated() {
-            // Only some of the sleeping workers are woken, not all (EPOLLEXCLUSIVE, epoll_ctl(2)).
-            let events = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
-            let tag = Worker.listenerTag | UInt64(number)
-            _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, listener.descriptor, events, tag)
-        }
-    }
-
-    /// Stops accepting for good; new clients of a passed listener wait in its backlog for the next process.
-    func stopListening() {
-        unwatchListeners()
-        listeners = []
-        acceptsAgainAt = nil
-    }
-
-    private func unwatchListeners() {
-        for listener in listeners { _ = clinux_epoll_control(epoll, EPOLL_CTL_DEL, listener.descriptor, 0, 0) }
-    }
-
-    func resumeAccepting() {
-        acceptsAgainAt = nil
-        watchListeners()
-    }
-
     /// Accepts the connections that wait at a listener and passes each to the worker with the fewest connections.
     func accept(from number: Int) {
-        guard number < listeners.count else { return }
-        let listener = listeners[number].descriptor
         for _ in 0..<Worker.acceptBatch {
             var peer = sockaddr_storage()
-            let socket = clinux_accept(listener, &peer)
+            let socket = acceptor.accept(from: number, &peer)
             if socket < 0 {
-                switch errno {
+                let error = errno
+                switch error {
                 case EAGAIN: return
                 case EINTR, ECONNABORTED, EPROTO: continue
-                case EMFILE, ENFILE:
-                    guard refuseForDescriptors(listener) else { return }
+                case EMFILE,
+                    ENFILE where refuseForDescriptors(number):
                     continue
                 default:
-                    pauseAccepting(errno)
+                    context.report(.acceptFailed(errno: error))
+                    acceptor.pause(at: nanoseconds)
                     return
                 }
             }
-            statistics.accepted &+= 1
+            telemetry.statistics.accepted &+= 1
             let (address, port) = IPAddress.parse(&peer)
             let target = leastLoaded()
             context.handles[target].load.add(1, ordering: .relaxed)
@@ -84,34 +53,16 @@ extension Worker {
         return best
     }
 
-    /// Refuses a client when descriptors have run out: frees the reserved one to accept and answer it. False if
-    /// accepting is paused.
-    private func refuseForDescriptors(_ listener: Int32) -> Bool {
-        let error = errno
-        guard reserveDescriptor >= 0 else {
-            pauseAccepting(error)
-            return false
-        }
-        Glibc.close(reserveDescriptor)
+    /// Refuses a client when descriptors have run out: the reserved one serves to accept and answer it. False if that
+    /// does not work.
+    private func refuseForDescriptors(_ number: Int) -> Bool {
         var peer = sockaddr_storage()
-        let socket = clinux_accept(listener, &peer)
+        let socket = acceptor.acceptWithReserve(from: number, &peer)
         if socket >= 0 {
             let reason = "this server is out of file descriptors"
             refuseAtOnce(Link(socket), .descriptorLimit, IPAddress.parse(&peer).0, reason)
         }
-        reserveDescriptor = clinux_open_null()
-        guard reserveDescriptor >= 0, socket >= 0 else {
-            pauseAccepting(error)
-            return false
-        }
-        return true
-    }
-
-    private func pauseAccepting(_ error: Int32) {
-        context.report(.acceptFailed(errno: error))
-        unwatchListeners()
-        acceptsAgainAt = nanoseconds + 200_000_000
-        if reserveDescriptor < 0 { reserveDescriptor = clinux_open_null() }
+        return acceptor.reserve() && socket >= 0
     }
 
     /// Refuses a client that gets no slot, without waiting for its request.
@@ -155,13 +106,13 @@ extension Worker {
         }
         connection.lastReceived = now
         connection.connectedAt = Int64(nanoseconds)
-        setDeadline(connection, now &+ ticks(configuration.handshakeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.handshakeTimeout))
     }
 
     /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the
     /// connection was refused.
     private func begin(_ link: Link, _ address: IPAddress) -> Bool? {
-        guard pressure < .full else {
+        guard ingress.pressure < .full else {
             refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason)
             return nil
         }

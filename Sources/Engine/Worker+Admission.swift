@@ -8,7 +8,7 @@ import WebSocket
 /// the endpoint's channel.
 ///
 /// Results from elsewhere (the check of a token's signature, the answer of a channel's home) arrive as letters; until
-/// then the connection is `.admitting`, and its `PendingOpen` waits in `pendingOpens`.
+/// then the connection is `.admitting`, and its `PendingOpen` waits with it.
 extension Worker {
     /// Continues with a valid request for a WebSocket.
     func admit(
@@ -26,8 +26,8 @@ extension Worker {
             let malformed = TokenRefusal(label: "malformed", message: reason)
             refuseToken(connection, malformed, pending, isMissing: false)
         case .found(let token):
-            connection.phase = .admitting
-            pendingOpens[connection.slot] = pending
+            connection.advance(.requested)
+            connection.keep(.admission(pending))
             let asking = reference(to: connection)
             let mailbox = handle.mailbox
             Task { mailbox.post(.verified(asking, await verify(token))) }
@@ -37,7 +37,7 @@ extension Worker {
     /// Takes the result of verifying the token of a waiting connection.
     func verified(_ reference: ConnectionReference, _ outcome: Result<Identity, TokenRefusal>) {
         guard let connection = slab.find(reference),
-            connection.phase == .admitting, let pending = pendingOpens.removeValue(forKey: connection.slot)
+            connection.phase == .admitting, let pending = connection.pendingOpen
         else { return }
         switch outcome {
         case .failure(let refusal):
@@ -84,7 +84,7 @@ extension Worker {
             refuse(connection, Refusal(.forbidden, reason), cause: .forbidden, known)
             return
         }
-        guard pressure < .full else {
+        guard ingress.pressure < .full else {
             refuse(connection, Worker.shortOfMemory, cause: .memoryLimit, known)
             return
         }
@@ -104,9 +104,9 @@ extension Worker {
         }
         pending.session = session(identity, endpoint.messageProtocol)
         connection.encoding = Encoding(endpoint.messageProtocol, pending.compression)
-        connection.phase = .admitting
+        connection.advance(.requested)
         let since = pending.since
-        pendingOpens[connection.slot] = pending
+        connection.keep(.admission(pending))
         guard endpoint.messageProtocol == .json, !endpoint.channel.isEmpty else {
             guard openPending(connection) else { return }
             if endpoint.messageProtocol == .json {
@@ -141,13 +141,13 @@ extension Worker {
         guard messageProtocol == .json || identity.user != nil else { return nil }
         return Session(
             identity: identity, errorTokens: Float(configuration.errorsPerMinute), errorTokensAt: now,
-            expiresAt: tick(at: identity.expiresAt))
+            expiresAt: clock.tick(at: identity.expiresAt))
     }
 
     /// Completes the handshake of an admitted connection; false if it is refused after all, because a drain has begun
     /// or a reload has made tokens mandatory.
     func openPending(_ connection: Connection) -> Bool {
-        guard let pending = pendingOpens[connection.slot] else { return false }
+        guard let pending = connection.pendingOpen else { return false }
         guard drain == nil else {
             refuse(connection, Worker.shuttingDown, cause: .draining)
             return false
@@ -159,20 +159,21 @@ extension Worker {
             return false
         }
         connection.session = pending.session.map { Boxed($0) }
-        connection.phase = .open
+        connection.keep(nil)
+        connection.advance(.opened)
         connection.flags.insert(.opened)
         connection.endpoint = UInt16(pending.endpoint)
-        statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(connection.connectedAt))
+        telemetry.statistics.handshakes.record(nanoseconds: nanoseconds &- UInt64(connection.connectedAt))
         connection.connectedAt = clinux_realtime_milliseconds()
-        connection.userAgent = userAgents.retain(pending.userAgent)
+        connection.userAgent = telemetry.userAgents.retain(pending.userAgent)
         connection.tokens = Float(burst)
         connection.tokensAt = now
-        statistics.connections += 1
-        connectionsByEndpoint[pending.endpoint, default: 0] += 1
-        statistics.opened &+= 1
-        let start = direct.count
-        direct.append(raw: Handshake.response(accept: pending.accept, compression: pending.compression))
-        turn.push(Turn.direct, start: start, end: direct.count, to: connection)
+        telemetry.statistics.connections += 1
+        telemetry.connectionsByEndpoint[pending.endpoint, default: 0] += 1
+        telemetry.statistics.opened &+= 1
+        let start = outbox.direct.count
+        outbox.direct.append(raw: Handshake.response(accept: pending.accept, compression: pending.compression))
+        outbox.turn.push(Turn.direct, start: start, end: outbox.direct.count, to: connection)
         armOpen(connection)
         if context.reportsEverything.load(ordering: .relaxed) {
             let endpoint = configuration.endpoints[pending.endpoint]
@@ -191,19 +192,15 @@ extension Worker {
         readFrames(connection, input.value.held.bytes)
     }
 
-    /// Removes a connection's `PendingOpen`, and reads from its socket again.
-    @discardableResult
-    func stopAdmitting(_ connection: Connection) -> PendingOpen? {
+    /// Reads from the socket of a connection again whose admission is decided.
+    func stopAdmitting(_ connection: Connection) {
         if connection.flags.contains(.holdsInput) {
             connection.flags.remove(.holdsInput)
             setInterest(connection)
         }
-        return pendingOpens.removeValue(forKey: connection.slot)
     }
 
-    /// Frees a connection's session and `PendingOpen`.
     func dropSession(_ connection: Connection) {
-        if connection.phase == .admitting { pendingOpens[connection.slot] = nil }
         guard let session = connection.session else { return }
         session.free()
         connection.session = nil

@@ -5,8 +5,8 @@ extension Worker {
     /// Sends a message to a connection on any worker.
     func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionReference) {
         guard Int(connection.worker) == index else {
-            answers[Int(connection.worker)].append(payload, to: connection)
-            hasAnswers = true
+            outbox.answers[Int(connection.worker)].append(payload, to: connection)
+            outbox.hasAnswers = true
             return
         }
         guard let connection = slab.find(connection), connection.phase == .open
@@ -17,40 +17,41 @@ extension Worker {
     /// Queues one text message for one connection.
     func sendMessage(_ payload: UnsafeRawBufferPointer, _ connection: Connection) {
         connection.messagesOut &+= 1
-        statistics.messagesOut &+= 1
+        telemetry.statistics.messagesOut &+= 1
         send(.text, payload, connection)
     }
 
     /// Sends the collected answers to the other workers.
     func postAnswers() {
-        guard hasAnswers else { return }
-        hasAnswers = false
-        for (worker, pending) in answers.enumerated() where !pending.isEmpty {
+        guard outbox.hasAnswers else { return }
+        outbox.hasAnswers = false
+        for (worker, pending) in outbox.answers.enumerated() where !pending.isEmpty {
             post(pending.take(), to: worker)
         }
     }
 
     /// Tells a connection of another worker, after its answers, that no more follow.
     func finishAnswers(to connection: ConnectionReference) {
-        guard Int(connection.worker) < answers.count else { return }
-        answers[Int(connection.worker)].finish(connection)
-        hasAnswers = true
+        guard Int(connection.worker) < outbox.answers.count else { return }
+        outbox.answers[Int(connection.worker)].finish(connection)
+        outbox.hasAnswers = true
     }
 
     /// Reads a connection's next request, after another worker has answered the earlier ones.
     func answered(_ connection: ConnectionReference) {
         guard let connection = slab.find(connection) else { return }
-        if let question = openQuestions.removeValue(forKey: connection.slot), question.isRevoked {
-            sendError(connection, .notJoined, Worker.notJoined, id: question.id)
+        if let question = connection.question {
+            connection.keep(nil)
+            if question.isRevoked { sendError(connection, .notJoined, Worker.notJoined, id: question.id) }
         }
         resume(connection, .awaitsAnswer)
     }
 
     /// Queues another worker's answers for their connections. The answer to a question is the last frame for a connection in `done`.
     func take(_ segment: Segment, _ connections: [ConnectionReference], done: [ConnectionReference]) {
-        let number = turn.add(segment)
+        let number = outbox.turn.add(segment)
         var withheld: Set<Int> = []
-        for connection in done where openQuestions[Int(connection.slot)]?.isRevoked ?? false {
+        for connection in done where slab.find(connection)?.question?.isRevoked ?? false {
             if let last = connections.lastIndex(of: connection) { withheld.insert(last) }
         }
         var start = 0
@@ -60,8 +61,8 @@ extension Worker {
             guard let connection = slab.find(connection), connection.phase == .open
             else { continue }
             connection.messagesOut &+= 1
-            statistics.messagesOut &+= 1
-            turn.push(number, start: start, end: end, to: connection)
+            telemetry.statistics.messagesOut &+= 1
+            outbox.turn.push(number, start: start, end: end, to: connection)
         }
     }
 }

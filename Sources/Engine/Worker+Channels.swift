@@ -40,7 +40,7 @@ extension Worker {
         _ publication: Publication, _ channel: Channel, _ home: ChannelHome, at time: UInt64
     ) -> MessagePosition? {
         let now = clinux_realtime_milliseconds()
-        let position = home.publish(publication, at: now, &text) { answer($1, to: $0) }
+        let position = home.publish(publication, at: now, &outbox.text) { answer($1, to: $0) }
         markPublished(channel, at: time)
         if position != nil { noteHistory(channel, home, at: now) }
         return position
@@ -79,10 +79,11 @@ extension Worker {
     func countEncoding(_ byteCount: Int, _ channel: Channel) {
         guard let home = channel.home else { return }
         if home.deliveryByteCount > Worker.cheapByteCount {
-            work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 2
+            ingress.work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 2
         }
         guard byteCount >= configuration.compressionThreshold else { return }
-        work += 8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: home.encodings.deflatingCount)
+        ingress.work +=
+            8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: home.encodings.deflatingCount)
     }
 
     /// The size in bytes up to which a send costs little more than one of a few bytes.
@@ -97,30 +98,30 @@ extension Worker {
         guard !channel.isMarked, channel.isPublished else { return }
         channel.isMarked = true
         channel.publishedAt = time
-        published.append(channel.index)
+        outbox.published.append(channel.index)
     }
 
     /// Hands over the published messages: at the turn's end, or, at a channel's home, when `flush_delay` has passed.
     func distributePublished() {
-        if !published.isEmpty {
-            if flushDelay > 0, nanoseconds < flushAt ?? .max {
+        if !outbox.published.isEmpty {
+            if outbox.flushDelay > 0, nanoseconds < outbox.flushAt ?? .max {
                 distributeHurried()
-                flushAt = published.isEmpty ? nil : flushAt ?? nanoseconds + flushDelay
+                outbox.flushAt = outbox.published.isEmpty ? nil : outbox.flushAt ?? nanoseconds + outbox.flushDelay
             } else {
-                flushAt = nil
-                for index in published { distribute(publishedIn: index) }
-                published.removeAll(keepingCapacity: true)
+                outbox.flushAt = nil
+                for index in outbox.published { distribute(publishedIn: index) }
+                outbox.published.removeAll(keepingCapacity: true)
             }
         }
-        for (home, connection) in pendingFences { context.handles[home].mailbox.post(.fenceAnswers(connection)) }
-        pendingFences.removeAll(keepingCapacity: true)
+        for (home, connection) in outbox.pendingFences { context.handles[home].mailbox.post(.fenceAnswers(connection)) }
+        outbox.pendingFences.removeAll(keepingCapacity: true)
         postAnswers()
     }
 
     /// Hands over the messages that don't wait for `flush_delay`: messages wait only at the home of their channel, and
     /// only if nobody waits for a receipt.
     private func distributeHurried() {
-        published.removeAll { index in
+        outbox.published.removeAll { index in
             if let channel = channels.find(index), channel.home?.receipts.isEmpty ?? false {
                 return false
             }
@@ -168,16 +169,16 @@ extension Worker {
     /// Queues messages for every subscriber on this worker, each in its encoding. Returns the number of recipients.
     func deliverHere(_ delivery: Delivery, of channel: Channel) -> Int {
         guard !channel.subscribers.isEmpty else { return 0 }
-        sentOn.append(delivery.publishedAt)
+        outbox.sentOn.append(delivery.publishedAt)
         let exclusions = delivery.exclusions.isEmpty ? [:] : mark(delivery.exclusions)
         // A client that has joined since the home encoded the messages may use another protocol.
         if let segment = delivery.common, exclusions.isEmpty, delivery.serves(channel.encodings) {
-            let number = turn.add(segment)
+            let number = outbox.turn.add(segment)
             let messages = UInt64(segment.messageCount)
             for slot in channel.subscribers {
                 let connection = slab[Int(slot)]
                 connection.messagesOut &+= messages
-                turn.push(number, start: 0, end: segment.count, to: connection)
+                outbox.turn.push(number, start: 0, end: segment.count, to: connection)
             }
             countSent(segment, times: channel.subscribers.count)
             return channel.subscribers.count
@@ -188,7 +189,7 @@ extension Worker {
             let connection = slab[Int(slot)]
             let encoding = connection.encoding
             guard let segment = delivery[encoding] else { continue }
-            let number = numbers[Int(encoding.rawValue)] ?? turn.add(segment)
+            let number = numbers[Int(encoding.rawValue)] ?? outbox.turn.add(segment)
             numbers[Int(encoding.rawValue)] = number
             reached += 1
             if connection.flags.contains(.excluded) {
@@ -197,7 +198,7 @@ extension Worker {
             }
             connection.messagesOut &+= UInt64(segment.messageCount)
             countSent(segment)
-            turn.push(number, start: 0, end: segment.count, to: connection)
+            outbox.turn.push(number, start: 0, end: segment.count, to: connection)
         }
         if !exclusions.isEmpty { unmark(exclusions) }
         return reached
@@ -206,8 +207,8 @@ extension Worker {
     /// Counts a segment's messages as sent to `times` connections.
     @inline(__always)
     func countSent(_ segment: Segment, times: Int = 1) {
-        statistics.messagesOut &+= UInt64(segment.messageCount &* times)
-        statistics.binaryOut &+= UInt64(segment.binaryCount &* times)
+        telemetry.statistics.messagesOut &+= UInt64(segment.messageCount &* times)
+        telemetry.statistics.binaryOut &+= UInt64(segment.binaryCount &* times)
     }
 
     /// Marks the connections here that don't get all frames of a delivery. Returns the excluded frames of each, by
@@ -238,13 +239,13 @@ extension Worker {
         var count = segment.messageCount
         for frame in frames where frame < segment.frameEnds.count {
             let frameStart = frame > 0 ? segment.frameEnds[frame - 1] : 0
-            if frameStart > start { turn.push(number, start: start, end: frameStart, to: connection) }
+            if frameStart > start { outbox.turn.push(number, start: start, end: frameStart, to: connection) }
             start = segment.frameEnds[frame]
             count -= 1
         }
-        if segment.count > start { turn.push(number, start: start, end: segment.count, to: connection) }
+        if segment.count > start { outbox.turn.push(number, start: start, end: segment.count, to: connection) }
         connection.messagesOut &+= UInt64(max(0, count))
-        statistics.messagesOut &+= UInt64(max(0, count))
+        telemetry.statistics.messagesOut &+= UInt64(max(0, count))
     }
 
     /// Whether the connection's own messages are still on their way through their channel's home. If so, a fence is

@@ -7,42 +7,46 @@ extension Worker {
     /// fail the connection (RFC 6455, section 7.1.7). Messages published before are sent first.
     func beginClose(
         _ connection: Connection, _ cause: CloseCause, _ code: CloseCode,
-        _ reason: String, then phase: Connection.Phase
+        _ reason: String, then phase: LifeCycle.Phase
     ) {
         connection.cause = cause
         connection.closeCode = code.rawValue
         report(connection, reason)
         guard phase == .closing else {
-            fencedReasons[connection.slot] = reason
-            closeBehindOwnMessages(connection)
+            closeBehindOwnMessages(connection, reason: reason)
             return
         }
         leaveChannels(connection)
         sendClose(connection, code, reason: reason)
-        connection.phase = .closing
+        connection.advance(.closeSent)
         waitNoMore(connection)
-        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
     }
 
     /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or names its error, after all
     /// messages that the connection published before.
-    func closeBehindOwnMessages(_ connection: Connection) {
+    func closeBehindOwnMessages(_ connection: Connection, reason: String = "") {
         if awaitsOwnMessages(connection) {
-            connection.phase = .fenced
+            connection.keep(.farewell(reason))
+            connection.advance(.heldBack)
             waitNoMore(connection)
-            setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+            setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
         } else {
-            passFence(connection)
+            sendFarewell(connection, reason)
         }
     }
 
     /// Sends the close frame of a fenced connection: its own messages have come back, or have taken too long.
     func passFence(_ connection: Connection) {
+        let reason = connection.farewell ?? ""
+        connection.keep(nil)
+        sendFarewell(connection, reason)
+    }
+
+    private func sendFarewell(_ connection: Connection, _ reason: String) {
         leaveChannels(connection)
         let code = CloseCode(rawValue: connection.closeCode)
-        sendClose(
-            connection, code == .noStatus ? nil : code, reason: fencedReasons.removeValue(forKey: connection.slot) ?? ""
-        )
+        sendClose(connection, code == .noStatus ? nil : code, reason: reason)
         finish(connection)
     }
 
@@ -65,10 +69,10 @@ extension Worker {
 
     /// Ends the output to a connection: once its queue is sent, our side is shut down.
     func finish(_ connection: Connection) {
-        connection.phase = .finishing
+        connection.advance(.finished)
         waitNoMore(connection)
-        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
-        turn.markDirty(connection)
+        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        outbox.turn.markDirty(connection)
     }
 
     /// Shuts down our side after everything is sent. The peer gets time to read it and to shut down its own side:
@@ -81,9 +85,9 @@ extension Worker {
             return
         }
         connection.link.finishSending()
-        connection.phase = .lingering
+        connection.advance(.sentAll)
         connection.flags.remove(.resetOnClose)
-        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
     }
 
     /// Ends a connection now. Its slot is freed at the turn's end.
@@ -97,15 +101,14 @@ extension Worker {
         }
         leaveChannels(connection)
         connection.link.close(resets: connection.flags.contains(.resetOnClose))
-        if connection.phase == .fenced { fencedReasons[connection.slot] = nil }
         dropHead(connection)
+        connection.keep(nil)
         dropInput(connection)
         dropBacklog(connection)
         dropSession(connection)
-        openQuestions[connection.slot] = nil
-        connection.phase = .dead
+        connection.advance(.ended)
         slab.deadlines[connection.slot] = Slab.never
-        turn.markDead(connection.slot)
+        outbox.turn.markDead(connection.slot)
         handle.load.subtract(1, ordering: .relaxed)
         stopOpening(connection)
         if connection.flags.contains(.admitted) {
@@ -113,11 +116,11 @@ extension Worker {
                 connection.address, isCounted: connection.flags.contains(.addressCounted))
         }
         guard wasOpen else { return }
-        userAgents.release(connection.userAgent)
-        statistics.connections -= 1
-        connectionsByEndpoint[Int(connection.endpoint)]? -= 1
-        statistics.closed[Int(connection.cause.rawValue)] &+= 1
-        statistics.countClose(connection.closeCode)
+        telemetry.userAgents.release(connection.userAgent)
+        telemetry.statistics.connections -= 1
+        telemetry.connectionsByEndpoint[Int(connection.endpoint)]? -= 1
+        telemetry.statistics.closed[Int(connection.cause.rawValue)] &+= 1
+        telemetry.statistics.countClose(connection.closeCode)
     }
 
     /// Records why a connection ends, and reports it to the control plane.
@@ -131,12 +134,12 @@ extension Worker {
             connectedAt: connection.connectedAt,
             bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
             queuedBytes: queuedBytes ?? queued, dropped: connection.dropped)
-        endings.append(ending)
+        telemetry.endings.append(ending)
         let reportsEverything = context.reportsEverything.load(ordering: .relaxed)
         guard ending.isNoteworthy || reportsEverything else { return }
         var told = ending
         told.port = connection.port
-        if reportsEverything { told.userAgent = userAgents.text(connection.userAgent) }
+        if reportsEverything { told.userAgent = telemetry.userAgents.text(connection.userAgent) }
         context.report(.ended(told))
     }
 

@@ -49,15 +49,15 @@ extension Worker {
         var hasGained = false
         plain.forEachFrame { opcode, payload in
             guard !opcode.isControl, payload.count >= configuration.compressionThreshold,
-                let deflated = deflater.deflate(
+                let deflated = outbox.deflater.deflate(
                     payload, windowBits: Deflater.windowBits(forMessageOf: payload.count, agreed: agreed))
             else {
                 builder.append(opcode, payload: payload)
                 return
             }
             hasGained = true
-            statistics.deflatedFrom &+= UInt64(payload.count)
-            statistics.deflatedTo &+= UInt64(deflated.count)
+            telemetry.statistics.deflatedFrom &+= UInt64(payload.count)
+            telemetry.statistics.deflatedTo &+= UInt64(deflated.count)
             builder.append(opcode, payload: deflated, isCompressed: true)
         }
         return hasGained ? builder.finish() : nil
@@ -67,7 +67,7 @@ extension Worker {
     func inflate(
         _ connection: Connection, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
     ) -> UnsafeRawBufferPointer? {
-        switch inflater.inflate(payload, limit: configuration.maximumMessageByteCount) {
+        switch ingress.inflater.inflate(payload, limit: configuration.maximumMessageByteCount) {
         case .corrupt:
             failed(connection, .invalidData, "compressed message is corrupt")
         case .tooLarge:
@@ -76,8 +76,8 @@ extension Worker {
             failed(connection, .policyViolation, "compressed message has too many blocks for its size")
         case .message(let message):
             let message = UnsafeRawBufferPointer(message)
-            statistics.inflatedFrom &+= UInt64(payload.count)
-            statistics.inflatedTo &+= UInt64(message.count)
+            telemetry.statistics.inflatedFrom &+= UInt64(payload.count)
+            telemetry.statistics.inflatedTo &+= UInt64(message.count)
             guard opcode == .text else { return message }
             var text = UTF8Validator()
             if text.accept(message), text.isComplete { return message }

@@ -7,24 +7,26 @@ extension Worker {
     /// Whether there is no room for a client's message in a channel: the mailbox of its home is full, or, at the home,
     /// that of a worker with subscribers.
     func isCongested(_ channel: Channel) -> Bool {
-        if let home = channel.home { return fullMailboxes & home.interested != 0 && isHeldUp }
+        if let home = channel.home { return ingress.fullMailboxes & home.interested != 0 && isHeldUp }
         return context.handles[channel.homeWorker].mailbox.forHomes.isFull(for: index)
     }
 
     /// Whether letters for homes wait because a worker that gets their results has no room.
     var isHeldUp: Bool {
-        let full = fullMailboxes
+        let full = ingress.fullMailboxes
         full.forEachBit { worker in
-            if !context.handles[worker].mailbox.atOnce.isFull(for: index) { fullMailboxes &= ~(1 << UInt64(worker)) }
+            if !context.handles[worker].mailbox.atOnce.isFull(for: index) {
+                ingress.fullMailboxes &= ~(1 << UInt64(worker))
+            }
         }
-        return fullMailboxes != 0
+        return ingress.fullMailboxes != 0
     }
 
     /// Posts a home's letter to another worker, and notes if that worker's mailbox is full.
     func post(_ letter: consuming Letter, to worker: Int) {
         let mailbox = context.handles[worker].mailbox
         mailbox.post(letter)
-        if mailbox.atOnce.isFull { fullMailboxes |= 1 << UInt64(worker) }
+        if mailbox.atOnce.isFull { ingress.fullMailboxes |= 1 << UInt64(worker) }
     }
 
     /// Keeps a message for which there is no room, and makes its connection wait.
@@ -33,13 +35,13 @@ extension Worker {
     ) {
         `defer`(message, opcode, connection)
         connection.flags.insert(.congested)
-        congested.append(connection.tag)
+        ingress.congested.append(connection.tag)
     }
 
     /// Resumes the connections that waited for room. A connection that still finds none waits again.
     func resumeCongested() {
-        let waiting = congested
-        congested = []
+        let waiting = ingress.congested
+        ingress.congested = []
         for tag in waiting {
             guard let connection = slab.find(tag: tag) else { continue }
             resume(connection, .congested)
@@ -55,28 +57,28 @@ extension Worker {
 
     /// Updates the memory pressure, once per turn, and acts on it.
     func lookAtPressure() {
-        pressure = context.account.pressure
-        if pressure < .high, !starved.isEmpty {
-            let waiting = starved
-            starved = []
-            starvedSince = nil
+        ingress.pressure = context.account.pressure
+        if ingress.pressure < .high, !ingress.starved.isEmpty {
+            let waiting = ingress.starved
+            ingress.starved = []
+            ingress.starvedSince = nil
             for tag in waiting {
                 guard let connection = slab.find(tag: tag) else { continue }
                 resume(connection, .starved)
             }
         }
-        if pressure == .over { closeLargest(excess: context.account.used - context.account.byteLimit) }
-        guard let since = starvedSince, nanoseconds >= since + starvedPause else { return }
-        starved.removeAll { slab.find(tag: $0) == nil }
-        starvedSince = starved.isEmpty ? nil : nanoseconds
-        guard !starved.isEmpty else { return }
+        if ingress.pressure == .over { closeLargest(excess: context.account.used - context.account.byteLimit) }
+        guard let since = ingress.starvedSince, nanoseconds >= since + starvedPause else { return }
+        ingress.starved.removeAll { slab.find(tag: $0) == nil }
+        ingress.starvedSince = ingress.starved.isEmpty ? nil : nanoseconds
+        guard !ingress.starved.isEmpty else { return }
         // Connections that wait for memory in the middle of a message may wait for themselves: nobody is kept waiting for long
         // because of that, and newcomers are kept out for less.
         closeLargest(excess: context.account.used - context.account.byteLimit / 8 * 5)
     }
 
     /// How long connections wait for memory before those that hold most are closed: less where newcomers are refused.
-    var starvedPause: UInt64 { pressure >= .full ? 1_000_000_000 : 2_000_000_000 }
+    var starvedPause: UInt64 { ingress.pressure >= .full ? 1_000_000_000 : 2_000_000_000 }
 
     /// Whether an open connection has to wait before it is read further; sets the flags for the reason.
     func mustWait(_ connection: Connection) -> Bool {
@@ -85,13 +87,13 @@ extension Worker {
         {
             connection.flags.insert(.unreadAnswers)
         }
-        if pressure >= .high, let input = connection.input,
+        if ingress.pressure >= .high, let input = connection.input,
             input.value.reader.heldByteCount > Worker.modestByteCount, !connection.flags.contains(.starved)
         {
             connection.flags.insert([.starved, .holdsInput])
             setInterest(connection)
-            starved.append(connection.tag)
-            starvedSince = starvedSince ?? nanoseconds
+            ingress.starved.append(connection.tag)
+            ingress.starvedSince = ingress.starvedSince ?? nanoseconds
         }
         return !connection.flags.isDisjoint(with: .waiting)
     }

@@ -34,10 +34,10 @@ extension Worker {
         let receipts = (drain?.receipts ?? []) + [receipt]
         drain = Drain(
             startedAt: nanoseconds,
-            period: UInt64(ticks(period) - (period > .zero ? 0 : 1)) * Worker.tickNanoseconds,
-            deadline: nanoseconds + UInt64(ticks(timeout)) * Worker.tickNanoseconds,
+            period: UInt64(clock.ticks(period) - (period > .zero ? 0 : 1)) * WorkerClock.tickNanoseconds,
+            deadline: nanoseconds + UInt64(clock.ticks(timeout)) * WorkerClock.tickNanoseconds,
             reason: reason,
-            total: statistics.connections,
+            total: telemetry.statistics.connections,
             receipts: receipts
         )
         for slot in 0..<slab.highWater {

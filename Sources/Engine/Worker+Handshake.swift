@@ -18,7 +18,7 @@ extension Worker {
         scannedCount: Int
     ) {
         let limit = configuration.maximumHeaderByteCount
-        work += Worker.handshakeWork + 4 * (bytes.count - scannedCount)
+        ingress.work += Worker.handshakeWork + 4 * (bytes.count - scannedCount)
         switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
         case .incomplete:
             keepHead(connection, UnsafeRawBufferPointer(bytes))
@@ -138,7 +138,7 @@ extension Worker {
     /// Sends an HTTP response; nothing follows it.
     private func sendPage(_ connection: Connection, _ segment: Segment) {
         stopOpening(connection)
-        turn.push(turn.add(segment), start: 0, end: segment.count, to: connection)
+        outbox.turn.push(outbox.turn.add(segment), start: 0, end: segment.count, to: connection)
         finish(connection)
     }
 
@@ -152,13 +152,15 @@ extension Worker {
         dropHead(connection)
         stopOpening(connection)
         var known = known
-        if connection.phase == .admitting, let pending = stopAdmitting(connection) {
+        if let pending = connection.pendingOpen {
             known.address = pending.address
             known.userAgent = pending.userAgent
+            connection.keep(nil)
+            stopAdmitting(connection)
         }
-        let start = direct.count
-        direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
-        turn.push(Turn.direct, start: start, end: direct.count, to: connection)
+        let start = outbox.direct.count
+        outbox.direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
+        outbox.turn.push(Turn.direct, start: start, end: outbox.direct.count, to: connection)
         count(
             refusal: cause ?? RefusalCause(refusal.status), known.address ?? connection.address, refusal.reason,
             known, port: connection.port, status: refusal.status, silently: isSilent)
@@ -169,34 +171,29 @@ extension Worker {
         refusal cause: RefusalCause, _ address: IPAddress, _ reason: String, _ known: RefusedAs = RefusedAs(),
         port: UInt16 = 0, status: HTTPStatus = .serviceUnavailable, silently: Bool = false
     ) {
-        statistics.refused[Int(cause.rawValue)] &+= 1
+        telemetry.statistics.refused[Int(cause.rawValue)] &+= 1
         guard !silently else { return }
         let ending = Ending(
             time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address, port: port,
             status: status, user: known.user, endpoint: known.keptPath, channels: known.channel.map { [$0] } ?? [])
-        endings.append(ending)
+        telemetry.endings.append(ending)
         var told = ending
         if context.reportsEverything.load(ordering: .relaxed) { told.userAgent = known.userAgent }
         context.report(.ended(told))
     }
 
     private func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
-        let kept = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
-        kept.copyMemory(from: source, byteCount: bytes.count)
         dropHead(connection)
-        connection.head = Boxed(HeadBuffer(bytes: kept, count: bytes.count))
+        connection.keep(.head(Array(bytes)))
         context.account.input.add(bytes.count + Worker.headOverhead)
     }
 
     /// The memory for keeping a head besides its bytes.
-    private static let headOverhead = 64
+    private static let headOverhead = MemoryLayout<PhaseState>.stride + 48
 
     func dropHead(_ connection: Connection) {
         guard let head = connection.head else { return }
         context.account.input.add(-(head.count + Worker.headOverhead))
-        head.bytes.deallocate()
-        head.free()
-        connection.head = nil
+        connection.keep(nil)
     }
 }

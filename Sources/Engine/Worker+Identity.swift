@@ -17,23 +17,14 @@ extension Worker {
 
     /// Writes the connection's name as JSON into `nameText`; it is not stored for each connection.
     func writeName(_ connection: Connection) {
-        nameText.removeAll(keepingCapacity: true)
+        outbox.nameText.removeAll(keepingCapacity: true)
         if let user = connection.session?.identity.user {
-            nameText.append(string: user)
+            outbox.nameText.append(string: user)
             return
         }
-        nameText.append("\"guest-")
-        nameText.append(raw: connection.id.description)
-        nameText.append("\"")
-    }
-
-    /// The tick of a time in milliseconds since 1970; `Slab.never` for none.
-    func tick(at time: Int64?) -> UInt32 {
-        guard let time else { return Slab.never }
-        // This divides instead of multiplying, because a token may be valid for thousands of years.
-        let (ticks, rest) = max(0, time - clinux_realtime_milliseconds())
-            .quotientAndRemainder(dividingBy: Int64(Worker.tickNanoseconds / 1_000_000))
-        return ticks < Int64(Slab.never - now) - 1 ? now + UInt32(ticks) + (rest > 0 ? 1 : 0) : Slab.never
+        outbox.nameText.append("\"guest-")
+        outbox.nameText.append(raw: connection.id.description)
+        outbox.nameText.append("\"")
     }
 
     /// The tick at which the client has to be asked for a new token, or is closed.
@@ -41,7 +32,7 @@ extension Worker {
         guard let session = connection.session, session.expiresAt != Slab.never else { return Slab.never }
         if isToBeAsked(connection, session) { return session.expiresAt }
         let isAsked = session.isAskedToRefresh
-        return session.expiresAt &+ ticks(isAsked ? configuration.refreshGrace : configuration.tokenLeeway)
+        return session.expiresAt &+ clock.ticks(isAsked ? configuration.refreshGrace : configuration.tokenLeeway)
     }
 
     /// Whether the client can still be asked for a new token. If a reload has abolished tokens, a client keeps the
@@ -94,13 +85,13 @@ extension Worker {
             sendError(connection, .badToken, "the token is another user's; its \"sub\" must stay the same", id: id)
         case .success(let identity):
             session.identity = identity
-            session.expiresAt = tick(at: identity.expiresAt)
+            session.expiresAt = clock.tick(at: identity.expiresAt)
             session.isAskedToRefresh = false
             id.withUnsafeBytes { id in
                 sendAck(connection, id: id) {
                     guard let expiresAt = identity.expiresAt else { return }
-                    text.append(",\"expires\":")
-                    text.append(time: expiresAt)
+                    outbox.text.append(",\"expires\":")
+                    outbox.text.append(time: expiresAt)
                 }
             }
             leaveWhatIsNotGranted(connection, session, reason: "the new token does not grant this channel")
@@ -113,13 +104,11 @@ extension Worker {
         _ connection: Connection, _ session: Boxed<Session>,
         reason: String
     ) {
-        for place in session.memberships.indices.reversed() {
-            let membership = session.memberships[place]
+        for membership in session.memberships.all.reversed() {
             let channel = channels[membership.channel]
-            guard membership.state != .revoked,
-                !session.identity.maySubscribe(to: channel.name, channel.settings)
+            guard !session.identity.maySubscribe(to: channel.name, channel.settings)
             else { continue }
-            takeOut(connection, session, place: place, reason: reason)
+            takeOut(connection, session, of: membership.channel, reason: reason)
         }
     }
 }

@@ -11,7 +11,7 @@ extension Worker {
         var byteCount = 0
         handle.mailbox.takeAll { letter, count in
             if letter.isForHome {
-                homeward.append((letter, count))
+                homes.letters.append((letter, count))
             } else {
                 act(on: letter)
                 byteCount += count
@@ -23,24 +23,14 @@ extension Worker {
     /// Processes the letters for homes, the oldest first, as long as the turn's budget lasts and their results have
     /// room.
     func takeHomeward() {
-        guard homewardNext < homeward.count else { return }
+        guard !homes.letters.isEmpty else { return }
         var byteCount = 0
         // Letters for homes have their own part of the turn's budget, because input may have used up the other.
-        let end = work + Worker.workBudget / 4
-        while homewardNext < homeward.count, work < end, !isHeldUp {
-            let (letter, count) = homeward[homewardNext]
-            homeward[homewardNext] = (.relieved, 0)
-            homewardNext += 1
+        let end = ingress.work + Worker.workBudget / 4
+        while ingress.work < end, !isHeldUp, let (letter, count) = homes.letters.takeFirst() {
             byteCount += count
-            work += Worker.letterWork + count
+            ingress.work += Worker.letterWork + count
             act(on: letter)
-        }
-        if homewardNext == homeward.count {
-            homeward.removeAll(keepingCapacity: homeward.count < 4_096)
-            homewardNext = 0
-        } else if homewardNext >= 1_024, homewardNext * 2 >= homeward.count {
-            homeward.removeFirst(homewardNext)
-            homewardNext = 0
         }
         tellRelieved(handle.mailbox.forHomes.finish(byteCount: byteCount))
     }
@@ -131,7 +121,7 @@ extension Worker {
         case .statistics(let receipt):
             receipt.answer((index, currentStatistics()))
         case .endings(let selection, let gather):
-            gather.answer(endings.all(where: selection.selects))
+            gather.answer(telemetry.endings.all(where: selection.selects))
         case .follow(let channel, let follower, let receipt):
             let index = channels.intern(channel)
             channels[index].home?.followers.append(follower)
@@ -148,10 +138,10 @@ extension Worker {
         case .probe(let number):
             handle.answered.store(number, ordering: .releasing)
         case .listen(let sockets, let receipt):
-            listen(sockets)
+            acceptor.listen(sockets)
             receipt.answer(())
         case .stopListening(let receipt):
-            stopListening()
+            acceptor.stop()
             receipt.answer(())
         case .drain(let period, let timeout, let reason, let receipt):
             beginDrain(period: period, timeout: timeout, reason: reason, receipt: receipt)
@@ -163,11 +153,11 @@ extension Worker {
     }
 
     private func currentStatistics() -> Statistics {
-        var current = statistics
+        var current = telemetry.statistics
         current.channels = channels.homeCount
         current.historyBytes = channels.historyCost.byteCount
         current.memory = memoryFigures()
-        current.connectionsByEndpoint = connectionsByEndpoint.filter { $0.value > 0 }
+        current.connectionsByEndpoint = telemetry.connectionsByEndpoint.filter { $0.value > 0 }
         return current
     }
 }

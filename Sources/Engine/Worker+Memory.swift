@@ -8,20 +8,20 @@ extension Worker {
     private static let quietByteCount: UInt64 = 1024 * 1024
     private static let trimPause: UInt64 = 1_000_000_000
 
-    private var traffic: UInt64 { statistics.bytesIn &+ statistics.bytesOut }
+    private var traffic: UInt64 { telemetry.statistics.bytesIn &+ telemetry.statistics.bytesOut }
 
     /// Returns memory that a burst has left free to the system, once it is quiet (malloc_trim(3)).
     func trimWhenQuiet() {
-        guard let trimAt else {
-            guard traffic &- trafficSeen >= Worker.trimAfterByteCount else { return }
-            self.trimAt = nanoseconds + Worker.trimPause
-            trafficSeen = traffic
+        guard let trimAt = telemetry.trimAt else {
+            guard traffic &- telemetry.trafficSeen >= Worker.trimAfterByteCount else { return }
+            telemetry.trimAt = nanoseconds + Worker.trimPause
+            telemetry.trafficSeen = traffic
             return
         }
         guard nanoseconds >= trimAt else { return }
-        let isQuiet = traffic &- trafficSeen < Worker.quietByteCount
+        let isQuiet = traffic &- telemetry.trafficSeen < Worker.quietByteCount
         if isQuiet { clinux_trim_heap() }
-        self.trimAt = isQuiet ? nil : nanoseconds + Worker.trimPause
-        trafficSeen = traffic
+        telemetry.trimAt = isQuiet ? nil : nanoseconds + Worker.trimPause
+        telemetry.trafficSeen = traffic
     }
 }

@@ -17,10 +17,10 @@ extension Worker {
         var kept = 0
         if let head = connection.head {
             kept = head.count
-            buffer.baseAddress!.copyMemory(from: head.bytes, byteCount: kept)
+            ingress.buffer.copyBytes(from: head)
         }
         let count: Int
-        switch connection.link.receive(into: UnsafeMutableRawBufferPointer(rebasing: buffer[kept...])) {
+        switch connection.link.receive(into: UnsafeMutableRawBufferPointer(rebasing: ingress.buffer[kept...])) {
         case .bytes(let received): count = received
         case .none: return
         case .end:
@@ -36,22 +36,22 @@ extension Worker {
         // Likewise, a client that was told that it has left a channel is no longer in it for anybody who asks afterwards.
         takeHomeward()
         guard connection.phase != .dead else { return }
-        let before = work
-        work += count
+        let before = ingress.work
+        ingress.work += count
         connection.lastReceived = now
         connection.bytesIn &+= UInt64(count)
-        statistics.bytesIn &+= UInt64(count)
+        telemetry.statistics.bytesIn &+= UInt64(count)
         switch connection.phase {
         case .handshake:
-            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(kept + count)])
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: ingress.buffer[..<(kept + count)])
             continueHandshake(connection, bytes, scannedCount: kept)
         case .open, .closing:
             if connection.flags.contains(.pinged) {
                 connection.flags.remove(.pinged)
                 if connection.phase == .open { armOpen(connection) }
             }
-            readFrames(connection, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
-            noteWork(work - before, connection)
+            readFrames(connection, UnsafeMutableRawBufferPointer(rebasing: ingress.buffer[..<count]))
+            noteWork(ingress.work - before, connection)
         case .admitting, .fenced, .finishing, .lingering, .free, .dead:
             break
         }
@@ -74,15 +74,15 @@ extension Worker {
     func readFrames(
         _ connection: Connection, _ bytes: UnsafeMutableRawBufferPointer
     ) {
-        let input = connection.input ?? idleInput
+        let input = connection.input ?? ingress.idleInput
         var limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
         limits.allowsCompression = !connection.encoding.isPlain
         var rest = bytes
-        let share = min(work + Worker.connectionShare, max(work, Worker.workBudget))
+        let share = min(ingress.work + Worker.connectionShare, max(ingress.work, Worker.workBudget))
         reading: while true {
             if connection.phase == .open {
                 if mustWait(connection) { break reading }
-                if work > share, !rest.isEmpty {
+                if ingress.work > share, !rest.isEmpty {
                     schedule(connection)
                     break reading
                 }
@@ -91,21 +91,21 @@ extension Worker {
             case .needsMore:
                 break reading
             case .message(let opcode, let payload, let isCompressed):
-                statistics.framesIn[Int(opcode.rawValue)] &+= 1
+                telemetry.statistics.framesIn[Int(opcode.rawValue)] &+= 1
                 input.value.unfinishedSince = Slab.never
                 received(connection, opcode, UnsafeRawBufferPointer(payload), isCompressed: isCompressed)
             case .ping(let payload):
-                statistics.framesIn[Int(Opcode.ping.rawValue)] &+= 1
+                telemetry.statistics.framesIn[Int(Opcode.ping.rawValue)] &+= 1
                 if connection.phase == .open { send(.pong, UnsafeRawBufferPointer(payload), connection) }
             case .pong:
-                statistics.framesIn[Int(Opcode.pong.rawValue)] &+= 1
+                telemetry.statistics.framesIn[Int(Opcode.pong.rawValue)] &+= 1
             case .close(let code, let reason):
-                statistics.framesIn[Int(Opcode.close.rawValue)] &+= 1
+                telemetry.statistics.framesIn[Int(Opcode.close.rawValue)] &+= 1
                 receivedClose(connection, code, UnsafeRawBufferPointer(reason))
             case .failure(let code, let reason):
                 failed(connection, code, reason)
             }
-            work += Worker.frameWork
+            ingress.work += Worker.frameWork
             // Input after a close frame or a protocol error is not read.
             guard connection.phase.readsFrames else {
                 abandon(input, connection)
@@ -113,7 +113,7 @@ extension Worker {
             }
         }
         input.value.reader.releaseDelivered()
-        statistics.framesIn[Int(Opcode.continuation.rawValue)] &+= input.value.reader.takeContinuationCount()
+        telemetry.statistics.framesIn[Int(Opcode.continuation.rawValue)] &+= input.value.reader.takeContinuationCount()
         input.value.held.keep(rest)
         keep(input, connection)
     }
@@ -142,8 +142,8 @@ extension Worker {
 
     /// Gives the shared idle input to a connection, and makes a new one.
     func takeIdleInput(_ connection: Connection) {
-        connection.input = idleInput
-        idleInput = Boxed(PartialInput())
+        connection.input = ingress.idleInput
+        ingress.idleInput = Boxed(PartialInput())
     }
 
     /// Updates the account with the memory of a connection's input.
@@ -154,7 +154,7 @@ extension Worker {
     }
 
     private func abandon(_ input: Boxed<PartialInput>, _ connection: Connection) {
-        if input.isSame(as: idleInput) {
+        if input.isSame(as: ingress.idleInput) {
             input.value = PartialInput()
         } else {
             dropInput(connection)
@@ -174,14 +174,14 @@ extension Worker {
     ) {
         guard connection.phase == .open else { return }
         connection.messagesIn &+= 1
-        statistics.messagesIn &+= 1
+        telemetry.statistics.messagesIn &+= 1
         guard takeToken(connection) else {
             let reason = "more than \(configuration.messagesPerSecond) messages a second"
             beginClose(connection, .rateLimited, .policyViolation, reason, then: .finishing)
             return
         }
         guard let message = isCompressed ? inflate(connection, opcode, payload) : payload else { return }
-        if isCompressed { work += message.count }
+        if isCompressed { ingress.work += message.count }
         act(on: message, opcode, connection)
     }
 
@@ -218,7 +218,7 @@ extension Worker {
     /// Whether `limits.messages_per_second` allows one more message: a token bucket, refilled as time passes.
     private func takeToken(_ connection: Connection) -> Bool {
         guard configuration.messagesPerSecond > 0 else { return true }
-        let seconds = Float(now &- connection.tokensAt) * Float(Worker.tickNanoseconds) / 1e9
+        let seconds = Float(now &- connection.tokensAt) * Float(WorkerClock.tickNanoseconds) / 1e9
         connection.tokensAt = now
         let refilled = connection.tokens + seconds * Float(configuration.messagesPerSecond)
         connection.tokens = min(Float(burst), refilled)

@@ -18,14 +18,10 @@ extension Worker {
     private func apply(_ next: EngineConfiguration) {
         let last = configuration
         configuration = next
-        flushDelay = Worker.nanoseconds(next.flushDelay)
-        if next.compressionLevel != last.compressionLevel { deflater = Deflater(level: next.compressionLevel) }
-        let bufferByteCount = Worker.bufferByteCount(next)
+        outbox.flushDelay = WorkerClock.nanoseconds(next.flushDelay)
+        if next.compressionLevel != last.compressionLevel { outbox.deflater = Deflater(level: next.compressionLevel) }
         // The buffer never shrinks: the beginning of a head that some connection keeps has to fit.
-        if bufferByteCount > buffer.count {
-            buffer.deallocate()
-            buffer = .allocate(byteCount: bufferByteCount, alignment: 64)
-        }
+        ingress.reserve(bufferByteCount: Worker.bufferByteCount(next))
         channels.rules = next.channelRules
         channels.generation = next.generation
         for index in channels.indices { applyRules(index) }
@@ -73,7 +69,7 @@ extension Worker {
     /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
     /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
     private func grantTimeToAnswer(_ connection: Connection) {
-        let interval = ticks(configuration.pingInterval)
+        let interval = clock.ticks(configuration.pingInterval)
         guard configuration.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
         connection.lastReceived = now &- interval &+ UInt32(truncatingIfNeeded: connection.slot) % max(1, interval / 4)
     }
@@ -105,15 +101,15 @@ extension Worker {
     private func recount(
         _ connection: Connection, _ session: Boxed<Session>
     ) {
-        for place in session.memberships.indices {
-            let membership = session.memberships[place]
+        for membership in session.memberships.all {
             let channel = channels[membership.channel]
             // A home that answered before it applied the configuration may have counted under the previous one.
             guard membership.state == .joined,
                 membership.generation < max(channel.countedSince, channel.knownSince)
             else { continue }
             let isTracked = channel.settings.isTracked
-            session.memberships[place].generation = isTracked ? configuration.generation : 0
+            let generation = isTracked ? configuration.generation : 0
+            session.memberships.update(membership.channel) { $0.generation = generation }
             guard isTracked else { continue }
             let name = name(of: session.identity, connection)
             if let home = channel.home {

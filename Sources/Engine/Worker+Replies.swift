@@ -10,16 +10,16 @@ extension Worker {
         _ append: () -> Void = {}
     ) {
         guard !id.isEmpty else { return }
-        text.removeAll(keepingCapacity: true)
-        text.append("{\"type\":\"ack\",\"id\":")
-        text.append(raw: id)
+        outbox.text.removeAll(keepingCapacity: true)
+        outbox.text.append("{\"type\":\"ack\",\"id\":")
+        outbox.text.append(raw: id)
         if let channel {
-            text.append(",\"channel\":")
-            text.append(string: channel)
+            outbox.text.append(",\"channel\":")
+            outbox.text.append(string: channel)
         }
         append()
-        text.append("}")
-        text.withBytes { sendMessage($0, connection) }
+        outbox.text.append("}")
+        outbox.text.withBytes { sendMessage($0, connection) }
     }
 
     /// Reports an error in a request. The connection stays open, unless that happens too often.
@@ -28,22 +28,22 @@ extension Worker {
         id: [UInt8] = [], channel: String? = nil
     ) {
         guard connection.phase == .open, !connection.flags.contains(.ending) else { return }
-        text.removeAll(keepingCapacity: true)
-        text.append("{\"type\":\"error\"")
+        outbox.text.removeAll(keepingCapacity: true)
+        outbox.text.append("{\"type\":\"error\"")
         if !id.isEmpty {
-            text.append(",\"id\":")
-            id.withUnsafeBytes { text.append(raw: $0) }
+            outbox.text.append(",\"id\":")
+            id.withUnsafeBytes { outbox.text.append(raw: $0) }
         }
-        text.append(",\"code\":\"")
-        text.append(raw: code.rawValue)
-        text.append("\",\"message\":")
-        text.append(string: message)
+        outbox.text.append(",\"code\":\"")
+        outbox.text.append(raw: code.rawValue)
+        outbox.text.append("\",\"message\":")
+        outbox.text.append(string: message)
         if let channel {
-            text.append(",\"channel\":")
-            text.append(string: channel)
+            outbox.text.append(",\"channel\":")
+            outbox.text.append(string: channel)
         }
-        text.append("}")
-        text.withBytes { sendMessage($0, connection) }
+        outbox.text.append("}")
+        outbox.text.withBytes { sendMessage($0, connection) }
         guard !takeErrorToken(connection) else { return }
         let reason = "more than \(configuration.errorsPerMinute) errors in a minute"
         // The end is delayed, because the caller is using the connection's channels.
@@ -54,7 +54,7 @@ extension Worker {
     private func takeErrorToken(_ connection: Connection) -> Bool {
         guard configuration.errorsPerMinute > 0, let session = connection.session else { return true }
         let limit = Float(configuration.errorsPerMinute)
-        let minutes = Float(now &- session.errorTokensAt) * Float(Worker.tickNanoseconds) / 60e9
+        let minutes = Float(now &- session.errorTokensAt) * Float(WorkerClock.tickNanoseconds) / 60e9
         session.errorTokensAt = now
         session.errorTokens = min(limit, session.errorTokens + minutes * limit)
         guard session.errorTokens >= 1 else { return false }
@@ -66,20 +66,20 @@ extension Worker {
     func sendWelcome(
         _ connection: Connection, channel: String?, _ reply: JoinReply?
     ) {
-        text.removeAll(keepingCapacity: true)
-        text.append("{\"type\":\"system\",\"event\":\"welcome\",\"connection\":\"")
-        text.append(raw: connection.id.description)
-        text.append("\",\"user\":")
+        outbox.text.removeAll(keepingCapacity: true)
+        outbox.text.append("{\"type\":\"system\",\"event\":\"welcome\",\"connection\":\"")
+        outbox.text.append(raw: connection.id.description)
+        outbox.text.append("\",\"user\":")
         writeName(connection)
-        text.append(raw: nameText.bytes)
-        text.append(memberTime: clinux_realtime_milliseconds())
+        outbox.text.append(raw: outbox.nameText.bytes)
+        outbox.text.append(memberTime: clinux_realtime_milliseconds())
         if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
-            text.append(",\"channel\":")
-            text.append(string: channel)
+            outbox.text.append(",\"channel\":")
+            outbox.text.append(string: channel)
             appendPlace(epoch: epoch, seq: seq, isRecovered: isRecovered)
         }
-        text.append("}")
-        text.withBytes { sendMessage($0, connection) }
+        outbox.text.append("}")
+        outbox.text.withBytes { sendMessage($0, connection) }
         if let reply { sendMissed(connection, reply) }
     }
 
@@ -97,38 +97,38 @@ extension Worker {
     }
 
     private func appendPlace(epoch: String, seq: UInt64, isRecovered: Bool) {
-        text.append(MessagePosition(epoch: epoch, seq: seq))
-        text.append(",\"recovered\":")
-        text.append(isRecovered ? "true" : "false")
+        outbox.text.append(MessagePosition(epoch: epoch, seq: seq))
+        outbox.text.append(",\"recovered\":")
+        outbox.text.append(isRecovered ? "true" : "false")
     }
 
     /// Sends the messages after the last one that the client has seen, up to the one whose number it was told.
     private func sendMissed(_ connection: Connection, _ reply: JoinReply) {
         guard case .joined(_, _, _, let missed?) = reply.outcome else { return }
         connection.messagesOut &+= UInt64(missed.messageCount)
-        statistics.messagesOut &+= UInt64(missed.messageCount)
-        turn.push(missed: missed, to: connection)
+        telemetry.statistics.messagesOut &+= UInt64(missed.messageCount)
+        outbox.turn.push(missed: missed, to: connection)
     }
 
     /// Asks a client whose token has expired for a newer one.
     func sendRefresh(_ connection: Connection) {
-        text.removeAll(keepingCapacity: true)
-        text.append("{\"type\":\"refresh\"")
-        text.append(memberTime: clinux_realtime_milliseconds())
-        text.append(",\"grace\":")
-        text.append(UInt64(configuration.refreshGrace.components.seconds))
-        text.append("}")
-        text.withBytes { sendMessage($0, connection) }
+        outbox.text.removeAll(keepingCapacity: true)
+        outbox.text.append("{\"type\":\"refresh\"")
+        outbox.text.append(memberTime: clinux_realtime_milliseconds())
+        outbox.text.append(",\"grace\":")
+        outbox.text.append(UInt64(configuration.refreshGrace.components.seconds))
+        outbox.text.append("}")
+        outbox.text.withBytes { sendMessage($0, connection) }
     }
 
     /// Tells a client that it is no longer in a channel.
     func sendLeft(_ connection: Connection, channel: String, reason: String) {
-        text.removeAll(keepingCapacity: true)
-        text.append("{\"type\":\"system\",\"event\":\"left\",\"channel\":")
-        text.append(string: channel)
-        text.append(",\"reason\":")
-        text.append(string: reason)
-        text.append("}")
-        text.withBytes { sendMessage($0, connection) }
+        outbox.text.removeAll(keepingCapacity: true)
+        outbox.text.append("{\"type\":\"system\",\"event\":\"left\",\"channel\":")
+        outbox.text.append(string: channel)
+        outbox.text.append(",\"reason\":")
+        outbox.text.append(string: reason)
+        outbox.text.append("}")
+        outbox.text.withBytes { sendMessage($0, connection) }
     }
 }

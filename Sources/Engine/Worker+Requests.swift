@@ -9,7 +9,7 @@ extension Worker {
         _ connection: Connection, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
     ) {
         guard let session = connection.session else { return }
-        work += Worker.requestWork
+        ingress.work += Worker.requestWork
         guard opcode == .text else {
             guard isNext(nil, connection, session, opcode, bytes) else { return }
             sendError(connection, .unsupported, "a message is a text frame with one JSON object, not a binary frame")
@@ -44,7 +44,7 @@ extension Worker {
         guard let home = session.answeringHome, home != destination() else { return true }
         session.answeringHome = nil
         connection.flags.insert(.awaitsAnswer)
-        pendingFences.append((home, reference(to: connection)))
+        outbox.pendingFences.append((home, reference(to: connection)))
         `defer`(bytes, opcode, connection)
         return false
     }
@@ -86,39 +86,40 @@ extension Worker {
             sendError(connection, .badChannel, message, id: Array(id))
             return
         }
-        let place = membership(request.channel, bytes, connection, session)
+        let joined = joinedChannel(request.channel, bytes, connection, session)
         switch request.kind {
         case .chat:
-            chat(request, bytes, id, place, connection, session)
+            chat(request, bytes, id, joined, connection, session)
         case .join:
-            join(request, bytes, id, place, connection, session)
+            join(request, bytes, id, joined, connection, session)
         case .leave:
             let name = channelName(request, bytes, connection)
-            guard let place else {
+            guard let joined else {
                 sendError(connection, .notJoined, Worker.notJoined, id: Array(id), channel: name)
                 return
             }
             // Messages published before come before the answer.
-            distribute(channels[session.memberships[place].channel])
+            distribute(channels[joined])
             sendAck(connection, id: id, channel: name)
-            leave(connection, session, place: place)
+            leave(connection, session, joined)
         case .presence, .history, .ping, .refresh:
-            ask(request, bytes, id, place, connection, session)
+            ask(request, bytes, id, joined, connection, session)
         }
     }
 
     static let notJoined = "you are not in this channel; send a \"join\" for it first"
 
-    /// The index of the client's membership in a channel; nil if it is not a member.
-    private func membership(
+    /// The index of a channel that the client has joined; nil if it is not a member.
+    private func joinedChannel(
         _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ connection: Connection,
         _ session: Boxed<Session>
-    ) -> Int? {
+    ) -> UInt32? {
         let own = name == nil ? configuration.endpoints[Int(connection.endpoint)].channel : ""
-        return session.memberships.firstIndex { membership in
+        let membership = session.memberships.joined { membership in
             let known = channels[membership.channel].name
-            return membership.state == .joined && (name?.equals(known, in: bytes) ?? (Name(known) == Name(own)))
+            return name?.equals(known, in: bytes) ?? (Name(known) == Name(own))
         }
+        return membership?.channel
     }
 
     private func channelName(
@@ -128,17 +129,12 @@ extension Worker {
     }
 
     private func chat(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?,
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ joined: UInt32?,
         _ connection: Connection, _ session: Boxed<Session>
     ) {
-        let index: UInt32
-        if let place {
-            index = session.memberships[place].channel
-        } else {
-            index = channels.intern(channelName(request, bytes, connection))
-        }
+        let index = joined ?? channels.intern(channelName(request, bytes, connection))
         let channel = channels[index]
-        defer { if place == nil { channels.removeIfUnused(index) } }
+        defer { if joined == nil { channels.removeIfUnused(index) } }
         guard session.identity.mayPublish(to: channel.name, channel.settings) else {
             let message = Worker.notPermitted("publish", channel.settings.publish)
             sendError(connection, .notPermitted, message, id: Array(id), channel: channel.name)
@@ -161,7 +157,7 @@ extension Worker {
             session.answeringHome = channel.homeWorker
             session.answeringChannel = index
         }
-        nameText.withBytes { from in
+        outbox.nameText.withBytes { from in
             let publication = Publication(
                 origin: .json, opcode: .text, sender: reference(to: connection), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
@@ -179,7 +175,7 @@ extension Worker {
     }
 
     private func join(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?,
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ joined: UInt32?,
         _ connection: Connection, _ session: Boxed<Session>
     ) {
         var position: MessagePosition?
@@ -188,10 +184,10 @@ extension Worker {
         }
         let join = JoinRequest(
             connection: reference(to: connection), name: name(of: session.identity, connection),
-            isMember: place != nil, id: Array(id),
+            isMember: joined != nil, id: Array(id),
             since: position)
-        if let place {
-            requestJoin(join, connection, to: session.memberships[place].channel)
+        if let joined {
+            requestJoin(join, connection, to: joined)
             return
         }
         let name = channelName(request, bytes, connection)
@@ -208,22 +204,22 @@ extension Worker {
             return
         }
         let index = channels.intern(name)
-        session.memberships.append(Session.Membership(joining: index))
+        session.memberships.begin(index)
         requestJoin(join, connection, to: index)
     }
 
     /// Passes a member's question to the channel's home.
     private func ask(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?,
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ joined: UInt32?,
         _ connection: Connection, _ session: Boxed<Session>
     ) {
         let isPresence = request.kind == .presence
         let name = channelName(request, bytes, connection)
-        guard let place else {
+        guard let joined else {
             sendError(connection, .notJoined, Worker.notJoined, id: Array(id), channel: name)
             return
         }
-        let channel = channels[session.memberships[place].channel]
+        let channel = channels[joined]
         guard isPresence ? channel.settings.presence : channel.settings.keepsHistory else {
             let message = isPresence ? "this channel does not tell who is in it" : "this channel keeps no history"
             sendError(connection, .unavailable, message, id: Array(id), channel: name)
@@ -238,7 +234,7 @@ extension Worker {
             // The member's earlier messages have to arrive before its question.
             distribute(channel)
             connection.flags.insert(.awaitsAnswer)
-            openQuestions[connection.slot] = OpenQuestion(channel: channel.index, id: question.id)
+            connection.keep(.question(OpenQuestion(channel: channel.index, id: question.id)))
             context.handles[channel.homeWorker].mailbox.post(.ask(channel: channel.name, question))
         }
     }

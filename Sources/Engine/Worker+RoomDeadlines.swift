@@ -20,17 +20,13 @@ extension Worker {
         guard home.settings.keepsHistory, let room = home.room else { return }
         if !room.isQueued {
             room.isQueued = true
-            if historyQueue.count >= 2 * channels.homeCount + 1_024 { forgetStaleRooms() }
-            historyQueue.append((channel.index, room.epoch, now))
+            if homes.histories.count >= 2 * channels.homeCount + 1_024 {
+                homes.histories.keep { self.room(at: $0.index)?.epoch == $0.epoch }
+            }
+            homes.histories.append((channel.index, room.epoch, now))
         }
         shedHistory()
         noteDeadline(room)
-    }
-
-    private func forgetStaleRooms() {
-        historyQueue.removeSubrange(..<historyQueueNext)
-        historyQueueNext = 0
-        historyQueue.removeAll { room(at: $0.index)?.epoch != $0.epoch }
     }
 
     private func room(at index: UInt32) -> Room? { channels.find(index)?.home?.room }
@@ -40,34 +36,34 @@ extension Worker {
         guard let deadline = room.nextDeadline else { return }
         let isLeave = room.presence.nextDeadline == deadline
         let grain = isLeave ? 1 : Worker.historyGrain
-        roomsDueAt = min(roomsDueAt ?? .max, (deadline / grain + 1) * grain)
+        homes.roomsDueAt = min(homes.roomsDueAt ?? .max, (deadline / grain + 1) * grain)
     }
 
     /// Expires all rooms once one of them is due, a limited number per turn.
     func expireRooms() {
-        guard let due = roomsDueAt else { return }
+        guard let due = homes.roomsDueAt else { return }
         let now = clinux_realtime_milliseconds()
-        if expiryPosition == nil {
+        if homes.expiryPosition == nil {
             guard now >= due else { return }
-            expiryPosition = 0
+            homes.expiryPosition = 0
             // Deadlines after this are noted anew.
-            roomsDueAt = .max
+            homes.roomsDueAt = .max
         }
-        let start = expiryPosition ?? 0
+        let start = homes.expiryPosition ?? 0
         let end = min(channels.indices.upperBound, start + Worker.roomsPerLook)
         for index in start..<max(start, end) {
             guard let channel = channels.find(index), let home = channel.home, let room = home.room else { continue }
-            home.expire(at: now, &text)
+            home.expire(at: now, &outbox.text)
             markPublished(channel, at: nanoseconds)
             noteDeadline(room)
             channels.removeIfUnused(index)
         }
         guard end >= channels.indices.upperBound else {
-            expiryPosition = end
+            homes.expiryPosition = end
             return
         }
-        expiryPosition = nil
-        if roomsDueAt == .max { roomsDueAt = nil }
+        homes.expiryPosition = nil
+        if homes.roomsDueAt == .max { homes.roomsDueAt = nil }
     }
 
     /// The number of channels checked in one turn.
@@ -79,28 +75,24 @@ extension Worker {
     func shedHistory(byteCount: Int = 0) {
         guard byteCount > 0 || channels.historyCost.byteCount > historyByteLimit else { return }
         let goal = max(0, min(historyByteLimit - Worker.historySlack, channels.historyCost.byteCount - byteCount))
-        while channels.historyCost.byteCount > goal, historyQueueNext < historyQueue.count {
-            let (index, epoch, time) = historyQueue[historyQueueNext]
-            historyQueueNext += 1
-            guard let room = room(at: index), room.epoch == epoch else { continue }
+        while channels.historyCost.byteCount > goal, let (index, epoch, time) = homes.histories.first {
+            guard let room = room(at: index), room.epoch == epoch else {
+                homes.histories.takeFirst()
+                continue
+            }
             // A channel with newer messages goes to the end.
             guard room.history.newestTime <= time else {
-                historyQueue.append((index, epoch, room.history.newestTime))
+                homes.histories.takeFirst()
+                homes.histories.append((index, epoch, room.history.newestTime))
                 continue
             }
             while channels.historyCost.byteCount > goal, room.history.count > 0 {
                 room.changeHistory { $0.dropOldest() }
             }
-            if room.history.count > 0 {
-                historyQueueNext -= 1
-            } else {
-                room.isQueued = false
-                if channels.find(index)?.isPublished == false { channels.removeIfUnused(index) }
-            }
-        }
-        if historyQueueNext >= 1_024, historyQueueNext * 2 >= historyQueue.count {
-            historyQueue.removeFirst(historyQueueNext)
-            historyQueueNext = 0
+            guard room.history.count == 0 else { break }
+            homes.histories.takeFirst()
+            room.isQueued = false
+            if channels.find(index)?.isPublished == false { channels.removeIfUnused(index) }
         }
     }
 

@@ -8,7 +8,9 @@ extension Worker {
     func join(_ request: JoinRequest, _ channel: Channel, _ home: ChannelHome) -> JoinReply {
         let now = clinux_realtime_milliseconds()
         if !request.isMember {
-            guard home.enter(request.name, at: now, &text) else { return JoinReply(request: request, outcome: .full) }
+            guard home.enter(request.name, at: now, &outbox.text) else {
+                return JoinReply(request: request, outcome: .full)
+            }
             markPublished(channel, at: nanoseconds)
         }
         // Messages published before are not part of the new member's live stream, and a member that asks for missed
@@ -28,14 +30,14 @@ extension Worker {
         _ name: String, _ channel: Channel, _ home: ChannelHome, isLost: Bool, countedUnder generation: UInt32
     ) {
         let now = clinux_realtime_milliseconds()
-        home.leave(name, isLost: isLost, at: now, countedUnder: generation, &text)
+        home.leave(name, isLost: isLost, at: now, countedUnder: generation, &outbox.text)
         markPublished(channel, at: nanoseconds)
         if let room = home.room { noteDeadline(room) }
     }
 
     /// Answers a member's question.
     func answer(_ question: Question, _ home: ChannelHome) {
-        home.answer(question, at: clinux_realtime_milliseconds(), &text)
-        text.withBytes { answer($0, to: question.connection) }
+        home.answer(question, at: clinux_realtime_milliseconds(), &outbox.text)
+        outbox.text.withBytes { answer($0, to: question.connection) }
     }
 }

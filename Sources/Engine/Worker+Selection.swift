@@ -8,7 +8,7 @@ extension Worker {
     /// Queues an operator's message for the selected open connections, whatever their channels, and returns their
     /// number.
     func broadcast(_ segment: Segment, isPlainText: Bool, to selection: ConnectionSelection) -> Int {
-        let number = turn.add(segment)
+        let number = outbox.turn.add(segment)
         var objects: (number: UInt32, segment: Segment)?
         var count = 0
         forEach(selection, from: 0) { connection in
@@ -22,7 +22,7 @@ extension Worker {
             }
             connection.messagesOut &+= UInt64(piece.segment.messageCount)
             countSent(piece.segment)
-            turn.push(piece.number, start: 0, end: piece.segment.count, to: connection)
+            outbox.turn.push(piece.number, start: 0, end: piece.segment.count, to: connection)
             count += 1
             return true
         }
@@ -34,15 +34,15 @@ extension Worker {
         var builder = SegmentBuilder(context.account.frames)
         segment.forEachFrame { opcode, payload in
             guard opcode == .text else { return }
-            text.removeAll(keepingCapacity: true)
-            text.append("{\"type\":\"system\"")
-            text.append(memberTime: clinux_realtime_milliseconds())
-            text.append(memberData: payload, isPlainText: isPlainText)
-            text.append("}")
-            text.withBytes { builder.append(.text, payload: $0) }
+            outbox.text.removeAll(keepingCapacity: true)
+            outbox.text.append("{\"type\":\"system\"")
+            outbox.text.append(memberTime: clinux_realtime_milliseconds())
+            outbox.text.append(memberData: payload, isPlainText: isPlainText)
+            outbox.text.append("}")
+            outbox.text.withBytes { builder.append(.text, payload: $0) }
         }
         let translated = builder.finish()
-        return (turn.add(translated), translated)
+        return (outbox.turn.add(translated), translated)
     }
 
     /// Begins to close the selected connections and returns their number.
@@ -64,11 +64,9 @@ extension Worker {
         var count = 0
         forEach(selection, from: 0) { connection in
             guard connection.phase == .open, let session = connection.session,
-                let place = session.memberships.firstIndex(where: {
-                    $0.channel == index && $0.state != .revoked
-                })
+                session.memberships.current(index) != nil
             else { return true }
-            takeOut(connection, session, place: place, reason: reason)
+            takeOut(connection, session, of: index, reason: reason)
             count += 1
             return true
         }
@@ -137,13 +135,13 @@ extension Worker {
 
     private func isIn(_ channel: UInt32, _ connection: Connection) -> Bool {
         connection.channel == channel
-            || connection.session?.memberships.contains { $0.channel == channel } ?? false
+            || connection.session?.memberships.contains(channel) ?? false
     }
 
     /// The channels that a connection is in, or about to be in.
     func channelNames(_ connection: Connection) -> [String] {
         guard connection.channel == Connection.noChannel else { return [channels[connection.channel].name] }
-        return connection.session?.memberships.map { channels[$0.channel].name } ?? []
+        return connection.session?.memberships.all.map { channels[$0.channel].name } ?? []
     }
 
     func snapshot(_ connection: Connection) -> ConnectionSnapshot {
@@ -155,8 +153,8 @@ extension Worker {
             messageProtocol: endpoint.messageProtocol.rawValue,
             user: name(connection), channels: channelNames(connection),
             isCompressed: !connection.encoding.isPlain,
-            userAgent: userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
-            idle: .nanoseconds(Int64(idleTicks * Worker.tickNanoseconds)),
+            userAgent: telemetry.userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
+            idle: .nanoseconds(Int64(idleTicks * WorkerClock.tickNanoseconds)),
             messagesIn: connection.messagesIn, messagesOut: connection.messagesOut,
             bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
             queuedBytes: backlog.0, queuedMessages: backlog.1, dropped: connection.dropped,

@@ -12,11 +12,11 @@ extension Worker {
     func send(
         _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ connection: Connection
     ) {
-        let start = direct.count
-        direct.append(opcode, payload: payload)
-        work += payload.count
-        if opcode.isControl { statistics.controlFramesOut[Int(opcode.rawValue)] &+= 1 }
-        turn.push(Turn.direct, start: start, end: direct.count, to: connection)
+        let start = outbox.direct.count
+        outbox.direct.append(opcode, payload: payload)
+        ingress.work += payload.count
+        if opcode.isControl { telemetry.statistics.controlFramesOut[Int(opcode.rawValue)] &+= 1 }
+        outbox.turn.push(Turn.direct, start: start, end: outbox.direct.count, to: connection)
     }
 
     /// Sends the turn's output for a connection, with one call if the socket takes it all. The rest waits.
@@ -36,7 +36,9 @@ extension Worker {
         } else if connection.backlog != nil {
             keep(piecesFrom: first, offset: 0, connection)
         } else if first != Connection.noPiece {
-            if let ring, connection.phase == .open, turn.pieces[Int(first)].next == Connection.noPiece {
+            if let ring, connection.phase == .open,
+                outbox.turn.pieces[Int(first)].next == Connection.noPiece
+            {
                 queue(first, connection, in: ring)
                 return
             }
@@ -51,8 +53,8 @@ extension Worker {
         _ first: UInt32, _ connection: Connection, in ring: SendRing
     ) {
         if ring.isFull { submit(ring) }
-        let piece = turn.pieces[Int(first)]
-        let bytes = turn.segments[Int(piece.segment)]!.bytes
+        let piece = outbox.turn.pieces[Int(first)]
+        let bytes = outbox.turn.segments[Int(piece.segment)]!.bytes
         connection.link.queue(
             bytes.baseAddress! + piece.start, count: piece.end - piece.start, in: ring,
             userData: UInt64(connection.slot) << 32 | UInt64(first))
@@ -63,16 +65,16 @@ extension Worker {
         ring.submit { userData, result in
             let slot = Int(userData >> 32)
             let first = UInt32(truncatingIfNeeded: userData)
-            let piece = turn.pieces[Int(first)]
+            let piece = outbox.turn.pieces[Int(first)]
             account(Int(result), slab[slot], first: first, wanted: piece.end - piece.start)
         }
     }
 
     /// Sends the pieces from `first` on; keeps the rest if the socket is full.
     private func transmit(_ first: UInt32, _ connection: Connection) {
-        let only = turn.pieces[Int(first)]
+        let only = outbox.turn.pieces[Int(first)]
         if only.next == Connection.noPiece {
-            let bytes = turn.segments[Int(only.segment)]!.bytes
+            let bytes = outbox.turn.segments[Int(only.segment)]!.bytes
             let result = connection.link.send(bytes.baseAddress! + only.start, count: only.end - only.start)
             account(result, connection, first: first, wanted: only.end - only.start)
             return
@@ -84,8 +86,8 @@ extension Worker {
             let result = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in
                 var filled = 0
                 while next != Connection.noPiece, filled < Worker.vectorCount {
-                    let piece = turn.pieces[Int(next)]
-                    let bytes = turn.segments[Int(piece.segment)]!.bytes
+                    let piece = outbox.turn.pieces[Int(next)]
+                    let bytes = outbox.turn.segments[Int(piece.segment)]!.bytes
                     let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress! + piece.start)
                     vector[filled] = iovec(iov_base: start, iov_len: piece.end - piece.start)
                     wanted += piece.end - piece.start
@@ -107,7 +109,7 @@ extension Worker {
     ) -> Bool {
         if count == wanted {
             connection.bytesOut &+= UInt64(count)
-            statistics.bytesOut &+= UInt64(count)
+            telemetry.statistics.bytesOut &+= UInt64(count)
             return true
         }
         guard count >= 0 || Link.mayTakeMore(after: count) else {
@@ -116,7 +118,7 @@ extension Worker {
         }
         let sent = max(0, count)
         connection.bytesOut &+= UInt64(sent)
-        statistics.bytesOut &+= UInt64(sent)
+        telemetry.statistics.bytesOut &+= UInt64(sent)
         keep(piecesFrom: first, offset: sent, connection)
         awaitWritable(connection)
         return false
@@ -132,15 +134,15 @@ extension Worker {
         var offset = offset
         var next = first
         while next != Connection.noPiece {
-            let piece = turn.pieces[Int(next)]
+            let piece = outbox.turn.pieces[Int(next)]
             next = piece.next
             guard piece.segment & Turn.missedBit == 0 else {
-                backlog.append(missed: turn.missed[Int(piece.segment & ~Turn.missedBit)])
+                backlog.append(missed: outbox.turn.missed[Int(piece.segment & ~Turn.missedBit)])
                 continue
             }
             let skipped = min(offset, piece.end - piece.start)
             offset -= skipped
-            guard let segment = turn.segments[Int(piece.segment)] else { continue }
+            guard let segment = outbox.turn.segments[Int(piece.segment)] else { continue }
             let start = piece.start + skipped
             if piece.segment == Turn.direct || segment.isForMany {
                 backlog.append(copying: segment, from: start, to: piece.end)
@@ -156,15 +158,15 @@ extension Worker {
 
     /// Updates the statistics after a change of a backlog.
     private func noteQueue(_ backlog: Backlog, _ byteCount: Int, _ messageCount: Int) {
-        statistics.queuedBytes += backlog.byteCount - byteCount
-        statistics.queuedMessages += backlog.frameCount - messageCount
+        telemetry.statistics.queuedBytes += backlog.byteCount - byteCount
+        telemetry.statistics.queuedMessages += backlog.frameCount - messageCount
     }
 
     private func beginBacklog(_ connection: Connection) -> Backlog {
         let backlog = Backlog(now: now)
         connection.backlog = Unmanaged.passRetained(backlog)
-        statistics.slowConsumers += 1
-        setDeadline(connection, min(slab.deadlines[connection.slot], now &+ ticks(configuration.writeTimeout)))
+        telemetry.statistics.slowConsumers += 1
+        setDeadline(connection, min(slab.deadlines[connection.slot], now &+ clock.ticks(configuration.writeTimeout)))
         return backlog
     }
 
@@ -175,7 +177,7 @@ extension Worker {
         let isFirst = !backlog.isOverLimitReported
         if isFirst {
             backlog.isOverLimitReported = true
-            statistics.overLimit[Int(configuration.queuePolicy.rawValue)] &+= 1
+            telemetry.statistics.overLimit[Int(configuration.queuePolicy.rawValue)] &+= 1
         }
         switch configuration.queuePolicy {
         case .dropOldest: dropped = backlog.dropOldest(limit: configuration.queueLimitByteCount)
@@ -186,7 +188,7 @@ extension Worker {
         }
         if configuration.queuePolicy != .disconnect, isFirst { reportDropping(connection, queuedBytes: queued) }
         connection.dropped &+= UInt32(clamping: dropped)
-        statistics.dropped &+= UInt64(dropped)
+        telemetry.statistics.dropped &+= UInt64(dropped)
     }
 
     /// Ends a connection that holds too much: its queue is dropped, except for the rest of a frame that is partly sent,
@@ -205,7 +207,7 @@ extension Worker {
         let dropped = backlog.dropAll()
         let payload = Worker.closePayload(code, reason)
         let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
-        statistics.controlFramesOut[Int(Opcode.close.rawValue)] &+= 1
+        telemetry.statistics.controlFramesOut[Int(Opcode.close.rawValue)] &+= 1
         backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count, kind: .own))
         connection.flags.insert(.resetOnClose)
         finish(connection)
@@ -222,7 +224,7 @@ extension Worker {
         let dropped = cutOff(
             backlog, connection, .memoryLimit, .tryAgainLater, reason, queuedBytes: backlog.byteCount)
         connection.dropped &+= UInt32(clamping: dropped)
-        statistics.dropped &+= UInt64(dropped)
+        telemetry.statistics.dropped &+= UInt64(dropped)
         noteQueue(backlog, before.0, before.1)
     }
 
@@ -261,12 +263,12 @@ extension Worker {
             let messagesBefore = backlog.frameCount
             backlog.consume(count)
             sent += count
-            work += count
-            statistics.queuedMessages += backlog.frameCount - messagesBefore
+            ingress.work += count
+            telemetry.statistics.queuedMessages += backlog.frameCount - messagesBefore
             backlog.progressAt = now
             connection.bytesOut &+= UInt64(count)
-            statistics.bytesOut &+= UInt64(count)
-            statistics.queuedBytes -= count
+            telemetry.statistics.bytesOut &+= UInt64(count)
+            telemetry.statistics.queuedBytes -= count
             if backlog.ownByteCount <= Worker.unreadByteCount / 2 { resume(connection, .unreadAnswers) }
             if count < wanted {
                 awaitWritable(connection)
@@ -275,12 +277,12 @@ extension Worker {
         }
         dropBacklog(connection)
         resume(connection, .unreadAnswers)
-        if connection.phase == .closing { setDeadline(connection, now &+ ticks(configuration.closeTimeout)) }
+        if connection.phase == .closing { setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout)) }
         if connection.flags.contains(.awaitsWritable) {
             connection.flags.remove(.awaitsWritable)
             setInterest(connection)
         }
-        turn.markDirty(connection)
+        outbox.turn.markDirty(connection)
     }
 
     /// Makes epoll report when the socket can take more.
@@ -293,10 +295,10 @@ extension Worker {
     func dropBacklog(_ connection: Connection) {
         guard let backlog = connection.backlog else { return }
         connection.backlog = nil
-        statistics.slowConsumers -= 1
+        telemetry.statistics.slowConsumers -= 1
         let (bytes, messages) = backlog._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) }
-        statistics.queuedBytes -= bytes
-        statistics.queuedMessages -= messages
+        telemetry.statistics.queuedBytes -= bytes
+        telemetry.statistics.queuedMessages -= messages
         backlog.release()
     }
 

@@ -25,7 +25,7 @@ extension Worker {
     }
 
     private func admit(_ connection: Connection, to channel: Channel) -> UInt32 {
-        statistics.subscriptions += 1
+        telemetry.statistics.subscriptions += 1
         return channel.admit(connection.slot)
     }
 
@@ -41,16 +41,7 @@ extension Worker {
         // A client that closes with 1000 or is kicked has left; one that is cut off, reloads the page or is told to
         // reconnect may be back in a moment.
         let isLost = connection.closeCode != CloseCode.normal.rawValue && connection.cause != .kicked
-        for membership in session.memberships where membership.state == .joined {
-            unsubscribe(connection, from: membership.channel, at: membership.position)
-            tellHome(
-                thatLeft: name(of: session.identity, connection), channels[membership.channel],
-                isLost: isLost,
-                countedUnder: membership.generation)
-            channels.removeIfUnused(membership.channel)
-        }
-        // For channels that are still being joined, the home's answer will find no membership.
-        session.memberships.removeAll()
+        for membership in session.memberships.leaveAll() { withdraw(connection, session, membership, isLost: isLost) }
     }
 
     /// Removes a connection from a channel's subscribers. The channel may be unused then.
@@ -59,7 +50,7 @@ extension Worker {
     ) {
         let channel = channels[index]
         distribute(channel)
-        statistics.subscriptions -= 1
+        telemetry.statistics.subscriptions -= 1
         changeSubscribers(channel) {
             guard let moved = channel.remove(at: position, connection.encoding) else { return }
             setPosition(position, of: slab[Int(moved)], in: index)
@@ -71,10 +62,7 @@ extension Worker {
             connection.channelPosition = position
             return
         }
-        guard let session = connection.session,
-            let place = session.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
-        else { return }
-        session.memberships[place].position = position
+        connection.session?.memberships.move(to: position, in: index)
     }
 
     // MARK: Joining, for clients of the json protocol
@@ -124,7 +112,7 @@ extension Worker {
             return
         }
         guard let connection, connection.phase == .open, let session = connection.session,
-            let state = takePlace(in: index, session)
+            let state = session.memberships.settle(index)
         else {
             abandonJoin(reply, encoding, channel)
             return
@@ -145,20 +133,18 @@ extension Worker {
         _ connection: Connection, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
         guard connection.phase == .open, let session = connection.session else { return }
-        guard let place = session.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
-        else {
+        guard let membership = session.memberships.joined(index) else {
             refuseRevoked(connection, reply, channel)
             return
         }
         guard case .joined(_, let seq, let isRecovered, _) = reply.outcome else { return }
-        let membership = session.memberships[place]
         if isRecovered, let since = reply.request.since, since.seq < membership.startSeq,
             membership.droppedBefore == connection.dropped
         {
             sendJoinAck(connection, reply.through(membership.startSeq), channel)
         } else {
-            session.memberships[place].startSeq = seq
-            session.memberships[place].droppedBefore = connection.dropped
+            let dropped = connection.dropped
+            session.memberships.update(index) { ($0.startSeq, $0.droppedBefore) = (seq, dropped) }
             sendJoinAck(connection, reply, channel)
         }
     }
@@ -168,14 +154,6 @@ extension Worker {
     ) {
         let message = "you were taken out of the channel meanwhile"
         sendError(connection, .notPermitted, message, id: reply.request.id, channel: channel.name)
-    }
-
-    /// Removes the membership of a connection that was joining a channel, and returns its state; nil without one.
-    private func takePlace(
-        in index: UInt32, _ session: Boxed<Session>
-    ) -> Session.Membership.State? {
-        let place = session.memberships.firstIndex { $0.channel == index && $0.state != .joined }
-        return place.map { session.memberships.remove(at: $0).state }
     }
 
     /// Undoes a join, at this worker and at the home, for a connection that is no longer to join.
@@ -188,8 +166,8 @@ extension Worker {
         _ connection: Connection, _ session: Boxed<Session>,
         _ index: UInt32, _ channel: Channel, after seq: UInt64, countedUnder generation: UInt32
     ) {
-        session.memberships.append(
-            Session.Membership(
+        session.memberships.enter(
+            Membership(
                 channel: index, position: admit(connection, to: channel), generation: generation,
                 startSeq: seq, droppedBefore: connection.dropped))
     }
@@ -204,45 +182,44 @@ extension Worker {
             refuse(
                 connection, refusal, cause: .channelLimit,
                 RefusedAs(
-                    path: pendingOpens[connection.slot].map { configuration.endpoints[$0.endpoint].path },
-                    user: pendingOpens[connection.slot]?.session?.identity.user, channel: channel.name))
+                    path: connection.pendingOpen.map { configuration.endpoints[$0.endpoint].path },
+                    user: connection.pendingOpen?.session?.identity.user, channel: channel.name))
         } else if let session = connection.session {
-            _ = takePlace(in: index, session)
+            _ = session.memberships.settle(index)
             sendError(connection, .full, message, id: request.id, channel: channel.name)
         }
     }
 
-    /// Ends the membership of a `json` client that has joined.
-    func leave(
-        _ connection: Connection, _ session: Boxed<Session>, place: Int
-    ) {
-        let membership = session.memberships.remove(at: place)
-        let channel = channels[membership.channel]
-        unsubscribe(connection, from: membership.channel, at: membership.position)
-        tellHome(
-            thatLeft: name(of: session.identity, connection), channel, isLost: false,
-            countedUnder: membership.generation)
-        channels.removeIfUnused(membership.channel)
+    /// Ends the membership of a `json` client that has joined a channel.
+    func leave(_ connection: Connection, _ session: Boxed<Session>, _ index: UInt32) {
+        guard let membership = session.memberships.leave(index) else { return }
+        withdraw(connection, session, membership, isLost: false)
     }
 
     /// Removes a `json` client from a channel and tells it; if it is still joining, the answer to its request tells it.
-    func takeOut(
-        _ connection: Connection, _ session: Boxed<Session>, place: Int,
-        reason: String
-    ) {
-        let membership = session.memberships[place]
-        guard membership.state == .joined else {
-            session.memberships[place].revoke()
-            return
-        }
-        let channel = channels[membership.channel]
-        // What was published before comes before it; nothing of the channel comes behind it, the answer to a question neither.
+    func takeOut(_ connection: Connection, _ session: Boxed<Session>, of index: UInt32, reason: String) {
+        guard case .left(let membership)? = session.memberships.takeOut(index) else { return }
+        let channel = channels[index]
+        // Messages published before come before this one. Nothing of the channel comes after it, not even the answer to
+        // a question.
         distribute(channel)
-        if openQuestions[connection.slot]?.channel == membership.channel {
-            openQuestions[connection.slot]?.isRevoked = true
+        if var question = connection.question, question.channel == index {
+            question.isRevoked = true
+            connection.keep(.question(question))
         }
         sendLeft(connection, channel: channel.name, reason: reason)
-        leave(connection, session, place: place)
+        withdraw(connection, session, membership, isLost: false)
+    }
+
+    /// Removes a connection whose membership has ended from the channel's subscribers, and tells the channel's home.
+    private func withdraw(
+        _ connection: Connection, _ session: Boxed<Session>, _ membership: Membership, isLost: Bool
+    ) {
+        unsubscribe(connection, from: membership.channel, at: membership.position)
+        tellHome(
+            thatLeft: name(of: session.identity, connection), channels[membership.channel], isLost: isLost,
+            countedUnder: membership.generation)
+        channels.removeIfUnused(membership.channel)
     }
 
     private func tellHome(

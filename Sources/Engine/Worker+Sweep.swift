@@ -5,17 +5,17 @@ extension Worker {
     @inline(__always)
     func setDeadline(_ connection: Connection, _ tick: UInt32) {
         slab.deadlines[connection.slot] = tick
-        if tick < nextDeadline { nextDeadline = tick }
+        if tick < clock.nextDeadline { clock.nextDeadline = tick }
     }
 
     /// Handles all deadlines that have passed, in one pass over a dense array instead of a timer for each.
     func sweep() {
-        nextDeadline = Slab.never
+        clock.nextDeadline = Slab.never
         let earliest = slab.sweep(now: now) { connection in
             slab.deadlines[connection.slot] = Slab.never
             expired(connection)
         }
-        nextDeadline = min(nextDeadline, earliest)
+        clock.nextDeadline = min(clock.nextDeadline, earliest)
     }
 
     private func expired(_ connection: Connection) {
@@ -35,9 +35,9 @@ extension Worker {
         case .closing, .finishing, .lingering:
             // A drain lets a peer that reads get all of its queue; the drain's own deadline bounds that.
             if drain != nil, let backlog = connection.backlog?.takeUnretainedValue(),
-                now < backlog.progressAt &+ ticks(configuration.writeTimeout)
+                now < backlog.progressAt &+ clock.ticks(configuration.writeTimeout)
             {
-                setDeadline(connection, backlog.progressAt &+ ticks(configuration.writeTimeout))
+                setDeadline(connection, backlog.progressAt &+ clock.ticks(configuration.writeTimeout))
             } else {
                 end(connection, cause: .peerGone)
             }
@@ -48,7 +48,7 @@ extension Worker {
     /// Reading only notes the time, so this checks whether any of them is really due.
     private func openExpired(_ connection: Connection) {
         if let backlog = connection.backlog?.takeUnretainedValue(),
-            now >= backlog.progressAt &+ ticks(configuration.writeTimeout)
+            now >= backlog.progressAt &+ clock.ticks(configuration.writeTimeout)
         {
             connection.cause = .writeTimeout
             connection.closeCode = CloseCode.timeout.rawValue
@@ -95,17 +95,17 @@ extension Worker {
             input.value.unfinishedSince != Slab.never,
             connection.flags.isDisjoint(with: Connection.Flags.waiting.subtracting(.starved))
         else { return Slab.never }
-        return input.value.unfinishedSince &+ ticks(configuration.messageTimeout)
+        return input.value.unfinishedSince &+ clock.ticks(configuration.messageTimeout)
     }
 
     private func pingDue(_ connection: Connection) -> UInt32 {
-        connection.lastReceived &+ ticks(configuration.pingInterval)
+        connection.lastReceived &+ clock.ticks(configuration.pingInterval)
     }
 
     /// The tick by which a pong is due: a ping is sent when `pingInterval` has passed without input, and any input
     /// clears `.pinged`.
     private func pongDeadline(_ connection: Connection) -> UInt32 {
-        pingDue(connection) &+ ticks(configuration.pongTimeout)
+        pingDue(connection) &+ clock.ticks(configuration.pongTimeout)
     }
 
     /// Sets the next deadline of an open connection.
@@ -117,7 +117,7 @@ extension Worker {
         }
         deadline = min(deadline, max(now &+ 1, tokenDeadline(connection)), max(now &+ 1, messageDeadline(connection)))
         if let backlog = connection.backlog?.takeUnretainedValue() {
-            deadline = min(deadline, max(now &+ 1, backlog.progressAt &+ ticks(configuration.writeTimeout)))
+            deadline = min(deadline, max(now &+ 1, backlog.progressAt &+ clock.ticks(configuration.writeTimeout)))
         }
         setDeadline(connection, deadline)
     }

@@ -21,7 +21,7 @@ extension Worker {
     func schedule(_ connection: Connection) {
         guard !connection.flags.contains(.runnable) else { return }
         connection.flags.insert(.runnable)
-        runnable.append(connection.tag)
+        ingress.runnable.append(connection.tag)
     }
 
     /// Resumes a connection that has waited for this reason.
@@ -33,19 +33,19 @@ extension Worker {
 
     /// Continues with scheduled connections, until `budget` is used up. The others come first in the next turn.
     func goOn(budget: Int) {
-        guard !runnable.isEmpty else { return }
-        let end = work + budget
-        let due = runnable
-        runnable = []
+        guard !ingress.runnable.isEmpty else { return }
+        let end = ingress.work + budget
+        let due = ingress.runnable
+        ingress.runnable = []
         var position = 0
-        while position < due.count, work < end {
+        while position < due.count, ingress.work < end {
             let tag = due[position]
             position += 1
             guard let connection = slab.find(tag: tag) else { continue }
             connection.flags.remove(.runnable)
             goOn(connection)
         }
-        if position < due.count { runnable = due[position...] + runnable }
+        if position < due.count { ingress.runnable = due[position...] + ingress.runnable }
     }
 
     private func goOn(_ connection: Connection) {
@@ -56,20 +56,20 @@ extension Worker {
         if let input = connection.input, input.value.unfinishedSince != Slab.never {
             input.value.unfinishedSince = now
         }
-        let before = work
+        let before = ingress.work
         let isHeavy = connection.flags.contains(.heavy)
         if connection.phase == .open, let deferred = connection.input?.value.deferred {
             connection.input?.value.deferred = nil
-            work += deferred.payload.count
+            ingress.work += deferred.payload.count
             deferred.payload.withUnsafeBytes { act(on: $0, deferred.opcode, connection) }
         }
         if let input = connection.input, connection.flags.isDisjoint(with: .waiting) {
             readFrames(connection, input.value.held.bytes)
         }
-        noteWork(work - before, connection)
+        noteWork(ingress.work - before, connection)
         guard connection.flags.contains(.holdsInput) else {
             // The connection's input is in its socket.
-            if isHeavy, work == before, !holdsBack(connection) { receive(connection) }
+            if isHeavy, ingress.work == before, !holdsBack(connection) { receive(connection) }
             return
         }
         listenAgain(connection)
@@ -123,13 +123,13 @@ extension Worker {
     ) {
         guard connection.phase == .open, !connection.flags.contains(.ending) else { return }
         connection.flags.insert(.ending)
-        endingSoon.append((connection.tag, cause, code, reason))
+        ingress.endingSoon.append((connection.tag, cause, code, reason))
     }
 
     func endThoseDue() {
-        guard !endingSoon.isEmpty else { return }
-        let due = endingSoon
-        endingSoon = []
+        guard !ingress.endingSoon.isEmpty else { return }
+        let due = ingress.endingSoon
+        ingress.endingSoon = []
         for (tag, cause, code, reason) in due {
             guard let connection = slab.find(tag: tag), connection.phase == .open else { continue }
             beginClose(connection, cause, code, reason, then: .finishing)

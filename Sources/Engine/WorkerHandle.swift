@@ -2,6 +2,8 @@ import Synchronization
 
 /// The parts of a worker that the rest of the process may use.
 final class WorkerHandle: Sendable {
+    /// The worker's number.
+    let index: Int
     let mailbox = Mailbox()
     /// The number of connections accepted for the worker and not yet ended, so that the next one goes to the worker
     /// with the fewest.
@@ -9,6 +11,8 @@ final class WorkerHandle: Sendable {
     /// The last probe sent to the worker, and the last that it has answered.
     let asked = Atomic<UInt64>(0)
     let answered = Atomic<UInt64>(0)
+
+    init(index: Int) { self.index = index }
 }
 
 /// The state that all workers of a hub share.
@@ -32,7 +36,7 @@ final class WorkerContext: Sendable {
     init(configuration: EngineConfiguration, events: AsyncStream<EngineEvent>.Continuation) {
         self.configuration = configuration
         self.events = events
-        handles = (0..<configuration.workerCount).map { _ in WorkerHandle() }
+        handles = (0..<configuration.workerCount).map { WorkerHandle(index: $0) }
         account = MemoryAccount(limit: configuration.memoryByteCount)
         admission = Admission(
             maximum: configuration.maximumConnections,

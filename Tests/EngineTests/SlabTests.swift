@@ -18,6 +18,8 @@ import Testing
         check(slab.find(tag: tag)?.slot == first.slot)
         check(slab.find(tag: tag + 1 << 32) == nil)
         check(slab.find(tag: tag + 1) == nil)
+        first.advance(.ended)
+        check(slab.find(tag: tag) == nil)
         slab.release(first)
         check(slab.find(tag: tag) == nil)
         let again = slab.allocate(Link(6), address: address, port: 1)!
@@ -31,6 +33,7 @@ import Testing
         let slots = (0..<3).map { slab.allocate(Link(Int32($0)), address: address, port: 0)?.slot }
         #expect(slots == [0, 1, 2])
         check(slab.allocate(Link(9), address: address, port: 0) == nil)
+        slab[1].advance(.ended)
         slab.release(slab[1])
         check(slab.count == 2)
         check(slab.allocate(Link(9), address: address, port: 0)?.slot == 1)
