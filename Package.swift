@@ -37,11 +37,14 @@ let package = Package(
 
         // Values that every plane knows: names, addresses, times.
         .target(name: "Base", swiftSettings: swift),
+        // What operators and backends ask for and get: rows, events, selections.
+        .target(name: "Operations", dependencies: ["Base"], swiftSettings: swift),
 
         // The data plane: no dependency but the standard library and zlib.
         .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: swift),
         .target(name: "Rooms", dependencies: ["Base"], swiftSettings: swift),
-        .target(name: "Engine", dependencies: ["Base", "CLinux", "Rooms", "WebSocket"], swiftSettings: swift),
+        .target(
+            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Rooms", "WebSocket"], swiftSettings: swift),
 
         // The control plane.
         .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
@@ -74,12 +77,12 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .target(name: "Control", dependencies: ["Base", "Rooms", "Varlink"], swiftSettings: swift),
+        .target(name: "Control", dependencies: ["Base", "Operations", "Rooms", "Varlink"], swiftSettings: swift),
         .target(name: "Metrics", swiftSettings: swift),
         .target(
             name: "API",
             dependencies: [
-                "Base", "Control", "Rooms", "Varlink", "WebSocket",
+                "Base", "Control", "Operations", "Rooms", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -94,7 +97,8 @@ let package = Package(
         .target(
             name: "ControlServer",
             dependencies: [
-                "Base", "Control", "Varlink", "VarlinkServer", .product(name: "Logging", package: "swift-log"),
+                "Base", "Control", "Operations", "Varlink", "VarlinkServer",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swift
         ),
@@ -103,7 +107,7 @@ let package = Package(
             name: "wsd",
             dependencies: [
                 "API", "Authentication", "Base", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
-                "Rooms",
+                "Operations", "Rooms",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",
@@ -125,7 +129,7 @@ let package = Package(
         .executableTarget(
             name: "wsctl",
             dependencies: [
-                "Base", "Control", "Terminal", "Varlink",
+                "Base", "Control", "Operations", "Terminal", "Varlink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift,
@@ -154,17 +158,21 @@ let package = Package(
         ),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: swift),
         .testTarget(name: "ConfigurationTests", dependencies: ["Base", "Configuration"], swiftSettings: swift),
-        .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
+        .testTarget(
+            name: "ControlTests", dependencies: ["Base", "Control", "Operations", "Varlink"], swiftSettings: swift),
         .testTarget(
             name: "ControlServerTests",
-            dependencies: ["Control", "ControlServer", "Varlink", "VarlinkServer"],
+            dependencies: ["Base", "Control", "ControlServer", "Operations", "Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
         .testTarget(
-            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
+            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Operations", "Rooms", "WebSocket"],
+            swiftSettings: swift),
         .testTarget(
             name: "APITests",
-            dependencies: ["API", "Control", .product(name: "NIOHTTP1", package: "swift-nio")], swiftSettings: swift),
+            dependencies: ["API", "Base", "Control", "Operations", .product(name: "NIOHTTP1", package: "swift-nio")],
+            swiftSettings: swift),
+        .testTarget(name: "OperationsTests", dependencies: ["Base", "Operations"], swiftSettings: swift),
         .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
         .testTarget(name: "RoomsTests", dependencies: ["Rooms"], swiftSettings: swift),
@@ -181,7 +189,9 @@ let package = Package(
         ),
         .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsbenchTests", dependencies: ["Control", "WebSocket", "wsbench"], swiftSettings: swift),
-        .testTarget(name: "wsctlTests", dependencies: ["Control", "Varlink", "wsctl"], swiftSettings: swift),
+        .testTarget(
+            name: "wsctlTests", dependencies: ["Base", "Control", "Operations", "Varlink", "wsctl"],
+            swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx17
 )

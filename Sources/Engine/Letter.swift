@@ -1,4 +1,5 @@
 import Base
+import Operations
 import Rooms
 import WebSocket
 
@@ -41,15 +42,15 @@ enum Letter: Sendable {
     /// Asks for the first connections in an order, among those from a slot on with a value above a floor.
     case top(ConnectionOrder, limit: Int, from: UInt32, above: UInt64?, Gather<Slice<RankedConnection>>)
     /// Asks for the channels of this home with the highest message rates, among those from a place on.
-    case busiest(limit: Int, from: UInt32, Gather<Slice<ChannelActivity>>)
+    case busiest(limit: Int, from: UInt32, Gather<Slice<BusyChannel>>)
     /// Asks for the number of this worker's connections in each of these channels.
     case countSubscribers([String], Gather<[Int]>)
     /// Asks for the number of this worker's connections in each channel from a place on.
-    case countChannels(from: UInt32, Gather<Slice<ChannelCount>>)
+    case countChannels(from: UInt32, Gather<Slice<ChannelRow>>)
     case kick(ConnectionSelection, CloseCode, reason: String, Gather<Int>)
     /// Removes the selected `json` connections from a channel.
     case unsubscribe(ConnectionSelection, channel: String, reason: String, Gather<Int>)
-    case list(ConnectionSelection, from: UInt32, limit: Int, Gather<ConnectionPage>)
+    case list(ConnectionSelection, from: UInt32, limit: Int, Gather<Slice<ConnectionRow>>)
     case statistics(Gather<(worker: Int, Statistics)>)
     /// Asks for the last endings of the selected connections, in no particular order.
     case endings(ConnectionSelection, Gather<[Ending]>)

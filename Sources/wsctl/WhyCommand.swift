@@ -1,6 +1,7 @@
 import ArgumentParser
 import Base
 import Control
+import Operations
 
 /// `wsctl why ID|USER|IP`: shows how the last connections ended.
 struct WhyCommand: ParsableCommand {

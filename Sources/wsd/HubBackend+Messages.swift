@@ -74,9 +74,9 @@ extension HubBackend {
     }
 
     func unsubscribe(
-        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+        _ selection: ConnectionSelection, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Int {
-        let count = await hub.unsubscribe(selection(matcher), channel: channel, reason: reason)
+        let count = await hub.unsubscribe(selection, channel: channel, reason: reason)
         audit.notice(
             "took \(count) connections out of a channel: \(reason)",
             metadata: metadata(caller).merging(["channel": "\(channel)"]) { $1 })
@@ -91,8 +91,8 @@ extension HubBackend {
         }
     }
 
-    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
-        await scans.run { await hub.endings(matcher.map(selection) ?? ConnectionSelection(), limit: limit) }
+    func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event] {
+        await scans.run { await hub.endings(selection ?? ConnectionSelection(), limit: limit) }
             .map(Event.init)
     }
 

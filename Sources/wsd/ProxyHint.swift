@@ -29,8 +29,7 @@ struct ProxyHint {
     private func onlyAddress() async -> IPAddress? {
         let any = await hub.connections(ConnectionSelection(), after: nil, limit: 1).connections.first
         guard let address = any?.address, address.isLoopback || address.isPrivate else { return nil }
-        var others = ConnectionSelection()
-        others.matchesAddress = { $0 != address }
+        let others = ConnectionSelection(exceptAddress: address)
         return await hub.connections(others, after: nil, limit: 1).connections.isEmpty ? address : nil
     }
 }

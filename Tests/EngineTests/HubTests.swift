@@ -1,4 +1,5 @@
 import Base
+import Operations
 import Testing
 import WebSocket
 
@@ -203,7 +204,7 @@ import WebSocket
                 let queued = await hub.statistics().reduce(0) { $0 + $1.queuedBytes }
                 #expect(queued <= 200_000)
                 if await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.contains(
-                    where: \.isClosing)
+                    where: \.state == .closing)
                 {
                     break
                 }
@@ -261,7 +262,7 @@ import WebSocket
             let clients = try (0..<6).map { _ in try TestClient(port: port).opened() }
             async let slow: Void = hub.drain(period: .seconds(3_000), timeout: .seconds(6_000), reason: "slowly")
             while await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.allSatisfy({
-                !$0.isClosing
+                !$0.state == .closing
             }) {}
             async let fast: Void = hub.drain(period: .zero, timeout: .seconds(60), reason: "now")
             for client in clients {
