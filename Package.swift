@@ -41,7 +41,7 @@ let package = Package(
         .target(name: "Operations", dependencies: ["Base"], swiftSettings: swift),
 
         // The data plane: no dependency but the standard library and zlib.
-        .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: swift),
+        .target(name: "WebSocket", dependencies: ["CZlib", "Rooms"], swiftSettings: swift),
         .target(name: "Rooms", dependencies: ["Base"], swiftSettings: swift),
         .target(
             name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Rooms", "WebSocket"], swiftSettings: swift),
@@ -187,7 +187,7 @@ let package = Package(
             dependencies: ["Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "WebSocket"], swiftSettings: swift),
+        .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "Rooms", "WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsbenchTests", dependencies: ["Control", "WebSocket", "wsbench"], swiftSettings: swift),
         .testTarget(
             name: "wsctlTests", dependencies: ["Base", "Control", "Operations", "Varlink", "wsctl"],

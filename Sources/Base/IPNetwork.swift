@@ -16,6 +16,9 @@ package struct IPNetwork: Sendable, Hashable, CustomStringConvertible {
         first = IPAddress(high: address.high & mask.high, low: address.low & mask.low)
     }
 
+    /// The network of one address.
+    package init(of address: IPAddress) { self.init(address, prefixLength: 128) }
+
     /// Parses an address or a network, and ignores bits that are set beyond the prefix; nil for anything else.
     package init?(_ text: String) {
         guard let network = try? Self.parse(text).network else { return nil }

@@ -15,7 +15,7 @@ struct ChannelHomeTests {
         var now: Int64 = 1_000_000
         var acknowledged: [(ConnectionReference, String)] = []
 
-        init(_ encodings: Encoding.Set = .anyJSON, _ change: (inout ChannelSettings) -> Void = { _ in }) {
+        init(_ encodings: Encoding.Set = .any(.json), _ change: (inout ChannelSettings) -> Void = { _ in }) {
             var settings = ChannelSettings()
             change(&settings)
             home = ChannelHome(name: "room", settings: settings, frames: ByteMeter(), history: cost)
@@ -24,18 +24,23 @@ struct ChannelHomeTests {
 
         @discardableResult
         func publish(
-            _ origin: Publication.Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionReference? = nil,
-            id: String = ""
+            _ origin: Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionReference? = nil,
+            id: String = "", from: String = ""
         ) -> MessagePosition? {
             var batch = PublicationBatch()
             var data = data
             var id = id
+            var from = from
             data.withUTF8 { data in
                 id.withUTF8 { id in
-                    batch.append(
-                        Publication(
-                            origin: origin, opcode: opcode, sender: sender,
-                            id: UnsafeRawBufferPointer(id), data: UnsafeRawBufferPointer(data)))
+                    from.withUTF8 { from in
+                        batch.append(
+                            Publication(
+                                form: origin.form(data), opcode: opcode, senderProtocol: origin.clientProtocol,
+                                sender: sender,
+                                from: UnsafeRawBufferPointer(from),
+                                id: UnsafeRawBufferPointer(id), data: UnsafeRawBufferPointer(data)))
+                    }
                 }
             }
             // As between workers: what is written down and read back is the same.
@@ -49,8 +54,8 @@ struct ChannelHomeTests {
         }
 
         /// What members of a protocol are sent, and who is left out of what.
-        func delivered(_ encoding: Encoding = .json) -> [String] {
-            ChannelHomeTests.texts(home.takeDelivery(at: 0).0[encoding])
+        func delivered(_ clientProtocol: ClientProtocol = .json) -> [String] {
+            ChannelHomeTests.texts(home.takeDelivery(at: 0).0[Encoding(clientProtocol)])
         }
 
         func enter(_ user: String) -> Bool { home.enter(user, at: now, &text) }
@@ -65,38 +70,64 @@ struct ChannelHomeTests {
         return texts
     }
 
+    /// Who publishes.
+    enum Origin {
+        case relay, json, system, systemText
+
+        var clientProtocol: ClientProtocol? {
+            switch self {
+            case .relay: .relay
+            case .json: .json
+            case .system, .systemText: nil
+            }
+        }
+
+        func form(_ data: UnsafeBufferPointer<UInt8>) -> NumberedPublication.Form {
+            switch self {
+            case .relay: .chatText
+            case .json: .chatJSON
+            case .systemText: .systemText
+            case .system:
+                Hub.Message(channel: "", opcode: .text, payload: Array(data)).form
+            }
+        }
+    }
+
     private let alice = ConnectionReference(worker: 1, slot: 2, generation: 3)
 
     @Test func `says a message in the words of each protocol that is in use, and in no other`() {
-        let both = Encoding.Set([Encoding.Set(.relay), Encoding.Set(.json)])
+        let both = Encoding.Set([Encoding.Set(Encoding(.relay)), Encoding.Set(Encoding(.json))])
         let bench = Bench(both)
         bench.publish(.relay, "a \"word\"")
         bench.publish(.json, "{\"x\":1}")
         bench.publish(.system, "[1]")
         bench.publish(.systemText, "[1]")
         let delivery = bench.home.takeDelivery(at: 0).0
-        let json = Self.texts(delivery[.json])
-        let relay = Self.texts(delivery[.relay])
+        let json = Self.texts(delivery[Encoding(.json)])
+        let relay = Self.texts(delivery[Encoding(.relay)])
         #expect(json.count == 4 && relay.count == 4)
         #expect(relay[0] == "a \"word\"" && relay[1] == json[1] && relay[2] == "[1]" && relay[3] == "[1]")
         #expect(json[0].hasSuffix(#""seq":1,"data":"a \"word\""}"#) && json[1].hasSuffix(#""seq":2,"data":{"x":1}}"#))
         #expect(json[2].hasSuffix(#""seq":3,"data":[1]}"#) && json[3].hasSuffix(#""seq":4,"data":"[1]"}"#))
         #expect(json.map { $0.hasPrefix(#"{"type":"chat""#) } == [true, true, false, false])
 
-        let relayOnly = Bench(.anyRelay)
+        let relayOnly = Bench(.any(.relay))
         #expect(relayOnly.publish(.relay, "x") == nil)
         #expect(relayOnly.home.room == nil)
         #expect(relayOnly.delivered(.relay) == ["x"])
+        #expect(relayOnly.publish(.json, "1", sender: alice, id: "7")?.seq == 1, "its client wants to know the number")
+        #expect(relayOnly.acknowledged.count == 1)
+        #expect(relayOnly.delivered(.relay).count == 1)
     }
 
     @Test func `numbers what can be said in JSON, and nothing else`() {
-        let bench = Bench([Encoding.Set(.relay), Encoding.Set(.json)])
+        let bench = Bench([Encoding.Set(Encoding(.relay)), Encoding.Set(Encoding(.json))])
         #expect(bench.publish(.relay, "x")?.seq == 1)
         #expect(bench.publish(.relay, "\u{1}", .binary) == nil)
         #expect(bench.publish(.json, "2")?.seq == 2)
         #expect(bench.home.hasDelivery)
         let delivery = bench.home.takeDelivery(at: 0).0
-        #expect(Self.texts(delivery[.relay]).count == 3 && Self.texts(delivery[.json]).count == 2)
+        #expect(Self.texts(delivery[Encoding(.relay)]).count == 3 && Self.texts(delivery[Encoding(.json)]).count == 2)
         #expect(!bench.home.hasDelivery)
     }
 
@@ -111,7 +142,7 @@ struct ChannelHomeTests {
     }
 
     @Test func `leaves the sender out where echo is off, whoever else hears it`() {
-        let bench = Bench(.anyJSON) { $0.echo = false }
+        let bench = Bench(.any(.json)) { $0.echo = false }
         bench.publish(.json, "1", sender: alice)
         bench.publish(.system, "2")
         bench.publish(.json, "3", sender: alice)
@@ -122,13 +153,13 @@ struct ChannelHomeTests {
         // Nobody hears it: there is no frame to leave out, and the next message is not taken for it.
         let silent = Bench([]) { $0.echo = false }
         silent.publish(.json, "1", sender: alice)
-        silent.home.encodingsHere = .anyJSON
+        silent.home.encodingsHere = .any(.json)
         silent.publish(.json, "2")
         #expect(silent.home.takeDelivery(at: 0).0.exclusions.isEmpty)
     }
 
     @Test func `announces a user once, whatever its connections, and not those who come back in time`() {
-        let bench = Bench(.anyJSON) {
+        let bench = Bench(.any(.json)) {
             $0.joinLeave = true
             $0.leaveDelay = 100
         }
@@ -147,7 +178,7 @@ struct ChannelHomeTests {
     }
 
     @Test func `lets in as many as max_members says, and counts anew where settings change that`() {
-        let bench = Bench(.anyJSON) { $0.maximumMembers = 2 }
+        let bench = Bench(.any(.json)) { $0.maximumMembers = 2 }
         #expect(bench.enter("a") && bench.enter("b") && !bench.enter("c"))
         bench.leave("a")
         #expect(bench.enter("c") && !bench.enter("d"))
@@ -175,10 +206,65 @@ struct ChannelHomeTests {
         bench.now += 101
         bench.home.expire(at: bench.now, &bench.text)
         #expect(bench.home.isUnused && bench.cost.byteCount == 0)
-        bench.home.setEncodings(.anyRelay, ofWorker: 3)
+        bench.home.setEncodings(.any(.relay), ofWorker: 3)
         #expect(!bench.home.isUnused && bench.home.interested == 1 << 3)
         bench.home.setEncodings([], ofWorker: 3)
         #expect(bench.home.isUnused)
+    }
+
+    /// What is kept is no protocol's text, so it is said again: for an answer, and for one who missed it.
+    @Test(arguments: UInt64(1)...20)
+    func `says a message later as it said it at first, byte for byte`(seed: UInt64) throws {
+        var random = Seeded(seed: seed)
+        let bench = Bench(.any(.json)) {
+            $0.history = History.Limits(messageCount: 200, age: 1_000, byteCount: 1 << 20)
+        }
+        let values = [
+            "1.50", "-0", "1E400", "\"\\u00e9\"", " [ 1 , {\"a\" : null} ] ", "not JSON", "a\"b\\c\n\u{1}é",
+            "{\"x\":1}x", "",
+        ]
+        let names = ["", "alice", "o\"brien\\", "müller", "guest-8z3k0p5q"]
+        for _ in 0..<100 {
+            bench.now += Int64.random(in: 0...7, using: &random)
+            let origin = [Origin.relay, .json, .system, .systemText][Int.random(in: 0..<4, using: &random)]
+            // A `json` client's data is a JSON value.
+            let value = values[Int.random(in: 0..<(origin == .json ? 5 : values.count), using: &random)]
+            bench.publish(origin, value, from: names[Int.random(in: 0..<names.count, using: &random)])
+        }
+        let said = bench.delivered()
+        #expect(said.count == 100)
+
+        let question = Question(
+            subject: .history(before: nil, limit: 1_000), connection: alice, id: Array("1".utf8))
+        bench.home.answer(question, at: bench.now, &bench.text)
+        let answer = String(decoding: bench.text.bytes, as: UTF8.self)
+        let rest = "\"messages\":[\(said.joined(separator: ","))],\"more\":false}"
+        #expect(Array(answer.utf8.suffix(rest.utf8.count)) == Array(rest.utf8), "seed \(seed)")
+
+        let since = UInt64.random(in: 0..<100, using: &random)
+        let position = MessagePosition(epoch: bench.home.room?.epoch ?? "", seq: since)
+        guard case .joined(_, _, true, let missed?) = bench.home.place(since: position, at: bench.now) else {
+            Issue.record("nothing is missed after \(since)")
+            return
+        }
+        let backlog = Backlog(now: 0)
+        backlog.append(missed: missed)
+        backlog.fetchMissed(ByteMeter(), &bench.text)
+        let recovered = backlog.waiting.flatMap { Self.texts($0.segment) }
+        #expect(recovered.map { Array($0.utf8) } == said.dropFirst(Int(since)).map { Array($0.utf8) }, "seed \(seed)")
+    }
+
+    @Test func `answers with as much history as there is room for, however it is written`() {
+        let bench = Bench(.any(.json)) {
+            $0.history = History.Limits(messageCount: 999, age: 1_000, byteCount: 1 << 24)
+        }
+        // As a string, each of these bytes takes six.
+        for _ in 0..<20 { bench.publish(.relay, String(repeating: "\u{1}", count: 10_000)) }
+        let said = bench.delivered()
+        let question = Question(subject: .history(before: nil, limit: 1_000), connection: alice, id: [0x31])
+        bench.home.answer(question, at: bench.now, &bench.text)
+        let answer = String(decoding: bench.text.bytes, as: UTF8.self)
+        #expect(answer.hasSuffix("\"messages\":[\(said.suffix(4).joined(separator: ","))],\"more\":true}"))
     }
 
     /// Random publishers, members and reloads against a plain model of what is numbered, kept and told.
@@ -187,7 +273,7 @@ struct ChannelHomeTests {
         var random = Seeded(seed: seed)
         let limit = Int.random(in: 0...8, using: &random)
         let age = Int64.random(in: 50...500, using: &random)
-        let bench = Bench(.anyJSON) {
+        let bench = Bench(.any(.json)) {
             $0.history = History.Limits(messageCount: limit, age: age, byteCount: 1 << 20)
             $0.presence = true
             $0.joinLeave = true

@@ -67,7 +67,7 @@ import WebSocket
     /// Three workers and several channels: for most clients the channel's home is another worker.
     @Test(arguments: 0..<6)
     func whoSendsAndClosesSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", clientProtocol: .relay, channel: "c\(attempt)")] }) {
             _, port in
             let clients = try (0..<3).map { _ in try TestClient(port: port).opened() }
             for client in clients {
@@ -87,7 +87,7 @@ import WebSocket
 
     @Test(arguments: 0..<6)
     func whoSendsAndBreaksTheProtocolSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", clientProtocol: .relay, channel: "c\(attempt)")] }) {
             _, port in
             for _ in 0..<3 {
                 let client = try TestClient(port: port).opened()
@@ -204,7 +204,7 @@ import WebSocket
                 let queued = await hub.statistics().reduce(0) { $0 + $1.queuedBytes }
                 #expect(queued <= 200_000)
                 if await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.contains(
-                    where: \.state == .closing)
+                    where: { $0.state == .closing })
                 {
                     break
                 }
@@ -262,7 +262,7 @@ import WebSocket
             let clients = try (0..<6).map { _ in try TestClient(port: port).opened() }
             async let slow: Void = hub.drain(period: .seconds(3_000), timeout: .seconds(6_000), reason: "slowly")
             while await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.allSatisfy({
-                !$0.state == .closing
+                $0.state == .open
             }) {}
             async let fast: Void = hub.drain(period: .zero, timeout: .seconds(60), reason: "now")
             for client in clients {

@@ -72,7 +72,7 @@ struct ObservationTests {
     @Test("a follower gets what a relay client gets, and the channel doesn't notice")
     func follow() async throws {
         try await withHub {
-            $0.endpoints.append(.init(path: "/json", messageProtocol: .json, channel: "lobby"))
+            $0.endpoints.append(.init(path: "/json", clientProtocol: .json, channel: "lobby"))
         } _: {
             hub, port in
             let relay = try TestClient(port: port).opened()
@@ -124,7 +124,7 @@ struct ObservationTests {
     @Test("clients of json are taken out of a channel, others stay")
     func unsubscribe() async throws {
         try await withHub {
-            $0.endpoints.append(.init(path: "/json", messageProtocol: .json, channel: "lobby"))
+            $0.endpoints.append(.init(path: "/json", clientProtocol: .json, channel: "lobby"))
         } _: {
             hub, port in
             let relay = try TestClient(port: port).opened()

@@ -245,11 +245,20 @@ def reading(wires):
     return Flood(wires, b"", times=0)
 
 
+def worker_of(connection):
+    """The number of the worker that a connection began with: 6 bits of its id, above 34."""
+    digits = "0123456789abcdefghjkmnpqrstvwxyz"
+    value = 0
+    for digit in connection:
+        value = value * 32 + digits.index(digit)
+    return value >> 34 & 63
+
+
 def joined(daemon, channels, *, path="/chat", **options):
     """A json client in these channels, which have their answers read."""
     client = RawWebSocket(daemon.port, path, **options)
     daemon._clients.append(client)
-    client.worker = int(json.loads(client.receive_text())["connection"].split(".")[0])
+    client.worker = worker_of(json.loads(client.receive_text())["connection"])
     for number, channel in enumerate(channels):
         client.send_text(asking("join", channel=channel, id=number))
     for _ in channels:
