@@ -172,7 +172,7 @@ struct FanoutStateTests {
         settings.presence = true
         change(&settings)
         let home = ChannelHome(name: "room", settings: settings, frames: frames, history: cost)
-        home.encodingsHere = .anyJSON
+        home.encodingsHere = .any(.json)
         return home
     }
 
@@ -197,7 +197,8 @@ struct FanoutStateTests {
         for user in ["alice", "bob", "alice"] { #expect(home.enter(user, at: 100, &text)) }
         for number in 0..<12 {
             Array("\(number)".utf8).withUnsafeBytes {
-                let publication = Publication(origin: .json, opcode: .text, sender: nil, data: $0)
+                let publication = Publication(
+                    form: .chatJSON, opcode: .text, senderProtocol: .json, sender: nil, data: $0)
                 _ = home.publish(publication, at: 200, &text) { _, _ in }
             }
         }
@@ -262,7 +263,8 @@ struct FanoutStateTests {
             _ = home.enter("carol", at: 300, &text)
             home.leave("alice", isLost: true, at: 300, countedUnder: .max, &text)
             Array("1".utf8).withUnsafeBytes {
-                let publication = Publication(origin: .json, opcode: .text, sender: nil, data: $0)
+                let publication = Publication(
+                    form: .chatJSON, opcode: .text, senderProtocol: .json, sender: nil, data: $0)
                 _ = home.publish(publication, at: 400, &text) { _, _ in }
             }
             _ = home.place(since: MessagePosition(epoch: home.room?.epoch ?? "", seq: 3), at: 500)
