@@ -1,6 +1,7 @@
 import Base
 import Control
 import Engine
+import Operations
 import Synchronization
 import WebSocket
 

@@ -1,6 +1,7 @@
 import Control
 import Engine
 import Logging
+import Operations
 import WebSocket
 
 /// Messages to and from clients.

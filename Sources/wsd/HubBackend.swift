@@ -4,6 +4,7 @@ import Control
 import Engine
 import Glibc
 import Logging
+import Operations
 import Rooms
 import Systemd
 import Varlink

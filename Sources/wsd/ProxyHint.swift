@@ -1,6 +1,7 @@
 import Base
 import Engine
 import Logging
+import Operations
 
 /// Logs once that all clients come from one address that is probably a proxy missing in `server.trusted_proxies`:
 /// limits per address then count all clients as one, and nothing shows where the clients are.
