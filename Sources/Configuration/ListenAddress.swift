@@ -9,11 +9,14 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
     package let address: IPAddress
     /// The port; 0 means any free port.
     package let port: UInt16
+    /// Whether the address is written as one of IPv6, which a mapped IPv4 address may be.
+    private let isIPv6: Bool
 
     /// An address from its parts.
     package init(address: IPAddress, port: UInt16) {
         self.address = address
         self.port = port
+        isIPv6 = !address.isIPv4
     }
 
     /// Parses a text from a configuration file or from `--listen`.
@@ -41,6 +44,7 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
         address = try Self.address(of: host, in: text)
         port = try Self.port(of: text[text.index(after: colon)...], in: text)
+        isIPv6 = host.hasPrefix("[") || !address.isIPv4
     }
 
     private static func address(of host: Substring, in text: String) throws(InvalidValue) -> IPAddress {
@@ -79,6 +83,6 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// The text that parses to this address.
     package var description: String {
-        address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+        isIPv6 ? "[\(address.ipv6Text)]:\(port)" : "\(address):\(port)"
     }
 }

@@ -18,12 +18,22 @@ struct OpenAPITests {
 
         struct Components: Decodable { var schemas: [String: Schema] }
 
-        /// A schema of a value; one without a type has a list of strings.
+        /// A schema of a value; one without a type, or with several, has strings.
         final class Schema: Decodable {
+            private enum CodingKeys: CodingKey { case type, properties, required, items }
+
             let type: String?
             let properties: [String: Schema]?
             let required: [String]?
             let items: Schema?
+
+            init(from decoder: any Decoder) throws {
+                let container = try decoder.container(keyedBy: CodingKeys.self)
+                type = try? container.decode(String.self, forKey: .type)
+                properties = try container.decodeIfPresent([String: Schema].self, forKey: .properties)
+                required = try container.decodeIfPresent([String].self, forKey: .required)
+                items = try container.decodeIfPresent(Schema.self, forKey: .items)
+            }
         }
 
         var components: Components

@@ -1,4 +1,6 @@
+import Base
 import Control
+import Operations
 import Testing
 
 @testable import wsctl

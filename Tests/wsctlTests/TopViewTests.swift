@@ -1,4 +1,5 @@
 import Control
+import Operations
 import Testing
 
 @testable import wsctl
