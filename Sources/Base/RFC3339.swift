@@ -1,26 +1,26 @@
-/// Points in time as text, such as `2026-11-23T20:57:32.015Z`. Plain arithmetic: it runs once per listed connection.
+/// Points in time as text, such as `2026-11-23T20:57:32.015Z`: RFC 3339, UTC, milliseconds.
 package enum RFC3339 {
-    /// The text of a moment, in UTC with milliseconds.
+    /// The first and the last millisecond, since 1970, of the years 0 to 9999, which have a text.
+    private static let times: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
+    /// The text of a moment; that of the nearest one that has a text, if it has none.
     package static func string(millisecondsSinceEpoch: Int64) -> String {
-        let (days, millisecondOfDay) = floorDivide(millisecondsSinceEpoch, by: 86_400_000)
+        String(decoding: bytes(millisecondsSinceEpoch: millisecondsSinceEpoch), as: UTF8.self)
+    }
+
+    fileprivate static func bytes(millisecondsSinceEpoch: Int64) -> [UInt8] {
+        let time = min(max(millisecondsSinceEpoch, times.lowerBound), times.upperBound)
+        let (days, millisecondOfDay) = floorDivide(time, by: 86_400_000)
         let (year, month, day) = civil(daysSinceEpoch: days)
-        var text = ""
-        text.reserveCapacity(24)
-        append(year, digits: 4, to: &text)
-        text += "-"
-        append(month, digits: 2, to: &text)
-        text += "-"
-        append(day, digits: 2, to: &text)
-        text += "T"
-        append(millisecondOfDay / 3_600_000, digits: 2, to: &text)
-        text += ":"
-        append(millisecondOfDay / 60_000 % 60, digits: 2, to: &text)
-        text += ":"
-        append(millisecondOfDay / 1000 % 60, digits: 2, to: &text)
-        text += "."
-        append(millisecondOfDay % 1000, digits: 3, to: &text)
-        text += "Z"
-        return text
+        var bytes = Array("0000-00-00T00:00:00.000Z".utf8)
+        write(year, digits: 4, to: &bytes, at: 0)
+        write(month, digits: 2, to: &bytes, at: 5)
+        write(day, digits: 2, to: &bytes, at: 8)
+        write(millisecondOfDay / 3_600_000, digits: 2, to: &bytes, at: 11)
+        write(millisecondOfDay / 60_000 % 60, digits: 2, to: &bytes, at: 14)
+        write(millisecondOfDay / 1000 % 60, digits: 2, to: &bytes, at: 17)
+        write(millisecondOfDay % 1000, digits: 3, to: &bytes, at: 20)
+        return bytes
     }
 
     /// Parses the text of ``string(millisecondsSinceEpoch:)``; nil for anything else.
@@ -47,10 +47,12 @@ package enum RFC3339 {
         return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + millisecond
     }
 
-    private static func append(_ value: Int64, digits: Int, to text: inout String) {
-        let number = String(value)
-        for _ in 0..<max(0, digits - number.utf8.count) { text += "0" }
-        text += number
+    fileprivate static func write(_ number: Int64, digits: Int, to bytes: inout [UInt8], at position: Int) {
+        var rest = number
+        for offset in (0..<digits).reversed() {
+            bytes[position + offset] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
     }
 
     private static func floorDivide(_ value: Int64, by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
@@ -76,5 +78,27 @@ package enum RFC3339 {
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
         let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
         return era * 146_097 + dayOfEra - 719_468
+    }
+}
+
+/// Writes times as ``RFC3339`` does and keeps the text of the last second, because most times are in it.
+package struct TimeText {
+    private var second = Int64.min
+    private var bytes: [UInt8] = []
+
+    package init() {}
+
+    /// The text of a time.
+    ///
+    /// - Parameter time: milliseconds since 1970; a time outside of the years 1970 to 9999 becomes the nearest one
+    ///   within.
+    package mutating func text(of time: Int64) -> [UInt8] {
+        let time = min(max(time, 0), 253_402_300_799_999)
+        if time / 1_000 != second {
+            second = time / 1_000
+            bytes = RFC3339.bytes(millisecondsSinceEpoch: second * 1_000)
+        }
+        RFC3339.write(time % 1_000, digits: 3, to: &bytes, at: 20)
+        return bytes
     }
 }

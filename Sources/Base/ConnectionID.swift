@@ -10,21 +10,21 @@ package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
     private static let numberBits: UInt64 = 34
     private static let workerBits: UInt64 = 6
     /// The number of different numbers.
-    static let numberCount: UInt64 = 1 << numberBits
+    package static let numberCount: UInt64 = 1 << numberBits
 
     /// The id of a connection that begins in this slot of a worker. Of each value only as many bits count as there is
     /// room for.
-    init(worker: Int, slot: Int, number: UInt64) {
+    package init(worker: Int, slot: Int, number: UInt64) {
         let place = UInt64(truncatingIfNeeded: slot) << Self.workerBits | UInt64(worker & 0x3F)
         rawValue = place << Self.numberBits | number & (Self.numberCount - 1)
     }
 
     /// The number within its slot; 34 bits.
-    var number: UInt64 { rawValue & (Self.numberCount - 1) }
+    package var number: UInt64 { rawValue & (Self.numberCount - 1) }
     /// The part of the number that tells the connections of a slot apart in references and tags; 31 bits.
-    var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue) & 0x7FFF_FFFF }
-    var worker: Int { Int(truncatingIfNeeded: rawValue >> Self.numberBits & (1 << Self.workerBits - 1)) }
-    var slot: Int { Int(truncatingIfNeeded: rawValue >> (Self.numberBits + Self.workerBits)) }
+    package var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue) & 0x7FFF_FFFF }
+    package var worker: Int { Int(truncatingIfNeeded: rawValue >> Self.numberBits & (1 << Self.workerBits - 1)) }
+    package var slot: Int { Int(truncatingIfNeeded: rawValue >> (Self.numberBits + Self.workerBits)) }
 
     // MARK: Text
 
@@ -62,19 +62,5 @@ package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
             }
             return count
         }
-    }
-}
-
-/// A name for a connection within this process, valid until it ends: its worker, its slot, and the slot's generation, so
-/// that an old reference never means a newer connection.
-package struct ConnectionReference: Hashable, Sendable {
-    var worker: UInt16
-    var slot: UInt32
-    var generation: UInt32
-
-    init(worker: UInt16, slot: UInt32, generation: UInt32) {
-        self.worker = worker
-        self.slot = slot
-        self.generation = generation
     }
 }

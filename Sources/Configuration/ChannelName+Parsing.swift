@@ -1,10 +1,6 @@
-/// The rule for the names of channels: 1 to 255 bytes of UTF-8 without control characters.
-package enum ChannelName {
-    /// Whether a text is a valid name of a channel.
-    package static func isValid(_ text: some StringProtocol) -> Bool {
-        (1...255).contains(text.utf8.count) && !text.unicodeScalars.contains(where: isControl)
-    }
+internal import Base
 
+extension ChannelName {
     /// Parses a name, or an empty text for no channel.
     static func parseOptional(_ text: String) throws(InvalidValue) -> String {
         guard !text.isEmpty else { return text }
@@ -21,15 +17,11 @@ package enum ChannelName {
     }
 
     private static func check(_ text: String, ofKind kind: String) throws(InvalidValue) {
-        guard !text.unicodeScalars.contains(where: isControl) else {
+        guard !text.hasControlCharacters else {
             throw InvalidValue("\(quoted(text)) holds a control character; leave it out")
         }
         guard isValid(text) else {
             throw InvalidValue("the \(kind) has \(text.utf8.count) bytes; a channel's \(kind) has 255 at most")
         }
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.properties.generalCategory == .control
     }
 }

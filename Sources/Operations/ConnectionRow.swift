@@ -1,17 +1,20 @@
-/// A connection with the data that an administrator sees.
-package struct ConnectionInfo: Codable, Sendable, Hashable {
+package import Base
+
+/// A connection with the data that an administrator sees. The properties are the fields that control clients and the
+/// HTTP API get, under the same names.
+package struct ConnectionRow: Codable, Sendable, Hashable {
     /// Whether a connection still carries messages.
-    package enum State: String, Codable, Sendable {
+    package enum State: String, Codable, Sendable, CaseIterable {
         /// The connection carries messages.
         case open
         /// The closing handshake is under way.
         case closing
     }
 
-    /// The connection's id, which it keeps for its whole life; opaque, such as `h0agv7h6n`.
-    package var id: String
+    /// The connection's id.
+    package var id: ConnectionID
     /// The peer's IP address, after trusted proxies.
-    package var address: String
+    package var address: IPAddress
     /// The peer's TCP port.
     package var port: Int
     /// The endpoint's path, such as `/ws`.
@@ -22,13 +25,13 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
     package var channels: [String]
     /// Whether permessage-deflate was negotiated.
     package var compression: Bool
-    /// The user that the client authenticated as.
+    /// The user that the client authenticated as, or a guest's name; nil if there is neither.
     package var user: String?
     /// The client's User-Agent, exactly as it was sent: never show it without escaping.
     package var userAgent: String?
-    /// The time of the opening handshake: RFC 3339, UTC, milliseconds.
-    package var connectedSince: String
-    /// Seconds since the last frame came from the peer.
+    /// The time of the opening handshake.
+    package var connectedSince: Timestamp
+    /// Seconds since the last bytes came from the peer.
     package var idleSeconds: Double
     /// Messages the peer sent.
     package var messagesIn: Int
@@ -49,11 +52,10 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
 
     /// A connection as it is at one moment.
     package init(
-        id: String, address: String, port: Int, endpoint: String, protocol: String, channels: [String],
-        compression: Bool = false, user: String? = nil, userAgent: String? = nil, connectedSince: String,
-        idleSeconds: Double,
-        messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int, queuedMessages: Int? = nil,
-        droppedMessages: Int, state: State
+        id: ConnectionID, address: IPAddress, port: Int, endpoint: String, protocol: String, channels: [String],
+        compression: Bool = false, user: String? = nil, userAgent: String? = nil, connectedSince: Timestamp,
+        idleSeconds: Double, messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int,
+        queuedMessages: Int? = nil, droppedMessages: Int, state: State
     ) {
         self.id = id
         self.address = address
@@ -75,4 +77,9 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
         self.droppedMessages = droppedMessages
         self.state = state
     }
+}
+
+/// The property that connections are sorted by, the largest value first.
+package enum ConnectionOrder: String, Codable, CaseIterable, Sendable {
+    case queuedBytes, droppedMessages, messagesIn, messagesOut, bytesIn, bytesOut, idle
 }

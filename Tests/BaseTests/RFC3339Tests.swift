@@ -1,4 +1,4 @@
-import Control
+import Base
 import Testing
 
 @Suite("A moment as text")

@@ -1,6 +1,5 @@
+import Base
 import Testing
-
-@testable import Rooms
 
 @Suite struct TimeTextTests {
     @Test(arguments: [
