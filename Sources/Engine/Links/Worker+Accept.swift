@@ -19,14 +19,13 @@ extension Worker {
                 switch error {
                 case EAGAIN: return
                 case EINTR, ECONNABORTED, EPROTO: continue
-                case EMFILE,
-                    ENFILE where refuseForDescriptors(number):
-                    continue
-                default:
-                    context.report(.acceptFailed(errno: error))
-                    acceptor.pause(at: nanoseconds)
-                    return
+                case EMFILE, ENFILE:
+                    if refuseForDescriptors(number) { continue }
+                default: break
                 }
+                context.report(.acceptFailed(errno: error))
+                acceptor.pause(at: nanoseconds)
+                return
             }
             telemetry.statistics.accepted &+= 1
             let (address, port) = IPAddress.parse(&peer)
