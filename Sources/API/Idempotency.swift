@@ -18,7 +18,7 @@ actor Idempotency {
     private struct Entry {
         var fingerprint: SHA256Digest
         /// The answer; nil while the request is being executed.
-        var answer: Answer?
+        var answer: Response?
     }
 
     private var entries: [String: Entry] = [:]
@@ -37,7 +37,7 @@ actor Idempotency {
     }
 
     /// Executes a request, unless its key says that this was done before.
-    func perform(_ request: Request, _ act: @Sendable () async -> Answer) async -> Answer {
+    func perform(_ request: Request, _ act: @Sendable () async -> Response) async -> Response {
         guard let key = request.headers.first(name: "idempotency-key") else { return await act() }
         guard (1...Self.maximumKeyByteCount).contains(key.utf8.count),
             key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })

@@ -16,7 +16,7 @@ extension Methods {
         var more: Bool
     }
 
-    func channels(_ request: Request) async throws -> Answer {
+    func channels(_ request: Request) async throws -> Response {
         var pattern: String?
         var after: String?
         var limit = ListChannels.replyLimit
@@ -33,7 +33,7 @@ extension Methods {
         return Self.json(await backend.channels(pattern: pattern, after: after, limit: limit))
     }
 
-    func presence(_ request: Request) async throws -> Answer {
+    func presence(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: ["channel"])
         let name = try Self.channel(members)
         guard let channel = await backend.channel(name, before: nil, limit: 0) else {
@@ -45,7 +45,7 @@ extension Methods {
         return Self.json(Presence(channel: name, users: users))
     }
 
-    func history(_ request: Request) async throws -> Answer {
+    func history(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: ["channel", "before", "limit"])
         let name = try Self.channel(members)
         let limit = try members.optional("limit", Int.self, "a number") ?? 50
@@ -60,6 +60,6 @@ extension Methods {
             throw Problem(.conflict, "\"\(name)\" has no history; set it in [channels.\"PATTERN\"]")
         }
         let rest = History(channel: name, epoch: channel.epoch, seq: channel.seq, more: channel.more)
-        return Answer(.ok, "application/json", JSON.encode(rest, adding: "messages", channel.rawMessages))
+        return Response(.ok, "application/json", JSON.encode(rest, adding: "messages", channel.rawMessages))
     }
 }

@@ -50,17 +50,17 @@ extension Methods {
         }
     }
 
-    func publish(_ request: Request) async throws -> Answer {
+    func publish(_ request: Request) async throws -> Response {
         Self.json(try await send([publishing(request.body)], by: request)[0].get())
     }
 
-    func broadcast(_ request: Request) async throws -> Answer {
+    func broadcast(_ request: Request) async throws -> Response {
         let sending = try broadcasting(request.body)
         try Self.checkSize([sending])
         return Self.json(try await send([sending], by: request)[0].get())
     }
 
-    func batch(_ request: Request) async throws -> Answer {
+    func batch(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: ["commands"])
         guard let text = members.text("commands"), let commands = MemberReader.elements(of: text) else {
             throw Problem(.badRequest, "\"commands\" must be an array of {\"publish\": …} and {\"broadcast\": …}")

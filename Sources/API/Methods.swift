@@ -10,13 +10,13 @@ struct Methods: Sendable {
 
     let backend: any ControlBackend
 
-    static func json(_ value: some Encodable) -> Answer { Answer(.ok, "application/json", JSON.encode(value)) }
+    static func json(_ value: some Encodable) -> Response { Response(.ok, "application/json", JSON.encode(value)) }
 
     private struct Selected: Encodable { var connections: Int }
 
-    func status() async -> Answer { Self.json(await backend.status()) }
+    func status() async -> Response { Self.json(await backend.status()) }
 
-    func connections(_ request: Request) async throws -> Answer {
+    func connections(_ request: Request) async throws -> Response {
         var filter = ConnectionFilter()
         var after: String?
         var limit = List.replyLimit
@@ -38,7 +38,7 @@ struct Methods: Sendable {
         return Self.json(try await backend.connections(matching: filter.selection(), after: after, limit: limit))
     }
 
-    func disconnect(_ request: Request) async throws -> Answer {
+    func disconnect(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: Self.filterMembers.union(["channel", "code", "reason"]))
         let reason = try CloseReason(
             code: try members.optional("code", Int.self, "a close code") ?? Kick.defaultCode,
@@ -49,7 +49,7 @@ struct Methods: Sendable {
         return Self.json(Selected(connections: count))
     }
 
-    func unsubscribe(_ request: Request) async throws -> Answer {
+    func unsubscribe(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: Self.filterMembers.union(["channel", "reason"]))
         let channel = try Self.channel(members)
         let reason = try CloseReason(
@@ -62,7 +62,7 @@ struct Methods: Sendable {
     }
 
     /// A CPU profile in the form of Go's net/http/pprof.
-    func profile(_ request: Request) async throws -> Answer {
+    func profile(_ request: Request) async throws -> Response {
         var seconds = Profile.defaultSeconds
         for (name, value) in request.query {
             guard name == "seconds", let number = Int(value), (1...Profile.longestSeconds).contains(number) else {
@@ -72,7 +72,7 @@ struct Methods: Sendable {
             seconds = number
         }
         let profile = try await backend.cpuProfile(seconds: seconds, by: .client(address: request.address))
-        return Answer(
+        return Response(
             .ok, "application/octet-stream", profile,
             fields: [("Content-Disposition", "attachment; filename=\"profile\"")])
     }

@@ -260,7 +260,7 @@ final class RequestHandler: ChannelInboundHandler {
         write(answer, incoming?.head.version ?? .http1_1, incoming?.head.method ?? .GET, keepsAlive: false)
     }
 
-    private func write(_ answer: Answer, _ version: HTTPVersion, _ method: HTTPMethod, keepsAlive: Bool) {
+    private func write(_ answer: Response, _ version: HTTPVersion, _ method: HTTPMethod, keepsAlive: Bool) {
         giveBodyBack()
         guard let context else { return }
         let keepsAlive = keepsAlive && place == .ordinary

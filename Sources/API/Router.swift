@@ -34,7 +34,7 @@ package struct Router: Sendable {
         var isLasting = false
         /// Whether it changes something, so that a repetition must be recognised.
         var isAct: Bool { method == .POST && scope != .read }
-        var act: @Sendable (Router, Request) async throws -> Answer
+        var act: @Sendable (Router, Request) async throws -> Response
     }
 
     package init(backend: any ControlBackend, keys: KeyRing, observer: any Observer) {
@@ -80,7 +80,7 @@ package struct Router: Sendable {
     func isProbe(_ request: Request) -> Bool { ["/metrics", "/healthz", "/readyz"].contains(request.path) }
 
     /// Executes a request that was admitted, and counts it.
-    func answer(_ request: Request, by route: Route) async -> Answer {
+    func answer(_ request: Request, by route: Route) async -> Response {
         let answer =
             route.isAct
             ? await idempotency.perform(request) { await carryOut(route, request) } : await carryOut(route, request)
@@ -91,18 +91,18 @@ package struct Router: Sendable {
     /// The answer to a request that is refused, counted.
     ///
     /// - Parameter request: nil if the bytes were not a request.
-    func refusal(_ problem: Problem, of request: Request?) -> Answer {
+    func refusal(_ problem: Problem, of request: Request?) -> Response {
         let answer = problem.answer
         note(answer, request)
         return answer
     }
 
-    private func note(_ answer: Answer, _ request: Request?) {
+    private func note(_ answer: Response, _ request: Request?) {
         let path = request.flatMap { Self.routes[$0.path] == nil ? nil : $0.path } ?? "other"
         counts.note(path: path, status: answer.status.code)
     }
 
-    private func carryOut(_ route: Route, _ request: Request) async -> Answer {
+    private func carryOut(_ route: Route, _ request: Request) async -> Response {
         do { return try await route.act(self, request) } catch { return Problem(error).answer }
     }
 
@@ -170,15 +170,15 @@ package struct Router: Sendable {
         }
     }
 
-    private func metrics(_ request: Request) async -> Answer {
+    private func metrics(_ request: Request) async -> Response {
         let isOpen = MetricsFormat(accept: request.headers["accept"]) == .openMetrics
         let type =
             isOpen
             ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8"
-        return Answer(.ok, type, Array(await observer.metrics(openMetrics: isOpen, requests: counts.all).utf8))
+        return Response(.ok, type, Array(await observer.metrics(openMetrics: isOpen, requests: counts.all).utf8))
     }
 
-    private static func health(_ reason: String?) -> Answer {
+    private static func health(_ reason: String?) -> Response {
         .text(reason == nil ? .ok : .serviceUnavailable, reason ?? "ok")
     }
 }
@@ -214,5 +214,15 @@ extension Problem {
         case .profileFailed(let reason): self.init(.conflict, reason)
         case .noSigningKey: self.init(.conflict, "there is no auth.hmac_secret_file to sign a token with")
         }
+    }
+}
+
+/// The description of the API (OpenAPI 3.1), for programs.
+enum OpenAPI {
+    static let answer = Response(.ok, "application/json", document)
+
+    private static var document: [UInt8] {
+        let text = String(decoding: PackageResources.openapi_json, as: UTF8.self)
+        return Array(text.replacing("\"VERSION\"", with: "\"\(WSD.version)\"", maxReplacements: 1).utf8)
     }
 }

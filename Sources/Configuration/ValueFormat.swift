@@ -36,3 +36,81 @@ struct ValueFormat<Value: Sendable>: Sendable {
             text: { quoted(text($0)) })
     }
 }
+
+extension ValueFormat {
+    /// An array of such values. Every invalid element is reported, and so is every duplicate.
+    static func array<Element: Equatable>(
+        of element: ValueFormat<Element>, _ plural: String, atLeast least: Int = 0
+    ) -> ValueFormat where Value == [Element] {
+        let expected = "an array of \(plural)"
+        return ValueFormat(
+            type: "array of \(plural)", expected: expected, range: least > 0 ? "at least \(least)" : nil,
+            decode: { node, decoding in
+                guard case .array(let elements) = node.value else {
+                    decoding.reportType(node, expected: expected)
+                    return nil
+                }
+                guard elements.count >= least else {
+                    decoding.report("the array is empty; give at least \(least) of the \(plural)", at: node)
+                    return nil
+                }
+                var values: [Element] = []
+                for node in elements {
+                    guard let value = element.decode(node, &decoding) else { continue }
+                    if values.contains(value) {
+                        decoding.report("\(element.text(value)) is there twice; leave one out", at: node)
+                    }
+                    values.append(value)
+                }
+                return values
+            },
+            text: { "[" + $0.map(element.text).joined(separator: ", ") + "]" })
+    }
+}
+
+extension ValueFormat<KeyFile> {
+    /// A file with a key.
+    static let keyFile = string(
+        "path", expected: "an absolute path in quotes",
+        parse: { written throws(InvalidValue) in try KeyFile(parsing: written) }, text: \.description)
+}
+
+extension ValueFormat<KeyFile?> {
+    /// A file with a key, or nothing.
+    static let keyFileOrNone = string(
+        "path", expected: "an absolute path in quotes", range: "absolute, or \"credential:NAME\"",
+        parse: { written throws(InvalidValue) in written.isEmpty ? nil : try KeyFile(parsing: written) },
+        text: { $0?.description ?? "" })
+}
+
+extension ValueFormat<KeySetSource?> {
+    /// A file or URL with a set of keys, or nothing.
+    static let keySetOrNone = string(
+        "path or URL", expected: "an absolute path or an https URL in quotes",
+        range: "absolute, \"credential:NAME\", or an https URL",
+        parse: { written throws(InvalidValue) in written.isEmpty ? nil : try KeySetSource(parsing: written) },
+        text: { $0?.description ?? "" })
+}
+
+/// The state while the value of one key is decoded: the key, and the problems found.
+struct ValueDecoding {
+    let key: ConfigurationKey
+    /// An allowed value, for messages.
+    let example: String
+    var problems: [(position: SourcePosition, message: String)] = []
+
+    mutating func report(_ message: String, at node: TOMLNode) {
+        problems.append((node.position, "\(key.path): \(message)"))
+    }
+
+    /// Reports a value of the wrong type.
+    mutating func reportType(_ node: TOMLNode, expected: String) {
+        let shown = key.isSecret ? node.kindDescription : node.description
+        report("got \(shown); give \(expected), such as \(key.name) = \(example)", at: node)
+    }
+
+    /// Reports a value of the right type that is invalid.
+    mutating func report(_ error: InvalidValue, at node: TOMLNode) {
+        report(error.description, at: node)
+    }
+}

@@ -7,7 +7,7 @@ actor Scans {
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// Runs a scan as soon as a place is free.
-    func run<Answer: Sendable>(_ ask: @Sendable () async -> Answer) async -> Answer {
+    func run<Response: Sendable>(_ ask: @Sendable () async -> Response) async -> Response {
         if taken == Self.places {
             await withCheckedContinuation { waiting.append($0) }
         } else {

@@ -17,7 +17,7 @@ struct RouterTests {
         let clock = Clock()
         let idempotency = Idempotency(now: { clock.now })
         let count = Counter()
-        @Sendable func act() async -> Answer { .text(.ok, "\(await count.next())") }
+        @Sendable func act() async -> Response { .text(.ok, "\(await count.next())") }
         func body(_ request: Request) async -> String {
             String(decoding: await idempotency.perform(request, act).body, as: UTF8.self)
         }
@@ -58,7 +58,7 @@ struct RouterTests {
         for _ in 0..<10 {
             _ = await idempotency.perform(request("a")) { .text(.badRequest, "wrong") }
             let void = await idempotency.perform(request("a")) {
-                var answer = Answer.text(.ok, "nothing done")
+                var answer = Response.text(.ok, "nothing done")
                 answer.isVoid = true
                 return answer
             }

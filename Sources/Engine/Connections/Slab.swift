@@ -32,7 +32,7 @@ struct Slab: ~Copyable {
     }
 
     deinit {
-        munmap(records, capacity * MemoryLayout<Connection>.stride)
+        munmap(records, capacity * MemoryLayout<ConnectionRecord>.stride)
         munmap(deadlines, capacity * MemoryLayout<UInt32>.stride)
     }
 

@@ -1,7 +1,7 @@
 package import NIOHTTP1
 
 /// The response to a request.
-package struct Answer: Sendable {
+package struct Response: Sendable {
     package var status: HTTPResponseStatus
     package var contentType: String
     package var body: [UInt8]
@@ -19,8 +19,8 @@ package struct Answer: Sendable {
     }
 
     /// A line of text.
-    package static func text(_ status: HTTPResponseStatus, _ line: String) -> Answer {
-        Answer(status, "text/plain; charset=utf-8", Array("\(line)\n".utf8))
+    package static func text(_ status: HTTPResponseStatus, _ line: String) -> Response {
+        Response(status, "text/plain; charset=utf-8", Array("\(line)\n".utf8))
     }
 }
 
@@ -37,9 +37,9 @@ package struct Problem: Error, Sendable {
         self.fields = fields
     }
 
-    var answer: Answer {
+    var answer: Response {
         let content = Content(title: status.reasonPhrase, status: Int(status.code), detail: detail)
-        return Answer(status, "application/problem+json", JSON.encode(content), fields: fields)
+        return Response(status, "application/problem+json", JSON.encode(content), fields: fields)
     }
 
     private struct Content: Encodable {

@@ -1,6 +1,56 @@
 import ArgumentParser
 import Control
 
+/// `wsctl show ID`: shows everything about one connection.
+struct ShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show one connection.",
+        discussion: """
+            EXAMPLES
+              wsctl show h0agv7h6n
+              wsctl show --json h0agv7h6n | jq -r .userAgent
+            """ + ExitStatus.help)
+
+    @Argument(
+        help: ArgumentHelp("The connection's id, from 'wsctl list'.", valueName: "id"),
+        completion: Completion.connections)
+    var id: String
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let connection = try DaemonClient.forLooking(options)
+            .call(Show.name, Show.Parameters(id: id), returning: Show.Reply.self).connection
+        if options.json { return try Output.standard.write(line: JSONLine.bytes(connection)) }
+        for line in StatusText.lines(connection, now: WallClock.now) {
+            try Output.standard.write(line: line)
+        }
+    }
+}
+
+/// `wsctl status`: shows the state of the hub.
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show the state of the hub.",
+        discussion: """
+            Counters start with the daemon. Every user may run this command, and no other: it identifies no client.
+
+            EXAMPLES
+              wsctl status
+              wsctl status --json | jq .connections
+            """ + ExitStatus.help)
+
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let status = try DaemonClient.forFigures(options).call(GetStatus.name, returning: GetStatus.Reply.self).status
+        if options.json { return try Output.standard.write(line: JSONLine.bytes(status)) }
+        for line in StatusText.lines(status) { try Output.standard.write(line: line) }
+    }
+}
+
 /// `wsctl list`: lists connections. They are written as they arrive, so memory use doesn't depend on their number.
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
