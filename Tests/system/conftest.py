@@ -1,5 +1,6 @@
 """Fixtures for all system tests: daemons that are started, watched and stopped."""
 
+import fcntl
 import itertools
 import os
 import resource
@@ -30,23 +31,21 @@ def pytest_sessionstart():
 
 
 # Files whose tests measure, or load the machine so that nothing beside them should.
-MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_storm", "test_wsbench")
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_storm", "test_wsbench")
 
 
-def pytest_collection_modifyitems(config, items):
-    """For pytest-xdist with `-n 2 --dist loadgroup`: what belongs together stays with one process."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """`-m measuring` are the tests that want the machine to themselves, `-m "not measuring"` those that can share it.
+
+    For pytest-xdist with `--dist loadgroup`: those of one machine stay with one process.
+    """
     for item in items:
-        if "packages" in item.fixturenames:
-            group = "package"  # built once
-        elif "installed" in item.fixturenames:
-            group = "systemd"
-        elif item.path.name.startswith(MEASURING):
-            group = "measuring"
-        else:
-            continue
-        item.add_marker(pytest.mark.xdist_group(group))
+        if item.path.name.startswith(MEASURING):
+            item.add_marker("measuring")
+        if "installed" in item.fixturenames:
+            kind = "package" if "packages" in item.fixturenames else "systemd"
+            item.add_marker(pytest.mark.xdist_group(f"{kind}-{item.callspec.params['installed']}"))
 
 
 def pytest_report_header():
@@ -198,11 +197,21 @@ class Restartable:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory):
+def packages(tmp_path_factory, worker_id):
     """The Debian package and that of its debug symbols; those in $WSD_PACKAGE_DIR if it is set."""
     if "WSD_PACKAGE_DIR" in os.environ:
         return debpackage.found(Path(os.environ["WSD_PACKAGE_DIR"]))
-    return debpackage.build(tmp_path_factory.mktemp("dist"))
+    if worker_id == "master":
+        return debpackage.build(tmp_path_factory.mktemp("dist"))
+    # Of several processes, one builds them for all.
+    shared = tmp_path_factory.getbasetemp().parent
+    with open(shared / "dist.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (shared / "dist").exists():
+            return debpackage.found(shared / "dist")
+        packages = debpackage.build(tmp_path_factory.mktemp("dist"))
+        packages[0].parent.rename(shared / "dist")
+        return debpackage.found(shared / "dist")
 
 
 @pytest.fixture(params=SUITES)
