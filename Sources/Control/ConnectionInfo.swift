@@ -8,7 +8,7 @@ package struct ConnectionInfo: Codable, Sendable, Hashable {
         case closing
     }
 
-    /// The connection's id, unique as long as this daemon lives; opaque, such as `0.17.52311`.
+    /// The connection's id, which it keeps for its whole life; opaque, such as `h0agv7h6n`.
     package var id: String
     /// The peer's IP address, after trusted proxies.
     package var address: String

@@ -83,7 +83,7 @@ final class ChannelHome {
     @discardableResult
     func publish(
         _ publication: Publication, at now: Int64, _ text: inout MessageText,
-        acknowledge: (ConnectionID, UnsafeRawBufferPointer) -> Void
+        acknowledge: (ConnectionReference, UnsafeRawBufferPointer) -> Void
     ) -> MessagePosition? {
         messageCount += 1
         let encodings = encodings

@@ -1,35 +1,101 @@
 import WebSocket
 
-/// A worker's state of one connection: a trivial record in its slab. Only the owning worker's thread touches it.
+/// A reference to a connection of this worker, for the duration of a call: its slot and the fields of its record.
 ///
-/// State that an idle connection doesn't need is behind pointers, which are nil while it is idle.
+/// It is valid until the slot is freed at the end of a turn; whatever outlives a call keeps a tag or a
+/// `ConnectionReference` instead, and looks the connection up again (`Slab.find`). Only the owning worker's thread uses it.
+@dynamicMemberLookup
 struct Connection {
-    /// The phase of a connection's life. Each phase leads only to later ones.
-    enum Phase: UInt8 {
-        /// The slot holds no connection.
-        case free
-        /// Waiting for the whole request head.
-        case handshake
-        /// The request is complete; other threads are checking whether it is admitted.
-        case admitting
-        /// The WebSocket is open both ways.
-        case open
-        /// The end has begun, by the peer's close frame or its error, while the connection's own messages are still on
-        /// their way through another worker; our close frame follows when they have come back.
-        case fenced
-        /// Our close frame is queued or sent; the peer's is awaited and its messages are dropped.
-        case closing
-        /// Nothing more is queued: once the queue is sent, our side is shut down.
-        case finishing
-        /// Our side is shut down; input is dropped until the peer shuts down its own.
-        case lingering
-        /// Closed in this turn; the slot is freed at the turn's end.
-        case dead
+    let slot: Int
+    private let record: UnsafeMutablePointer<ConnectionRecord>
 
-        /// Whether frames are read: those of a connection that is being closed up to the peer's close frame.
-        var readsFrames: Bool { self == .open || self == .closing }
+    @inline(__always)
+    init(slot: Int, record: UnsafeMutablePointer<ConnectionRecord>) {
+        self.slot = slot
+        self.record = record
     }
 
+    /// A field of the record.
+    subscript<Value>(dynamicMember field: WritableKeyPath<ConnectionRecord, Value>) -> Value {
+        @inline(__always) get { record.pointee[keyPath: field] }
+        @inline(__always) nonmutating _modify { yield &record.pointee[keyPath: field] }
+    }
+
+    /// A field of the record that does not change.
+    subscript<Value>(dynamicMember field: KeyPath<ConnectionRecord, Value>) -> Value {
+        @inline(__always) get { record.pointee[keyPath: field] }
+    }
+
+    var phase: LifeCycle.Phase {
+        @inline(__always) get { record.pointee.life.phase }
+    }
+
+    /// Changes the phase.
+    func advance(_ event: LifeCycle.Event) { record.pointee.life.advance(event) }
+
+    /// The tag that epoll reports for this connection.
+    var tag: UInt64 { UInt64(self.id.generation) << 32 | UInt64(truncatingIfNeeded: slot) }
+
+    static let noPiece = UInt32.max
+    static let noChannel = UInt32.max
+}
+
+/// A worker's state of one connection: a trivial record in its slab.
+///
+/// State that an idle connection doesn't need is behind pointers, which are nil while it is idle.
+struct ConnectionRecord {
+    let id: ConnectionID
+    let link: Link
+    var flags: Connection.Flags
+    /// The code of the close frame that began the end; 1006 if there was none.
+    var closeCode: UInt16
+    var endpoint: UInt16
+    var port: UInt16
+    // Those of one byte together: an idle connection is little more than this record.
+    var life: LifeCycle
+    var cause: CloseCause
+    /// The endpoint's protocol, and the negotiated permessage-deflate.
+    var encoding: Encoding
+    /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
+    var address: IPAddress
+
+    /// The state that only the present phase needs.
+    var phaseState: Boxed<PhaseState>?
+    /// The unfinished or held input; nil between messages.
+    var input: Boxed<PartialInput>?
+    /// The output that the socket did not take.
+    var backlog: Unmanaged<Backlog>?
+    /// The first and last of this turn's pieces in `Turn`; `noPiece` for none. The slab links free slots through the
+    /// first.
+    var firstPiece: UInt32
+    var lastPiece: UInt32
+
+    /// The user, and the channels of a `json` client; nil if there is neither.
+    var session: Boxed<Session>?
+    /// The channel of a `relay` client and the index in its subscriber list; `noChannel` for none.
+    var channel: UInt32
+    var channelPosition: UInt32
+    /// The index in the worker's user agents; 0 for none.
+    var userAgent: UInt32
+
+    /// The time of the last input, in ticks of the worker's clock.
+    var lastReceived: UInt32
+    /// The time at which the WebSocket opened, in milliseconds since 1970; before that, the time at which the
+    /// connection was accepted, in nanoseconds of the worker's clock.
+    var connectedAt: Int64
+
+    var messagesIn: UInt64
+    var messagesOut: UInt64
+    var bytesIn: UInt64
+    var bytesOut: UInt64
+    /// Messages that the queue policy dropped.
+    var dropped: UInt32
+    /// The messages left of `limits.messages_per_second`, and the tick at which they were counted.
+    var tokens: Float
+    var tokensAt: UInt32
+}
+
+extension Connection {
     struct Flags: OptionSet {
         let rawValue: UInt32
         /// In the turn's list of connections to flush.
@@ -84,67 +150,40 @@ struct Connection {
         /// With any of these flags, nothing more is read from an open connection for now.
         static let waiting: Flags = [.awaitsAnswer, .ending, .congested, .starved, .unreadAnswers]
     }
-
-    let link: Link
-    /// Counts the connections that this slot has held; 31 bits.
-    var generation: UInt32
-    var flags: Flags
-    /// The code of the close frame that began the end; 1006 if there was none.
-    var closeCode: UInt16
-    var endpoint: UInt16
-    var port: UInt16
-    // Those of one byte together: an idle connection is little more than this record.
-    var phase: Phase
-    var cause: CloseCause
-    /// The endpoint's protocol, and the negotiated permessage-deflate.
-    var encoding: Encoding
-    /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
-    var address: IPAddress
-
-    /// The bytes of an incomplete request head.
-    var head: UnsafeMutablePointer<HeadBuffer>?
-    /// The unfinished or held input; nil between messages.
-    var input: UnsafeMutablePointer<PartialInput>?
-    /// The output that the socket did not take.
-    var backlog: Unmanaged<Backlog>?
-    /// The first and last of this turn's pieces in `Turn`; `noPiece` for none. The slab links free slots through the
-    /// first.
-    var firstPiece: UInt32
-    var lastPiece: UInt32
-
-    /// The user, and the channels of a `json` client; nil if there is neither.
-    var session: UnsafeMutablePointer<Session>?
-    /// The channel of a `relay` client and the index in its subscriber list; `noChannel` for none.
-    var channel: UInt32
-    var channelPosition: UInt32
-    /// The index in the worker's user agents; 0 for none.
-    var userAgent: UInt32
-
-    /// The time of the last input, in ticks of the worker's clock.
-    var lastReceived: UInt32
-    /// The time at which the WebSocket opened, in milliseconds since 1970; before that, the time at which the
-    /// connection was accepted, in nanoseconds of the worker's clock.
-    var connectedAt: Int64
-
-    var messagesIn: UInt64
-    var messagesOut: UInt64
-    var bytesIn: UInt64
-    var bytesOut: UInt64
-    /// Messages that the queue policy dropped.
-    var dropped: UInt32
-    /// The messages left of `limits.messages_per_second`, and the tick at which they were counted.
-    var tokens: Float
-    var tokensAt: UInt32
-
-    static let noPiece = UInt32.max
-    static let noChannel = UInt32.max
-
-    /// The tag that epoll reports for this connection.
-    func tag(slot: Int) -> UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 }
 
-/// A request head that is cut off by the end of a read. It is owned by its connection's record.
-struct HeadBuffer {
-    var bytes: UnsafeMutableRawPointer
-    var count: Int
+/// The state of a connection that only one phase needs, and not always.
+enum PhaseState {
+    /// `handshake`: the bytes of an incomplete request head.
+    case head([UInt8])
+    /// `admitting`: the client that is admitted once everything is checked.
+    case admission(PendingOpen)
+    /// `open`: the question that another worker is answering.
+    case question(OpenQuestion)
+    /// `fenced`: the reason of the close frame that is held back.
+    case farewell(String)
+}
+
+extension Connection {
+    /// Replaces the state of the phase, and frees the old one.
+    func keep(_ state: PhaseState?) {
+        if let old = self.phaseState { old.free() }
+        self.phaseState = state.map { Boxed($0) }
+    }
+
+    var head: [UInt8]? {
+        if case .head(let bytes)? = self.phaseState?.value { bytes } else { nil }
+    }
+
+    var pendingOpen: PendingOpen? {
+        if case .admission(let pending)? = self.phaseState?.value { pending } else { nil }
+    }
+
+    var question: OpenQuestion? {
+        if case .question(let question)? = self.phaseState?.value { question } else { nil }
+    }
+
+    var farewell: String? {
+        if case .farewell(let reason)? = self.phaseState?.value { reason } else { nil }
+    }
 }

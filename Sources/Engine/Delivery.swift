@@ -15,7 +15,7 @@ struct Delivery: Sendable {
 
     /// A message that one connection must not get.
     struct Exclusion: Sendable {
-        var connection: ConnectionID
+        var connection: ConnectionReference
         var frame: Int
     }
 

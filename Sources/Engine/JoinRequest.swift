@@ -2,7 +2,7 @@ import Rooms
 
 /// A connection's request to a channel's home to join, or, from a member, for the messages that it missed.
 struct JoinRequest: Sendable {
-    var connection: ConnectionID
+    var connection: ConnectionReference
     /// The user to count as present.
     var name: String
     /// Whether the connection is in the channel already.

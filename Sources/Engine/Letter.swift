@@ -16,8 +16,8 @@ enum Letter: Sendable {
     /// The present encodings of another worker's subscribers to a channel of this home; empty: it has no subscribers.
     case interest(channel: String, worker: Int, Encoding.Set)
     /// Asks a channel's home for a `fenceReached` after everything that it has delivered.
-    case fence(channel: String, ConnectionID)
-    case fenceReached(ConnectionID)
+    case fence(channel: String, ConnectionReference)
+    case fenceReached(ConnectionReference)
     /// A mailbox that was full has room again.
     case relieved
     case join(channel: String, JoinRequest, Encoding)
@@ -28,11 +28,11 @@ enum Letter: Sendable {
     case count(channel: String, name: String, generation: UInt32)
     case ask(channel: String, Question)
     /// Frame i of the segment is for connection i; the connections in `done` have no more answers to come.
-    case answers(Segment?, [ConnectionID], done: [ConnectionID])
+    case answers(Segment?, [ConnectionReference], done: [ConnectionReference])
     /// Asks a home for notice when it has answered a connection's earlier requests.
-    case fenceAnswers(ConnectionID)
-    case verified(ConnectionID, Result<Identity, TokenRefusal>)
-    case refreshed(ConnectionID, id: [UInt8], Result<Identity, TokenRefusal>)
+    case fenceAnswers(ConnectionReference)
+    case verified(ConnectionReference, Result<Identity, TokenRefusal>)
+    case refreshed(ConnectionReference, id: [UInt8], Result<Identity, TokenRefusal>)
     /// Sends a message to every selected connection, whatever its channels.
     case broadcast(Segment, isPlainText: Bool, ConnectionSelection, Gather<Int>)
     /// Asks a home for the state of a channel, with up to `limit` messages below a number.

@@ -20,7 +20,7 @@ struct Publication {
     /// The opcode of a message that is sent unchanged; `text` for `json`.
     var opcode: Opcode
     /// The connection that published the message; nil for an operator's message.
-    var sender: ConnectionID?
+    var sender: ConnectionReference?
     /// The sender's name as JSON; empty if no name is shown.
     var from = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The id, as JSON, of the request to acknowledge; empty if there is none.
@@ -33,7 +33,7 @@ struct PublicationBatch: Sendable {
     private struct Entry {
         var origin: Publication.Origin
         var opcode: Opcode
-        var sender: ConnectionID?
+        var sender: ConnectionReference?
         var fromCount: UInt32
         var idCount: UInt32
         var dataCount: Int

@@ -9,7 +9,7 @@ struct Question: Sendable {
     }
 
     var subject: Subject
-    var connection: ConnectionID
+    var connection: ConnectionReference
     /// The request's id as it was sent.
     var id: [UInt8]
 }

@@ -12,21 +12,22 @@ struct Slab: ~Copyable {
     private static let end = UInt32.max
 
     let capacity: Int
-    private let records: UnsafeMutablePointer<Connection>
+    private let records: UnsafeMutablePointer<ConnectionRecord>
     let deadlines: UnsafeMutablePointer<UInt32>
     private(set) var highWater = 0
     private(set) var count = 0
     private var firstFree = Slab.end
-    /// The first generation of every slot: random for each process, so that an id from before a restart refers to no
-    /// connection after it.
-    private let firstGeneration: UInt32
+    private let worker: Int
+    /// The number in the id of the first connection of every slot: random for each process, so that an id from before a
+    /// restart, or of another daemon, refers to no other connection.
+    private let firstNumber = UInt64.random(in: 0..<ConnectionID.numberCount)
 
     /// Reserves room for `capacity` connections; memory is used only as they come.
-    init(capacity: Int) {
+    init(worker: Int = 0, capacity: Int) {
+        self.worker = worker
         self.capacity = capacity
         records = Slab.reserve(capacity)
         deadlines = Slab.reserve(capacity)
-        firstGeneration = UInt32.random(in: 1...0xFFFF) << 8
     }
 
     deinit {
@@ -40,63 +41,76 @@ struct Slab: ~Copyable {
         return address.bindMemory(to: Record.self, capacity: count)
     }
 
-    /// The record of a slot below `highWater`.
+    /// The connection in a slot below `highWater`; its phase is `.free` if there is none.
     @inline(__always)
-    subscript(slot: Int) -> UnsafeMutablePointer<Connection> {
+    subscript(slot: Int) -> Connection {
         assert(slot < highWater)
-        return records + slot
+        return Connection(slot: slot, record: records + slot)
     }
 
-    /// The record that an id refers to; nil if its connection is gone.
     @inline(__always)
-    func find(slot: Int, generation: UInt32) -> UnsafeMutablePointer<Connection>? {
+    private func find(slot: Int, generation: UInt32) -> Connection? {
         guard slot < highWater else { return nil }
-        let record = records + slot
-        return record.pointee.generation == generation && record.pointee.phase != .free
-            && record.pointee.phase != .dead ? record : nil
+        let connection = self[slot]
+        return connection.id.generation == generation && connection.phase.isLive
+            ? connection : nil
     }
 
-    /// The record that a tag (`Connection.tag`) refers to; nil if its connection is gone.
+    /// The connection with this id; nil if it is gone.
+    func find(_ id: ConnectionID) -> Connection? {
+        guard let found = find(slot: id.slot, generation: id.generation), found.id == id else { return nil }
+        return found
+    }
+
+    /// The connection that a reference names; nil if it is gone.
+    func find(_ reference: ConnectionReference) -> Connection? {
+        find(slot: Int(reference.slot), generation: reference.generation)
+    }
+
+    /// The connection that a tag (`Connection.tag`) refers to; nil if it is gone.
     @inline(__always)
-    func find(tag: UInt64) -> UnsafeMutablePointer<Connection>? {
+    func find(tag: UInt64) -> Connection? {
         find(slot: Int(tag & 0xFFFF_FFFF), generation: UInt32(truncatingIfNeeded: tag >> 32))
     }
 
     /// Allocates a slot for a new connection; nil if none is free.
-    mutating func allocate(_ link: Link, address: IPAddress, port: UInt16) -> Int? {
+    mutating func allocate(_ link: Link, address: IPAddress, port: UInt16) -> Connection? {
         let slot: Int
-        let generation: UInt32
+        let number: UInt64
         if firstFree != Slab.end {
             slot = Int(firstFree)
             firstFree = records[slot].firstPiece
-            generation = (records[slot].generation &+ 1) & 0x7FFF_FFFF
+            number = records[slot].id.number &+ 1
         } else {
             guard highWater < capacity else { return nil }
             slot = highWater
             highWater += 1
-            generation = firstGeneration
+            number = firstNumber
         }
         count += 1
         deadlines[slot] = Slab.never
         (records + slot).initialize(
-            to: Connection(
-                link: link, generation: generation, flags: [], closeCode: 1006, endpoint: 0, port: port,
-                phase: .handshake, cause: .none, encoding: .relay, address: address,
-                head: nil, input: nil, backlog: nil,
+            to: ConnectionRecord(
+                id: ConnectionID(worker: worker, slot: slot, number: number), link: link, flags: [], closeCode: 1006,
+                endpoint: 0, port: port,
+                life: LifeCycle(), cause: .none, encoding: .relay, address: address,
+                phaseState: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
                 lastReceived: 0, connectedAt: 0,
                 messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, tokens: 0, tokensAt: 0
             )
         )
-        return slot
+        self[slot].advance(.accepted)
+        return self[slot]
     }
 
     /// Frees a slot. Its record must own nothing any more.
-    mutating func release(_ slot: Int) {
-        assert(records[slot].head == nil && records[slot].input == nil && records[slot].backlog == nil)
+    mutating func release(_ connection: Connection) {
+        let slot = connection.slot
+        assert(records[slot].phaseState == nil && records[slot].input == nil && records[slot].backlog == nil)
         assert(records[slot].session == nil)
-        records[slot].phase = .free
+        records[slot].life.advance(.freed)
         records[slot].flags = []
         records[slot].firstPiece = firstFree
         deadlines[slot] = Slab.never
@@ -104,17 +118,17 @@ struct Slab: ~Copyable {
         count -= 1
     }
 
-    /// Passes the slots whose deadline is at or before `now` to `expired`, and returns the earliest deadline left.
+    /// Passes the connections whose deadline is at or before `now` to `expired`, and returns the earliest deadline left.
     ///
     /// It compares sixteen deadlines per step: a million take half a millisecond.
-    func sweep(now: UInt32, expired: (Int) -> Void) -> UInt32 {
+    func sweep(now: UInt32, expired: (Connection) -> Void) -> UInt32 {
         var earliest = SIMD16<UInt32>(repeating: Slab.never)
         var slot = 0
         let limit = SIMD16<UInt32>(repeating: now)
         while slot &+ 16 <= highWater {
             let group = UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self)
             if any(group .<= limit) {
-                for each in slot..<(slot + 16) where deadlines[each] <= now { expired(each) }
+                for each in slot..<(slot + 16) where deadlines[each] <= now { expired(self[each]) }
                 earliest = pointwiseMin(
                     earliest, UnsafeRawPointer(deadlines + slot).loadUnaligned(as: SIMD16<UInt32>.self))
             } else {
@@ -124,7 +138,7 @@ struct Slab: ~Copyable {
         }
         var first = earliest.min()
         while slot < highWater {
-            if deadlines[slot] <= now { expired(slot) }
+            if deadlines[slot] <= now { expired(self[slot]) }
             first = min(first, deadlines[slot])
             slot &+= 1
         }

@@ -39,37 +39,36 @@ struct Turn {
 
     /// Queues a piece after the connection's other pieces in this turn.
     @inline(__always)
-    mutating func push(_ segment: UInt32, start: Int, end: Int, to record: UnsafeMutablePointer<Connection>, slot: Int)
-    {
-        let last = Int(record.pointee.lastPiece)
-        if record.pointee.firstPiece != Connection.noPiece, pieces[last].segment == segment, pieces[last].end == start {
+    mutating func push(_ segment: UInt32, start: Int, end: Int, to connection: Connection) {
+        let last = Int(connection.lastPiece)
+        if connection.firstPiece != Connection.noPiece, pieces[last].segment == segment, pieces[last].end == start {
             pieces[last].end = end
             return
         }
         let index = UInt32(truncatingIfNeeded: pieces.count)
         pieces.append(Piece(segment: segment, next: Connection.noPiece, start: start, end: end))
-        if record.pointee.firstPiece == Connection.noPiece {
-            record.pointee.firstPiece = index
+        if connection.firstPiece == Connection.noPiece {
+            connection.firstPiece = index
         } else {
-            pieces[Int(record.pointee.lastPiece)].next = index
+            pieces[Int(connection.lastPiece)].next = index
         }
-        record.pointee.lastPiece = index
-        markDirty(record, slot: slot)
+        connection.lastPiece = index
+        markDirty(connection)
     }
 
     /// Queues missed messages for a connection.
-    mutating func push(missed slice: HistorySlice, to record: UnsafeMutablePointer<Connection>, slot: Int) {
+    mutating func push(missed slice: HistorySlice, to connection: Connection) {
         missed.append(slice)
-        record.pointee.flags.insert(.isOwed)
-        push(UInt32(missed.count - 1) | Turn.missedBit, start: 0, end: 0, to: record, slot: slot)
+        connection.flags.insert(.isOwed)
+        push(UInt32(missed.count - 1) | Turn.missedBit, start: 0, end: 0, to: connection)
     }
 
     /// Marks the connection to be flushed at the turn's end.
     @inline(__always)
-    mutating func markDirty(_ record: UnsafeMutablePointer<Connection>, slot: Int) {
-        guard !record.pointee.flags.contains(.dirty) else { return }
-        record.pointee.flags.insert(.dirty)
-        dirty.append(UInt32(truncatingIfNeeded: slot))
+    mutating func markDirty(_ connection: Connection) {
+        guard !connection.flags.contains(.dirty) else { return }
+        connection.flags.insert(.dirty)
+        dirty.append(UInt32(truncatingIfNeeded: connection.slot))
     }
 
     mutating func markDead(_ slot: Int) { dead.append(UInt32(slot)) }

@@ -141,21 +141,20 @@ extension Worker {
             handle.load.subtract(1, ordering: .relaxed)
             return
         }
-        guard let slot = slab.allocate(link, address: address, port: port) else {
+        guard let connection = slab.allocate(link, address: address, port: port) else {
             context.admission.endOpening(address, isCounted: isCounted)
             handle.load.subtract(1, ordering: .relaxed)
             refuseAtOnce(link, .connectionLimit, address, "no room for another connection")
             return
         }
-        let record = slab[slot]
-        record.pointee.flags.insert(isCounted ? [.opening, .openingCounted] : .opening)
-        guard link.watch(by: epoll, for: EPOLLIN, tag: record.pointee.tag(slot: slot)) else {
-            end(slot, record, cause: .internalError)
+        connection.flags.insert(isCounted ? [.opening, .openingCounted] : .opening)
+        guard link.watch(by: epoll, for: EPOLLIN, tag: connection.tag) else {
+            end(connection, cause: .internalError)
             return
         }
-        record.pointee.lastReceived = now
-        record.pointee.connectedAt = Int64(nanoseconds)
-        setDeadline(slot, now &+ ticks(configuration.handshakeTimeout))
+        connection.lastReceived = now
+        connection.connectedAt = Int64(nanoseconds)
+        setDeadline(connection, now &+ ticks(configuration.handshakeTimeout))
     }
 
     /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the

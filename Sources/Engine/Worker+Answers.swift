@@ -3,23 +3,22 @@ import WebSocket
 
 extension Worker {
     /// Sends a message to a connection on any worker.
-    func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionID) {
+    func answer(_ payload: UnsafeRawBufferPointer, to connection: ConnectionReference) {
         guard Int(connection.worker) == index else {
             answers[Int(connection.worker)].append(payload, to: connection)
             hasAnswers = true
             return
         }
-        let slot = Int(connection.slot)
-        guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
+        guard let connection = slab.find(connection), connection.phase == .open
         else { return }
-        sendMessage(payload, slot, record)
+        sendMessage(payload, connection)
     }
 
     /// Queues one text message for one connection.
-    func sendMessage(_ payload: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        record.pointee.messagesOut &+= 1
+    func sendMessage(_ payload: UnsafeRawBufferPointer, _ connection: Connection) {
+        connection.messagesOut &+= 1
         statistics.messagesOut &+= 1
-        send(.text, payload, slot, record)
+        send(.text, payload, connection)
     }
 
     /// Sends the collected answers to the other workers.
@@ -32,39 +31,38 @@ extension Worker {
     }
 
     /// Tells a connection of another worker, after its answers, that no more follow.
-    func finishAnswers(to connection: ConnectionID) {
+    func finishAnswers(to connection: ConnectionReference) {
         guard Int(connection.worker) < answers.count else { return }
         answers[Int(connection.worker)].finish(connection)
         hasAnswers = true
     }
 
     /// Reads a connection's next request, after another worker has answered the earlier ones.
-    func answered(_ connection: ConnectionID) {
-        let slot = Int(connection.slot)
-        guard let record = slab.find(slot: slot, generation: connection.generation) else { return }
-        if let question = openQuestions.removeValue(forKey: slot), question.isRevoked {
-            sendError(slot, record, .notJoined, Worker.notJoined, id: question.id)
+    func answered(_ connection: ConnectionReference) {
+        guard let connection = slab.find(connection) else { return }
+        if let question = connection.question {
+            connection.keep(nil)
+            if question.isRevoked { sendError(connection, .notJoined, Worker.notJoined, id: question.id) }
         }
-        resume(slot, record, .awaitsAnswer)
+        resume(connection, .awaitsAnswer)
     }
 
     /// Queues another worker's answers for their connections. The answer to a question is the last frame for a connection in `done`.
-    func take(_ segment: Segment, _ connections: [ConnectionID], done: [ConnectionID]) {
+    func take(_ segment: Segment, _ connections: [ConnectionReference], done: [ConnectionReference]) {
         let number = turn.add(segment)
         var withheld: Set<Int> = []
-        for connection in done where openQuestions[Int(connection.slot)]?.isRevoked ?? false {
+        for connection in done where slab.find(connection)?.question?.isRevoked ?? false {
             if let last = connections.lastIndex(of: connection) { withheld.insert(last) }
         }
         var start = 0
         for (index, (connection, end)) in zip(connections, segment.frameEnds).enumerated() {
             defer { start = end }
             guard !withheld.contains(index) else { continue }
-            let slot = Int(connection.slot)
-            guard let record = slab.find(slot: slot, generation: connection.generation), record.pointee.phase == .open
+            guard let connection = slab.find(connection), connection.phase == .open
             else { continue }
-            record.pointee.messagesOut &+= 1
+            connection.messagesOut &+= 1
             statistics.messagesOut &+= 1
-            turn.push(number, start: start, end: end, to: record, slot: slot)
+            turn.push(number, start: start, end: end, to: connection)
         }
     }
 }

@@ -8,18 +8,18 @@ extension Worker {
 
     /// Publishes a `relay` client's message to its channel.
     func publish(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
+        _ connection: Connection, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
     ) {
-        let index = record.pointee.channel
+        let index = connection.channel
         let channel = channels[index]
         guard !isCongested(channel) else {
-            hold(payload, opcode, slot, record)
+            hold(payload, opcode, connection)
             return
         }
         countEncoding(payload.count, channel)
-        if channel.homeWorker != self.index { record.pointee.flags.insert(.publishedAbroad) }
+        if channel.homeWorker != self.index { connection.flags.insert(.publishedAbroad) }
         publish(
-            Publication(origin: .relay, opcode: opcode, sender: id(slot, record), data: payload), channel,
+            Publication(origin: .relay, opcode: opcode, sender: reference(to: connection), data: payload), channel,
             at: nanoseconds)
     }
 
@@ -175,9 +175,9 @@ extension Worker {
             let number = turn.add(segment)
             let messages = UInt64(segment.messageCount)
             for slot in channel.subscribers {
-                let record = slab[Int(slot)]
-                record.pointee.messagesOut &+= messages
-                turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
+                let connection = slab[Int(slot)]
+                connection.messagesOut &+= messages
+                turn.push(number, start: 0, end: segment.count, to: connection)
             }
             countSent(segment, times: channel.subscribers.count)
             return channel.subscribers.count
@@ -185,19 +185,19 @@ extension Worker {
         var reached = 0
         var numbers = Encoding.Table<UInt32?>(repeating: nil)
         for slot in channel.subscribers {
-            let record = slab[Int(slot)]
-            let encoding = record.pointee.encoding
+            let connection = slab[Int(slot)]
+            let encoding = connection.encoding
             guard let segment = delivery[encoding] else { continue }
             let number = numbers[Int(encoding.rawValue)] ?? turn.add(segment)
             numbers[Int(encoding.rawValue)] = number
             reached += 1
-            if record.pointee.flags.contains(.excluded) {
-                deliver(segment, number, without: exclusions[Int(slot)] ?? [], Int(slot), record)
+            if connection.flags.contains(.excluded) {
+                deliver(segment, number, without: exclusions[connection.slot] ?? [], connection)
                 continue
             }
-            record.pointee.messagesOut &+= UInt64(segment.messageCount)
+            connection.messagesOut &+= UInt64(segment.messageCount)
             countSent(segment)
-            turn.push(number, start: 0, end: segment.count, to: record, slot: Int(slot))
+            turn.push(number, start: 0, end: segment.count, to: connection)
         }
         if !exclusions.isEmpty { unmark(exclusions) }
         return reached
@@ -215,10 +215,9 @@ extension Worker {
     private func mark(_ exclusions: [Delivery.Exclusion]) -> [Int: ContiguousArray<Int>] {
         var frames: [Int: ContiguousArray<Int>] = [:]
         for exclusion in exclusions where Int(exclusion.connection.worker) == index {
-            let slot = Int(exclusion.connection.slot)
-            guard let record = slab.find(slot: slot, generation: exclusion.connection.generation) else { continue }
-            record.pointee.flags.insert(.excluded)
-            frames[slot, default: []].append(exclusion.frame)
+            guard let connection = slab.find(exclusion.connection) else { continue }
+            connection.flags.insert(.excluded)
+            frames[connection.slot, default: []].append(exclusion.frame)
         }
         return frames
     }
@@ -226,40 +225,39 @@ extension Worker {
     private func unmark(_ exclusions: [Int: ContiguousArray<Int>]) {
         for slot in exclusions.keys {
             // As a single expression, Swift 6.3 compiles this to code that LLVM refuses under ThreadSanitizer.
-            let record = slab[slot]
-            record.pointee.flags.remove(.excluded)
+            let connection = slab[slot]
+            connection.flags.remove(.excluded)
         }
     }
 
     /// Queues the frames between a sender's own messages.
     private func deliver(
-        _ segment: Segment, _ number: UInt32, without frames: ContiguousArray<Int>, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>
+        _ segment: Segment, _ number: UInt32, without frames: ContiguousArray<Int>, _ connection: Connection
     ) {
         var start = 0
         var count = segment.messageCount
         for frame in frames where frame < segment.frameEnds.count {
             let frameStart = frame > 0 ? segment.frameEnds[frame - 1] : 0
-            if frameStart > start { turn.push(number, start: start, end: frameStart, to: record, slot: slot) }
+            if frameStart > start { turn.push(number, start: start, end: frameStart, to: connection) }
             start = segment.frameEnds[frame]
             count -= 1
         }
-        if segment.count > start { turn.push(number, start: start, end: segment.count, to: record, slot: slot) }
-        record.pointee.messagesOut &+= UInt64(max(0, count))
+        if segment.count > start { turn.push(number, start: start, end: segment.count, to: connection) }
+        connection.messagesOut &+= UInt64(max(0, count))
         statistics.messagesOut &+= UInt64(max(0, count))
     }
 
     /// Whether the connection's own messages are still on their way through their channel's home. If so, a fence is
     /// sent after them, and its return means that they have come back, so that a client that sends and closes gets its
     /// message first.
-    func awaitsOwnMessages(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
-        guard record.pointee.flags.contains(.publishedAbroad), record.pointee.channel != Connection.noChannel else {
+    func awaitsOwnMessages(_ connection: Connection) -> Bool {
+        guard connection.flags.contains(.publishedAbroad), connection.channel != Connection.noChannel else {
             return false
         }
-        let channel = channels[record.pointee.channel]
+        let channel = channels[connection.channel]
         guard channel.homeWorker != index else { return false }
         distribute(channel)
-        context.handles[channel.homeWorker].mailbox.post(.fence(channel: channel.name, id(slot, record)))
+        context.handles[channel.homeWorker].mailbox.post(.fence(channel: channel.name, reference(to: connection)))
         return true
     }
 }

@@ -6,47 +6,53 @@ extension Worker {
     /// Sends a close frame and continues with `phase`: `.closing` to wait for the peer's close frame, `.finishing` to
     /// fail the connection (RFC 6455, section 7.1.7). Messages published before are sent first.
     func beginClose(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
-        _ reason: String, then phase: Connection.Phase
+        _ connection: Connection, _ cause: CloseCause, _ code: CloseCode,
+        _ reason: String, then phase: LifeCycle.Phase
     ) {
-        record.pointee.cause = cause
-        record.pointee.closeCode = code.rawValue
-        report(slot, record, reason)
+        connection.cause = cause
+        connection.closeCode = code.rawValue
+        report(connection, reason)
         guard phase == .closing else {
-            fencedReasons[slot] = reason
-            closeBehindOwnMessages(slot, record)
+            closeBehindOwnMessages(connection, reason: reason)
             return
         }
-        leaveChannels(slot, record)
-        sendClose(slot, record, code, reason: reason)
-        record.pointee.phase = .closing
-        waitNoMore(slot, record)
-        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+        leaveChannels(connection)
+        sendClose(connection, code, reason: reason)
+        connection.advance(.closeSent)
+        waitNoMore(connection)
+        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
     }
 
     /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or names its error, after all
     /// messages that the connection published before.
-    func closeBehindOwnMessages(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        if awaitsOwnMessages(slot, record) {
-            record.pointee.phase = .fenced
-            waitNoMore(slot, record)
-            setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+    func closeBehindOwnMessages(_ connection: Connection, reason: String = "") {
+        if awaitsOwnMessages(connection) {
+            connection.keep(.farewell(reason))
+            connection.advance(.heldBack)
+            waitNoMore(connection)
+            setDeadline(connection, now &+ ticks(configuration.closeTimeout))
         } else {
-            passFence(slot, record)
+            sendFarewell(connection, reason)
         }
     }
 
     /// Sends the close frame of a fenced connection: its own messages have come back, or have taken too long.
-    func passFence(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        leaveChannels(slot, record)
-        let code = CloseCode(rawValue: record.pointee.closeCode)
-        sendClose(slot, record, code == .noStatus ? nil : code, reason: fencedReasons.removeValue(forKey: slot) ?? "")
-        finish(slot, record)
+    func passFence(_ connection: Connection) {
+        let reason = connection.farewell ?? ""
+        connection.keep(nil)
+        sendFarewell(connection, reason)
     }
 
-    func sendClose(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: CloseCode?, reason: String) {
+    private func sendFarewell(_ connection: Connection, _ reason: String) {
+        leaveChannels(connection)
+        let code = CloseCode(rawValue: connection.closeCode)
+        sendClose(connection, code == .noStatus ? nil : code, reason: reason)
+        finish(connection)
+    }
+
+    func sendClose(_ connection: Connection, _ code: CloseCode?, reason: String) {
         let payload = code.map { Worker.closePayload($0, reason) } ?? []
-        payload.withUnsafeBytes { send(.close, $0, slot, record) }
+        payload.withUnsafeBytes { send(.close, $0, connection) }
     }
 
     /// The payload of a close frame: the code and as much of the reason as fits (RFC 6455, section 5.5.1), cut between
@@ -62,95 +68,95 @@ extension Worker {
     }
 
     /// Ends the output to a connection: once its queue is sent, our side is shut down.
-    func finish(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        record.pointee.phase = .finishing
-        waitNoMore(slot, record)
-        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
-        turn.markDirty(record, slot: slot)
+    func finish(_ connection: Connection) {
+        connection.advance(.finished)
+        waitNoMore(connection)
+        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
+        turn.markDirty(connection)
     }
 
     /// Shuts down our side after everything is sent. The peer gets time to read it and to shut down its own side:
     /// closing at once could cause a reset that overtakes the last bytes.
-    func shutDown(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    func shutDown(_ connection: Connection) {
         // A drain doesn't wait for the peer to shut down its side once the closing handshake is complete.
-        let isOver = drain != nil && record.pointee.flags.contains(.handshakeClosed)
-        guard !isOver, !record.pointee.flags.contains(.peerShut) else {
-            end(slot, record, cause: .peerGone)
+        let isOver = drain != nil && connection.flags.contains(.handshakeClosed)
+        guard !isOver, !connection.flags.contains(.peerShut) else {
+            end(connection, cause: .peerGone)
             return
         }
-        record.pointee.link.finishSending()
-        record.pointee.phase = .lingering
-        record.pointee.flags.remove(.resetOnClose)
-        setDeadline(slot, now &+ ticks(configuration.closeTimeout))
+        connection.link.finishSending()
+        connection.advance(.sentAll)
+        connection.flags.remove(.resetOnClose)
+        setDeadline(connection, now &+ ticks(configuration.closeTimeout))
     }
 
     /// Ends a connection now. Its slot is freed at the turn's end.
     ///
     /// - Parameter cause: the cause, unless the connection already has one.
-    func end(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, cause: CloseCause, reason: String = "") {
-        let wasOpen = record.pointee.flags.contains(.opened)
-        if record.pointee.cause == .none, wasOpen {
-            record.pointee.cause = cause
-            report(slot, record, reason)
+    func end(_ connection: Connection, cause: CloseCause, reason: String = "") {
+        let wasOpen = connection.flags.contains(.opened)
+        if connection.cause == .none, wasOpen {
+            connection.cause = cause
+            report(connection, reason)
         }
-        leaveChannels(slot, record)
-        record.pointee.link.close(resets: record.pointee.flags.contains(.resetOnClose))
-        if record.pointee.phase == .fenced { fencedReasons[slot] = nil }
-        dropHead(record)
-        dropInput(record)
-        dropBacklog(record)
-        dropSession(slot, record)
-        openQuestions[slot] = nil
-        record.pointee.phase = .dead
-        slab.deadlines[slot] = Slab.never
-        turn.markDead(slot)
+        leaveChannels(connection)
+        connection.link.close(resets: connection.flags.contains(.resetOnClose))
+        dropHead(connection)
+        connection.keep(nil)
+        dropInput(connection)
+        dropBacklog(connection)
+        dropSession(connection)
+        connection.advance(.ended)
+        slab.deadlines[connection.slot] = Slab.never
+        turn.markDead(connection.slot)
         handle.load.subtract(1, ordering: .relaxed)
-        stopOpening(record)
-        if record.pointee.flags.contains(.admitted) {
+        stopOpening(connection)
+        if connection.flags.contains(.admitted) {
             context.admission.leave(
-                record.pointee.address, isCounted: record.pointee.flags.contains(.addressCounted))
+                connection.address, isCounted: connection.flags.contains(.addressCounted))
         }
         guard wasOpen else { return }
-        userAgents.release(record.pointee.userAgent)
+        userAgents.release(connection.userAgent)
         statistics.connections -= 1
-        connectionsByEndpoint[Int(record.pointee.endpoint)]? -= 1
-        statistics.closed[Int(record.pointee.cause.rawValue)] &+= 1
-        statistics.countClose(record.pointee.closeCode)
+        connectionsByEndpoint[Int(connection.endpoint)]? -= 1
+        statistics.closed[Int(connection.cause.rawValue)] &+= 1
+        statistics.countClose(connection.closeCode)
     }
 
     /// Records why a connection ends, and reports it to the control plane.
-    func report(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String, queuedBytes: Int? = nil) {
-        let queued = record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
+    func report(_ connection: Connection, _ reason: String, queuedBytes: Int? = nil) {
+        let queued = connection.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
         let ending = Ending(
             time: clinux_realtime_milliseconds(),
-            reason: .closed(record.pointee.cause, CloseCode(rawValue: record.pointee.closeCode)), text: reason,
-            address: record.pointee.address, id: id(slot, record), user: name(slot, record),
-            endpoint: endpointPath(record), channels: firstChannels(record), connectedAt: record.pointee.connectedAt,
-            bytesIn: record.pointee.bytesIn, bytesOut: record.pointee.bytesOut,
-            queuedBytes: queuedBytes ?? queued, dropped: record.pointee.dropped)
+            reason: .closed(connection.cause, CloseCode(rawValue: connection.closeCode)), text: reason,
+            address: connection.address, id: connection.id, user: name(connection),
+            endpoint: endpointPath(connection), channels: firstChannels(connection),
+            connectedAt: connection.connectedAt,
+            bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
+            queuedBytes: queuedBytes ?? queued, dropped: connection.dropped)
         endings.append(ending)
         let reportsEverything = context.reportsEverything.load(ordering: .relaxed)
         guard ending.isNoteworthy || reportsEverything else { return }
         var told = ending
-        told.port = record.pointee.port
-        if reportsEverything { told.userAgent = userAgents.text(record.pointee.userAgent) }
+        told.port = connection.port
+        if reportsEverything { told.userAgent = userAgents.text(connection.userAgent) }
         context.report(.ended(told))
     }
 
     /// Reports to the control plane that a slow consumer loses messages.
-    func reportDropping(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, queuedBytes: Int) {
+    func reportDropping(_ connection: Connection, queuedBytes: Int) {
         context.report(
             .dropping(
-                id(slot, record), record.pointee.address, endpoint: endpointPath(record), user: name(slot, record),
-                channels: firstChannels(record), queuedBytes: queuedBytes))
+                connection.id, connection.address, endpoint: endpointPath(connection), user: name(connection),
+                channels: firstChannels(connection), queuedBytes: queuedBytes))
     }
 
-    private func endpointPath(_ record: UnsafeMutablePointer<Connection>) -> String {
-        configuration.endpoints[Int(record.pointee.endpoint)].path
+    private func endpointPath(_ connection: Connection) -> String {
+        configuration.endpoints[Int(connection.endpoint)].path
     }
 
     /// The names of the connection's first channels, as many as are worth recording.
-    private func firstChannels(_ record: UnsafeMutablePointer<Connection>) -> [String] {
-        Array(channelNames(record).prefix(16))
+    private func firstChannels(_ connection: Connection) -> [String] {
+        Array(channelNames(connection).prefix(16))
     }
 }

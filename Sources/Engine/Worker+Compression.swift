@@ -65,15 +65,15 @@ extension Worker {
 
     /// Inflates a message and checks its text; nil if that has failed the connection.
     func inflate(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
+        _ connection: Connection, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
     ) -> UnsafeRawBufferPointer? {
         switch inflater.inflate(payload, limit: configuration.maximumMessageByteCount) {
         case .corrupt:
-            failed(slot, record, .invalidData, "compressed message is corrupt")
+            failed(connection, .invalidData, "compressed message is corrupt")
         case .tooLarge:
-            failed(slot, record, .messageTooBig, "message larger than the limit")
+            failed(connection, .messageTooBig, "message larger than the limit")
         case .tooManyBlocks:
-            failed(slot, record, .policyViolation, "compressed message has too many blocks for its size")
+            failed(connection, .policyViolation, "compressed message has too many blocks for its size")
         case .message(let message):
             let message = UnsafeRawBufferPointer(message)
             statistics.inflatedFrom &+= UInt64(payload.count)
@@ -81,7 +81,7 @@ extension Worker {
             guard opcode == .text else { return message }
             var text = UTF8Validator()
             if text.accept(message), text.isComplete { return message }
-            failed(slot, record, .invalidData, "text is not valid UTF-8")
+            failed(connection, .invalidData, "text is not valid UTF-8")
         }
         return nil
     }

@@ -28,11 +28,11 @@ extension Worker {
 
     /// Keeps a message for which there is no room, and makes its connection wait.
     func hold(
-        _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+        _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ connection: Connection
     ) {
-        `defer`(message, opcode, record)
-        record.pointee.flags.insert(.congested)
-        congested.append(record.pointee.tag(slot: slot))
+        `defer`(message, opcode, connection)
+        connection.flags.insert(.congested)
+        congested.append(connection.tag)
     }
 
     /// Resumes the connections that waited for room. A connection that still finds none waits again.
@@ -40,8 +40,8 @@ extension Worker {
         let waiting = congested
         congested = []
         for tag in waiting {
-            guard let record = slab.find(tag: tag) else { continue }
-            resume(Int(tag & 0xFFFF_FFFF), record, .congested)
+            guard let connection = slab.find(tag: tag) else { continue }
+            resume(connection, .congested)
         }
     }
 
@@ -60,8 +60,8 @@ extension Worker {
             starved = []
             starvedSince = nil
             for tag in waiting {
-                guard let record = slab.find(tag: tag) else { continue }
-                resume(Int(tag & 0xFFFF_FFFF), record, .starved)
+                guard let connection = slab.find(tag: tag) else { continue }
+                resume(connection, .starved)
             }
         }
         if pressure == .over { closeLargest(excess: context.account.used - context.account.byteLimit) }
@@ -78,24 +78,24 @@ extension Worker {
     var starvedPause: UInt64 { pressure >= .full ? 1_000_000_000 : 2_000_000_000 }
 
     /// Whether an open connection has to wait before it is read further; sets the flags for the reason.
-    func mustWait(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Bool {
-        if let backlog = record.pointee.backlog,
+    func mustWait(_ connection: Connection) -> Bool {
+        if let backlog = connection.backlog,
             backlog._withUnsafeGuaranteedRef({ $0.ownByteCount }) > Worker.unreadByteCount
         {
-            record.pointee.flags.insert(.unreadAnswers)
+            connection.flags.insert(.unreadAnswers)
         }
-        if pressure >= .high, let input = record.pointee.input,
-            input.pointee.reader.heldByteCount > Worker.modestByteCount, !record.pointee.flags.contains(.starved)
+        if pressure >= .high, let input = connection.input,
+            input.value.reader.heldByteCount > Worker.modestByteCount, !connection.flags.contains(.starved)
         {
-            record.pointee.flags.insert([.starved, .holdsInput])
-            setInterest(slot, record)
-            starved.append(record.pointee.tag(slot: slot))
+            connection.flags.insert([.starved, .holdsInput])
+            setInterest(connection)
+            starved.append(connection.tag)
             starvedSince = starvedSince ?? nanoseconds
         }
-        return !record.pointee.flags.isDisjoint(with: .waiting)
+        return !connection.flags.isDisjoint(with: .waiting)
     }
 
-    /// Connections that are closed at once at most: a look reads every record.
+    /// Connections that are closed at once at most: a look reads every connection.
     private static let largestCount = 16
 
     /// More is held than allowed: closes the connections for which most is held, until what they held is what was too much.
@@ -106,39 +106,39 @@ extension Worker {
         var largest: [(slot: Int, byteCount: Int)] = []
         var byAddress: [IPAddress: Int] = [:]
         for slot in 0..<slab.highWater {
-            let record = slab[slot]
-            guard record.pointee.phase != .free, record.pointee.phase != .dead else { continue }
-            let byteCount = heldByteCount(record)
+            let connection = slab[slot]
+            guard connection.phase != .free, connection.phase != .dead else { continue }
+            let byteCount = heldByteCount(connection)
             guard byteCount > 4_096 else { continue }
             largest.append((slot, byteCount))
-            byAddress[record.pointee.address.client, default: 0] += byteCount
+            byAddress[connection.address.client, default: 0] += byteCount
         }
         func rank(_ entry: (slot: Int, byteCount: Int)) -> (Int, Int) {
-            (byAddress[slab[entry.slot].pointee.address.client] ?? 0, entry.byteCount)
+            (byAddress[slab[entry.slot].address.client] ?? 0, entry.byteCount)
         }
         largest.sort { rank($0) > rank($1) }
         // Each worker closes as much of it as it holds itself.
         for (slot, byteCount) in largest.prefix(Worker.largestCount) where excess > 0 {
             excess -= byteCount
-            closeForMemory(slot, slab[slot], byteCount)
+            closeForMemory(slab[slot], byteCount)
         }
         if excess > 0 { shedHistory(byteCount: excess / configuration.workerCount) }
     }
 
     /// The memory held for one connection, in bytes, including memory shared with others.
-    private func heldByteCount(_ record: UnsafeMutablePointer<Connection>) -> Int {
-        (record.pointee.head?.pointee.count ?? 0) + (record.pointee.input?.pointee.byteCount ?? 0)
-            + (record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount + $0.missedByteCount } ?? 0)
+    private func heldByteCount(_ connection: Connection) -> Int {
+        (connection.head?.count ?? 0) + (connection.input?.value.byteCount ?? 0)
+            + (connection.backlog?._withUnsafeGuaranteedRef { $0.byteCount + $0.missedByteCount } ?? 0)
     }
 
-    private func closeForMemory(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ byteCount: Int) {
-        guard record.pointee.phase == .open else {
-            end(slot, record, cause: .memoryLimit)
+    private func closeForMemory(_ connection: Connection, _ byteCount: Int) {
+        guard connection.phase == .open else {
+            end(connection, cause: .memoryLimit)
             return
         }
         let reason = "\(byteCount) bytes were held for this connection while limits.memory was exceeded"
-        cutOffForMemory(slot, record, reason)
-        dropInput(record)
+        cutOffForMemory(connection, reason)
+        dropInput(connection)
     }
 
     /// The memory figures for an operator. There is one account for all workers, and only the first worker reports it.

@@ -41,11 +41,11 @@ extension Worker {
             receipts: receipts
         )
         for slot in 0..<slab.highWater {
-            let record = slab[slot]
-            switch record.pointee.phase {
+            let connection = slab[slot]
+            switch connection.phase {
             // Browsers keep spare connections. If one were answered now, its next request would get that old response.
-            case .handshake where record.pointee.head == nil: end(slot, record, cause: .draining)
-            case .handshake, .admitting: refuse(slot, record, Worker.shuttingDown, cause: .draining)
+            case .handshake where connection.head == nil: end(connection, cause: .draining)
+            case .handshake, .admitting: refuse(connection, Worker.shuttingDown, cause: .draining)
             default: break
             }
         }
@@ -63,12 +63,12 @@ extension Worker {
         while current.begun < due, current.position < slab.highWater {
             let slot = current.position
             current.position += 1
-            let record = slab[slot]
+            let connection = slab[slot]
             // Connections that were never opened, or have ended, are not counted in `total` either.
-            guard record.pointee.flags.contains(.opened), record.pointee.phase != .dead else { continue }
+            guard connection.flags.contains(.opened), connection.phase != .dead else { continue }
             current.begun += 1
-            guard record.pointee.phase == .open else { continue }
-            beginClose(slot, record, .draining, .goingAway, current.reason, then: .closing)
+            guard connection.phase == .open else { continue }
+            beginClose(connection, .draining, .goingAway, current.reason, then: .closing)
         }
         if current.position >= slab.highWater { current.begun = current.total }
         drain = current
@@ -77,9 +77,9 @@ extension Worker {
     /// Ends all remaining connections without waiting for their peers.
     func abort() {
         for slot in 0..<slab.highWater {
-            let record = slab[slot]
-            guard record.pointee.phase != .free, record.pointee.phase != .dead else { continue }
-            end(slot, record, cause: .draining)
+            let connection = slab[slot]
+            guard connection.phase != .free, connection.phase != .dead else { continue }
+            end(connection, cause: .draining)
         }
     }
 

@@ -13,39 +13,39 @@ extension Worker {
     /// Continues with a request head: `bytes` are all its bytes so far, the first `scannedCount` of which were scanned
     /// before.
     func continueHandshake(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeMutableRawBufferPointer,
+        _ connection: Connection, _ bytes: UnsafeMutableRawBufferPointer,
         scannedCount: Int
     ) {
         let limit = configuration.maximumHeaderByteCount
         work += Worker.handshakeWork + 4 * (bytes.count - scannedCount)
         switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
         case .incomplete:
-            keepHead(record, UnsafeRawBufferPointer(bytes))
+            keepHead(connection, UnsafeRawBufferPointer(bytes))
         case .refused(let refusal):
-            refuse(slot, record, refusal)
+            refuse(connection, refusal)
         case .complete(let head, let byteCount):
-            dropHead(record)
-            switch answer(slot, record, head) {
+            dropHead(connection)
+            switch answer(connection, head) {
             case .refuse(let refusal, let cause):
                 let known = RefusedAs(
-                    path: head.path, address: clientAddress(record.pointee.address, head),
+                    path: head.path, address: clientAddress(connection.address, head),
                     userAgent: head.value("user-agent"))
-                refuse(slot, record, refusal, cause: cause, known, includesBody: head.method != "HEAD")
+                refuse(connection, refusal, cause: cause, known, includesBody: head.method != "HEAD")
             case .page(let segment):
-                sendPage(slot, record, segment)
+                sendPage(connection, segment)
             case .upgrade(let pending):
-                holdRest(UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...]), record)
-                admit(slot, record, head, pending)
+                holdRest(UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...]), connection)
+                admit(connection, head, pending)
             }
         }
     }
 
     /// Keeps the bytes that a client sent after its request, until it is admitted.
-    private func holdRest(_ rest: UnsafeMutableRawBufferPointer, _ record: UnsafeMutablePointer<Connection>) {
+    private func holdRest(_ rest: UnsafeMutableRawBufferPointer, _ connection: Connection) {
         guard !rest.isEmpty else { return }
-        takeIdleInput(record)
-        guard let input = record.pointee.input else { return }
-        input.pointee.held.keep(rest)
+        takeIdleInput(connection)
+        guard let input = connection.input else { return }
+        input.value.held.keep(rest)
         countInput(input)
     }
 
@@ -58,7 +58,7 @@ extension Worker {
         case refuse(Refusal, RefusalCause)
     }
 
-    private func answer(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ head: RequestHead) -> Answer {
+    private func answer(_ connection: Connection, _ head: RequestHead) -> Answer {
         if let refusal = Handshake.checkCommon(head) { return .refuse(refusal, .badRequest) }
         if drain != nil {
             return .refuse(Worker.shuttingDown, .draining)
@@ -96,7 +96,7 @@ extension Worker {
         }
         return .upgrade(
             PendingOpen(
-                accept: accept, endpoint: endpoint, address: clientAddress(record.pointee.address, head),
+                accept: accept, endpoint: endpoint, address: clientAddress(connection.address, head),
                 compression: compression, userAgent: head.value("user-agent"), since: since))
     }
 
@@ -133,33 +133,35 @@ extension Worker {
     }
 
     /// Sends an HTTP response; nothing follows it.
-    private func sendPage(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ segment: Segment) {
-        stopOpening(record)
-        turn.push(turn.add(segment), start: 0, end: segment.count, to: record, slot: slot)
-        finish(slot, record)
+    private func sendPage(_ connection: Connection, _ segment: Segment) {
+        stopOpening(connection)
+        turn.push(turn.add(segment), start: 0, end: segment.count, to: connection)
+        finish(connection)
     }
 
     /// Refuses a request, and ends the connection once the response is sent.
     func refuse(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ refusal: Refusal, cause: RefusalCause? = nil,
+        _ connection: Connection, _ refusal: Refusal, cause: RefusalCause? = nil,
         _ known: RefusedAs = RefusedAs(), includesBody: Bool = true
     ) {
         // A spare connection of a browser, on which nothing was ever sent, is not reported.
-        let isSilent = record.pointee.head == nil && refusal.status == .requestTimeout
-        dropHead(record)
-        stopOpening(record)
+        let isSilent = connection.head == nil && refusal.status == .requestTimeout
+        dropHead(connection)
+        stopOpening(connection)
         var known = known
-        if record.pointee.phase == .admitting, let pending = stopAdmitting(slot, record) {
+        if let pending = connection.pendingOpen {
             known.address = pending.address
             known.userAgent = pending.userAgent
+            connection.keep(nil)
+            stopAdmitting(connection)
         }
         let start = direct.count
         direct.append(raw: Handshake.response(refusal, includesBody: includesBody))
-        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
+        turn.push(Turn.direct, start: start, end: direct.count, to: connection)
         count(
-            refusal: cause ?? RefusalCause(refusal.status), known.address ?? record.pointee.address, refusal.reason,
-            known, port: record.pointee.port, status: refusal.status, silently: isSilent)
-        finish(slot, record)
+            refusal: cause ?? RefusalCause(refusal.status), known.address ?? connection.address, refusal.reason,
+            known, port: connection.port, status: refusal.status, silently: isSilent)
+        finish(connection)
     }
 
     func count(
@@ -177,25 +179,18 @@ extension Worker {
         context.report(.ended(told))
     }
 
-    private func keepHead(_ record: UnsafeMutablePointer<Connection>, _ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
-        let kept = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
-        kept.copyMemory(from: source, byteCount: bytes.count)
-        dropHead(record)
-        let head = UnsafeMutablePointer<HeadBuffer>.allocate(capacity: 1)
-        head.initialize(to: HeadBuffer(bytes: kept, count: bytes.count))
-        record.pointee.head = head
+    private func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {
+        dropHead(connection)
+        connection.keep(.head(Array(bytes)))
         context.account.input.add(bytes.count + Worker.headOverhead)
     }
 
     /// The memory for keeping a head besides its bytes.
-    private static let headOverhead = 64
+    private static let headOverhead = MemoryLayout<PhaseState>.stride + 48
 
-    func dropHead(_ record: UnsafeMutablePointer<Connection>) {
-        guard let head = record.pointee.head else { return }
-        context.account.input.add(-(head.pointee.count + Worker.headOverhead))
-        head.pointee.bytes.deallocate()
-        head.deallocate()
-        record.pointee.head = nil
+    func dropHead(_ connection: Connection) {
+        guard let head = connection.head else { return }
+        context.account.input.add(-(head.count + Worker.headOverhead))
+        connection.keep(nil)
     }
 }

@@ -53,28 +53,28 @@ extension Worker {
         let (looked, next) = places(from: start, of: slab.highWater)
         var best: [(value: UInt64, slot: Int)] = []
         for slot in looked where limit > 0 {
-            let record = slab[slot]
-            guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
+            let connection = slab[slot]
+            guard connection.flags.contains(.opened), connection.phase != .free, connection.phase != .dead
             else { continue }
-            let value = value(record, order)
+            let value = value(connection, order)
             if let floor, value <= floor { continue }
             if best.count == limit, value <= best[best.count - 1].value { continue }
             if best.count == limit { best.removeLast() }
             best.insert((value, slot), at: best.firstIndex { $0.value < value } ?? best.count)
         }
-        let found = best.map { RankedConnection(value: $0.value, connection: snapshot($0.slot, slab[$0.slot])) }
+        let found = best.map { RankedConnection(value: $0.value, connection: snapshot(slab[$0.slot])) }
         return Slice(found: found, next: next)
     }
 
-    private func value(_ record: UnsafeMutablePointer<Connection>, _ order: ConnectionOrder) -> UInt64 {
+    private func value(_ connection: Connection, _ order: ConnectionOrder) -> UInt64 {
         switch order {
-        case .queuedBytes: UInt64(record.pointee.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0)
-        case .droppedMessages: UInt64(record.pointee.dropped)
-        case .messagesIn: record.pointee.messagesIn
-        case .messagesOut: record.pointee.messagesOut
-        case .bytesIn: record.pointee.bytesIn
-        case .bytesOut: record.pointee.bytesOut
-        case .idle: UInt64(now &- record.pointee.lastReceived)
+        case .queuedBytes: UInt64(connection.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0)
+        case .droppedMessages: UInt64(connection.dropped)
+        case .messagesIn: connection.messagesIn
+        case .messagesOut: connection.messagesOut
+        case .bytesIn: connection.bytesIn
+        case .bytesOut: connection.bytesOut
+        case .idle: UInt64(now &- connection.lastReceived)
         }
     }
 

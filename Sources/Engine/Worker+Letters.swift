@@ -73,11 +73,9 @@ extension Worker {
             if let index = channels.index(of: name) { distribute(channels[index]) }
             context.handles[Int(connection.worker)].mailbox.post(.fenceReached(connection))
         case .fenceReached(let connection):
-            let slot = Int(connection.slot)
-            guard let record = slab.find(slot: slot, generation: connection.generation),
-                record.pointee.phase == .fenced
+            guard let connection = slab.find(connection), connection.phase == .fenced
             else { break }
-            passFence(slot, record)
+            passFence(connection)
         case .join(let name, let request, let encoding):
             let index = channels.intern(name)
             let channel = channels[index]

@@ -30,7 +30,7 @@ extension Worker {
         channels.generation = next.generation
         for index in channels.indices { applyRules(index) }
         shedHistory()
-        for slot in 0..<slab.highWater { apply(next, after: last, slot, slab[slot]) }
+        for slot in 0..<slab.highWater { apply(next, after: last, slab[slot]) }
     }
 
     private func applyRules(_ index: UInt32) {
@@ -46,37 +46,36 @@ extension Worker {
     }
 
     private func apply(
-        _ next: EngineConfiguration, after last: EngineConfiguration, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>
+        _ next: EngineConfiguration, after last: EngineConfiguration, _ connection: Connection
     ) {
-        let phase = record.pointee.phase
+        let phase = connection.phase
         guard phase != .free, phase != .dead else { return }
         if !context.admission.countsAddresses {
-            record.pointee.flags.subtract([.addressCounted, .openingCounted])
-        } else if record.pointee.flags.intersection([.admitted, .addressCounted]) == .admitted {
-            if context.admission.note(record.pointee.address) { record.pointee.flags.insert(.addressCounted) }
+            connection.flags.subtract([.addressCounted, .openingCounted])
+        } else if connection.flags.intersection([.admitted, .addressCounted]) == .admitted {
+            if context.admission.note(connection.address) { connection.flags.insert(.addressCounted) }
         }
         guard phase == .open else { return }
         if next.messagesPerSecond != last.messagesPerSecond || next.messageBurst != last.messageBurst {
-            record.pointee.tokens = Float(burst)
-            record.pointee.tokensAt = now
+            connection.tokens = Float(burst)
+            connection.tokensAt = now
         }
-        if next.errorsPerMinute != last.errorsPerMinute, let session = record.pointee.session {
-            session.pointee.errorTokens = Float(next.errorsPerMinute)
-            session.pointee.errorTokensAt = now
+        if next.errorsPerMinute != last.errorsPerMinute, let session = connection.session {
+            session.errorTokens = Float(next.errorsPerMinute)
+            session.errorTokensAt = now
         }
         if next.pingInterval != last.pingInterval || next.pongTimeout != last.pongTimeout {
-            grantTimeToAnswer(slot, record)
+            grantTimeToAnswer(connection)
         }
-        armOpen(slot, record)
+        armOpen(connection)
     }
 
     /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
     /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
-    private func grantTimeToAnswer(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    private func grantTimeToAnswer(_ connection: Connection) {
         let interval = ticks(configuration.pingInterval)
-        guard configuration.pingInterval > .zero, now &- record.pointee.lastReceived > interval else { return }
-        record.pointee.lastReceived = now &- interval &+ UInt32(slot) % max(1, interval / 4)
+        guard configuration.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
+        connection.lastReceived = now &- interval &+ UInt32(truncatingIfNeeded: connection.slot) % max(1, interval / 4)
     }
 
     private static let closedToYou = "the channel is not open to you any more"
@@ -90,33 +89,33 @@ extension Worker {
     /// a mandatory token.
     func recount() {
         for slot in 0..<slab.highWater {
-            let record = slab[slot]
-            guard record.pointee.phase == .open else { continue }
-            if lacksToken(record.pointee.session?.pointee.identity) {
-                beginClose(slot, record, .notPermitted, .unauthorized, Worker.tokenNeeded, then: .closing)
-            } else if record.pointee.channel != Connection.noChannel {
-                closeWhereNotGranted(slot, record)
-            } else if let session = record.pointee.session {
-                recount(slot, record, session)
-                leaveWhatIsNotGranted(slot, record, session, reason: Worker.closedToYou)
+            let connection = slab[slot]
+            guard connection.phase == .open else { continue }
+            if lacksToken(connection.session?.identity) {
+                beginClose(connection, .notPermitted, .unauthorized, Worker.tokenNeeded, then: .closing)
+            } else if connection.channel != Connection.noChannel {
+                closeWhereNotGranted(connection)
+            } else if let session = connection.session {
+                recount(connection, session)
+                leaveWhatIsNotGranted(connection, session, reason: Worker.closedToYou)
             }
         }
     }
 
     private func recount(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+        _ connection: Connection, _ session: Boxed<Session>
     ) {
-        for place in session.pointee.memberships.indices {
-            let membership = session.pointee.memberships[place]
+        for membership in session.memberships.all {
             let channel = channels[membership.channel]
             // A home that answered before it applied the configuration may have counted under the previous one.
             guard membership.state == .joined,
                 membership.generation < max(channel.countedSince, channel.knownSince)
             else { continue }
             let isTracked = channel.settings.isTracked
-            session.pointee.memberships[place].generation = isTracked ? configuration.generation : 0
+            let generation = isTracked ? configuration.generation : 0
+            session.memberships.update(membership.channel) { $0.generation = generation }
             guard isTracked else { continue }
-            let name = name(of: session.pointee.identity, slot, record)
+            let name = name(of: session.identity, connection)
             if let home = channel.home {
                 home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
             } else {
@@ -127,10 +126,10 @@ extension Worker {
     }
 
     /// Closes a `relay` client that may no longer be in its endpoint's channel, because it can't be in another.
-    private func closeWhereNotGranted(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        let identity = record.pointee.session?.pointee.identity ?? Identity()
-        let channel = channels[record.pointee.channel]
+    private func closeWhereNotGranted(_ connection: Connection) {
+        let identity = connection.session?.identity ?? Identity()
+        let channel = channels[connection.channel]
         guard !identity.maySubscribe(to: channel.name, channel.settings) else { return }
-        beginClose(slot, record, .notPermitted, .forbidden, Worker.closedToYou, then: .closing)
+        beginClose(connection, .notPermitted, .forbidden, Worker.closedToYou, then: .closing)
     }
 }

@@ -6,7 +6,7 @@ import WebSocket
 extension Worker {
     /// Confirms a request that has an id.
     func sendAck(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, id: UnsafeRawBufferPointer, channel: String? = nil,
+        _ connection: Connection, id: UnsafeRawBufferPointer, channel: String? = nil,
         _ append: () -> Void = {}
     ) {
         guard !id.isEmpty else { return }
@@ -19,15 +19,15 @@ extension Worker {
         }
         append()
         text.append("}")
-        text.withBytes { sendMessage($0, slot, record) }
+        text.withBytes { sendMessage($0, connection) }
     }
 
     /// Reports an error in a request. The connection stays open, unless that happens too often.
     func sendError(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ code: RequestError.Code, _ message: String,
+        _ connection: Connection, _ code: RequestError.Code, _ message: String,
         id: [UInt8] = [], channel: String? = nil
     ) {
-        guard record.pointee.phase == .open, !record.pointee.flags.contains(.ending) else { return }
+        guard connection.phase == .open, !connection.flags.contains(.ending) else { return }
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"error\"")
         if !id.isEmpty {
@@ -43,34 +43,34 @@ extension Worker {
             text.append(string: channel)
         }
         text.append("}")
-        text.withBytes { sendMessage($0, slot, record) }
-        guard !takeErrorToken(record) else { return }
+        text.withBytes { sendMessage($0, connection) }
+        guard !takeErrorToken(connection) else { return }
         let reason = "more than \(configuration.errorsPerMinute) errors in a minute"
         // The end is delayed, because the caller is using the connection's channels.
-        endSoon(slot, record, .rateLimited, .policyViolation, reason)
+        endSoon(connection, .rateLimited, .policyViolation, reason)
     }
 
     /// Whether `limits.errors_per_minute` allows one more error: a token bucket, as for messages.
-    private func takeErrorToken(_ record: UnsafeMutablePointer<Connection>) -> Bool {
-        guard configuration.errorsPerMinute > 0, let session = record.pointee.session else { return true }
+    private func takeErrorToken(_ connection: Connection) -> Bool {
+        guard configuration.errorsPerMinute > 0, let session = connection.session else { return true }
         let limit = Float(configuration.errorsPerMinute)
-        let minutes = Float(now &- session.pointee.errorTokensAt) * Float(Worker.tickNanoseconds) / 60e9
-        session.pointee.errorTokensAt = now
-        session.pointee.errorTokens = min(limit, session.pointee.errorTokens + minutes * limit)
-        guard session.pointee.errorTokens >= 1 else { return false }
-        session.pointee.errorTokens -= 1
+        let minutes = Float(now &- session.errorTokensAt) * Float(Worker.tickNanoseconds) / 60e9
+        session.errorTokensAt = now
+        session.errorTokens = min(limit, session.errorTokens + minutes * limit)
+        guard session.errorTokens >= 1 else { return false }
+        session.errorTokens -= 1
         return true
     }
 
     /// Sends the first message on a connection.
     func sendWelcome(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String?, _ reply: JoinReply?
+        _ connection: Connection, channel: String?, _ reply: JoinReply?
     ) {
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"system\",\"event\":\"welcome\",\"connection\":\"")
-        text.append(raw: id(slot, record).description)
+        text.append(raw: connection.id.description)
         text.append("\",\"user\":")
-        writeName(slot, record)
+        writeName(connection)
         text.append(raw: nameText.bytes)
         text.append(memberTime: clinux_realtime_milliseconds())
         if let channel, let reply, case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome {
@@ -79,21 +79,21 @@ extension Worker {
             appendPlace(epoch: epoch, seq: seq, isRecovered: isRecovered)
         }
         text.append("}")
-        text.withBytes { sendMessage($0, slot, record) }
-        if let reply { sendMissed(slot, record, reply) }
+        text.withBytes { sendMessage($0, connection) }
+        if let reply { sendMissed(connection, reply) }
     }
 
     /// Confirms that a connection is in a channel, and sends the messages that it missed. Its live stream follows.
     func sendJoinAck(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel
+        _ connection: Connection, _ reply: JoinReply, _ channel: Channel
     ) {
         guard case .joined(let epoch, let seq, let isRecovered, _) = reply.outcome else { return }
         reply.request.id.withUnsafeBytes { id in
-            sendAck(slot, record, id: id, channel: channel.name) {
+            sendAck(connection, id: id, channel: channel.name) {
                 appendPlace(epoch: epoch, seq: seq, isRecovered: isRecovered)
             }
         }
-        sendMissed(slot, record, reply)
+        sendMissed(connection, reply)
     }
 
     private func appendPlace(epoch: String, seq: UInt64, isRecovered: Bool) {
@@ -103,32 +103,32 @@ extension Worker {
     }
 
     /// Sends the messages after the last one that the client has seen, up to the one whose number it was told.
-    private func sendMissed(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply) {
+    private func sendMissed(_ connection: Connection, _ reply: JoinReply) {
         guard case .joined(_, _, _, let missed?) = reply.outcome else { return }
-        record.pointee.messagesOut &+= UInt64(missed.messageCount)
+        connection.messagesOut &+= UInt64(missed.messageCount)
         statistics.messagesOut &+= UInt64(missed.messageCount)
-        turn.push(missed: missed, to: record, slot: slot)
+        turn.push(missed: missed, to: connection)
     }
 
     /// Asks a client whose token has expired for a newer one.
-    func sendRefresh(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    func sendRefresh(_ connection: Connection) {
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"refresh\"")
         text.append(memberTime: clinux_realtime_milliseconds())
         text.append(",\"grace\":")
         text.append(UInt64(configuration.refreshGrace.components.seconds))
         text.append("}")
-        text.withBytes { sendMessage($0, slot, record) }
+        text.withBytes { sendMessage($0, connection) }
     }
 
     /// Tells a client that it is no longer in a channel.
-    func sendLeft(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, channel: String, reason: String) {
+    func sendLeft(_ connection: Connection, channel: String, reason: String) {
         text.removeAll(keepingCapacity: true)
         text.append("{\"type\":\"system\",\"event\":\"left\",\"channel\":")
         text.append(string: channel)
         text.append(",\"reason\":")
         text.append(string: reason)
         text.append("}")
-        text.withBytes { sendMessage($0, slot, record) }
+        text.withBytes { sendMessage($0, connection) }
     }
 }

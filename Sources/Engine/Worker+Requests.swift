@@ -5,25 +5,26 @@ import WebSocket
 /// The requests of `json` clients: each text message is one request.
 extension Worker {
     func request(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
+        _ connection: Connection, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
     ) {
-        guard let session = record.pointee.session else { return }
+        guard let session = connection.session else { return }
         work += Worker.requestWork
         guard opcode == .text else {
-            guard isNext(nil, slot, record, session, opcode, bytes) else { return }
-            sendError(slot, record, .unsupported, "a message is a text frame with one JSON object, not a binary frame")
+            guard isNext(nil, connection, session, opcode, bytes) else { return }
+            sendError(connection, .unsupported, "a message is a text frame with one JSON object, not a binary frame")
             return
         }
         switch RequestReader.read(bytes) {
         case .failure(let error):
-            guard isNext(nil, slot, record, session, opcode, bytes) else { return }
+            guard isNext(nil, connection, session, opcode, bytes) else { return }
             let id = error.id.map { Array(bytes[$0]) } ?? []
-            sendError(slot, record, error.code, error.message, id: id, channel: error.channel?.text(in: bytes))
+            sendError(connection, error.code, error.message, id: id, channel: error.channel?.text(in: bytes))
         case .success(let request):
-            guard isNext(destination(of: request, bytes, record, session), slot, record, session, opcode, bytes) else {
+            guard isNext(destination(of: request, bytes, connection, session), connection, session, opcode, bytes)
+            else {
                 return
             }
-            answer(request, bytes, slot, record, session)
+            answer(request, bytes, connection, session)
         }
     }
 
@@ -36,132 +37,128 @@ extension Worker {
     /// - Parameter destination: the worker that answers a message; nil for a request that this worker answers or passes
     ///   on.
     private func isNext(
-        _ destination: @autoclosure () -> Int?, _ slot: Int, _ record: UnsafeMutablePointer<Connection>,
-        _ session: UnsafeMutablePointer<Session>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
+        _ destination: @autoclosure () -> Int?, _ connection: Connection,
+        _ session: Boxed<Session>, _ opcode: Opcode, _ bytes: UnsafeRawBufferPointer
     ) -> Bool {
-        guard let home = session.pointee.answeringHome, home != destination() else { return true }
-        session.pointee.answeringHome = nil
-        record.pointee.flags.insert(.awaitsAnswer)
-        pendingFences.append((home, id(slot, record)))
-        `defer`(bytes, opcode, record)
+        guard let home = session.answeringHome, home != destination() else { return true }
+        session.answeringHome = nil
+        connection.flags.insert(.awaitsAnswer)
+        pendingFences.append((home, reference(to: connection)))
+        `defer`(bytes, opcode, connection)
         return false
     }
 
     /// The worker that answers a message: the home of its channel; nil if this worker refuses it or the request is no
     /// message.
     private func destination(
-        of request: Request, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>,
-        _ session: UnsafeMutablePointer<Session>
+        of request: Request, _ bytes: UnsafeRawBufferPointer, _ connection: Connection,
+        _ session: Boxed<Session>
     ) -> Int? {
         guard request.kind == .chat else { return nil }
-        let name = channelName(request, bytes, record)
-        guard !name.isEmpty, session.pointee.identity.mayPublish(to: name, channels.settings(for: name)) else {
+        let name = channelName(request, bytes, connection)
+        guard !name.isEmpty, session.identity.mayPublish(to: name, channels.settings(for: name)) else {
             return nil
         }
         return ChannelTable.home(of: name, workerCount: configuration.workerCount)
     }
 
     private func answer(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>,
-        _ session: UnsafeMutablePointer<Session>
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ connection: Connection,
+        _ session: Boxed<Session>
     ) {
         let id =
             request.id.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
             ?? UnsafeRawBufferPointer(start: nil, count: 0)
         switch request.kind {
         case .ping:
-            sendAck(slot, record, id: id)
+            sendAck(connection, id: id)
             return
         case .refresh:
             guard let token = request.token else { return }
-            refresh(slot, record, session, token: token.text(in: bytes), id: Array(id))
+            refresh(connection, session, token: token.text(in: bytes), id: Array(id))
             return
         case .chat, .join, .leave, .presence, .history:
             break
         }
-        guard request.channel != nil || !configuration.endpoints[Int(record.pointee.endpoint)].channel.isEmpty else {
+        guard request.channel != nil || !configuration.endpoints[Int(connection.endpoint)].channel.isEmpty else {
             let message = "\"channel\" is missing, and this endpoint has no channel of its own"
-            sendError(slot, record, .badChannel, message, id: Array(id))
+            sendError(connection, .badChannel, message, id: Array(id))
             return
         }
-        let place = membership(request.channel, bytes, record, session)
+        let joined = joinedChannel(request.channel, bytes, connection, session)
         switch request.kind {
         case .chat:
-            chat(request, bytes, id, place, slot, record, session)
+            chat(request, bytes, id, joined, connection, session)
         case .join:
-            join(request, bytes, id, place, slot, record, session)
+            join(request, bytes, id, joined, connection, session)
         case .leave:
-            let name = channelName(request, bytes, record)
-            guard let place else {
-                sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
+            let name = channelName(request, bytes, connection)
+            guard let joined else {
+                sendError(connection, .notJoined, Worker.notJoined, id: Array(id), channel: name)
                 return
             }
             // Messages published before come before the answer.
-            distribute(channels[session.pointee.memberships[place].channel])
-            sendAck(slot, record, id: id, channel: name)
-            leave(slot, record, session, place: place)
+            distribute(channels[joined])
+            sendAck(connection, id: id, channel: name)
+            leave(connection, session, joined)
         case .presence, .history, .ping, .refresh:
-            ask(request, bytes, id, place, slot, record, session)
+            ask(request, bytes, id, joined, connection, session)
         }
     }
 
     static let notJoined = "you are not in this channel; send a \"join\" for it first"
 
-    /// The index of the client's membership in a channel; nil if it is not a member.
-    private func membership(
-        _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>,
-        _ session: UnsafeMutablePointer<Session>
-    ) -> Int? {
-        let own = name == nil ? configuration.endpoints[Int(record.pointee.endpoint)].channel : ""
-        return session.pointee.memberships.firstIndex { membership in
+    /// The index of a channel that the client has joined; nil if it is not a member.
+    private func joinedChannel(
+        _ name: JSONString?, _ bytes: UnsafeRawBufferPointer, _ connection: Connection,
+        _ session: Boxed<Session>
+    ) -> UInt32? {
+        let own = name == nil ? configuration.endpoints[Int(connection.endpoint)].channel : ""
+        let membership = session.memberships.joined { membership in
             let known = channels[membership.channel].name
-            return membership.state == .joined && (name?.equals(known, in: bytes) ?? (Name(known) == Name(own)))
+            return name?.equals(known, in: bytes) ?? (Name(known) == Name(own))
         }
+        return membership?.channel
     }
 
     private func channelName(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ record: UnsafeMutablePointer<Connection>
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ connection: Connection
     ) -> String {
-        request.channel?.text(in: bytes) ?? configuration.endpoints[Int(record.pointee.endpoint)].channel
+        request.channel?.text(in: bytes) ?? configuration.endpoints[Int(connection.endpoint)].channel
     }
 
     private func chat(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ joined: UInt32?,
+        _ connection: Connection, _ session: Boxed<Session>
     ) {
-        let index: UInt32
-        if let place {
-            index = session.pointee.memberships[place].channel
-        } else {
-            index = channels.intern(channelName(request, bytes, record))
-        }
+        let index = joined ?? channels.intern(channelName(request, bytes, connection))
         let channel = channels[index]
-        defer { if place == nil { channels.removeIfUnused(index) } }
-        guard session.pointee.identity.mayPublish(to: channel.name, channel.settings) else {
+        defer { if joined == nil { channels.removeIfUnused(index) } }
+        guard session.identity.mayPublish(to: channel.name, channel.settings) else {
             let message = Worker.notPermitted("publish", channel.settings.publish)
-            sendError(slot, record, .notPermitted, message, id: Array(id), channel: channel.name)
+            sendError(connection, .notPermitted, message, id: Array(id), channel: channel.name)
             return
         }
         guard let data = request.data else { return }
         guard !isCongested(channel) else {
-            hold(bytes, .text, slot, record)
+            hold(bytes, .text, connection)
             return
         }
         countEncoding(data.count, channel)
-        writeName(slot, record)
+        writeName(connection)
         if channel.homeWorker != self.index, !id.isEmpty {
             // Messages to one home in several channels keep the order in which they were sent.
-            if session.pointee.answeringHome != nil, session.pointee.answeringChannel != index,
-                let last = channels.find(session.pointee.answeringChannel)
+            if session.answeringHome != nil, session.answeringChannel != index,
+                let last = channels.find(session.answeringChannel)
             {
                 distribute(last)
             }
-            session.pointee.answeringHome = channel.homeWorker
-            session.pointee.answeringChannel = index
+            session.answeringHome = channel.homeWorker
+            session.answeringChannel = index
         }
         nameText.withBytes { from in
             let publication = Publication(
-                origin: .json, opcode: .text, sender: self.id(slot, record), from: from, id: id,
+                origin: .json, opcode: .text, sender: reference(to: connection), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
             publish(publication, channel, at: nanoseconds)
         }
@@ -177,66 +174,66 @@ extension Worker {
     }
 
     private func join(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ joined: UInt32?,
+        _ connection: Connection, _ session: Boxed<Session>
     ) {
         var position: MessagePosition?
         if let since = request.since {
             position = MessagePosition(epoch: since.epoch.text(in: bytes), seq: since.seq)
         }
         let join = JoinRequest(
-            connection: self.id(slot, record), name: name(of: session.pointee.identity, slot, record),
-            isMember: place != nil, id: Array(id),
+            connection: reference(to: connection), name: name(of: session.identity, connection),
+            isMember: joined != nil, id: Array(id),
             since: position)
-        if let place {
-            requestJoin(join, slot, record, to: session.pointee.memberships[place].channel)
+        if let joined {
+            requestJoin(join, connection, to: joined)
             return
         }
-        let name = channelName(request, bytes, record)
+        let name = channelName(request, bytes, connection)
         let settings = channels.settings(for: name)
-        guard session.pointee.identity.maySubscribe(to: name, settings) else {
+        guard session.identity.maySubscribe(to: name, settings) else {
             let message = Worker.notPermitted("subscribe", settings.subscribe)
-            sendError(slot, record, .notPermitted, message, id: Array(id), channel: name)
+            sendError(connection, .notPermitted, message, id: Array(id), channel: name)
             return
         }
         let limit = configuration.maximumChannels
-        guard limit == 0 || session.pointee.memberships.count < limit else {
+        guard limit == 0 || session.memberships.count < limit else {
             let message = "you are in \(limit) channels, as many as limits.channels allows; leave one first"
-            sendError(slot, record, .limit, message, id: Array(id), channel: name)
+            sendError(connection, .limit, message, id: Array(id), channel: name)
             return
         }
         let index = channels.intern(name)
-        session.pointee.memberships.append(Session.Membership(joining: index))
-        requestJoin(join, slot, record, to: index)
+        session.memberships.begin(index)
+        requestJoin(join, connection, to: index)
     }
 
     /// Passes a member's question to the channel's home.
     private func ask(
-        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ place: Int?, _ slot: Int,
-        _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>
+        _ request: Request, _ bytes: UnsafeRawBufferPointer, _ id: UnsafeRawBufferPointer, _ joined: UInt32?,
+        _ connection: Connection, _ session: Boxed<Session>
     ) {
         let isPresence = request.kind == .presence
-        let name = channelName(request, bytes, record)
-        guard let place else {
-            sendError(slot, record, .notJoined, Worker.notJoined, id: Array(id), channel: name)
+        let name = channelName(request, bytes, connection)
+        guard let joined else {
+            sendError(connection, .notJoined, Worker.notJoined, id: Array(id), channel: name)
             return
         }
-        let channel = channels[session.pointee.memberships[place].channel]
+        let channel = channels[joined]
         guard isPresence ? channel.settings.presence : channel.settings.keepsHistory else {
             let message = isPresence ? "this channel does not tell who is in it" : "this channel keeps no history"
-            sendError(slot, record, .unavailable, message, id: Array(id), channel: name)
+            sendError(connection, .unavailable, message, id: Array(id), channel: name)
             return
         }
         let subject: Question.Subject =
             isPresence ? .presence : .history(before: request.before, limit: request.limit ?? Worker.historyPage)
-        let question = Question(subject: subject, connection: self.id(slot, record), id: Array(id))
+        let question = Question(subject: subject, connection: reference(to: connection), id: Array(id))
         if let home = channel.home {
             answer(question, home)
         } else {
             // The member's earlier messages have to arrive before its question.
             distribute(channel)
-            record.pointee.flags.insert(.awaitsAnswer)
-            openQuestions[slot] = OpenQuestion(channel: channel.index, id: question.id)
+            connection.flags.insert(.awaitsAnswer)
+            connection.keep(.question(OpenQuestion(channel: channel.index, id: question.id)))
             context.handles[channel.homeWorker].mailbox.post(.ask(channel: channel.name, question))
         }
     }

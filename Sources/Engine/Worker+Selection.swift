@@ -10,18 +10,18 @@ extension Worker {
         let number = turn.add(segment)
         var objects: (number: UInt32, segment: Segment)?
         var count = 0
-        forEach(selection, from: 0) { slot, record in
-            guard record.pointee.phase == .open else { return true }
+        forEach(selection, from: 0) { connection in
+            guard connection.phase == .open else { return true }
             var piece = (number: number, segment: segment)
-            if record.pointee.encoding.isJSON {
+            if connection.encoding.isJSON {
                 let translated = objects ?? translated(segment, isPlainText: isPlainText)
                 objects = translated
                 guard translated.segment.messageCount > 0 else { return true }
                 piece = translated
             }
-            record.pointee.messagesOut &+= UInt64(piece.segment.messageCount)
+            connection.messagesOut &+= UInt64(piece.segment.messageCount)
             countSent(piece.segment)
-            turn.push(piece.number, start: 0, end: piece.segment.count, to: record, slot: slot)
+            turn.push(piece.number, start: 0, end: piece.segment.count, to: connection)
             count += 1
             return true
         }
@@ -47,9 +47,9 @@ extension Worker {
     /// Begins to close the selected connections and returns their number.
     func kick(_ selection: ConnectionSelection, _ code: CloseCode, _ reason: String) -> Int {
         var count = 0
-        forEach(selection, from: 0) { slot, record in
-            guard record.pointee.phase == .open else { return true }
-            beginClose(slot, record, .kicked, code, reason, then: .closing)
+        forEach(selection, from: 0) { connection in
+            guard connection.phase == .open else { return true }
+            beginClose(connection, .kicked, code, reason, then: .closing)
             count += 1
             return true
         }
@@ -61,13 +61,11 @@ extension Worker {
     func unsubscribe(_ selection: ConnectionSelection, from channel: String, _ reason: String) -> Int {
         guard let index = channels.index(of: channel) else { return 0 }
         var count = 0
-        forEach(selection, from: 0) { slot, record in
-            guard record.pointee.phase == .open, let session = record.pointee.session,
-                let place = session.pointee.memberships.firstIndex(where: {
-                    $0.channel == index && $0.state != .revoked
-                })
+        forEach(selection, from: 0) { connection in
+            guard connection.phase == .open, let session = connection.session,
+                session.memberships.current(index) != nil
             else { return true }
-            takeOut(slot, record, session, place: place, reason: reason)
+            takeOut(connection, session, of: index, reason: reason)
             count += 1
             return true
         }
@@ -80,12 +78,12 @@ extension Worker {
     func page(of selection: ConnectionSelection, from start: Int, limit: Int) -> ConnectionPage {
         var page = ConnectionPage(connections: [], next: nil)
         let end = min(slab.highWater, start + Worker.slotsPerLook)
-        let isExhausted = forEach(selection, from: start, to: end) { slot, record in
+        let isExhausted = forEach(selection, from: start, to: end) { connection in
             guard page.connections.count < limit else {
-                page.next = UInt32(slot)
+                page.next = UInt32(connection.slot)
                 return false
             }
-            page.connections.append(snapshot(slot, record))
+            page.connections.append(snapshot(connection))
             return true
         }
         if !isExhausted, page.next == nil, end < slab.highWater { page.next = UInt32(end) }
@@ -97,24 +95,23 @@ extension Worker {
     @discardableResult
     private func forEach(
         _ selection: ConnectionSelection, from start: Int, to end: Int? = nil,
-        _ body: (Int, UnsafeMutablePointer<Connection>) -> Bool
+        _ body: (Connection) -> Bool
     ) -> Bool {
         let channel = selection.channel.map { channels.index(of: $0) }
         if case .some(.none) = channel { return true }
         if let ids = selection.ids, start == 0 {
-            for id in ids.sorted(by: { $0.slot < $1.slot }) where Int(id.worker) == index {
-                let slot = Int(id.slot)
-                guard let record = slab.find(slot: slot, generation: id.generation),
-                    isSelected(slot, record, selection, channel ?? nil)
+            for id in ids.sorted(by: { $0.slot < $1.slot }) where id.worker == index {
+                guard let connection = slab.find(id),
+                    isSelected(connection, selection, channel ?? nil)
                 else { continue }
-                guard body(slot, record) else { return false }
+                guard body(connection) else { return false }
             }
             return true
         }
         for slot in start..<max(start, end ?? slab.highWater) {
-            let record = slab[slot]
-            if isSelected(slot, record, selection, channel ?? nil), selection.ids?.contains(id(slot, record)) ?? true {
-                guard body(slot, record) else { return false }
+            let connection = slab[slot]
+            if isSelected(connection, selection, channel ?? nil), selection.ids?.contains(connection.id) ?? true {
+                guard body(connection) else { return false }
             }
         }
         return false
@@ -122,39 +119,38 @@ extension Worker {
 
     /// - Parameter channel: the selection's channel, as this worker knows it.
     private func isSelected(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ selection: ConnectionSelection, _ channel: UInt32?
+        _ connection: Connection, _ selection: ConnectionSelection, _ channel: UInt32?
     ) -> Bool {
         // A client that was never admitted is not listed as a connection.
-        guard record.pointee.flags.contains(.opened), record.pointee.phase != .free, record.pointee.phase != .dead
+        guard connection.flags.contains(.opened), connection.phase != .free, connection.phase != .dead
         else { return false }
         if let endpoint = selection.endpoint {
-            guard configuration.endpoints[Int(record.pointee.endpoint)].path == endpoint else { return false }
+            guard configuration.endpoints[Int(connection.endpoint)].path == endpoint else { return false }
         }
-        if let channel, !isIn(channel, record) { return false }
-        if let user = selection.user, name(slot, record).map(Name.init) != Name(user) { return false }
-        return selection.matchesAddress?(record.pointee.address) ?? true
+        if let channel, !isIn(channel, connection) { return false }
+        if let user = selection.user, name(connection).map(Name.init) != Name(user) { return false }
+        return selection.matchesAddress?(connection.address) ?? true
     }
 
-    private func isIn(_ channel: UInt32, _ record: UnsafeMutablePointer<Connection>) -> Bool {
-        record.pointee.channel == channel
-            || record.pointee.session?.pointee.memberships.contains { $0.channel == channel } ?? false
+    private func isIn(_ channel: UInt32, _ connection: Connection) -> Bool {
+        connection.channel == channel
+            || connection.session?.memberships.contains(channel) ?? false
     }
 
     /// The channels that a connection is in, or about to be in.
-    func channelNames(_ record: UnsafeMutablePointer<Connection>) -> [String] {
-        guard record.pointee.channel == Connection.noChannel else { return [channels[record.pointee.channel].name] }
-        return record.pointee.session?.pointee.memberships.map { channels[$0.channel].name } ?? []
+    func channelNames(_ connection: Connection) -> [String] {
+        guard connection.channel == Connection.noChannel else { return [channels[connection.channel].name] }
+        return connection.session?.memberships.all.map { channels[$0.channel].name } ?? []
     }
 
-    func snapshot(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> ConnectionSnapshot {
-        let connection = record.pointee
+    func snapshot(_ connection: Connection) -> ConnectionSnapshot {
         let endpoint = configuration.endpoints[Int(connection.endpoint)]
         let backlog = connection.backlog?._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) } ?? (0, 0)
         let idleTicks = UInt64(now &- connection.lastReceived)
         return ConnectionSnapshot(
-            id: id(slot, record), address: connection.address, port: connection.port, endpoint: endpoint.path,
+            id: connection.id, address: connection.address, port: connection.port, endpoint: endpoint.path,
             messageProtocol: endpoint.messageProtocol.rawValue,
-            user: name(slot, record), channels: channelNames(record),
+            user: name(connection), channels: channelNames(connection),
             isCompressed: !connection.encoding.isPlain,
             userAgent: userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
             idle: .nanoseconds(Int64(idleTicks * Worker.tickNanoseconds)),

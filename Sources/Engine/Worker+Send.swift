@@ -10,52 +10,52 @@ extension Worker {
 
     /// Queues one frame for one connection.
     func send(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, _ connection: Connection
     ) {
         let start = direct.count
         direct.append(opcode, payload: payload)
         work += payload.count
         if opcode.isControl { statistics.controlFramesOut[Int(opcode.rawValue)] &+= 1 }
-        turn.push(Turn.direct, start: start, end: direct.count, to: record, slot: slot)
+        turn.push(Turn.direct, start: start, end: direct.count, to: connection)
     }
 
     /// Sends the turn's output for a connection, with one call if the socket takes it all. The rest waits.
     ///
     /// With a ring, the only piece of an open connection is just queued there; `submit` sends it.
-    func flush(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, through ring: SendRing?) {
-        record.pointee.flags.remove(.dirty)
-        let first = record.pointee.firstPiece
-        record.pointee.firstPiece = Connection.noPiece
-        record.pointee.lastPiece = Connection.noPiece
-        guard record.pointee.phase != .dead, record.pointee.phase != .free else { return }
-        if record.pointee.flags.contains(.isOwed) {
-            record.pointee.flags.remove(.isOwed)
-            let wasWaiting = record.pointee.backlog != nil
-            keep(piecesFrom: first, offset: 0, slot, record)
-            if !wasWaiting { sendBacklog(slot, record) }
-        } else if record.pointee.backlog != nil {
-            keep(piecesFrom: first, offset: 0, slot, record)
+    func flush(_ connection: Connection, through ring: SendRing?) {
+        connection.flags.remove(.dirty)
+        let first = connection.firstPiece
+        connection.firstPiece = Connection.noPiece
+        connection.lastPiece = Connection.noPiece
+        guard connection.phase != .dead, connection.phase != .free else { return }
+        if connection.flags.contains(.isOwed) {
+            connection.flags.remove(.isOwed)
+            let wasWaiting = connection.backlog != nil
+            keep(piecesFrom: first, offset: 0, connection)
+            if !wasWaiting { sendBacklog(connection) }
+        } else if connection.backlog != nil {
+            keep(piecesFrom: first, offset: 0, connection)
         } else if first != Connection.noPiece {
-            if let ring, record.pointee.phase == .open, turn.pieces[Int(first)].next == Connection.noPiece {
-                queue(first, slot, record, in: ring)
+            if let ring, connection.phase == .open, turn.pieces[Int(first)].next == Connection.noPiece {
+                queue(first, connection, in: ring)
                 return
             }
-            transmit(first, slot, record)
+            transmit(first, connection)
         }
-        guard record.pointee.phase == .finishing, record.pointee.backlog == nil else { return }
-        shutDown(slot, record)
+        guard connection.phase == .finishing, connection.backlog == nil else { return }
+        shutDown(connection)
     }
 
     @inline(__always)
     private func queue(
-        _ first: UInt32, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, in ring: SendRing
+        _ first: UInt32, _ connection: Connection, in ring: SendRing
     ) {
         if ring.isFull { submit(ring) }
         let piece = turn.pieces[Int(first)]
         let bytes = turn.segments[Int(piece.segment)]!.bytes
-        record.pointee.link.queue(
+        connection.link.queue(
             bytes.baseAddress! + piece.start, count: piece.end - piece.start, in: ring,
-            userData: UInt64(slot) << 32 | UInt64(first))
+            userData: UInt64(connection.slot) << 32 | UInt64(first))
     }
 
     /// Performs the sends in the ring. A connection in it is still open: in a flush, only its own send can end it.
@@ -64,17 +64,17 @@ extension Worker {
             let slot = Int(userData >> 32)
             let first = UInt32(truncatingIfNeeded: userData)
             let piece = turn.pieces[Int(first)]
-            account(Int(result), slot, slab[slot], first: first, wanted: piece.end - piece.start)
+            account(Int(result), slab[slot], first: first, wanted: piece.end - piece.start)
         }
     }
 
     /// Sends the pieces from `first` on; keeps the rest if the socket is full.
-    private func transmit(_ first: UInt32, _ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
+    private func transmit(_ first: UInt32, _ connection: Connection) {
         let only = turn.pieces[Int(first)]
         if only.next == Connection.noPiece {
             let bytes = turn.segments[Int(only.segment)]!.bytes
-            let result = record.pointee.link.send(bytes.baseAddress! + only.start, count: only.end - only.start)
-            account(result, slot, record, first: first, wanted: only.end - only.start)
+            let result = connection.link.send(bytes.baseAddress! + only.start, count: only.end - only.start)
+            account(result, connection, first: first, wanted: only.end - only.start)
             return
         }
         var first = first
@@ -92,9 +92,9 @@ extension Worker {
                     filled += 1
                     next = piece.next
                 }
-                return record.pointee.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
+                return connection.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
             }
-            guard account(result, slot, record, first: first, wanted: wanted) else { return }
+            guard account(result, connection, first: first, wanted: wanted) else { return }
             first = next
         }
     }
@@ -103,30 +103,30 @@ extension Worker {
     /// follow.
     @discardableResult
     private func account(
-        _ count: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, first: UInt32, wanted: Int
+        _ count: Int, _ connection: Connection, first: UInt32, wanted: Int
     ) -> Bool {
         if count == wanted {
-            record.pointee.bytesOut &+= UInt64(count)
+            connection.bytesOut &+= UInt64(count)
             statistics.bytesOut &+= UInt64(count)
             return true
         }
         guard count >= 0 || Link.mayTakeMore(after: count) else {
-            end(slot, record, cause: .reset)
+            end(connection, cause: .reset)
             return false
         }
         let sent = max(0, count)
-        record.pointee.bytesOut &+= UInt64(sent)
+        connection.bytesOut &+= UInt64(sent)
         statistics.bytesOut &+= UInt64(sent)
-        keep(piecesFrom: first, offset: sent, slot, record)
-        awaitWritable(slot, record)
+        keep(piecesFrom: first, offset: sent, connection)
+        awaitWritable(connection)
         return false
     }
 
     /// Appends this turn's pieces, without the first `offset` bytes, to the backlog, and applies the queue policy.
     private func keep(
-        piecesFrom first: UInt32, offset: Int, _ slot: Int, _ record: UnsafeMutablePointer<Connection>
+        piecesFrom first: UInt32, offset: Int, _ connection: Connection
     ) {
-        let backlog = record.pointee.backlog?.takeUnretainedValue() ?? beginBacklog(slot, record)
+        let backlog = connection.backlog?.takeUnretainedValue() ?? beginBacklog(connection)
         let before = backlog.byteCount
         let messagesBefore = backlog.frameCount
         var offset = offset
@@ -148,8 +148,8 @@ extension Worker {
                 backlog.append(Backlog.Piece(segment: segment, start: start, end: piece.end))
             }
         }
-        if record.pointee.phase == .open, backlog.isOver(configuration.queueLimitByteCount) {
-            applyPolicy(slot, record, backlog)
+        if connection.phase == .open, backlog.isOver(configuration.queueLimitByteCount) {
+            applyPolicy(connection, backlog)
         }
         noteQueue(backlog, before, messagesBefore)
     }
@@ -160,16 +160,16 @@ extension Worker {
         statistics.queuedMessages += backlog.frameCount - messageCount
     }
 
-    private func beginBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> Backlog {
+    private func beginBacklog(_ connection: Connection) -> Backlog {
         let backlog = Backlog(now: now)
-        record.pointee.backlog = Unmanaged.passRetained(backlog)
+        connection.backlog = Unmanaged.passRetained(backlog)
         statistics.slowConsumers += 1
-        setDeadline(slot, min(slab.deadlines[slot], now &+ ticks(configuration.writeTimeout)))
+        setDeadline(connection, min(slab.deadlines[connection.slot], now &+ ticks(configuration.writeTimeout)))
         return backlog
     }
 
     /// Applies the queue policy to a slow consumer whose queue is over its limit.
-    private func applyPolicy(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ backlog: Backlog) {
+    private func applyPolicy(_ connection: Connection, _ backlog: Backlog) {
         let dropped: Int
         let queued = backlog.byteCount
         let isFirst = !backlog.isOverLimitReported
@@ -182,57 +182,57 @@ extension Worker {
         case .dropNewest: dropped = backlog.dropNewest(limit: configuration.queueLimitByteCount)
         case .disconnect:
             let reason = "slow consumer: more than \(configuration.queueLimitByteCount) bytes queued"
-            dropped = cutOff(backlog, slot, record, .slowConsumer, .policyViolation, reason, queuedBytes: queued)
+            dropped = cutOff(backlog, connection, .slowConsumer, .policyViolation, reason, queuedBytes: queued)
         }
-        if configuration.queuePolicy != .disconnect, isFirst { reportDropping(slot, record, queuedBytes: queued) }
-        record.pointee.dropped &+= UInt32(clamping: dropped)
+        if configuration.queuePolicy != .disconnect, isFirst { reportDropping(connection, queuedBytes: queued) }
+        connection.dropped &+= UInt32(clamping: dropped)
         statistics.dropped &+= UInt64(dropped)
     }
 
     /// Ends a connection that holds too much: its queue is dropped, except for the rest of a frame that is partly sent,
     /// and a close frame with the reason follows. Returns the number of dropped frames.
     private func cutOff(
-        _ backlog: Backlog, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause,
+        _ backlog: Backlog, _ connection: Connection, _ cause: CloseCause,
         _ code: CloseCode, _ reason: String, queuedBytes: Int
     ) -> Int {
-        record.pointee.cause = cause
-        record.pointee.closeCode = code.rawValue
-        report(slot, record, reason, queuedBytes: queuedBytes)
-        leaveChannels(slot, record)
+        connection.cause = cause
+        connection.closeCode = code.rawValue
+        report(connection, reason, queuedBytes: queuedBytes)
+        leaveChannels(connection)
         // Pieces that leaving the channels has queued are dropped like the backlog.
-        record.pointee.firstPiece = Connection.noPiece
-        record.pointee.lastPiece = Connection.noPiece
+        connection.firstPiece = Connection.noPiece
+        connection.lastPiece = Connection.noPiece
         let dropped = backlog.dropAll()
         let payload = Worker.closePayload(code, reason)
         let close = payload.withUnsafeBytes { Segment(.close, payload: $0) }
         statistics.controlFramesOut[Int(Opcode.close.rawValue)] &+= 1
         backlog.append(Backlog.Piece(segment: close, start: 0, end: close.count, kind: .own))
-        record.pointee.flags.insert(.resetOnClose)
-        finish(slot, record)
+        connection.flags.insert(.resetOnClose)
+        finish(connection)
         return dropped
     }
 
     /// Ends an open connection that holds a lot of memory while the memory limit is exceeded.
-    func cutOffForMemory(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reason: String) {
-        guard let backlog = record.pointee.backlog?.takeUnretainedValue() else {
-            beginClose(slot, record, .memoryLimit, .tryAgainLater, reason, then: .finishing)
+    func cutOffForMemory(_ connection: Connection, _ reason: String) {
+        guard let backlog = connection.backlog?.takeUnretainedValue() else {
+            beginClose(connection, .memoryLimit, .tryAgainLater, reason, then: .finishing)
             return
         }
         let before = (backlog.byteCount, backlog.frameCount)
         let dropped = cutOff(
-            backlog, slot, record, .memoryLimit, .tryAgainLater, reason, queuedBytes: backlog.byteCount)
-        record.pointee.dropped &+= UInt32(clamping: dropped)
+            backlog, connection, .memoryLimit, .tryAgainLater, reason, queuedBytes: backlog.byteCount)
+        connection.dropped &+= UInt32(clamping: dropped)
         statistics.dropped &+= UInt64(dropped)
         noteQueue(backlog, before.0, before.1)
     }
 
     /// Sends the backlog when the socket can take more, up to a connection's share of the turn.
-    func sendBacklog(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard let backlog = record.pointee.backlog?.takeUnretainedValue() else { return }
+    func sendBacklog(_ connection: Connection) {
+        guard let backlog = connection.backlog?.takeUnretainedValue() else { return }
         var sent = 0
         while !backlog.isEmpty {
             if sent >= Worker.connectionShare {
-                awaitWritable(slot, record)
+                awaitWritable(connection)
                 return
             }
             let before = (backlog.byteCount, backlog.frameCount)
@@ -248,13 +248,13 @@ extension Worker {
                     wanted += piece.count
                     filled += 1
                 }
-                return record.pointee.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
+                return connection.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
             }
             guard count >= 0 else {
                 if Link.mayTakeMore(after: count) {
-                    awaitWritable(slot, record)
+                    awaitWritable(connection)
                 } else {
-                    end(slot, record, cause: .reset)
+                    end(connection, cause: .reset)
                 }
                 return
             }
@@ -264,35 +264,35 @@ extension Worker {
             work += count
             statistics.queuedMessages += backlog.frameCount - messagesBefore
             backlog.progressAt = now
-            record.pointee.bytesOut &+= UInt64(count)
+            connection.bytesOut &+= UInt64(count)
             statistics.bytesOut &+= UInt64(count)
             statistics.queuedBytes -= count
-            if backlog.ownByteCount <= Worker.unreadByteCount / 2 { resume(slot, record, .unreadAnswers) }
+            if backlog.ownByteCount <= Worker.unreadByteCount / 2 { resume(connection, .unreadAnswers) }
             if count < wanted {
-                awaitWritable(slot, record)
+                awaitWritable(connection)
                 return
             }
         }
-        dropBacklog(record)
-        resume(slot, record, .unreadAnswers)
-        if record.pointee.phase == .closing { setDeadline(slot, now &+ ticks(configuration.closeTimeout)) }
-        if record.pointee.flags.contains(.awaitsWritable) {
-            record.pointee.flags.remove(.awaitsWritable)
-            setInterest(slot, record)
+        dropBacklog(connection)
+        resume(connection, .unreadAnswers)
+        if connection.phase == .closing { setDeadline(connection, now &+ ticks(configuration.closeTimeout)) }
+        if connection.flags.contains(.awaitsWritable) {
+            connection.flags.remove(.awaitsWritable)
+            setInterest(connection)
         }
-        turn.markDirty(record, slot: slot)
+        turn.markDirty(connection)
     }
 
     /// Makes epoll report when the socket can take more.
-    private func awaitWritable(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard !record.pointee.flags.contains(.awaitsWritable) else { return }
-        record.pointee.flags.insert(.awaitsWritable)
-        setInterest(slot, record)
+    private func awaitWritable(_ connection: Connection) {
+        guard !connection.flags.contains(.awaitsWritable) else { return }
+        connection.flags.insert(.awaitsWritable)
+        setInterest(connection)
     }
 
-    func dropBacklog(_ record: UnsafeMutablePointer<Connection>) {
-        guard let backlog = record.pointee.backlog else { return }
-        record.pointee.backlog = nil
+    func dropBacklog(_ connection: Connection) {
+        guard let backlog = connection.backlog else { return }
+        connection.backlog = nil
         statistics.slowConsumers -= 1
         let (bytes, messages) = backlog._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) }
         statistics.queuedBytes -= bytes
@@ -301,13 +301,13 @@ extension Worker {
     }
 
     /// Updates the events that epoll reports for this connection.
-    func setInterest(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        let flags = record.pointee.flags
+    func setInterest(_ connection: Connection) {
+        let flags = connection.flags
         // A connection that waits for memory is not read, but the end of its peer is still noticed.
         let goneEvent = flags.contains(.starved) ? EPOLLRDHUP.rawValue : 0
         let events =
             goneEvent | (flags.isDisjoint(with: [.peerShut, .holdsInput]) ? EPOLLIN.rawValue : 0)
             | (flags.contains(.awaitsWritable) ? EPOLLOUT.rawValue : 0)
-        record.pointee.link.rewatch(by: epoll, for: EPOLL_EVENTS(events), tag: record.pointee.tag(slot: slot))
+        connection.link.rewatch(by: epoll, for: EPOLL_EVENTS(events), tag: connection.tag)
     }
 }

@@ -3,15 +3,15 @@ import WebSocket
 
 extension Worker {
     /// Adds a `relay` client to its endpoint's channel.
-    func subscribe(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, to name: String) {
+    func subscribe(_ connection: Connection, to name: String) {
         let index = channels.intern(name)
         let channel = channels[index]
         // Messages published before the subscription are not for the new subscriber.
         distribute(channel)
-        record.pointee.channel = index
+        connection.channel = index
         changeSubscribers(channel) {
-            channel.reserve(record.pointee.encoding)
-            record.pointee.channelPosition = admit(slot, to: channel)
+            channel.reserve(connection.encoding)
+            connection.channelPosition = admit(connection, to: channel)
         }
     }
 
@@ -24,57 +24,45 @@ extension Worker {
             .interest(channel: channel.name, worker: index, channel.encodings))
     }
 
-    private func admit(_ slot: Int, to channel: Channel) -> UInt32 {
+    private func admit(_ connection: Connection, to channel: Channel) -> UInt32 {
         statistics.subscriptions += 1
-        return channel.admit(slot)
+        return channel.admit(connection.slot)
     }
 
     /// Ends a connection's subscriptions; it still gets the messages published before.
-    func leaveChannels(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        if record.pointee.channel != Connection.noChannel {
-            let index = record.pointee.channel
-            record.pointee.channel = Connection.noChannel
-            unsubscribe(slot, record, from: index, at: record.pointee.channelPosition)
+    func leaveChannels(_ connection: Connection) {
+        if connection.channel != Connection.noChannel {
+            let index = connection.channel
+            connection.channel = Connection.noChannel
+            unsubscribe(connection, from: index, at: connection.channelPosition)
             channels.removeIfUnused(index)
         }
-        guard let session = record.pointee.session else { return }
+        guard let session = connection.session else { return }
         // A client that closes with 1000 or is kicked has left; one that is cut off, reloads the page or is told to
         // reconnect may be back in a moment.
-        let isLost = record.pointee.closeCode != CloseCode.normal.rawValue && record.pointee.cause != .kicked
-        for membership in session.pointee.memberships where membership.state == .joined {
-            unsubscribe(slot, record, from: membership.channel, at: membership.position)
-            tellHome(
-                thatLeft: name(of: session.pointee.identity, slot, record), channels[membership.channel],
-                isLost: isLost,
-                countedUnder: membership.generation)
-            channels.removeIfUnused(membership.channel)
-        }
-        // For channels that are still being joined, the home's answer will find no membership.
-        session.pointee.memberships.removeAll()
+        let isLost = connection.closeCode != CloseCode.normal.rawValue && connection.cause != .kicked
+        for membership in session.memberships.leaveAll() { withdraw(connection, session, membership, isLost: isLost) }
     }
 
     /// Removes a connection from a channel's subscribers. The channel may be unused then.
     private func unsubscribe(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, from index: UInt32, at position: UInt32
+        _ connection: Connection, from index: UInt32, at position: UInt32
     ) {
         let channel = channels[index]
         distribute(channel)
         statistics.subscriptions -= 1
         changeSubscribers(channel) {
-            guard let moved = channel.remove(at: position, record.pointee.encoding) else { return }
+            guard let moved = channel.remove(at: position, connection.encoding) else { return }
             setPosition(position, of: slab[Int(moved)], in: index)
         }
     }
 
-    private func setPosition(_ position: UInt32, of record: UnsafeMutablePointer<Connection>, in index: UInt32) {
-        guard record.pointee.channel != index else {
-            record.pointee.channelPosition = position
+    private func setPosition(_ position: UInt32, of connection: Connection, in index: UInt32) {
+        guard connection.channel != index else {
+            connection.channelPosition = position
             return
         }
-        guard let session = record.pointee.session,
-            let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
-        else { return }
-        session.pointee.memberships[place].position = position
+        connection.session?.memberships.move(to: position, in: index)
     }
 
     // MARK: Joining, for clients of the json protocol
@@ -82,17 +70,17 @@ extension Worker {
     /// Asks a channel's home to let a connection in. The answer comes as a letter, for which an open connection waits,
     /// or at once if the home is here.
     func requestJoin(
-        _ request: JoinRequest, _ slot: Int, _ record: UnsafeMutablePointer<Connection>, to index: UInt32
+        _ request: JoinRequest, _ connection: Connection, to index: UInt32
     ) {
         let channel = channels[index]
-        let encoding = record.pointee.encoding
+        let encoding = connection.encoding
         if !request.isMember { changeSubscribers(channel) { channel.reserve(encoding) } }
         if let home = channel.home {
             joined(join(request, channel, home), encoding, index)
         } else {
             // The connection's earlier messages come before its join.
             distribute(channel)
-            if record.pointee.phase == .open { record.pointee.flags.insert(.awaitsAnswer) }
+            if connection.phase == .open { connection.flags.insert(.awaitsAnswer) }
             context.handles[channel.homeWorker].mailbox.post(.join(channel: channel.name, request, encoding))
         }
     }
@@ -102,81 +90,70 @@ extension Worker {
         defer { channels.removeIfUnused(index) }
         let request = reply.request
         let channel = channels[index]
-        let slot = Int(request.connection.slot)
-        let record = slab.find(slot: slot, generation: request.connection.generation)
-        if let record { resume(slot, record, .awaitsAnswer) }
+        let connection = slab.find(request.connection)
+        if let connection { resume(connection, .awaitsAnswer) }
         guard case .joined(_, let seq, _, _) = reply.outcome else {
             changeSubscribers(channel) { channel.cancel(encoding) }
-            if let record { refuseJoin(slot, record, request, channel, index) }
+            if let connection { refuseJoin(connection, request, channel, index) }
             return
         }
         if request.isMember {
-            if let record { answerMember(slot, record, reply, channel, index) }
+            if let connection { answerMember(connection, reply, channel, index) }
             return
         }
-        if let record, record.pointee.phase == .admitting {
-            guard openPending(slot, record), let session = record.pointee.session else {
+        if let connection, connection.phase == .admitting {
+            guard openPending(connection), let session = connection.session else {
                 abandonJoin(reply, encoding, channel)
                 return
             }
-            enter(slot, record, session, index, channel, after: seq, countedUnder: reply.generation)
-            sendWelcome(slot, record, channel: channel.name, reply)
-            readPending(slot, record)
+            enter(connection, session, index, channel, after: seq, countedUnder: reply.generation)
+            sendWelcome(connection, channel: channel.name, reply)
+            readPending(connection)
             return
         }
-        guard let record, record.pointee.phase == .open, let session = record.pointee.session,
-            let state = takePlace(in: index, session)
+        guard let connection, connection.phase == .open, let session = connection.session,
+            let state = session.memberships.settle(index)
         else {
             abandonJoin(reply, encoding, channel)
             return
         }
         guard state == .joining else {
             abandonJoin(reply, encoding, channel)
-            refuseRevoked(slot, record, reply, channel)
+            refuseRevoked(connection, reply, channel)
             return
         }
-        sendJoinAck(slot, record, reply, channel)
-        enter(slot, record, session, index, channel, after: seq, countedUnder: reply.generation)
+        sendJoinAck(connection, reply, channel)
+        enter(connection, session, index, channel, after: seq, countedUnder: reply.generation)
     }
 
     /// Answers a member that joins again with the messages that it missed before its live stream. If it asks from a
     /// position within the live stream, or the queue policy has made a gap in it, the answer has all messages up to
     /// now, and the live stream begins anew.
     private func answerMember(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
+        _ connection: Connection, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
-        guard record.pointee.phase == .open, let session = record.pointee.session else { return }
-        guard let place = session.pointee.memberships.firstIndex(where: { $0.channel == index && $0.state == .joined })
-        else {
-            refuseRevoked(slot, record, reply, channel)
+        guard connection.phase == .open, let session = connection.session else { return }
+        guard let membership = session.memberships.joined(index) else {
+            refuseRevoked(connection, reply, channel)
             return
         }
         guard case .joined(_, let seq, let isRecovered, _) = reply.outcome else { return }
-        let membership = session.pointee.memberships[place]
         if isRecovered, let since = reply.request.since, since.seq < membership.startSeq,
-            membership.droppedBefore == record.pointee.dropped
+            membership.droppedBefore == connection.dropped
         {
-            sendJoinAck(slot, record, reply.through(membership.startSeq), channel)
+            sendJoinAck(connection, reply.through(membership.startSeq), channel)
         } else {
-            session.pointee.memberships[place].startSeq = seq
-            session.pointee.memberships[place].droppedBefore = record.pointee.dropped
-            sendJoinAck(slot, record, reply, channel)
+            let dropped = connection.dropped
+            session.memberships.update(index) { ($0.startSeq, $0.droppedBefore) = (seq, dropped) }
+            sendJoinAck(connection, reply, channel)
         }
     }
 
     private func refuseRevoked(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ reply: JoinReply, _ channel: Channel
+        _ connection: Connection, _ reply: JoinReply, _ channel: Channel
     ) {
         let message = "you were taken out of the channel meanwhile"
-        sendError(slot, record, .notPermitted, message, id: reply.request.id, channel: channel.name)
-    }
-
-    /// Removes the membership of a connection that was joining a channel, and returns its state; nil without one.
-    private func takePlace(
-        in index: UInt32, _ session: UnsafeMutablePointer<Session>
-    ) -> Session.Membership.State? {
-        let place = session.pointee.memberships.firstIndex { $0.channel == index && $0.state != .joined }
-        return place.map { session.pointee.memberships.remove(at: $0).state }
+        sendError(connection, .notPermitted, message, id: reply.request.id, channel: channel.name)
     }
 
     /// Undoes a join, at this worker and at the home, for a connection that is no longer to join.
@@ -186,62 +163,63 @@ extension Worker {
     }
 
     private func enter(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>,
+        _ connection: Connection, _ session: Boxed<Session>,
         _ index: UInt32, _ channel: Channel, after seq: UInt64, countedUnder generation: UInt32
     ) {
-        session.pointee.memberships.append(
-            Session.Membership(
-                channel: index, position: admit(slot, to: channel), generation: generation,
-                startSeq: seq, droppedBefore: record.pointee.dropped))
+        session.memberships.enter(
+            Membership(
+                channel: index, position: admit(connection, to: channel), generation: generation,
+                startSeq: seq, droppedBefore: connection.dropped))
     }
 
     private func refuseJoin(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ request: JoinRequest, _ channel: Channel,
+        _ connection: Connection, _ request: JoinRequest, _ channel: Channel,
         _ index: UInt32
     ) {
         let message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
-        if record.pointee.phase == .admitting {
+        if connection.phase == .admitting {
             let refusal = Refusal(.serviceUnavailable, message, fields: [Worker.retryAfter])
             refuse(
-                slot, record, refusal, cause: .channelLimit,
+                connection, refusal, cause: .channelLimit,
                 RefusedAs(
-                    path: pendingOpens[slot].map { configuration.endpoints[$0.endpoint].path },
-                    user: pendingOpens[slot]?.session?.identity.user, channel: channel.name))
-        } else if let session = record.pointee.session {
-            _ = takePlace(in: index, session)
-            sendError(slot, record, .full, message, id: request.id, channel: channel.name)
+                    path: connection.pendingOpen.map { configuration.endpoints[$0.endpoint].path },
+                    user: connection.pendingOpen?.session?.identity.user, channel: channel.name))
+        } else if let session = connection.session {
+            _ = session.memberships.settle(index)
+            sendError(connection, .full, message, id: request.id, channel: channel.name)
         }
     }
 
-    /// Ends the membership of a `json` client that has joined.
-    func leave(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, place: Int
-    ) {
-        let membership = session.pointee.memberships.remove(at: place)
-        let channel = channels[membership.channel]
-        unsubscribe(slot, record, from: membership.channel, at: membership.position)
-        tellHome(
-            thatLeft: name(of: session.pointee.identity, slot, record), channel, isLost: false,
-            countedUnder: membership.generation)
-        channels.removeIfUnused(membership.channel)
+    /// Ends the membership of a `json` client that has joined a channel.
+    func leave(_ connection: Connection, _ session: Boxed<Session>, _ index: UInt32) {
+        guard let membership = session.memberships.leave(index) else { return }
+        withdraw(connection, session, membership, isLost: false)
     }
 
     /// Removes a `json` client from a channel and tells it; if it is still joining, the answer to its request tells it.
-    func takeOut(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ session: UnsafeMutablePointer<Session>, place: Int,
-        reason: String
-    ) {
-        let membership = session.pointee.memberships[place]
-        guard membership.state == .joined else {
-            session.pointee.memberships[place].revoke()
-            return
-        }
-        let channel = channels[membership.channel]
-        // What was published before comes before it; nothing of the channel comes behind it, the answer to a question neither.
+    func takeOut(_ connection: Connection, _ session: Boxed<Session>, of index: UInt32, reason: String) {
+        guard case .left(let membership)? = session.memberships.takeOut(index) else { return }
+        let channel = channels[index]
+        // Messages published before come before this one. Nothing of the channel comes after it, not even the answer to
+        // a question.
         distribute(channel)
-        if openQuestions[slot]?.channel == membership.channel { openQuestions[slot]?.isRevoked = true }
-        sendLeft(slot, record, channel: channel.name, reason: reason)
-        leave(slot, record, session, place: place)
+        if var question = connection.question, question.channel == index {
+            question.isRevoked = true
+            connection.keep(.question(question))
+        }
+        sendLeft(connection, channel: channel.name, reason: reason)
+        withdraw(connection, session, membership, isLost: false)
+    }
+
+    /// Removes a connection whose membership has ended from the channel's subscribers, and tells the channel's home.
+    private func withdraw(
+        _ connection: Connection, _ session: Boxed<Session>, _ membership: Membership, isLost: Bool
+    ) {
+        unsubscribe(connection, from: membership.channel, at: membership.position)
+        tellHome(
+            thatLeft: name(of: session.identity, connection), channels[membership.channel], isLost: isLost,
+            countedUnder: membership.generation)
+        channels.removeIfUnused(membership.channel)
     }
 
     private func tellHome(

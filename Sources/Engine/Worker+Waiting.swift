@@ -4,31 +4,31 @@ import WebSocket
 /// connections.
 extension Worker {
     /// Whether the connection's input stays in its socket for now.
-    func holdsBack(_ record: UnsafeMutablePointer<Connection>) -> Bool {
-        switch record.pointee.phase {
+    func holdsBack(_ connection: Connection) -> Bool {
+        switch connection.phase {
         case .admitting:
             true
         case .open:
-            !record.pointee.flags.isDisjoint(with: .waiting) || record.pointee.flags.contains(.runnable)
+            !connection.flags.isDisjoint(with: .waiting) || connection.flags.contains(.runnable)
         case .closing:
-            record.pointee.flags.contains(.runnable)
+            connection.flags.contains(.runnable)
         default:
             false
         }
     }
 
     /// Schedules a connection to continue with its held input in the next turn.
-    func schedule(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard !record.pointee.flags.contains(.runnable) else { return }
-        record.pointee.flags.insert(.runnable)
-        runnable.append(record.pointee.tag(slot: slot))
+    func schedule(_ connection: Connection) {
+        guard !connection.flags.contains(.runnable) else { return }
+        connection.flags.insert(.runnable)
+        runnable.append(connection.tag)
     }
 
     /// Resumes a connection that has waited for this reason.
-    func resume(_ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ waited: Connection.Flags) {
-        guard !record.pointee.flags.isDisjoint(with: waited) else { return }
-        record.pointee.flags.subtract(waited)
-        schedule(slot, record)
+    func resume(_ connection: Connection, _ waited: Connection.Flags) {
+        guard !connection.flags.isDisjoint(with: waited) else { return }
+        connection.flags.subtract(waited)
+        schedule(connection)
     }
 
     /// Continues with scheduled connections, until `budget` is used up. The others come first in the next turn.
@@ -41,46 +41,46 @@ extension Worker {
         while position < due.count, work < end {
             let tag = due[position]
             position += 1
-            guard let record = slab.find(tag: tag) else { continue }
-            record.pointee.flags.remove(.runnable)
-            goOn(Int(tag & 0xFFFF_FFFF), record)
+            guard let connection = slab.find(tag: tag) else { continue }
+            connection.flags.remove(.runnable)
+            goOn(connection)
         }
         if position < due.count { runnable = due[position...] + runnable }
     }
 
-    private func goOn(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard record.pointee.phase.readsFrames else { return }
-        guard record.pointee.flags.isDisjoint(with: .waiting) else { return }
+    private func goOn(_ connection: Connection) {
+        guard connection.phase.readsFrames else { return }
+        guard connection.flags.isDisjoint(with: .waiting) else { return }
         // Nothing was read from the connection while it waited, neither pongs nor the rest of a message.
-        record.pointee.lastReceived = now
-        if let input = record.pointee.input, input.pointee.unfinishedSince != Slab.never {
-            input.pointee.unfinishedSince = now
+        connection.lastReceived = now
+        if let input = connection.input, input.value.unfinishedSince != Slab.never {
+            input.value.unfinishedSince = now
         }
         let before = work
-        let isHeavy = record.pointee.flags.contains(.heavy)
-        if record.pointee.phase == .open, let deferred = record.pointee.input?.pointee.deferred {
-            record.pointee.input?.pointee.deferred = nil
+        let isHeavy = connection.flags.contains(.heavy)
+        if connection.phase == .open, let deferred = connection.input?.value.deferred {
+            connection.input?.value.deferred = nil
             work += deferred.payload.count
-            deferred.payload.withUnsafeBytes { act(on: $0, deferred.opcode, slot, record) }
+            deferred.payload.withUnsafeBytes { act(on: $0, deferred.opcode, connection) }
         }
-        if let input = record.pointee.input, record.pointee.flags.isDisjoint(with: .waiting) {
-            readFrames(slot, record, input.pointee.held.bytes)
+        if let input = connection.input, connection.flags.isDisjoint(with: .waiting) {
+            readFrames(connection, input.value.held.bytes)
         }
-        noteWork(work - before, record)
-        guard record.pointee.flags.contains(.holdsInput) else {
+        noteWork(work - before, connection)
+        guard connection.flags.contains(.holdsInput) else {
             // The connection's input is in its socket.
-            if isHeavy, work == before, !holdsBack(record) { receive(slot, record) }
+            if isHeavy, work == before, !holdsBack(connection) { receive(connection) }
             return
         }
-        listenAgain(slot, record)
+        listenAgain(connection)
     }
 
     /// Notes whether a connection has caused so much work that it is read after the others next time.
-    func noteWork(_ done: Int, _ record: UnsafeMutablePointer<Connection>) {
+    func noteWork(_ done: Int, _ connection: Connection) {
         if done > Worker.heavyWork {
-            record.pointee.flags.insert(.heavy)
+            connection.flags.insert(.heavy)
         } else {
-            record.pointee.flags.remove(.heavy)
+            connection.flags.remove(.heavy)
         }
     }
 
@@ -88,42 +88,42 @@ extension Worker {
     private static let heavyWork = 128 * 1024
 
     /// Reads from the socket again, if nothing keeps the connection waiting.
-    func listenAgain(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        guard record.pointee.flags.contains(.holdsInput), !holdsBack(record) else { return }
-        record.pointee.flags.remove(.holdsInput)
-        setInterest(slot, record)
+    func listenAgain(_ connection: Connection) {
+        guard connection.flags.contains(.holdsInput), !holdsBack(connection) else { return }
+        connection.flags.remove(.holdsInput)
+        setInterest(connection)
     }
 
     /// Ends the waiting of a connection whose end begins, so that the peer's close frame or the end of its input is
     /// read.
-    func waitNoMore(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) {
-        record.pointee.flags.subtract(.waiting)
-        if record.pointee.phase == .closing {
-            if record.pointee.input != nil || record.pointee.flags.contains(.holdsInput) { schedule(slot, record) }
+    func waitNoMore(_ connection: Connection) {
+        connection.flags.subtract(.waiting)
+        if connection.phase == .closing {
+            if connection.input != nil || connection.flags.contains(.holdsInput) { schedule(connection) }
         } else {
-            listenAgain(slot, record)
+            listenAgain(connection)
         }
     }
 
     /// Keeps a message that can't be processed yet; it is processed before anything after it is read.
     func `defer`(
-        _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ record: UnsafeMutablePointer<Connection>
+        _ message: UnsafeRawBufferPointer, _ opcode: Opcode, _ connection: Connection
     ) {
         // The caller may be using the shared idle input, which therefore becomes this connection's own.
-        if record.pointee.input == nil { takeIdleInput(record) }
-        guard let input = record.pointee.input else { return }
-        input.pointee.deferred = PartialInput.Deferred(opcode: opcode, payload: Array(message))
+        if connection.input == nil { takeIdleInput(connection) }
+        guard let input = connection.input else { return }
+        input.value.deferred = PartialInput.Deferred(opcode: opcode, payload: Array(message))
         countInput(input)
     }
 
     /// Closes a connection at the turn's end, when no caller is using it any more. Nothing more is read from it.
     func endSoon(
-        _ slot: Int, _ record: UnsafeMutablePointer<Connection>, _ cause: CloseCause, _ code: CloseCode,
+        _ connection: Connection, _ cause: CloseCause, _ code: CloseCode,
         _ reason: String
     ) {
-        guard record.pointee.phase == .open, !record.pointee.flags.contains(.ending) else { return }
-        record.pointee.flags.insert(.ending)
-        endingSoon.append((record.pointee.tag(slot: slot), cause, code, reason))
+        guard connection.phase == .open, !connection.flags.contains(.ending) else { return }
+        connection.flags.insert(.ending)
+        endingSoon.append((connection.tag, cause, code, reason))
     }
 
     func endThoseDue() {
@@ -131,8 +131,8 @@ extension Worker {
         let due = endingSoon
         endingSoon = []
         for (tag, cause, code, reason) in due {
-            guard let record = slab.find(tag: tag), record.pointee.phase == .open else { continue }
-            beginClose(Int(tag & 0xFFFF_FFFF), record, cause, code, reason, then: .finishing)
+            guard let connection = slab.find(tag: tag), connection.phase == .open else { continue }
+            beginClose(connection, cause, code, reason, then: .finishing)
         }
     }
 }

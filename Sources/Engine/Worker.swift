@@ -26,8 +26,6 @@ final class Worker: @unchecked Sendable {
     var direct: SegmentBuilder
     /// The channels with published messages that have not been handed over.
     var published: ContiguousArray<UInt32> = []
-    /// The clients that wait for admission until a letter with the result of a check arrives; by slot.
-    var pendingOpens: [Int: PendingOpen] = [:]
     /// The JSON text that is being written.
     var text = MessageText()
     /// The name of the connection whose request is being processed, as JSON.
@@ -51,8 +49,6 @@ final class Worker: @unchecked Sendable {
     var trimAt: UInt64?
     /// The total traffic in bytes at the last such check.
     var trafficSeen: UInt64 = 0
-    /// The reasons of close frames that don't answer a peer's, by slot, until they are sent.
-    var fencedReasons: [Int: String] = [:]
     var statistics = Statistics()
     /// The number of connections that the turn sent to.
     private var flushedCount = 0
@@ -66,7 +62,7 @@ final class Worker: @unchecked Sendable {
     /// The buffer for every read.
     var buffer: UnsafeMutableRawBufferPointer
     /// The shared input state of all connections that are between messages.
-    var idleInput: UnsafeMutablePointer<PartialInput>
+    var idleInput: Boxed<PartialInput>
     /// The work that the turn has done so far, in bytes: input, after inflating, answers, and other work of the same
     /// duration.
     var work = 0
@@ -87,10 +83,8 @@ final class Worker: @unchecked Sendable {
     var starvedSince: UInt64?
     /// Other workers whose mailbox was full when this one last looked, a bit each.
     var fullMailboxes: UInt64 = 0
-    /// Questions that another worker is answering, by slot.
-    var openQuestions: [Int: OpenQuestion] = [:]
     /// Homes of channels that are to say when they have answered a connection's requests.
-    var pendingFences: [(home: Int, connection: ConnectionID)] = []
+    var pendingFences: [(home: Int, connection: ConnectionReference)] = []
     var inflater = Inflater()
     var deflater: Deflater
 
@@ -131,15 +125,14 @@ final class Worker: @unchecked Sendable {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")
         // Besides the open WebSockets, there is room for connections in their handshake and those being refused.
-        slab = Slab(capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
+        slab = Slab(worker: index, capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
             worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules,
             generation: configuration.generation, account: context.account)
         direct = SegmentBuilder(context.account.frames)
         answers = (0..<configuration.workerCount).map { _ in Answers(context.account.frames) }
         buffer = .allocate(byteCount: Worker.bufferByteCount(configuration), alignment: 64)
-        idleInput = .allocate(capacity: 1)
-        idleInput.initialize(to: PartialInput())
+        idleInput = Boxed(PartialInput())
         flushDelay = Worker.nanoseconds(configuration.flushDelay)
         endings = Endings(capacity: max(512, 8_192 / configuration.workerCount))
         deflater = Deflater(level: configuration.compressionLevel)
@@ -151,15 +144,14 @@ final class Worker: @unchecked Sendable {
 
     deinit {
         buffer.deallocate()
-        idleInput.deinitialize(count: 1)
-        idleInput.deallocate()
+        idleInput.free()
         if reserveDescriptor >= 0 { Glibc.close(reserveDescriptor) }
         Glibc.close(epoll)
     }
 
-    /// The id of a connection of this worker.
-    func id(_ slot: Int, _ record: UnsafeMutablePointer<Connection>) -> ConnectionID {
-        ConnectionID(worker: UInt16(index), slot: UInt32(slot), generation: record.pointee.generation)
+    /// The reference by which other workers and tasks name a connection of this worker.
+    func reference(to connection: Connection) -> ConnectionReference {
+        ConnectionReference(worker: UInt16(index), slot: UInt32(connection.slot), generation: connection.id.generation)
     }
 
     func watch(_ descriptor: Int32, tag: UInt64) {
@@ -274,25 +266,24 @@ final class Worker: @unchecked Sendable {
             if tag == Worker.mailboxTag { takeLetters() } else { accept(from: Int(tag & 0xFFFF_FFFF)) }
             return
         }
-        let slot = Int(tag & 0xFFFF_FFFF)
-        guard let record = slab.find(tag: tag) else { return }
+        guard let connection = slab.find(tag: tag) else { return }
         if events & EPOLLOUT.rawValue != 0 {
-            sendBacklog(slot, record)
-            guard record.pointee.phase != .dead else { return }
+            sendBacklog(connection)
+            guard connection.phase != .dead else { return }
         }
         if events & EPOLLIN.rawValue != 0 {
-            if record.pointee.phase.readsFrames, record.pointee.flags.contains(.heavy),
-                record.pointee.flags.isDisjoint(with: .waiting)
+            if connection.phase.readsFrames, connection.flags.contains(.heavy),
+                connection.flags.isDisjoint(with: .waiting)
             {
                 // Heavy connections take turns after those with little input.
-                schedule(slot, record)
+                schedule(connection)
             } else {
-                receive(slot, record)
+                receive(connection)
             }
         } else if events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
-            || events & EPOLLRDHUP.rawValue != 0 && record.pointee.flags.contains(.starved)
+            || events & EPOLLRDHUP.rawValue != 0 && connection.flags.contains(.starved)
         {
-            end(slot, record, cause: .reset)
+            end(connection, cause: .reset)
         }
     }
 
@@ -309,7 +300,7 @@ final class Worker: @unchecked Sendable {
             let pass = end - position >= Worker.smallestRingPass ? ring : nil
             while position < end {
                 let slot = Int(turn.dirty[position])
-                flush(slot, slab[slot], through: pass)
+                flush(slab[slot], through: pass)
                 position += 1
             }
             if let pass { submit(pass) }
@@ -317,7 +308,7 @@ final class Worker: @unchecked Sendable {
         flushedCount = turn.dirty.count
         turn.forgetDirty()
         turn.reset()
-        for slot in turn.dead { slab.release(Int(slot)) }
+        for slot in turn.dead { slab.release(slab[Int(slot)]) }
         turn.forgetDead()
         if drain != nil { finishDrainIfDone() }
     }

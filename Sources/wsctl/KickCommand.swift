@@ -14,7 +14,7 @@ struct KickCommand: ParsableCommand {
             internal error, 1012 restart, 1013 try again later, or 3000 to 4999.
 
             EXAMPLES
-              wsctl kick 0.17.52311 1.4.880
+              wsctl kick h0agv7h6n 126hb7h6n
               wsctl kick --ip 203.0.113.0/24 --reason "too many connections"
               wsctl kick --all --code 1012 --reason "back in a minute"
             """ + ExitStatus.help)

@@ -8,8 +8,8 @@ struct ShowCommand: ParsableCommand {
         abstract: "Show one connection.",
         discussion: """
             EXAMPLES
-              wsctl show 0.17.52311
-              wsctl show --json 0.17.52311 | jq -r .userAgent
+              wsctl show h0agv7h6n
+              wsctl show --json h0agv7h6n | jq -r .userAgent
             """ + ExitStatus.help)
 
     @Argument(

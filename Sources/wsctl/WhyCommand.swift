@@ -14,7 +14,7 @@ struct WhyCommand: ParsableCommand {
             EXAMPLES
               wsctl why alice
               wsctl why 203.0.113.7
-              wsctl why 0.17.52311
+              wsctl why h0agv7h6n
               wsctl why --limit 1000 --json | jq -r .cause | sort | uniq -c
             """ + ExitStatus.help)
 
@@ -34,18 +34,23 @@ struct WhyCommand: ParsableCommand {
             throw ValidationError("--limit \(limit): take 1 to \(Why.replyLimit)")
         }
         guard let who else { return }
-        let meant = filter()
-        if let ip = selection.ip, meant.ip == who {
+        let isAddress = AddressPrefix(who) != nil
+        if let ip = selection.ip, isAddress {
             throw ValidationError("'\(who)' and --ip \(ip) are both addresses; give one of them.")
         }
-        if let user = selection.user, meant.user == who {
+        if let user = selection.user, !isAddress {
             throw ValidationError("'\(who)' and --user \(user) are both users; give one of them.")
         }
     }
 
     func run() throws {
         let client = try DaemonClient.forLooking(options)
-        let filter = filter()
+        for filter in filters() where try show(filter, client) { return }
+        throw Failure(options.quiet ? nil : "nothing is known of that")
+    }
+
+    /// Prints the events of a selection. False if there are none and no such connection is open.
+    private func show(_ filter: ConnectionFilter, _ client: DaemonClient) throws -> Bool {
         let events = try client.call(
             Why.name, Why.Parameters(filter: filter.hasCriteria ? filter : nil, limit: limit),
             returning: Why.Reply.self
@@ -63,9 +68,9 @@ struct WhyCommand: ParsableCommand {
         let open = try client.call(List.name, List.Parameters(filter: filter, limit: 1), returning: ConnectionPage.self)
         if filter.hasCriteria, let connection = open.connections.first {
             options.note("connected now: \(connection.id) since \(connection.connectedSince)")
-        } else if events.isEmpty {
-            throw Failure(options.quiet ? nil : "nothing is known of that")
+            return true
         }
+        return !events.isEmpty
     }
 
     /// If memory was the cause of an event, prints how much is used now.
@@ -76,22 +81,17 @@ struct WhyCommand: ParsableCommand {
         options.note("memory now: \(memory); see limits.memory in wsd.toml(5)")
     }
 
-    private func filter() -> ConnectionFilter {
-        var filter = selection.filter()
-        guard let who else { return filter }
-        if Self.isID(who) {
-            filter.ids = [who]
-        } else if AddressPrefix(who) != nil {
-            filter.ip = who
-        } else {
-            filter.user = who
+    /// The selections that the arguments may mean: a word that is no address may be a connection's id or a user.
+    private func filters() -> [ConnectionFilter] {
+        let given = selection.filter()
+        guard let who else { return [given] }
+        var (ofAddress, ofID, ofUser) = (given, given, given)
+        guard AddressPrefix(who) == nil else {
+            ofAddress.ip = who
+            return [ofAddress]
         }
-        return filter
-    }
-
-    /// Whether a word is the id of a connection.
-    static func isID(_ word: String) -> Bool {
-        let numbers = word.split(separator: ".", omittingEmptySubsequences: false)
-        return numbers.count == 3 && numbers.allSatisfy { UInt32($0) != nil }
+        ofID.ids = [who]
+        ofUser.user = who
+        return [ofID, ofUser]
     }
 }

@@ -89,30 +89,35 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
 
     /// Whatever is sent and dropped in whatever order, what comes out is whole frames, in order.
     @Test func framesAreNeverTorn() {
+        var random = Seeded()
         for _ in 0..<300 {
             let backlog = Backlog(now: 0)
             var received: [UInt8] = []
             var dropped = 0
             var appended = 0
             for _ in 0..<30 {
-                switch Int.random(in: 0..<4) {
+                switch Int.random(in: 0..<4, using: &random) {
                 case 0, 1:
-                    let sizes = (0..<Int.random(in: 1...4)).map { _ in Int.random(in: 0...20) }
+                    let sizes = (0..<Int.random(in: 1...4, using: &random)).map { _ in
+                        Int.random(in: 0...20, using: &random)
+                    }
                     let next = segment(sizes)
                     appended += sizes.count
-                    if Bool.random() {
+                    if Bool.random(using: &random) {
                         backlog.append(.init(segment: next, start: 0, end: next.count))
                     } else {
                         backlog.append(copying: next, from: 0, to: next.count)
                     }
                 case 2:
-                    let count = Int.random(in: 0...backlog.byteCount)
+                    let count = Int.random(in: 0...backlog.byteCount, using: &random)
                     received += bytes(backlog).prefix(count)
                     backlog.consume(count)
                 default:
-                    let limit = Int.random(in: 0...60)
-                    dropped += Bool.random() ? backlog.dropOldest(limit: limit) : backlog.dropNewest(limit: limit)
-                    #expect(!backlog.isOver(max(limit, 22)))
+                    let limit = Int.random(in: 0...60, using: &random)
+                    dropped +=
+                        Bool.random(using: &random)
+                        ? backlog.dropOldest(limit: limit) : backlog.dropNewest(limit: limit)
+                    #expect(!backlog.isOver(max(limit, 22)), "seed \(random.seed)")
                     #expect(backlog.byteCount == bytes(backlog).count)
                 }
             }
@@ -120,13 +125,13 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
             var frames = 0
             var position = 0
             while position < received.count {
-                #expect(received[position] == 0x82)
+                #expect(received[position] == 0x82, "seed \(random.seed)")
                 let size = Int(received[position + 1])
                 #expect(received[(position + 2)..<(position + 2 + size)].allSatisfy { $0 == size })
                 position += 2 + size
                 frames += 1
             }
-            #expect(frames + dropped == appended)
+            #expect(frames + dropped == appended, "seed \(random.seed)")
         }
     }
 

@@ -13,7 +13,7 @@ struct ChannelHomeTests {
         let cost = HistoryCost(ByteMeter())
         var text = MessageText()
         var now: Int64 = 1_000_000
-        var acknowledged: [(ConnectionID, String)] = []
+        var acknowledged: [(ConnectionReference, String)] = []
 
         init(_ encodings: Encoding.Set = .anyJSON, _ change: (inout ChannelSettings) -> Void = { _ in }) {
             var settings = ChannelSettings()
@@ -24,7 +24,7 @@ struct ChannelHomeTests {
 
         @discardableResult
         func publish(
-            _ origin: Publication.Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionID? = nil,
+            _ origin: Publication.Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionReference? = nil,
             id: String = ""
         ) -> MessagePosition? {
             var batch = PublicationBatch()
@@ -65,7 +65,7 @@ struct ChannelHomeTests {
         return texts
     }
 
-    private let alice = ConnectionID(worker: 1, slot: 2, generation: 3)
+    private let alice = ConnectionReference(worker: 1, slot: 2, generation: 3)
 
     @Test func `says a message in the words of each protocol that is in use, and in no other`() {
         let both = Encoding.Set([Encoding.Set(.relay), Encoding.Set(.json)])
@@ -184,7 +184,7 @@ struct ChannelHomeTests {
     /// Random publishers, members and reloads against a plain model of what is numbered, kept and told.
     @Test(arguments: 0..<20)
     func agreesWithAModel(seed: UInt64) {
-        var random = Numbers(state: seed)
+        var random = Seeded(seed: seed)
         let limit = Int.random(in: 0...8, using: &random)
         let age = Int64.random(in: 50...500, using: &random)
         let bench = Bench(.anyJSON) {

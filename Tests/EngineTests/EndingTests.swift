@@ -3,19 +3,6 @@ import WebSocket
 
 @testable import Engine
 
-/// The same numbers each time.
-struct Numbers: RandomNumberGenerator {
-    var state: UInt64 = 14
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 @Suite("What is remembered of endings")
 struct EndingTests {
     private func refused(
@@ -87,7 +74,7 @@ struct EndingTests {
 
     @Test func `never more than so many are kept, nor more than so many bytes`() {
         var log = EndingLog(capacity: 100, byteCapacity: 20_000)
-        var random = Numbers()
+        var random = Seeded(seed: 14)
         for step in 0..<20_000 {
             let cause = RefusalCause(rawValue: UInt8.random(in: 0..<16, using: &random)) ?? .host
             let text = String(repeating: "x", count: Int.random(in: 0..<500, using: &random))

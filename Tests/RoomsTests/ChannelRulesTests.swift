@@ -23,7 +23,7 @@ struct ChannelRulesTests {
             }
             return name.first == first && naive(pattern.dropFirst(), name.dropFirst())
         }
-        var random = SplitMix(state: 5)
+        var random = Seeded(seed: 5)
         var matching = 0
         for _ in 0..<5_000 {
             let pattern = String(

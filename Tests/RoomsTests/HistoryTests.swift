@@ -69,7 +69,7 @@ struct HistoryTests {
             var last: UInt64 = 0
             var isOnline = true
         }
-        var random = SplitMix(state: UInt64(seed))
+        var random = Seeded(seed: UInt64(seed))
         var history = History(limits: limits(Int.random(in: 1...40, using: &random), age: 60, bytes: 4_000))
         var clients = Array(repeating: Client(), count: 5)
         var seq: UInt64 = 0

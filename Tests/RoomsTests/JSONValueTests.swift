@@ -44,7 +44,7 @@ struct JSONValueTests {
     }
 
     @Test func `made at random is taken as Foundation takes it`() {
-        var generator = SplitMix(state: 42)
+        var generator = Seeded(seed: 42)
         let pieces = [
             "{", "}", "[", "]", ",", ":", "\"a\"", "\"\\n\"", "1", "-0", "1.5e-3", "true", "null", " ", "\"", "\\", "0",
             ".",
@@ -65,7 +65,7 @@ struct JSONValueTests {
 @Suite("Text that is written")
 struct MessageTextTests {
     @Test func `reads as what it was`() throws {
-        var generator = SplitMix(state: 3)
+        var generator = Seeded(seed: 3)
         for _ in 0..<500 {
             let scalars = (0..<Int.random(in: 0...40, using: &generator)).compactMap { _ in
                 Unicode.Scalar(UInt32.random(in: 0...0x2FF, using: &generator))

@@ -43,7 +43,7 @@ struct PresenceTests {
 
     /// Against a plain model: for every user the connections, and when the last one was lost.
     @Test(arguments: 1...20) func `is exact under any schedule`(seed: Int) {
-        var random = SplitMix(state: UInt64(seed))
+        var random = Seeded(seed: UInt64(seed))
         let delay: Int64 = seed % 3 == 0 ? 0 : 50
         var presence = Presence(leaveDelay: delay)
         var connections: [String: Int] = [:]

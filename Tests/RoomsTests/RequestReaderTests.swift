@@ -166,7 +166,7 @@ struct RequestReaderTests {
                 #expect(error.code == .badJSON)
             }
         }
-        var generator = SplitMix(state: 7)
+        var generator = Seeded(seed: 7)
         var refused = 0
         for position in text.indices {
             for _ in 0..<8 {
@@ -176,18 +176,5 @@ struct RequestReaderTests {
             }
         }
         #expect(refused > text.count)
-    }
-}
-
-/// A generator that gives the same numbers each time.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -56,7 +56,7 @@ struct DeflateTests {
     }
 
     private func text(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
+        var generator = Seeded()
         let words = ["price ", "volume ", "bid ", "ask ", "{\"type\":", "\"chat\"}"]
         var bytes: [UInt8] = []
         while bytes.count < count { bytes += words[Int.random(in: 0..<words.count, using: &generator)].utf8 }
@@ -128,7 +128,7 @@ struct DeflateTests {
 
     @Test("A message that would not become smaller is not deflated")
     func noGain() {
-        var generator = SystemRandomNumberGenerator()
+        var generator = Seeded()
         let noise = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
         #expect(deflate(noise) == nil)
         #expect(deflate([]) == nil)

@@ -30,8 +30,7 @@ enum Completion {
 
     /// Arguments for `wsctl why`: users first, because there are many ids.
     static let usersAndConnections = CompletionKind.custom { words, _, prefix in
-        let found = gather(words, prefix) { [$0.id] + ($0.user.map { [$0] } ?? []) }
-        return found.filter { !WhyCommand.isID($0) } + found.filter(WhyCommand.isID)
+        gather(words, prefix) { $0.user.map { [$0] } ?? [] } + gather(words, prefix) { [$0.id] }
     }
 
     /// Paths of the endpoints in the configuration.
