@@ -3,6 +3,7 @@
 import fcntl
 import itertools
 import os
+import re
 import resource
 import shutil
 import signal
@@ -10,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import debpackage
 import seeded
@@ -34,18 +36,25 @@ def pytest_sessionstart():
 MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_storm", "test_wsbench")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """`-m measuring` are the tests that want the machine to themselves, `-m "not measuring"` those that can share it.
+def pytest_itemcollected(item):
+    """`-m measuring` are the tests that want the machine to themselves, `-m "not measuring"` those that can share it."""
+    if item.path.name.startswith(MEASURING):
+        item.add_marker("measuring")
 
-    For pytest-xdist with `--dist loadgroup`: those of one machine stay with one process.
+
+class ByMachine(LoadScopeScheduling):
+    """Gives the tests that share a booted machine to one process, and each of the others to whichever is free first.
+
+    pytest-xdist does so by `--dist loadgroup`, but not with pytest 9.2, whose node ids can't be set.
     """
-    for item in items:
-        if item.path.name.startswith(MEASURING):
-            item.add_marker("measuring")
-        if "installed" in item.fixturenames:
-            kind = "package" if "packages" in item.fixturenames else "systemd"
-            item.add_marker(pytest.mark.xdist_group(f"{kind}-{item.callspec.params['installed']}"))
+
+    def _split_scope(self, nodeid):
+        machine = re.match(r"test_(package|systemd)(?!_life).*\[(bookworm|trixie)\b", nodeid)
+        return "-".join(machine.groups()) if machine else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByMachine(config, log)
 
 
 def pytest_report_header():
