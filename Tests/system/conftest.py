@@ -32,12 +32,12 @@ def pytest_sessionstart():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-# Files whose tests measure, or load the machine so that nothing beside them should.
+# Files whose tests measure, or load the machine so that no test beside them should.
 MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_storm", "test_wsbench")
 
 
 def pytest_itemcollected(item):
-    """`-m measuring` are the tests that want the machine to themselves, `-m "not measuring"` those that can share it."""
+    """`-m measuring` are the tests that run one after the other, `-m "not measuring"` those that run beside each other."""
     if item.path.name.startswith(MEASURING):
         item.add_marker("measuring")
 

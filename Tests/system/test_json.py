@@ -240,7 +240,7 @@ def test_a_connection_that_breaks_is_given_up_after_the_delay(hub):
         assert alice.next("leave")["channel"] == "room:1"
         # Where the delay is longer, the same connection is still awaited: it was not taken for one that has left.
         users = alice.ok("presence", channel="slow:1")["users"]
-        assert [(each["user"], each["connections"]) for each in users] == [(bob.user, 0), (alice.user, 1)]
+        assert {each["user"]: each["connections"] for each in users} == {bob.user: 0, alice.user: 1}
         assert not any(message["type"] == "leave" for message in alice.heard)
 
 
