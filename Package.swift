@@ -36,7 +36,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // The data plane: no dependency but the standard library and zlib.
-        .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: swift),
+        .target(name: "WebSocket", dependencies: ["CZlib", "Rooms"], swiftSettings: swift),
         .target(name: "Rooms", swiftSettings: swift),
         .target(name: "Engine", dependencies: ["CLinux", "Rooms", "WebSocket"], swiftSettings: swift),
 
@@ -172,7 +172,7 @@ let package = Package(
             dependencies: ["Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "WebSocket"], swiftSettings: swift),
+        .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "Rooms", "WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsbenchTests", dependencies: ["Control", "WebSocket", "wsbench"], swiftSettings: swift),
         .testTarget(name: "wsctlTests", dependencies: ["Control", "Varlink", "wsctl"], swiftSettings: swift),
     ],

@@ -74,20 +74,20 @@ package final class Hub: Sendable {
     /// Starts accepting connections; returns when every worker accepts.
     package func listen(_ sockets: [ListeningSocket]) async {
         listeners.withLock { $0 = sockets }
-        _ = await ask { .listen(sockets, $0) } as [Void]
+        _ = await ask { .control(.listen(sockets, $0)) } as [Void]
     }
 
-    func ask<Answer: Sendable>(_ letter: (Gather<Answer>) -> Letter) async -> [Answer] {
-        await Gather.answers(mailboxes.count) { gather in
-            for mailbox in mailboxes { mailbox.post(letter(gather)) }
+    func ask<Answer: Sendable>(_ message: (Replies<Answer>) -> WorkerMessage) async -> [Answer] {
+        await Replies.collect(mailboxes.count) { replies in
+            for mailbox in mailboxes { mailbox.post(message(replies)) }
         }
     }
 
     /// The statistics of each worker, by worker. For a worker that does not answer within a second, these are its
     /// previous ones.
     package func statistics() async -> [Statistics] {
-        let answers = await Gather.answers(mailboxes.count, within: .seconds(1)) { gather in
-            for mailbox in mailboxes { mailbox.post(.statistics(gather)) }
+        let answers = await Replies.collect(mailboxes.count, within: .seconds(1)) { replies in
+            for mailbox in mailboxes { mailbox.post(.operation(.statistics(replies))) }
         }
         return lastStatistics.withLock { last in
             for worker in last.indices { last[worker].isStale = true }
@@ -108,8 +108,8 @@ package final class Hub: Sendable {
         var found: [ConnectionSnapshot] = []
         while position.worker < mailboxes.count, found.count < limit {
             let room = limit - found.count
-            let page = await Gather.answers(1) { gather in
-                mailboxes[position.worker].post(.list(selection, from: position.slot, limit: room, gather))
+            let page = await Replies.collect(1) { replies in
+                mailboxes[position.worker].post(.operation(.list(selection, from: position.slot, limit: room, replies)))
             }[0]
             found += page.connections
             position =
@@ -132,7 +132,7 @@ package final class Hub: Sendable {
 
     /// Begins to close the selected connections and returns their number.
     package func kick(_ selection: ConnectionSelection, code: CloseCode, reason: String) async -> Int {
-        await ask { .kick(selection, code, reason: reason, $0) }.reduce(0, +)
+        await ask { .operation(.kick(selection, code, reason: reason, $0)) }.reduce(0, +)
     }
 
     /// Sends a message to the selected connections, whatever their channels, and returns the number of recipients.
@@ -142,12 +142,12 @@ package final class Hub: Sendable {
         _ opcode: Opcode, _ payload: [UInt8], isPlainText: Bool = false, to selection: ConnectionSelection
     ) async -> Int {
         let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0, meter: context.account.frames) }
-        return await ask { .broadcast(segment, isPlainText: isPlainText, selection, $0) }.reduce(0, +)
+        return await ask { .operation(.broadcast(segment, isPlainText: isPlainText, selection, $0)) }.reduce(0, +)
     }
 
     /// Removes the selected clients of the `json` protocol from a channel and returns their number.
     package func unsubscribe(_ selection: ConnectionSelection, channel: String, reason: String) async -> Int {
-        await ask { .unsubscribe(selection, channel: channel, reason: reason, $0) }.reduce(0, +)
+        await ask { .operation(.unsubscribe(selection, channel: channel, reason: reason, $0)) }.reduce(0, +)
     }
 
     /// A message for a channel.
@@ -172,13 +172,13 @@ package final class Hub: Sendable {
         guard !messages.isEmpty else { return results }
         await waitForRoom(messages)
         let now = clinux_monotonic_nanoseconds()
-        let answers = await Gather.answers(messages.count) { gather in
+        let answers = await Replies.collect(messages.count) { replies in
             for (index, message) in messages.enumerated() {
                 let batch = PublicationBatch(
                     message.isPlainText ? .systemText : .system, message.opcode, message.payload)
                 context.account.batches.add(batch.byteCount)
                 home(of: message.channel).post(
-                    .publish(channel: message.channel, batch, at: now, Receipt(gather: gather, index: index)))
+                    .home(.publish(channel: message.channel, batch, at: now, Receipt(replies: replies, index: index))))
             }
         }
         for answer in answers {
@@ -212,21 +212,21 @@ package final class Hub: Sendable {
             maximum: next.maximumConnections, maximumPerAddress: next.maximumConnectionsPerAddress,
             exemptsLoopback: next.exemptsLoopback)
         context.account.setLimit(next.memoryByteCount)
-        _ = await ask { .reconfigure(next, $0) } as [Void]
-        _ = await ask { .recount($0) } as [Void]
+        _ = await ask { .control(.reconfigure(next, $0)) } as [Void]
+        _ = await ask { .control(.recount($0)) } as [Void]
     }
 
     /// Stops accepting, closes every connection with 1001, evenly spread over `period`, and returns when none is left,
     /// after `timeout` at the latest. A second call replaces the times of the first, and both return at the end.
     package func drain(period: Duration, timeout: Duration, reason: String) async {
         await stopListening()
-        _ = await ask { .drain(period: period, timeout: timeout, reason: reason, $0) } as [Void]
+        _ = await ask { .control(.drain(period: period, timeout: timeout, reason: reason, $0)) } as [Void]
     }
 
     /// Stops accepting. A listener passed by systemd stays open there, and new clients wait in it for the next process;
     /// a listener of this process is closed, so that new clients are refused at once.
     private func stopListening() async {
-        _ = await ask { .stopListening($0) } as [Void]
+        _ = await ask { .control(.stopListening($0)) } as [Void]
         let closing = listeners.withLock { listeners in
             defer { listeners = [] }
             return listeners
@@ -237,8 +237,8 @@ package final class Hub: Sendable {
     /// Ends the workers' threads. Remaining connections are cut.
     package func stop() async {
         for mailbox in mailboxes {
-            mailbox.post(.abort)
-            mailbox.post(.stop)
+            mailbox.post(.control(.abort))
+            mailbox.post(.control(.stop))
         }
         for thread in threads { await thread.ended() }
         context.events.finish()
@@ -255,7 +255,7 @@ package final class Hub: Sendable {
                 continue
             }
             handle.asked.store(asked + 1, ordering: .releasing)
-            handle.mailbox.post(.probe(asked + 1))
+            handle.mailbox.post(.control(.probe(asked + 1)))
         }
         return all
     }

@@ -1,4 +1,5 @@
-/// The last messages of one channel, as the bytes of their JSON objects. Their numbers follow each other without a gap.
+/// The last publications of one channel, as plain values: no client protocol's words. Their numbers follow each other
+/// without a gap.
 ///
 /// The newest messages are in one buffer that grows; once it is large, it becomes a block, which never changes again.
 /// So a recovery of any size takes a few references. Dropped messages are freed by whole blocks, or, in the buffer,
@@ -30,14 +31,14 @@ package struct History: Sendable {
     private let meter: ByteMeter?
     /// The older messages. Invariant: none is empty.
     private var blocks: [HistoryBlock] = []
-    /// The newest messages, and where each ends.
+    /// The names and payloads of the newest messages, and the rest of each.
     private var bytes: [UInt8] = []
     private var entries: [Entry] = []
     /// The number of dropped messages at the front of the first block, or of the buffer if there is no block.
     private var dropped = 0
     private var newestSeq: UInt64 = 0
     package private(set) var count = 0
-    /// The size of the messages in bytes.
+    /// The size of the names and payloads in bytes.
     private var messageByteCount = 0
 
     /// - Parameter meter: counts the blocks for as long as anything refers to them.
@@ -46,7 +47,7 @@ package struct History: Sendable {
         self.meter = meter
     }
 
-    /// The cost of the history: the messages and 16 bytes of bookkeeping for each.
+    /// The cost of the history: the names and payloads, and 16 bytes of bookkeeping for each message.
     package var byteCount: Int { messageByteCount + count * MemoryLayout<HistoryBlock.Entry>.stride }
 
     /// The memory of the history besides its blocks, in bytes.
@@ -66,19 +67,28 @@ package struct History: Sendable {
     /// The time at which the oldest message becomes too old.
     package var expiresAt: Int64? { oldest.map { $0.time + limits.age } }
 
-    /// Adds a message and drops the messages beyond the limits. A message that is itself larger than the limit leaves
+    /// Adds a publication and drops the messages beyond the limits. One that is itself larger than the limit leaves
     /// the history empty.
     ///
-    /// - Parameter seq: the number of the last message plus one; after any other number the history begins anew.
-    package mutating func append(seq: UInt64, at now: Int64, _ object: UnsafeRawBufferPointer) {
-        if count > 0, seq != newestSeq + 1 { removeAll() }
-        newestSeq = seq
-        bytes.append(contentsOf: object)
-        entries.append(Entry(end: bytes.count, time: now))
+    /// - Parameter publication: its number is that of the last message plus one; after any other number the history
+    ///   begins anew.
+    package mutating func append(_ publication: NumberedPublication) {
+        if count > 0, publication.seq != newestSeq + 1 { removeAll() }
+        newestSeq = publication.seq
+        guard publication.byteCount <= min(limits.byteCount, Entry.largestByteCount) else {
+            removeAll()
+            return
+        }
+        bytes.append(contentsOf: publication.from)
+        bytes.append(contentsOf: publication.payload)
+        entries.append(
+            Entry(
+                end: bytes.count, nameByteCount: publication.from.count, form: publication.form,
+                time: publication.time))
         count += 1
-        messageByteCount += object.count
+        messageByteCount += publication.byteCount
         shrink()
-        expire(now: now)
+        expire(now: publication.time)
         if bytes.count >= Self.blockByteCount { seal() }
     }
 
@@ -108,14 +118,14 @@ package struct History: Sendable {
 
     private mutating func dropFirst() {
         if let block = blocks.first {
-            messageByteCount -= block.range(dropped).count
+            messageByteCount -= block.entries.range(dropped).count
             dropped += 1
             if dropped == block.count {
                 blocks.removeFirst()
                 dropped = 0
             }
         } else {
-            messageByteCount -= entries[dropped].end - (dropped == 0 ? 0 : entries[dropped - 1].end)
+            messageByteCount -= entries.range(dropped).count
             dropped += 1
         }
         count -= 1
@@ -140,10 +150,10 @@ package struct History: Sendable {
         let cut = entries[dropped - 1].end
         let kept = entries.count - dropped
         if entries.capacity > kept * 8 {
-            bytes = Array(bytes[cut...])
+            bytes = Array(bytes[Int(cut)...])
             entries = Array(entries[dropped...])
         } else {
-            bytes.removeFirst(cut)
+            bytes.removeFirst(Int(cut))
             entries.removeFirst(dropped)
         }
         for index in entries.indices { entries[index].end -= cut }
@@ -156,8 +166,9 @@ package struct History: Sendable {
         if blocks.isEmpty, dropped > 0 {
             // Dropped messages don't become part of the block.
             let cut = entries[dropped - 1].end
-            bytes = Array(bytes[cut...])
-            entries = entries[dropped...].map { Entry(end: $0.end - cut, time: $0.time) }
+            bytes = Array(bytes[Int(cut)...])
+            entries = Array(entries[dropped...])
+            for index in entries.indices { entries[index].end -= cut }
             dropped = 0
         }
         guard !entries.isEmpty else { return }
@@ -174,7 +185,9 @@ package struct History: Sendable {
     }
 
     /// The messages above a number, which can be taken at any later time; nil if none is kept.
-    package mutating func slice(after seq: UInt64) -> HistorySlice? {
+    ///
+    /// - Parameter quotedChannel: the name of the channel as JSON, for those who send the messages.
+    package mutating func slice(after seq: UInt64, quotedChannel: [UInt8] = []) -> HistorySlice? {
         guard let firstSeq, seq < newestSeq else { return nil }
         if bytes.count >= Self.smallByteCount { seal() }
         let first = max(firstSeq, seq + 1)
@@ -187,52 +200,69 @@ package struct History: Sendable {
         }
         let messageCount = Int(newestSeq - first) + 1
         var byteCount = parts.reduce(0) { $0 + $1.bytes.count }
-        if let part = parts.first, skipped > 0 { byteCount -= part.entries[skipped - 1].end }
-        return HistorySlice(blocks: parts, position: skipped, messageCount: messageCount, byteCount: byteCount)
+        if let part = parts.first, skipped > 0 { byteCount -= Int(part.entries[skipped - 1].end) }
+        return HistorySlice(
+            quotedChannel: quotedChannel, blocks: parts, position: skipped, seq: first, messageCount: messageCount,
+            byteCount: byteCount)
+    }
+
+    /// The place of a message: its index in a block, or in the buffer if the first is the number of blocks.
+    private typealias Place = (block: Int, index: Int)
+
+    /// The place of a message that is kept.
+    private func place(of seq: UInt64, first: UInt64) -> Place {
+        var place = Place(0, Int(seq - first) + dropped)
+        while place.block < blocks.count, place.index >= blocks[place.block].count {
+            place.index -= blocks[place.block].count
+            place.block += 1
+        }
+        return place
+    }
+
+    private func withPublication<Result>(
+        at place: Place, seq: UInt64, _ body: (NumberedPublication) -> Result
+    ) -> Result {
+        guard place.block < blocks.count else { return entries.withPublication(place.index, seq: seq, bytes, body) }
+        return blocks[place.block].withPublication(place.index, seq: seq, body)
     }
 
     /// Passes the messages with numbers above `after` up to `through` to `body`, as far as they are kept, oldest first.
-    package func forEach(after: UInt64, through: UInt64, _ body: (UnsafeRawBufferPointer) -> Void) {
+    package func forEach(after: UInt64, through: UInt64, _ body: (NumberedPublication) -> Void) {
         guard let firstSeq, after < newestSeq else { return }
         let first = max(firstSeq, after + 1)
         let last = min(newestSeq, through)
         guard first <= last else { return }
-        var index = Int(first - firstSeq) + dropped
-        var left = Int(last - first) + 1
-        for block in blocks where left > 0 {
-            while index < block.count, left > 0 {
-                block.withMessage(index, body)
-                index += 1
-                left -= 1
-            }
-            index -= block.count
-        }
-        bytes.withUnsafeBytes { bytes in
-            while left > 0, index < entries.count {
-                let from = index == 0 ? 0 : entries[index - 1].end
-                body(UnsafeRawBufferPointer(rebasing: bytes[from..<entries[index].end]))
-                index += 1
-                left -= 1
-            }
+        var place = place(of: first, first: firstSeq)
+        for seq in first...last {
+            withPublication(at: place, seq: seq, body)
+            place.index += 1
+            if place.block < blocks.count, place.index == blocks[place.block].count { place = (place.block + 1, 0) }
         }
     }
 
     /// The numbers of the last `limit` messages kept below `before`, or of the newest if it is nil. The page has at
-    /// most `byteCount` bytes, or else a single message.
-    package func page(before: UInt64?, limit: Int, byteCount: Int = .max) -> Range<UInt64> {
+    /// most `byteCount` bytes, as `size` counts them, or else a single message.
+    package func page(
+        before: UInt64?, limit: Int, byteCount: Int = .max,
+        size: (NumberedPublication) -> Int = { $0.byteCount }
+    ) -> Range<UInt64> {
         guard let firstSeq else { return 0..<0 }
         let end = min(before ?? .max, newestSeq + 1)
         guard end > firstSeq, limit > 0 else { return 0..<0 }
         let start = max(firstSeq, end - min(end, UInt64(limit)))
-        guard byteCount < messageByteCount else { return start..<end }
-        var sizes: [Int] = []
-        forEach(after: start - 1, through: end - 1) { sizes.append($0.count) }
+        guard byteCount < .max else { return start..<end }
+        // From the newest on, so that no more messages are looked at than there is room for, and one.
+        var place = place(of: end - 1, first: firstSeq)
         var room = byteCount
-        let fitting = sizes.reversed().prefix { size in
-            room -= size
-            return room >= 0
+        var seq = end
+        while seq > start {
+            room -= withPublication(at: place, seq: seq - 1, size)
+            guard room >= 0 || seq == end else { break }
+            seq -= 1
+            place.index -= 1
+            if place.index < 0, place.block > 0 { place = (place.block - 1, blocks[place.block - 1].count - 1) }
         }
-        return (end - UInt64(max(1, fitting.count)))..<end
+        return seq..<end
     }
 
     /// Whether messages before this number are kept.

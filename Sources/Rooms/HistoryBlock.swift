@@ -1,11 +1,29 @@
-/// Consecutive messages of a history that no longer change. The history and the connections that are sent the messages
-/// share the block, so that a message that waits to be sent costs only a reference.
+/// Consecutive publications of a history that no longer change. The history and the connections that are sent these
+/// messages share the block, so that a message that waits to be sent costs only a reference.
 package final class HistoryBlock: Sendable {
-    /// A message: the end of its bytes, and its time.
+    /// A publication besides its bytes, in 16 bytes. Its number follows from its place.
     struct Entry {
-        var end: Int
+        /// The end of its name and payload among the bytes.
+        var end: UInt32
+        /// The size of the name, and the form in the lowest two bits.
+        private let nameAndForm: UInt32
         /// Milliseconds since 1970.
-        var time: Int64
+        let time: Int64
+
+        /// The largest size of a name and payload that an entry can describe, before and behind other messages.
+        static let largestByteCount = 1 << 30 - 1
+
+        /// - Parameters:
+        ///   - end: at most twice the largest size.
+        ///   - nameByteCount: at most the largest size.
+        init(end: Int, nameByteCount: Int, form: NumberedPublication.Form, time: Int64) {
+            self.end = UInt32(truncatingIfNeeded: end)
+            nameAndForm = UInt32(truncatingIfNeeded: nameByteCount) << 2 | UInt32(form.rawValue)
+            self.time = time
+        }
+
+        var nameByteCount: Int { Int(nameAndForm >> 2) }
+        var form: NumberedPublication.Form { .init(rawValue: UInt8(nameAndForm & 3)) ?? .chatText }
     }
 
     let bytes: [UInt8]
@@ -30,49 +48,28 @@ package final class HistoryBlock: Sendable {
 
     var count: Int { entries.count }
 
-    /// The range of a message's bytes.
-    func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : entries[index - 1].end)..<entries[index].end }
-
-    func withMessage<Result>(_ index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[range(index)])) }
+    func withPublication<Result>(_ index: Int, seq: UInt64, _ body: (NumberedPublication) -> Result) -> Result {
+        entries.withPublication(index, seq: seq, bytes, body)
     }
 }
 
-/// A run of a history's messages. It does not change when the history does.
-package struct HistorySlice: Sendable {
-    private var blocks: ArraySlice<HistoryBlock>
-    /// The index of the first message in the first block.
-    private var position: Int
-    package private(set) var messageCount: Int
-    /// The size of the messages in bytes.
-    package private(set) var byteCount: Int
+extension [HistoryBlock.Entry] {
+    /// The range of a publication's bytes.
+    func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : Int(self[index - 1].end))..<Int(self[index].end) }
 
-    init(blocks: [HistoryBlock], position: Int, messageCount: Int, byteCount: Int) {
-        self.blocks = blocks[...]
-        self.position = position
-        self.messageCount = messageCount
-        self.byteCount = byteCount
-    }
-
-    /// Removes the newest `count` messages.
-    package mutating func removeLast(_ count: Int) {
-        var counted = HistorySlice(
-            blocks: Array(blocks), position: position, messageCount: max(0, messageCount - count), byteCount: 0)
-        messageCount = counted.messageCount
-        byteCount = 0
-        while counted.messageCount > 0 { counted.takeFirst { byteCount += $0.count } }
-    }
-
-    /// Passes the oldest message to `body` and removes it; does nothing if there is none.
-    package mutating func takeFirst(_ body: (UnsafeRawBufferPointer) -> Void) {
-        guard messageCount > 0, let block = blocks.first, position < block.count else { return }
-        byteCount -= block.range(position).count
-        block.withMessage(position, body)
-        messageCount -= 1
-        position += 1
-        guard position == block.count || messageCount == 0 else { return }
-        // A block that has been sent is released before those after it are sent.
-        blocks = messageCount == 0 ? [] : ArraySlice(Array(blocks.dropFirst()))
-        position = 0
+    /// Passes a publication to `body`.
+    func withPublication<Result>(
+        _ index: Int, seq: UInt64, _ bytes: [UInt8], _ body: (NumberedPublication) -> Result
+    ) -> Result {
+        let entry = self[index]
+        let range = range(index)
+        let middle = range.lowerBound + entry.nameByteCount
+        return bytes.withUnsafeBytes { bytes in
+            body(
+                NumberedPublication(
+                    entry.form, seq: seq, time: entry.time,
+                    from: UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound..<middle]),
+                    payload: UnsafeRawBufferPointer(rebasing: bytes[middle..<range.upperBound])))
+        }
     }
 }

@@ -42,3 +42,31 @@ package struct Identity: Sendable {
         }
     }
 }
+
+// MARK: State
+
+extension Identity {
+    package func write(to state: inout StateWriter) {
+        state.write(user)
+        state.write(count: grants.count)
+        for grant in grants {
+            state.write(grant.pattern.text)
+            state.write(grant.subscribe)
+            state.write(grant.publish)
+        }
+        state.write(expiresAt != nil)
+        // A token may be valid for longer than times are written.
+        if let expiresAt { state.write(UInt64(clamping: expiresAt)) }
+    }
+
+    package init(from state: inout StateReader) throws(StateError) {
+        self.init(user: try state.optionalText())
+        let count = try state.elementCount(ofAtLeast: 3)
+        grants.reserveCapacity(count)
+        for _ in 0..<count {
+            let pattern = ChannelPattern(try state.text())
+            grants.append(Grant(pattern: pattern, subscribe: try state.flag(), publish: try state.flag()))
+        }
+        if try state.flag() { expiresAt = Int64(try state.count(atMost: .max)) }
+    }
+}

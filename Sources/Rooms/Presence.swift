@@ -77,6 +77,53 @@ package struct Presence: Sendable {
         return gone
     }
 
+    // MARK: State
+
+    /// Writes the users. The leave delay is a setting, and no part of it.
+    package func write(to state: inout StateWriter) {
+        var leaving: [Name: Int64] = [:]
+        for (user, leavesAt) in returning where entries[user]?.leavesAt == leavesAt { leaving[user] = leavesAt }
+        state.write(count: entries.count - leaving.count)
+        for (user, entry) in entries where leaving[user] == nil {
+            state.write(user.text)
+            state.write(count: entry.connections)
+            state.write(time: entry.since)
+        }
+        state.write(count: leaving.count)
+        // In the order of their deadlines, each once.
+        for (user, leavesAt) in returning where leaving.removeValue(forKey: user) == leavesAt {
+            state.write(user.text)
+            state.write(time: entries[user]?.since)
+            state.write(time: leavesAt)
+        }
+    }
+
+    package init(from state: inout StateReader, leaveDelay: Int64) throws(StateError) {
+        self.init(leaveDelay: leaveDelay)
+        for _ in 0..<(try state.elementCount(ofAtLeast: 3)) {
+            let (user, connections) = (Name(try state.text()), try state.count(atMost: Int(Int32.max)))
+            try state.require(connections > 0, "a user without a connection")
+            connectionCount += connections
+            try add(user, connections: connections, leavesAt: nil, from: &state)
+        }
+        for _ in 0..<(try state.elementCount(ofAtLeast: 3)) {
+            let user = Name(try state.text())
+            try add(user, connections: 0, leavesAt: 0, from: &state)
+            guard let leavesAt = try state.time() else { throw state.error("a user who leaves at no time") }
+            entries[user]?.leavesAt = leavesAt
+            returning.append((user, leavesAt))
+        }
+    }
+
+    private mutating func add(
+        _ user: Name, connections: Int, leavesAt: Int64?, from state: inout StateReader
+    ) throws(StateError) {
+        guard let since = try state.time() else { throw state.error("a user since no time") }
+        let known = entries.updateValue(
+            Entry(connections: connections, since: since, leavesAt: leavesAt), forKey: user)
+        try state.require(known == nil, "a user who is there twice")
+    }
+
     /// The users that are present or may come back, in the order in which they came.
     package var users: [(user: String, connections: Int, since: Int64)] {
         entries.lazy

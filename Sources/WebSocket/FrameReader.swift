@@ -40,26 +40,26 @@ package struct FrameReader: ~Copyable {
     }
 
     /// The bytes so far of a header that is cut off by the end of a read.
-    private var header = InlineArray<14, UInt8>(repeating: 0)
-    private var headerCount = 0
+    var header = InlineArray<14, UInt8>(repeating: 0)
+    var headerCount = 0
 
     /// The frame whose payload is arriving; nil between frames.
-    private var frame: Frame?
+    var frame: Frame?
     /// The message whose fragments are arriving; nil between messages.
-    private var message: Message?
-    private var continuationCount: UInt64 = 0
-    private var messageBytes = MessageBuffer()
+    var message: Message?
+    var continuationCount: UInt64 = 0
+    var messageBytes = MessageBuffer()
     /// The payload of a control frame that is cut off by the end of a read (at most 125 bytes).
-    private var controlBytes = MessageBuffer()
+    var controlBytes = MessageBuffer()
 
-    private struct Frame {
+    struct Frame {
         var opcode: Opcode
         var isFinal: Bool
         var maskingKey: UInt32
         var remaining: Int
     }
 
-    private struct Message {
+    struct Message {
         var opcode: Opcode
         var isCompressed: Bool
         var text = UTF8Validator()

@@ -165,12 +165,20 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
 
     @Test func whatIsMissedIsFetchedAsItIsSent() {
         var history = History(limits: .init(messageCount: 10_000, age: 1_000, byteCount: 1 << 30))
-        for seq in 1...300 {
-            [UInt8](repeating: 0x61, count: 1_000).withUnsafeBytes { history.append(seq: UInt64(seq), at: 0, $0) }
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        var text = MessageText()
+        for seq in UInt64(1)...300 {
+            [UInt8](repeating: 0x61, count: 1_000).withUnsafeBytes {
+                let message = NumberedPublication(.chatText, seq: seq, time: 0, from: none, payload: $0)
+                history.append(message)
+                text.write(message, quotedChannel: Array("\"room\"".utf8))
+            }
         }
+        // The numbers of those that are missed have three digits, as the last one has.
+        let frameByteCount = text.bytes.count + 4
         let meter = ByteMeter()
         let backlog = Backlog(now: 0)
-        let slice = history.slice(after: 100)
+        let slice = history.slice(after: 100, quotedChannel: Array("\"room\"".utf8))
         #expect(slice?.messageCount == 200)
         if let slice { backlog.append(missed: slice) }
         let live = segment([9])
@@ -178,13 +186,13 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
         #expect(backlog.byteCount == 11 && backlog.missedByteCount == 200_000)
         var sent = 0
         while !backlog.isEmpty {
-            backlog.fetchMissed(meter)
+            backlog.fetchMissed(meter, &text)
             // A piece of history and not all of it.
             #expect(meter.byteCount < 100_000)
             let count = backlog.waiting.prefix { $0.missed == nil }.reduce(0) { $0 + $1.count }
             sent += count
             backlog.consume(count)
         }
-        #expect(sent == 200 * 1_004 + 11 && backlog.missedByteCount == 0)
+        #expect(sent == 200 * frameByteCount + 11 && backlog.missedByteCount == 0)
     }
 }

@@ -25,17 +25,20 @@ struct ChannelHomeTests {
         @discardableResult
         func publish(
             _ origin: Publication.Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionReference? = nil,
-            id: String = ""
+            id: String = "", from: String = ""
         ) -> MessagePosition? {
             var batch = PublicationBatch()
             var data = data
             var id = id
+            var from = from
             data.withUTF8 { data in
                 id.withUTF8 { id in
-                    batch.append(
-                        Publication(
-                            origin: origin, opcode: opcode, sender: sender,
-                            id: UnsafeRawBufferPointer(id), data: UnsafeRawBufferPointer(data)))
+                    from.withUTF8 { from in
+                        batch.append(
+                            Publication(
+                                origin: origin, opcode: opcode, sender: sender, from: UnsafeRawBufferPointer(from),
+                                id: UnsafeRawBufferPointer(id), data: UnsafeRawBufferPointer(data)))
+                    }
                 }
             }
             // As between workers: what is written down and read back is the same.
@@ -179,6 +182,57 @@ struct ChannelHomeTests {
         #expect(!bench.home.isUnused && bench.home.interested == 1 << 3)
         bench.home.setEncodings([], ofWorker: 3)
         #expect(bench.home.isUnused)
+    }
+
+    /// What is kept is no protocol's text, so it is said again: for an answer, and for one who missed it.
+    @Test(arguments: UInt64(1)...20)
+    func `says a message later as it said it at first, byte for byte`(seed: UInt64) throws {
+        var random = Seeded(seed: seed)
+        let bench = Bench(.anyJSON) { $0.history = History.Limits(messageCount: 200, age: 1_000, byteCount: 1 << 20) }
+        let values = [
+            "1.50", "-0", "1E400", "\"\\u00e9\"", " [ 1 , {\"a\" : null} ] ", "not JSON", "a\"b\\c\n\u{1}é",
+            "{\"x\":1}x", "",
+        ]
+        let names = ["", "alice", "o\"brien\\", "müller", "guest-8z3k0p5q"]
+        for _ in 0..<100 {
+            bench.now += Int64.random(in: 0...7, using: &random)
+            let origin = [Publication.Origin.relay, .json, .system, .systemText][Int.random(in: 0..<4, using: &random)]
+            // A `json` client's data is a JSON value.
+            let value = values[Int.random(in: 0..<(origin == .json ? 5 : values.count), using: &random)]
+            bench.publish(origin, value, from: names[Int.random(in: 0..<names.count, using: &random)])
+        }
+        let said = bench.delivered()
+        #expect(said.count == 100)
+
+        let question = Question(
+            subject: .history(before: nil, limit: 1_000), connection: alice, id: Array("1".utf8))
+        bench.home.answer(question, at: bench.now, &bench.text)
+        let answer = String(decoding: bench.text.bytes, as: UTF8.self)
+        let rest = "\"messages\":[\(said.joined(separator: ","))],\"more\":false}"
+        #expect(Array(answer.utf8.suffix(rest.utf8.count)) == Array(rest.utf8), "seed \(seed)")
+
+        let since = UInt64.random(in: 0..<100, using: &random)
+        let position = MessagePosition(epoch: bench.home.room?.epoch ?? "", seq: since)
+        guard case .joined(_, _, true, let missed?) = bench.home.place(since: position, at: bench.now) else {
+            Issue.record("nothing is missed after \(since)")
+            return
+        }
+        let backlog = Backlog(now: 0)
+        backlog.append(missed: missed)
+        backlog.fetchMissed(ByteMeter(), &bench.text)
+        let recovered = backlog.waiting.flatMap { Self.texts($0.segment) }
+        #expect(recovered.map { Array($0.utf8) } == said.dropFirst(Int(since)).map { Array($0.utf8) }, "seed \(seed)")
+    }
+
+    @Test func `answers with as much history as there is room for, however it is written`() {
+        let bench = Bench(.anyJSON) { $0.history = History.Limits(messageCount: 999, age: 1_000, byteCount: 1 << 24) }
+        // As a string, each of these bytes takes six.
+        for _ in 0..<20 { bench.publish(.relay, String(repeating: "\u{1}", count: 10_000)) }
+        let said = bench.delivered()
+        let question = Question(subject: .history(before: nil, limit: 1_000), connection: alice, id: [0x31])
+        bench.home.answer(question, at: bench.now, &bench.text)
+        let answer = String(decoding: bench.text.bytes, as: UTF8.self)
+        #expect(answer.hasSuffix("\"messages\":[\(said.suffix(4).joined(separator: ","))],\"more\":true}"))
     }
 
     /// Random publishers, members and reloads against a plain model of what is numbered, kept and told.

@@ -119,13 +119,13 @@ extension TestClient: @unchecked Sendable {}
 
     @Test func whoeverAnswersLastResumes() async {
         for _ in 0..<200 {
-            let answers = await Gather<Int>.answers(2) { gather in
+            let answers = await Replies<Int>.collect(2) { replies in
                 Task.detached {
-                    gather.expect(2)
-                    for answer in 2...3 { Task.detached { gather.answer(answer) } }
-                    gather.answer(0)
+                    replies.expect(2)
+                    for answer in 2...3 { Task.detached { replies.answer(answer) } }
+                    replies.answer(0)
                 }
-                Task.detached { gather.answer(1) }
+                Task.detached { replies.answer(1) }
             }
             #expect(answers.sorted() == [0, 1, 2, 3])
         }

@@ -16,13 +16,13 @@ struct EndingTests {
     }
 
     /// All that is kept, by its time.
-    private func all(_ endings: Endings) -> [Ending] { endings.all { _ in true }.sorted { $0.time < $1.time } }
+    private func all(_ endings: EndingLogs) -> [Ending] { endings.all { _ in true }.sorted { $0.time < $1.time } }
 
     /// How many came, those included that are only counted.
     private func total(_ endings: [Ending]) -> Int { endings.reduce(0) { $0 + 1 + ($1.omitted?.count ?? 0) } }
 
     @Test func `a flood of refusals leaves the closes as they were, and the other way round`() {
-        var endings = Endings(capacity: 64)
+        var endings = EndingLogs(capacity: 64)
         for time in 0..<10 { endings.append(closed(.kicked, at: time)) }
         for time in 10..<20 { endings.append(refused(.origin, at: time)) }
         for time in 20..<15_020 { endings.append(refused(.notFound, at: time)) }
@@ -33,7 +33,7 @@ struct EndingTests {
     }
 
     @Test func `a flood of one cause keeps its first and its last, and counts those in between`() {
-        var endings = Endings(capacity: 32)
+        var endings = EndingLogs(capacity: 32)
         endings.append(refused(.origin, at: 5, of: "192.0.2.9"))
         for number in 0..<15_000 { endings.append(refused(at: 1_000 + number, of: "192.0.2.\(number % 200)")) }
         let kept = all(endings)
@@ -45,7 +45,7 @@ struct EndingTests {
     }
 
     @Test func `a flood of one address leaves what is known of others of the same cause`() {
-        var endings = Endings(capacity: 64)
+        var endings = EndingLogs(capacity: 64)
         for number in 0..<8 { endings.append(refused(at: number, of: "198.51.100.\(number)")) }
         // A customer has as many addresses of IPv6 as it likes.
         for number in 0..<15_000 {
@@ -58,7 +58,7 @@ struct EndingTests {
     }
 
     @Test func `several floods keep their ends, until they are old`() {
-        var endings = Endings(capacity: 40)
+        var endings = EndingLogs(capacity: 40)
         for flood in 0..<3 {
             for number in 0..<1_000 { endings.append(refused(at: flood * 1_000_000 + number)) }
         }

@@ -11,15 +11,15 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             for producer in 0..<producers {
                 group.addTask {
-                    for number in 0..<count { mailbox.post(.probe(UInt64(producer * count + number))) }
+                    for number in 0..<count { mailbox.post(.control(.probe(UInt64(producer * count + number)))) }
                 }
             }
             group.addTask {
                 var next = [Int](repeating: 0, count: producers)
                 var taken = 0
                 while taken < producers * count {
-                    mailbox.takeAll { letter, _ in
-                        guard case .probe(let value) = letter else { return }
+                    mailbox.takeAll { message, _ in
+                        guard case .control(.probe(let value)) = message else { return }
                         let producer = Int(value) / count
                         #expect(Int(value) % count == next[producer])
                         next[producer] += 1
@@ -31,13 +31,13 @@ import Testing
         }
     }
 
-    @Test func lettersNobodyTakesAreFreed() {
+    @Test func messagesThatNobodyTakesAreFreed() {
         weak var forgotten: Segment?
         do {
             let segment = Segment(copying: [1, 2, 3])
             forgotten = segment
             let mailbox = Mailbox()
-            mailbox.post(.deliver(channel: "a", Delivery(relay: segment, json: nil, for: .anyRelay), []))
+            mailbox.post(.connections(.deliver(channel: "a", Delivery(relay: segment, json: nil, for: .anyRelay), [])))
         }
         #expect(forgotten == nil)
     }

@@ -10,7 +10,7 @@ struct HistoryTests {
 
     private func all(_ history: History, after: UInt64 = 0, through: UInt64 = .max) -> [String] {
         var texts: [String] = []
-        history.forEach(after: after, through: through) { texts.append(String(decoding: $0, as: UTF8.self)) }
+        history.forEach(after: after, through: through) { texts.append(String(decoding: $0.payload, as: UTF8.self)) }
         return texts
     }
 
@@ -86,7 +86,9 @@ struct HistoryTests {
                 let missed = seq - clients[who].last
                 if history.covers(after: clients[who].last, newest: seq) {
                     var got: [UInt64] = []
-                    history.forEach(after: clients[who].last, through: seq) { got.append($0.load(as: UInt64.self)) }
+                    history.forEach(after: clients[who].last, through: seq) {
+                        got.append($0.payload.loadUnaligned(as: UInt64.self))
+                    }
                     #expect(got == (0..<missed).map { clients[who].last + 1 + $0 })
                     clients[who].seen += got
                     recoveries += 1
@@ -100,7 +102,7 @@ struct HistoryTests {
                 clients[who].isOnline = true
             default:
                 seq += 1
-                withUnsafeBytes(of: seq) { history.append(seq: seq, at: now, $0) }
+                withUnsafeBytes(of: seq) { history.append(seq: seq, at: now, Array($0)) }
                 for index in clients.indices where clients[index].isOnline {
                     clients[index].seen.append(seq)
                     clients[index].last = seq
@@ -118,7 +120,7 @@ struct HistoryTests {
         var history: History? = History(limits: limits, meter: meter)
         for seq in 1...UInt64(130) {
             let text = Array("\(seq)".utf8) + [UInt8](repeating: 0x20, count: size)
-            text.withUnsafeBytes { history?.append(seq: seq, at: 0, $0) }
+            history?.append(seq: seq, at: 0, text)
             guard seq > 60, seq % 7 == 0 else { continue }
             let after = seq - (seq &* 31 % 50 + 1)
             guard var slice = history?.slice(after: after) else {
@@ -131,15 +133,16 @@ struct HistoryTests {
             var taken = 0
             while slice.messageCount > 0 {
                 slice.takeFirst {
-                    found.append(UInt64(String(decoding: $0.prefix { $0 != 0x20 }, as: UTF8.self)) ?? 0)
-                    taken += $0.count
+                    found.append(UInt64(String(decoding: $0.payload.prefix { $0 != 0x20 }, as: UTF8.self)) ?? 0)
+                    taken += $0.byteCount
+                    #expect($0.seq == found.last)
                 }
             }
             #expect(found == Array((after + 1)...seq), "after \(after) at \(seq)")
             #expect(taken == byteCount && slice.byteCount == 0)
             var visited: [UInt64] = []
             history?.forEach(after: after, through: seq) {
-                visited.append(UInt64(String(decoding: $0.prefix { $0 != 0x20 }, as: UTF8.self)) ?? 0)
+                visited.append(UInt64(String(decoding: $0.payload.prefix { $0 != 0x20 }, as: UTF8.self)) ?? 0)
             }
             #expect(visited == found)
         }
@@ -151,7 +154,7 @@ struct HistoryTests {
     func pages() {
         var history = History(limits: History.Limits(messageCount: 100, age: .max / 2, byteCount: 1 << 20))
         for seq in 1...UInt64(20) {
-            [UInt8](repeating: 0x20, count: 1_000).withUnsafeBytes { history.append(seq: seq, at: 0, $0) }
+            history.append(seq: seq, at: 0, [UInt8](repeating: 0x20, count: 1_000))
         }
         #expect(history.page(before: nil, limit: 1_000, byteCount: 5_500) == 16..<21)
         #expect(history.page(before: 10, limit: 1_000, byteCount: 10) == 9..<10)
@@ -161,6 +164,9 @@ struct HistoryTests {
 
 extension History {
     fileprivate mutating func append(seq: UInt64, at now: Int64, _ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { append(seq: seq, at: now, $0) }
+        bytes.withUnsafeBytes {
+            let from = UnsafeRawBufferPointer(rebasing: $0[..<0])
+            append(NumberedPublication(.chatText, seq: seq, time: now, from: from, payload: $0))
+        }
     }
 }

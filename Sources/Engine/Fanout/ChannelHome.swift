@@ -1,0 +1,234 @@
+import Rooms
+import WebSocket
+
+/// A channel at its home: the order of its messages, its members, and its history.
+///
+/// It does no I/O: frames for the members wait until `takeDelivery`, and an answer to one connection is returned to the
+/// caller. Times are milliseconds since 1970. It belongs to one worker's thread.
+final class ChannelHome {
+    let name: String
+    private(set) var settings: ChannelSettings
+    /// The generation of the configuration since which members are counted the present way.
+    private(set) var countedSince: UInt32 = 0
+    /// The state that the `json` protocol needs; created when it is first needed.
+    private(set) var room: Room?
+    private let history: HistoryCost
+
+    /// The messages that have been ordered and not yet handed over, encoded once for each protocol in use.
+    private var relayFrames: SegmentBuilder
+    private var jsonFrames: SegmentBuilder
+    /// The number of these messages.
+    private var messageCount = 0
+    /// The connections that do not get their own message back.
+    private var exclusions: [Delivery.Exclusion] = []
+    /// The receipts of publishers that are to learn how many connections the messages go to.
+    private(set) var receipts: [Receipt] = []
+    /// The followers: they get the channel's messages without being members.
+    var followers: [Follower] = []
+    private(set) var activity = Activity()
+
+    /// The encodings that subscribers on this worker use, including those that are being let in.
+    var encodingsHere: Encoding.Set = []
+    /// A bit for each other worker with subscribers, and the encodings of these subscribers, by worker and in total.
+    private(set) var interested: UInt64 = 0
+    private var encodingsByWorker: [Int: Encoding.Set] = [:]
+    private var encodingsElsewhere: Encoding.Set = []
+
+    init(name: String, settings: ChannelSettings, frames: ByteMeter, history: HistoryCost) {
+        self.name = name
+        self.settings = settings
+        self.history = history
+        relayFrames = SegmentBuilder(frames)
+        jsonFrames = SegmentBuilder(frames)
+    }
+
+    /// Whether nothing needs the home, provided that nobody on this worker is in the channel.
+    var isUnused: Bool {
+        interested == 0 && !hasDelivery && followers.isEmpty && room?.isForgettable ?? true
+    }
+
+    /// Applies new settings. If they count members differently, counting begins anew.
+    func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
+        if !new.countsMembersLike(settings) {
+            countedSince = generation
+            room?.forgetMembers()
+        }
+        settings = new
+        room?.presence.leaveDelay = new.leaveDelay
+        room?.changeHistory { $0.setLimits(new.history, now: now) }
+    }
+
+    // MARK: Recipients
+
+    /// The encodings in use on any worker.
+    var encodings: Encoding.Set {
+        let inUse = encodingsHere.union(encodingsElsewhere)
+        return followers.isEmpty ? inUse : inUse.union(Encoding.Set(.relay))
+    }
+
+    /// Sets the encodings that another worker's subscribers use; empty: it has no subscribers.
+    func setEncodings(_ encodings: Encoding.Set, ofWorker worker: Int) {
+        encodingsByWorker[worker] = encodings.isEmpty ? nil : encodings
+        interested = encodingsByWorker.keys.reduce(0) { $0 | 1 << UInt64($1) }
+        encodingsElsewhere = encodingsByWorker.values.reduce([]) { $0.union($1) }
+    }
+
+    // MARK: Messages
+
+    /// Gives a message its position in the channel's order. All messages pass through here, whoever publishes them.
+    /// Returns the position of a numbered message; messages that JSON can't represent have no number, nor have those of
+    /// channels without a room.
+    ///
+    /// - Parameter acknowledge: gets the answer to a request that has an id.
+    @discardableResult
+    func publish(
+        _ publication: Publication, at now: Int64, _ text: inout MessageText,
+        acknowledge: (ConnectionReference, UnsafeRawBufferPointer) -> Void
+    ) -> MessagePosition? {
+        messageCount += 1
+        let encodings = encodings
+        let isForRelay = !encodings.isDisjoint(with: .anyRelay)
+        let isForJSON = !encodings.isDisjoint(with: .anyJSON)
+        if publication.origin != .json {
+            if isForRelay { relayFrames.append(publication.opcode, payload: publication.data) }
+            guard publication.opcode == .text, isNumbered else { return nil }
+        }
+        let room = madeRoom()
+        let position = room.next()
+        if let sender = publication.sender, !publication.id.isEmpty {
+            text.writeAck(publication.id, quotedChannel: room.quotedName, position, at: now)
+            text.withBytes { acknowledge(sender, $0) }
+        }
+        // If nobody gets the message as JSON, there is no frame to exclude.
+        if publication.origin == .json, !settings.echo, isForJSON, let sender = publication.sender {
+            exclusions.append(Delivery.Exclusion(connection: sender, frame: jsonFrames.frameEnds.count))
+        }
+        // Clients of the `relay` protocol get the whole object of a `json` client's message.
+        let isObjectForRelay = isForRelay && publication.origin == .json
+        guard isForJSON || isObjectForRelay || settings.keepsHistory else { return position }
+        let numbered = publication.numbered(position.seq, at: now)
+        if isForJSON || isObjectForRelay {
+            text.write(numbered, quotedChannel: room.quotedName)
+            text.withBytes { object in
+                if isObjectForRelay { relayFrames.append(.text, payload: object) }
+                if isForJSON { jsonFrames.append(.text, payload: object) }
+            }
+        }
+        if settings.keepsHistory { room.changeHistory { $0.append(numbered) } }
+        return position
+    }
+
+    /// Adds a receipt for the message that was published last.
+    func append(_ receipt: Receipt) { receipts.append(receipt) }
+
+    /// Whether messages are numbered: a client gets them as `json`, has done so before, or may ask for them later.
+    private var isNumbered: Bool {
+        room != nil || settings.keepsHistory || !encodings.isDisjoint(with: .anyJSON)
+    }
+
+    /// Whether messages wait to be handed over.
+    var hasDelivery: Bool { messageCount > 0 }
+
+    /// The size in bytes of the frames that wait to be handed over: in total, and of the protocol with the larger
+    /// frames.
+    var deliveryByteCount: Int { relayFrames.count + jsonFrames.count }
+    var largestDeliveryByteCount: Int { max(relayFrames.count, jsonFrames.count) }
+
+    /// Takes the waiting messages and their receipts. `nanoseconds` is a time of the monotonic clock.
+    func takeDelivery(at nanoseconds: UInt64) -> (Delivery, [Receipt]) {
+        var delivery = Delivery(
+            relay: relayFrames.isEmpty ? nil : relayFrames.finish(),
+            json: jsonFrames.isEmpty ? nil : jsonFrames.finish(), for: encodings)
+        delivery.exclusions = exclusions
+        activity.note(messageCount, at: nanoseconds)
+        let receipts = receipts
+        messageCount = 0
+        exclusions = []
+        self.receipts = []
+        return (delivery, receipts)
+    }
+
+    // MARK: Members
+
+    /// Adds a connection, and tells the other members if its user is new. False if the channel is full.
+    func enter(_ user: String, at now: Int64, _ text: inout MessageText) -> Bool {
+        let room = madeRoom()
+        guard settings.maximumMembers == 0 || room.memberCount < settings.maximumMembers else { return false }
+        if settings.isTracked { room.memberCount += 1 }
+        if settings.tracksPresence, room.presence.enter(user, at: now) { announce(.join, user, at: now, &text) }
+        return true
+    }
+
+    /// Counts a connection that joined the channel before counting began.
+    ///
+    /// - Parameter generation: the configuration under which the connection was counted; 0 if it wasn't.
+    func recount(_ user: String, at now: Int64, countedUnder generation: UInt32) {
+        guard generation < countedSince else { return }
+        let room = madeRoom()
+        room.memberCount += 1
+        // A user who was here all the time is not announced.
+        if settings.tracksPresence { _ = room.presence.enter(user, at: now) }
+    }
+
+    /// Removes a connection, and tells the other members if its user has gone.
+    ///
+    /// - Parameters:
+    ///   - isLost: the connection broke, so that the user may be back in a moment.
+    ///   - generation: the configuration under which the connection was counted.
+    func leave(
+        _ user: String, isLost: Bool, at now: Int64, countedUnder generation: UInt32, _ text: inout MessageText
+    ) {
+        guard let room, generation >= countedSince else { return }
+        room.memberCount = max(0, room.memberCount - 1)
+        guard settings.tracksPresence, room.presence.leave(user, at: now, isLost: isLost) else { return }
+        announce(.leave, user, at: now, &text)
+    }
+
+    /// Drops messages that are too old, and removes users that have not come back.
+    func expire(at now: Int64, _ text: inout MessageText) {
+        guard let room else { return }
+        room.changeHistory { $0.expire(now: now) }
+        for user in room.presence.expire(now: now) { announce(.leave, user, at: now, &text) }
+    }
+
+    private func announce(_ change: MessageText.Change, _ user: String, at now: Int64, _ text: inout MessageText) {
+        guard settings.joinLeave, !encodings.isDisjoint(with: .anyJSON), let room else { return }
+        messageCount += 1
+        text.write(change, of: user, quotedChannel: room.quotedName, at: now)
+        text.withBytes { jsonFrames.append(.text, payload: $0) }
+    }
+
+    // MARK: ReplyBatch
+
+    /// The channel's position, for a connection that joins or asks again, and the messages that it missed since another
+    /// position: nil if it asks for none, missed none, or not all of them are kept.
+    func place(since: MessagePosition?, at now: Int64) -> JoinReply.Outcome {
+        let room = madeRoom()
+        let missed: (isRecoverable: Bool, slice: HistorySlice?) =
+            since.map { room.missed(since: $0, at: now) } ?? (false, nil)
+        return .joined(epoch: room.epoch, seq: room.seq, isRecovered: missed.isRecoverable, missed: missed.slice)
+    }
+
+    /// Writes the answer to a member's question.
+    func answer(_ question: Question, at now: Int64, _ text: inout MessageText) {
+        let room = madeRoom()
+        question.id.withUnsafeBytes { text.beginAck($0, quotedChannel: room.quotedName) }
+        switch question.subject {
+        case .presence:
+            text.append(users: room.presence.users)
+        case .history(let before, let limit):
+            room.changeHistory { $0.expire(now: now) }
+            text.append(MessagePosition(epoch: room.epoch, seq: room.seq))
+            text.append(
+                history: room.history, quotedChannel: room.quotedName, before: before, limit: limit)
+        }
+        text.append("}")
+    }
+
+    private func madeRoom() -> Room {
+        if let room { return room }
+        let made = Room(name: name, settings: settings, cost: history)
+        room = made
+        return made
+    }
+}

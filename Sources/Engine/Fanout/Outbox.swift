@@ -1,0 +1,42 @@
+import Rooms
+import WebSocket
+
+/// The output of a worker: what the present turn of its loop has for its connections, and what it has for other
+/// workers.
+final class Outbox {
+    var turn = Turn()
+    /// This turn's answers to single connections.
+    var direct: SegmentBuilder
+    /// The ring for fan-outs; nil if io_uring can't be used. It is made by the worker's thread, which alone may use it.
+    var ring: SendRing?
+    var deflater: Deflater
+
+    /// The JSON text that is being written.
+    var text = MessageText()
+    /// The name of the connection whose request is being processed, as JSON.
+    var nameText = MessageText()
+
+    /// The answers to connections of other workers, by worker.
+    let answers: [ReplyBatch]
+    var hasAnswers = false
+    /// Homes of channels that are to say when they have answered a connection's requests.
+    var pendingFences: [(home: Int, connection: ConnectionReference)] = []
+
+    /// The channels with published messages that have not been handed over.
+    var published: ContiguousArray<UInt32> = []
+    /// The time at which messages that wait for `flush_delay` are handed over, in nanoseconds of the worker's clock.
+    var flushAt: UInt64?
+    var flushDelay: UInt64
+
+    /// The number of connections that the turn sent to.
+    var flushedCount = 0
+    /// The arrival times of the messages that the turn has sent, in nanoseconds of the monotonic clock.
+    var sentOn: ContiguousArray<UInt64> = []
+
+    init(_ configuration: EngineConfiguration, frames: ByteMeter) {
+        direct = SegmentBuilder(frames)
+        deflater = Deflater(level: configuration.compressionLevel)
+        answers = (0..<configuration.workerCount).map { _ in ReplyBatch(frames) }
+        flushDelay = WorkerClock.nanoseconds(configuration.flushDelay)
+    }
+}

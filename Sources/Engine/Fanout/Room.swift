@@ -1,0 +1,98 @@
+import Rooms
+
+/// The state that a channel's home keeps for the `json` protocol: the numbering of messages, the history, and the users
+/// present.
+final class Room {
+    /// The channel's name as JSON, quotes included.
+    let quotedName: [UInt8]
+    /// The identifier of the numbering, which changes when that begins anew.
+    let epoch: String
+    /// The number of the newest message.
+    private(set) var seq: UInt64 = 0
+    private(set) var history: History
+    var presence: Presence
+    /// The number of connections in the channel, counted if the channel's settings need it.
+    var memberCount = 0
+    /// Whether the room is in the worker's queue of rooms whose history may have to be dropped.
+    var isQueued = false
+    private let cost: HistoryCost
+    /// The size that the meter has counted, besides the blocks of the history.
+    private var counted = 0
+
+    init(name: String, settings: ChannelSettings, cost: HistoryCost) {
+        self.cost = cost
+        var text = MessageText()
+        text.append(string: name)
+        quotedName = text.bytes
+        epoch = Epoch.random()
+        history = History(limits: settings.history, meter: cost.meter)
+        presence = Presence(leaveDelay: settings.leaveDelay)
+        count()
+    }
+
+    deinit { cost.meter.add(-counted) }
+
+    /// Returns the position of the next message.
+    func next() -> MessagePosition {
+        seq += 1
+        return MessagePosition(epoch: epoch, seq: seq)
+    }
+
+    /// Changes the history. All changes go through here, because it counts their cost.
+    func changeHistory(_ change: (inout History) -> Void) {
+        let before = historyByteCount
+        change(&history)
+        cost.byteCount += historyByteCount - before
+        count()
+    }
+
+    /// The messages after a position, and whether all of them are kept.
+    func missed(since: MessagePosition, at now: Int64) -> (isRecoverable: Bool, slice: HistorySlice?) {
+        guard since.epoch == epoch else { return (false, nil) }
+        changeHistory { $0.expire(now: now) }
+        guard history.covers(after: since.seq, newest: seq) else { return (false, nil) }
+        var slice: HistorySlice?
+        if since.seq < seq { changeHistory { slice = $0.slice(after: since.seq, quotedChannel: quotedName) } }
+        return (true, slice)
+    }
+
+    /// Forgets the members, which will be counted again.
+    func forgetMembers() {
+        memberCount = 0
+        presence = Presence(leaveDelay: presence.leaveDelay)
+    }
+
+    /// Whether nothing would be lost with the room once nobody is in the channel.
+    var isForgettable: Bool { memberCount == 0 && history.count == 0 && presence.isEmpty }
+
+    /// The time of the next expiry in the room, in milliseconds since 1970.
+    var nextDeadline: Int64? {
+        guard let leave = presence.nextDeadline else { return history.expiresAt }
+        return history.expiresAt.map { min($0, leave) } ?? leave
+    }
+
+    /// Updates the meter with the present size.
+    private func count() {
+        let now = Room.overhead + 2 * quotedName.count + history.bufferByteCount
+        cost.meter.add(now - counted)
+        counted = now
+    }
+
+    /// The cost of the history towards `limits.history_bytes`, including the channel that is kept for it.
+    private var historyByteCount: Int {
+        history.count == 0 ? 0 : history.byteCount + Channel.overhead + Room.overhead + 4 * quotedName.count
+    }
+
+    /// The size of the room itself, with the headers of its objects and malloc's.
+    private static let overhead = 400
+}
+
+/// The total cost of the histories of one worker's channels; the worker's thread only.
+final class HistoryCost {
+    /// The cost towards `limits.history_bytes`.
+    var byteCount = 0
+    /// Counts the memory towards `limits.memory`.
+    let meter: ByteMeter
+
+    init(_ meter: ByteMeter) { self.meter = meter }
+}

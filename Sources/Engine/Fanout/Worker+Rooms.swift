@@ -1,0 +1,43 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// Members and their questions, at a channel's home. The members' side is in `+Subscriptions`.
+extension Worker {
+    /// Adds a connection to a channel, or answers a member that asks for missed messages.
+    func join(_ request: JoinRequest, _ channel: Channel, _ home: ChannelHome) -> JoinReply {
+        let now = clinux_realtime_milliseconds()
+        if !request.isMember {
+            guard home.enter(request.name, at: now, &outbox.text) else {
+                return JoinReply(request: request, outcome: .full)
+            }
+            markPublished(channel, at: nanoseconds)
+        }
+        // Messages published before are not part of the new member's live stream, and a member that asks for missed
+        // messages gets, before the answer, all messages up to the answer's number.
+        distribute(channel)
+        postAnswers()
+        let isCounted = !request.isMember && channel.settings.isTracked
+        return JoinReply(
+            request: request, generation: isCounted ? configuration.generation : 0,
+            outcome: home.place(since: request.since, at: now))
+    }
+
+    /// Removes a member from a channel.
+    ///
+    /// - Parameter generation: the configuration under which the member was counted.
+    func left(
+        _ name: String, _ channel: Channel, _ home: ChannelHome, isLost: Bool, countedUnder generation: UInt32
+    ) {
+        let now = clinux_realtime_milliseconds()
+        home.leave(name, isLost: isLost, at: now, countedUnder: generation, &outbox.text)
+        markPublished(channel, at: nanoseconds)
+        if let room = home.room { noteDeadline(room) }
+    }
+
+    /// ReplyBatch a member's question.
+    func answer(_ question: Question, _ home: ChannelHome) {
+        home.answer(question, at: clinux_realtime_milliseconds(), &outbox.text)
+        outbox.text.withBytes { answer($0, to: question.connection) }
+    }
+}

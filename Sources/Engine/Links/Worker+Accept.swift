@@ -1,0 +1,130 @@
+import CLinux
+import Glibc
+import Synchronization
+import WebSocket
+
+extension Worker {
+    /// The number of connections accepted from a listener in one turn, so that a storm does not starve existing
+    /// connections.
+    private static let acceptBatch = 64
+
+    /// Accepts the connections that wait at a listener and passes each to the worker with the fewest connections.
+    func accept(from number: Int) {
+        for _ in 0..<Worker.acceptBatch {
+            var peer = sockaddr_storage()
+            let socket = acceptor.accept(from: number, &peer)
+            if socket < 0 {
+                let error = errno
+                switch error {
+                case EAGAIN: return
+                case EINTR, ECONNABORTED, EPROTO: continue
+                case EMFILE,
+                    ENFILE where refuseForDescriptors(number):
+                    continue
+                default:
+                    context.report(.acceptFailed(errno: error))
+                    acceptor.pause(at: nanoseconds)
+                    return
+                }
+            }
+            telemetry.statistics.accepted &+= 1
+            let (address, port) = IPAddress.parse(&peer)
+            let target = leastLoaded()
+            context.handles[target].load.add(1, ordering: .relaxed)
+            if target == index {
+                adopt(socket, address: address, port: port)
+            } else {
+                context.handles[target].mailbox.post(.control(.adopt(descriptor: socket, address: address, port: port)))
+            }
+        }
+    }
+
+    private func leastLoaded() -> Int {
+        var best = index
+        var least = handle.load.load(ordering: .relaxed)
+        for (candidate, other) in context.handles.enumerated() {
+            let load = other.load.load(ordering: .relaxed)
+            if load < least {
+                least = load
+                best = candidate
+            }
+        }
+        return best
+    }
+
+    /// Refuses a client when descriptors have run out: the reserved one serves to accept and answer it. False if that
+    /// does not work.
+    private func refuseForDescriptors(_ number: Int) -> Bool {
+        var peer = sockaddr_storage()
+        let socket = acceptor.acceptWithReserve(from: number, &peer)
+        if socket >= 0 {
+            let reason = "this server is out of file descriptors"
+            refuseAtOnce(Link(socket), .descriptorLimit, IPAddress.parse(&peer).0, reason)
+        }
+        return acceptor.reserve() && socket >= 0
+    }
+
+    /// Refuses a client that gets no slot, without waiting for its request.
+    private func refuseAtOnce(
+        _ link: Link, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
+        _ status: HTTPStatus = .serviceUnavailable
+    ) {
+        // Unread input would turn the close into a reset, which can overtake the response.
+        withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { _ = link.receive(into: $0) }
+        let answer = Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
+        answer.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress { _ = link.send(base, count: bytes.count) }
+        }
+        link.finishSending()
+        link.close()
+        count(refusal: cause, address, reason)
+    }
+
+    /// Makes an accepted socket a connection of this worker.
+    func adopt(_ socket: Int32, address: IPAddress, port: UInt16) {
+        let link = Link(socket)
+        guard drain == nil else {
+            handle.load.subtract(1, ordering: .relaxed)
+            refuseAtOnce(link, .draining, address, "this server is shutting down")
+            return
+        }
+        guard let isCounted = begin(link, address) else {
+            handle.load.subtract(1, ordering: .relaxed)
+            return
+        }
+        guard let connection = slab.allocate(link, address: address, port: port) else {
+            context.admission.endOpening(address, isCounted: isCounted)
+            handle.load.subtract(1, ordering: .relaxed)
+            refuseAtOnce(link, .connectionLimit, address, "no room for another connection")
+            return
+        }
+        connection.flags.insert(isCounted ? [.opening, .openingCounted] : .opening)
+        guard link.watch(by: epoll, for: EPOLLIN, tag: connection.tag) else {
+            end(connection, cause: .internalError)
+            return
+        }
+        connection.lastReceived = now
+        connection.connectedAt = Int64(nanoseconds)
+        setDeadline(connection, now &+ clock.ticks(configuration.handshakeTimeout))
+    }
+
+    /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the
+    /// connection was refused.
+    private func begin(_ link: Link, _ address: IPAddress) -> Bool? {
+        guard ingress.pressure < .full else {
+            refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason)
+            return nil
+        }
+        let isProxy = address == .none || configuration.isTrustedProxy(address)
+        switch context.admission.begin(address, isProxy: isProxy) {
+        case .admitted(let isCounted):
+            return isCounted
+        case .refused(.perAddressLimit):
+            let reason = "too many connections from this address are opening; see server.max_connections_per_ip"
+            refuseAtOnce(link, .perAddressLimit, address, reason, .tooManyRequests)
+        case .refused(let cause):
+            refuseAtOnce(link, cause, address, "too many connections are opening; see server.max_connections")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,129 @@
+import CLinux
+import Rooms
+import WebSocket
+
+/// Changes of the configuration for existing connections and channels.
+extension Worker {
+    /// Applies the configurations that have arrived since the last turn. No connection or channel is being processed
+    /// here.
+    func reconfigure() {
+        guard !nextConfigurations.isEmpty else { return }
+        for (next, receipt) in nextConfigurations {
+            apply(next)
+            receipt.answer(())
+        }
+        nextConfigurations = []
+    }
+
+    private func apply(_ next: EngineConfiguration) {
+        let last = configuration
+        configuration = next
+        outbox.flushDelay = WorkerClock.nanoseconds(next.flushDelay)
+        if next.compressionLevel != last.compressionLevel { outbox.deflater = Deflater(level: next.compressionLevel) }
+        // The buffer never shrinks: the beginning of a head that some connection keeps has to fit.
+        ingress.reserve(bufferByteCount: Worker.bufferByteCount(next))
+        channels.rules = next.channelRules
+        channels.generation = next.generation
+        for index in channels.indices { applyRules(index) }
+        shedHistory()
+        for slot in 0..<slab.highWater { apply(next, after: last, slab[slot]) }
+    }
+
+    private func applyRules(_ index: UInt32) {
+        guard let channel = channels.find(index) else { return }
+        let settings = configuration.channelRules.settings(for: channel.name)
+        guard settings != channel.settings else { return }
+        // Earlier messages are delivered under the earlier settings.
+        distribute(channel)
+        let now = clinux_realtime_milliseconds()
+        channel.apply(settings, generation: configuration.generation, at: now)
+        if let room = channel.home?.room { noteDeadline(room) }
+        channels.removeIfUnused(index)
+    }
+
+    private func apply(
+        _ next: EngineConfiguration, after last: EngineConfiguration, _ connection: Connection
+    ) {
+        let phase = connection.phase
+        guard phase != .free, phase != .dead else { return }
+        if !context.admission.countsAddresses {
+            connection.flags.subtract([.addressCounted, .openingCounted])
+        } else if connection.flags.intersection([.admitted, .addressCounted]) == .admitted {
+            if context.admission.note(connection.address) { connection.flags.insert(.addressCounted) }
+        }
+        guard phase == .open else { return }
+        if next.messagesPerSecond != last.messagesPerSecond || next.messageBurst != last.messageBurst {
+            connection.messageBucket = RateBucket(holding: burst, now: now)
+        }
+        if next.errorsPerMinute != last.errorsPerMinute, let session = connection.session {
+            session.errorBucket = RateBucket(holding: next.errorsPerMinute, now: now)
+        }
+        if next.pingInterval != last.pingInterval || next.pongTimeout != last.pongTimeout {
+            grantTimeToAnswer(connection)
+        }
+        armOpen(connection)
+    }
+
+    /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
+    /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
+    private func grantTimeToAnswer(_ connection: Connection) {
+        let interval = clock.ticks(configuration.pingInterval)
+        guard configuration.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
+        connection.lastReceived = now &- interval &+ UInt32(truncatingIfNeeded: connection.slot) % max(1, interval / 4)
+    }
+
+    private static let closedToYou = "the channel is not open to you any more"
+    private static let tokenNeeded = "this server asks for a token now"
+
+    /// Whether tokens are mandatory and this identity has none.
+    func lacksToken(_ identity: Identity?) -> Bool { configuration.verifyToken != nil && identity?.user == nil }
+
+    /// Completes a reload, after every worker has applied the configuration: counts members in channels whose home has
+    /// begun to count anew, removes clients from channels that they may no longer be in, and closes connections without
+    /// a mandatory token.
+    func recount() {
+        for slot in 0..<slab.highWater {
+            let connection = slab[slot]
+            guard connection.phase == .open else { continue }
+            if lacksToken(connection.session?.identity) {
+                beginClose(connection, .notPermitted, .unauthorized, Worker.tokenNeeded, then: .closing)
+            } else if connection.channel != Connection.noChannel {
+                closeWhereNotGranted(connection)
+            } else if let session = connection.session {
+                recount(connection, session)
+                leaveWhatIsNotGranted(connection, session, reason: Worker.closedToYou)
+            }
+        }
+    }
+
+    private func recount(
+        _ connection: Connection, _ session: Boxed<Session>
+    ) {
+        for membership in session.memberships.all {
+            let channel = channels[membership.channel]
+            // A home that answered before it applied the configuration may have counted under the previous one.
+            guard membership.state == .joined,
+                membership.generation < max(channel.countedSince, channel.knownSince)
+            else { continue }
+            let isTracked = channel.settings.isTracked
+            let generation = isTracked ? configuration.generation : 0
+            session.memberships.update(membership.channel) { $0.generation = generation }
+            guard isTracked else { continue }
+            let name = name(of: session.identity, connection)
+            if let home = channel.home {
+                home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
+            } else {
+                context.handles[channel.homeWorker].mailbox.post(
+                    .home(.count(channel: channel.name, name: name, generation: membership.generation)))
+            }
+        }
+    }
+
+    /// Closes a `relay` client that may no longer be in its endpoint's channel, because it can't be in another.
+    private func closeWhereNotGranted(_ connection: Connection) {
+        let identity = connection.session?.identity ?? Identity()
+        let channel = channels[connection.channel]
+        guard !identity.maySubscribe(to: channel.name, channel.settings) else { return }
+        beginClose(connection, .notPermitted, .forbidden, Worker.closedToYou, then: .closing)
+    }
+}
