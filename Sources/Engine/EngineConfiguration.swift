@@ -18,23 +18,16 @@ package struct EngineConfiguration: Sendable {
 
     /// A path at which clients open WebSockets.
     package struct Endpoint: Sendable {
-        package enum MessageProtocol: String, Sendable {
-            /// Every message goes unchanged to everyone in the channel, including the sender.
-            case relay
-            /// Each message is a request; see wsd-protocol(7).
-            case json
-        }
-
         package var path: String
-        package var messageProtocol: MessageProtocol
-        /// The channel that the endpoint's clients are in; empty for none, which only `json` allows.
+        package var clientProtocol: ClientProtocol
+        /// The channel that the endpoint's clients are in; empty for none, which only protocols with requests allow.
         package var channel: String
         /// Whether the endpoint is closed to new clients; its present clients stay.
         var isRetired = false
 
-        package init(path: String, messageProtocol: MessageProtocol, channel: String) {
+        package init(path: String, clientProtocol: ClientProtocol, channel: String) {
             self.path = path
-            self.messageProtocol = messageProtocol
+            self.clientProtocol = clientProtocol
             self.channel = channel
         }
     }
@@ -137,6 +130,6 @@ package struct EngineConfiguration: Sendable {
 
 extension EngineConfiguration.Endpoint {
     fileprivate func isSame(as other: Self) -> Bool {
-        path == other.path && messageProtocol == other.messageProtocol && Name(channel) == Name(other.channel)
+        path == other.path && clientProtocol == other.clientProtocol && Name(channel) == Name(other.channel)
     }
 }

@@ -164,6 +164,12 @@ package final class Hub: Sendable {
             self.payload = payload
             self.isPlainText = isPlainText
         }
+
+        /// Text that is a JSON value is one for clients of the `json` protocol, unless it is declared as text.
+        var form: NumberedPublication.Form {
+            guard opcode == .text, !isPlainText else { return .systemText }
+            return payload.withUnsafeBytes { RequestReader.isJSONValue($0) } ? .systemJSON : .systemText
+        }
     }
 
     /// Publishes messages, those of a channel in their order, and returns the result of each.
@@ -174,8 +180,7 @@ package final class Hub: Sendable {
         let now = clinux_monotonic_nanoseconds()
         let answers = await Replies.collect(messages.count) { replies in
             for (index, message) in messages.enumerated() {
-                let batch = PublicationBatch(
-                    message.isPlainText ? .systemText : .system, message.opcode, message.payload)
+                let batch = PublicationBatch(message.form, message.opcode, message.payload)
                 context.account.batches.add(batch.byteCount)
                 home(of: message.channel).post(
                     .home(.publish(channel: message.channel, batch, at: now, Receipt(replies: replies, index: index))))

@@ -19,7 +19,7 @@ package struct History: Sendable {
         }
     }
 
-    private typealias Entry = HistoryBlock.Entry
+    typealias Entry = HistoryBlock.Entry
 
     /// The size in bytes at which the buffer becomes a block.
     private static let blockByteCount = 32 * 1024
@@ -27,19 +27,20 @@ package struct History: Sendable {
     /// hold.
     private static let smallByteCount = 4 * 1024
 
-    private var limits: Limits
+    var limits: Limits
     private let meter: ByteMeter?
     /// The older messages. Invariant: none is empty.
-    private var blocks: [HistoryBlock] = []
+    var blocks: [HistoryBlock] = []
     /// The names and payloads of the newest messages, and the rest of each.
-    private var bytes: [UInt8] = []
-    private var entries: [Entry] = []
+    var bytes: [UInt8] = []
+    var entries: [Entry] = []
     /// The number of dropped messages at the front of the first block, or of the buffer if there is no block.
-    private var dropped = 0
-    private var newestSeq: UInt64 = 0
-    package private(set) var count = 0
+    var dropped = 0
+    /// The number of the last message that was added; 0 if there was none.
+    package internal(set) var newestSeq: UInt64 = 0
+    package internal(set) var count = 0
     /// The size of the names and payloads in bytes.
-    private var messageByteCount = 0
+    var messageByteCount = 0
 
     /// - Parameter meter: counts the blocks for as long as anything refers to them.
     package init(limits: Limits, meter: ByteMeter? = nil) {
@@ -99,7 +100,7 @@ package struct History: Sendable {
         expire(now: now)
     }
 
-    private mutating func shrink() {
+    mutating func shrink() {
         while count > limits.messageCount || (count > 0 && byteCount > limits.byteCount) { dropFirst() }
     }
 
@@ -141,7 +142,7 @@ package struct History: Sendable {
     }
 
     /// Removes dropped messages from the buffer once they are more than half of it.
-    private mutating func compact() {
+    mutating func compact() {
         guard count > 0 else {
             removeAll()
             return

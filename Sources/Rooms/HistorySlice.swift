@@ -2,11 +2,11 @@
 package struct HistorySlice: Sendable {
     /// The name of the channel as JSON, quotes included.
     package let quotedChannel: [UInt8]
-    private var blocks: ArraySlice<HistoryBlock>
+    private(set) var blocks: ArraySlice<HistoryBlock>
     /// The index of the first publication in the first block.
-    private var position: Int
+    private(set) var position: Int
     /// The number of the first publication.
-    private var seq: UInt64
+    private(set) var seq: UInt64
     package private(set) var messageCount: Int
     /// The size of the names and payloads in bytes.
     package private(set) var byteCount: Int

@@ -46,14 +46,40 @@ package struct MessageText {
     /// Appends bytes that are UTF-8 as a string, in the same way.
     package mutating func append(string utf8: UnsafeRawBufferPointer) {
         bytes.append(UInt8(ascii: "\""))
-        var rest = utf8[...]
-        while let stop = rest.firstIndex(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
-            bytes.append(contentsOf: rest[..<stop])
+        var start = 0
+        while true {
+            let stop = Self.endOfPlain(utf8, from: start)
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: utf8[start..<stop]))
+            guard stop < utf8.count else { break }
             appendEscape(of: utf8[stop])
-            rest = rest[(stop + 1)...]
+            start = stop + 1
         }
-        bytes.append(contentsOf: rest)
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// The index of the first byte from `start` on that has to be escaped, or the end.
+    ///
+    /// Eight bytes are looked at together: a history is said again for everyone who missed it.
+    private static func endOfPlain(_ utf8: UnsafeRawBufferPointer, from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs = ones << 7
+        var index = start
+        while utf8.count - index >= 8 {
+            let word = utf8.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let quotes = word ^ ones &* UInt64(UInt8(ascii: "\""))
+            let backslashes = word ^ ones &* UInt64(UInt8(ascii: "\\"))
+            // The highest bit of a byte is set where the byte is less than 0x20, or zero.
+            let controls = (word &- ones &* 0x20) & ~word
+            let matches = ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes)
+            guard (controls | matches) & highs == 0 else { break }
+            index += 8
+        }
+        while index < utf8.count, !needsEscape(utf8[index]) { index += 1 }
+        return index
+    }
+
+    private static func needsEscape(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
     }
 
     private mutating func appendEscape(of byte: UInt8) {

@@ -59,12 +59,12 @@ extension Configuration {
         engine.refreshGrace = auth.refreshGrace
         engine.tokenLeeway = auth.leeway
         engine.endpoints = endpoints.map { endpoint in
-            let messageProtocol: EngineConfiguration.Endpoint.MessageProtocol =
+            let clientProtocol: ClientProtocol =
                 switch endpoint.protocol {
                 case .relay: .relay
                 case .json: .json
                 }
-            return .init(path: endpoint.path, messageProtocol: messageProtocol, channel: endpoint.channel)
+            return .init(path: endpoint.path, clientProtocol: clientProtocol, channel: endpoint.channel)
         }
         engine.pages = Pages.make(endpoint: endpoints.first { $0.protocol == .json }?.path)
         let hosts = server.allowedHosts

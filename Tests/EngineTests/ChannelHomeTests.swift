@@ -15,7 +15,7 @@ struct ChannelHomeTests {
         var now: Int64 = 1_000_000
         var acknowledged: [(ConnectionReference, String)] = []
 
-        init(_ encodings: Encoding.Set = .anyJSON, _ change: (inout ChannelSettings) -> Void = { _ in }) {
+        init(_ encodings: Encoding.Set = .any(.json), _ change: (inout ChannelSettings) -> Void = { _ in }) {
             var settings = ChannelSettings()
             change(&settings)
             home = ChannelHome(name: "room", settings: settings, frames: ByteMeter(), history: cost)
@@ -24,7 +24,7 @@ struct ChannelHomeTests {
 
         @discardableResult
         func publish(
-            _ origin: Publication.Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionReference? = nil,
+            _ origin: Origin, _ data: String, _ opcode: Opcode = .text, sender: ConnectionReference? = nil,
             id: String = "", from: String = ""
         ) -> MessagePosition? {
             var batch = PublicationBatch()
@@ -36,7 +36,9 @@ struct ChannelHomeTests {
                     from.withUTF8 { from in
                         batch.append(
                             Publication(
-                                origin: origin, opcode: opcode, sender: sender, from: UnsafeRawBufferPointer(from),
+                                form: origin.form(data), opcode: opcode, senderProtocol: origin.clientProtocol,
+                                sender: sender,
+                                from: UnsafeRawBufferPointer(from),
                                 id: UnsafeRawBufferPointer(id), data: UnsafeRawBufferPointer(data)))
                     }
                 }
@@ -52,8 +54,8 @@ struct ChannelHomeTests {
         }
 
         /// What members of a protocol are sent, and who is left out of what.
-        func delivered(_ encoding: Encoding = .json) -> [String] {
-            ChannelHomeTests.texts(home.takeDelivery(at: 0).0[encoding])
+        func delivered(_ clientProtocol: ClientProtocol = .json) -> [String] {
+            ChannelHomeTests.texts(home.takeDelivery(at: 0).0[Encoding(clientProtocol)])
         }
 
         func enter(_ user: String) -> Bool { home.enter(user, at: now, &text) }
@@ -68,38 +70,64 @@ struct ChannelHomeTests {
         return texts
     }
 
+    /// Who publishes.
+    enum Origin {
+        case relay, json, system, systemText
+
+        var clientProtocol: ClientProtocol? {
+            switch self {
+            case .relay: .relay
+            case .json: .json
+            case .system, .systemText: nil
+            }
+        }
+
+        func form(_ data: UnsafeBufferPointer<UInt8>) -> NumberedPublication.Form {
+            switch self {
+            case .relay: .chatText
+            case .json: .chatJSON
+            case .systemText: .systemText
+            case .system:
+                Hub.Message(channel: "", opcode: .text, payload: Array(data)).form
+            }
+        }
+    }
+
     private let alice = ConnectionReference(worker: 1, slot: 2, generation: 3)
 
     @Test func `says a message in the words of each protocol that is in use, and in no other`() {
-        let both = Encoding.Set([Encoding.Set(.relay), Encoding.Set(.json)])
+        let both = Encoding.Set([Encoding.Set(Encoding(.relay)), Encoding.Set(Encoding(.json))])
         let bench = Bench(both)
         bench.publish(.relay, "a \"word\"")
         bench.publish(.json, "{\"x\":1}")
         bench.publish(.system, "[1]")
         bench.publish(.systemText, "[1]")
         let delivery = bench.home.takeDelivery(at: 0).0
-        let json = Self.texts(delivery[.json])
-        let relay = Self.texts(delivery[.relay])
+        let json = Self.texts(delivery[Encoding(.json)])
+        let relay = Self.texts(delivery[Encoding(.relay)])
         #expect(json.count == 4 && relay.count == 4)
         #expect(relay[0] == "a \"word\"" && relay[1] == json[1] && relay[2] == "[1]" && relay[3] == "[1]")
         #expect(json[0].hasSuffix(#""seq":1,"data":"a \"word\""}"#) && json[1].hasSuffix(#""seq":2,"data":{"x":1}}"#))
         #expect(json[2].hasSuffix(#""seq":3,"data":[1]}"#) && json[3].hasSuffix(#""seq":4,"data":"[1]"}"#))
         #expect(json.map { $0.hasPrefix(#"{"type":"chat""#) } == [true, true, false, false])
 
-        let relayOnly = Bench(.anyRelay)
+        let relayOnly = Bench(.any(.relay))
         #expect(relayOnly.publish(.relay, "x") == nil)
         #expect(relayOnly.home.room == nil)
         #expect(relayOnly.delivered(.relay) == ["x"])
+        #expect(relayOnly.publish(.json, "1", sender: alice, id: "7")?.seq == 1, "its client wants to know the number")
+        #expect(relayOnly.acknowledged.count == 1)
+        #expect(relayOnly.delivered(.relay).count == 1)
     }
 
     @Test func `numbers what can be said in JSON, and nothing else`() {
-        let bench = Bench([Encoding.Set(.relay), Encoding.Set(.json)])
+        let bench = Bench([Encoding.Set(Encoding(.relay)), Encoding.Set(Encoding(.json))])
         #expect(bench.publish(.relay, "x")?.seq == 1)
         #expect(bench.publish(.relay, "\u{1}", .binary) == nil)
         #expect(bench.publish(.json, "2")?.seq == 2)
         #expect(bench.home.hasDelivery)
         let delivery = bench.home.takeDelivery(at: 0).0
-        #expect(Self.texts(delivery[.relay]).count == 3 && Self.texts(delivery[.json]).count == 2)
+        #expect(Self.texts(delivery[Encoding(.relay)]).count == 3 && Self.texts(delivery[Encoding(.json)]).count == 2)
         #expect(!bench.home.hasDelivery)
     }
 
@@ -114,7 +142,7 @@ struct ChannelHomeTests {
     }
 
     @Test func `leaves the sender out where echo is off, whoever else hears it`() {
-        let bench = Bench(.anyJSON) { $0.echo = false }
+        let bench = Bench(.any(.json)) { $0.echo = false }
         bench.publish(.json, "1", sender: alice)
         bench.publish(.system, "2")
         bench.publish(.json, "3", sender: alice)
@@ -125,13 +153,13 @@ struct ChannelHomeTests {
         // Nobody hears it: there is no frame to leave out, and the next message is not taken for it.
         let silent = Bench([]) { $0.echo = false }
         silent.publish(.json, "1", sender: alice)
-        silent.home.encodingsHere = .anyJSON
+        silent.home.encodingsHere = .any(.json)
         silent.publish(.json, "2")
         #expect(silent.home.takeDelivery(at: 0).0.exclusions.isEmpty)
     }
 
     @Test func `announces a user once, whatever its connections, and not those who come back in time`() {
-        let bench = Bench(.anyJSON) {
+        let bench = Bench(.any(.json)) {
             $0.joinLeave = true
             $0.leaveDelay = 100
         }
@@ -150,7 +178,7 @@ struct ChannelHomeTests {
     }
 
     @Test func `lets in as many as max_members says, and counts anew where settings change that`() {
-        let bench = Bench(.anyJSON) { $0.maximumMembers = 2 }
+        let bench = Bench(.any(.json)) { $0.maximumMembers = 2 }
         #expect(bench.enter("a") && bench.enter("b") && !bench.enter("c"))
         bench.leave("a")
         #expect(bench.enter("c") && !bench.enter("d"))
@@ -178,7 +206,7 @@ struct ChannelHomeTests {
         bench.now += 101
         bench.home.expire(at: bench.now, &bench.text)
         #expect(bench.home.isUnused && bench.cost.byteCount == 0)
-        bench.home.setEncodings(.anyRelay, ofWorker: 3)
+        bench.home.setEncodings(.any(.relay), ofWorker: 3)
         #expect(!bench.home.isUnused && bench.home.interested == 1 << 3)
         bench.home.setEncodings([], ofWorker: 3)
         #expect(bench.home.isUnused)
@@ -188,7 +216,9 @@ struct ChannelHomeTests {
     @Test(arguments: UInt64(1)...20)
     func `says a message later as it said it at first, byte for byte`(seed: UInt64) throws {
         var random = Seeded(seed: seed)
-        let bench = Bench(.anyJSON) { $0.history = History.Limits(messageCount: 200, age: 1_000, byteCount: 1 << 20) }
+        let bench = Bench(.any(.json)) {
+            $0.history = History.Limits(messageCount: 200, age: 1_000, byteCount: 1 << 20)
+        }
         let values = [
             "1.50", "-0", "1E400", "\"\\u00e9\"", " [ 1 , {\"a\" : null} ] ", "not JSON", "a\"b\\c\n\u{1}é",
             "{\"x\":1}x", "",
@@ -196,7 +226,7 @@ struct ChannelHomeTests {
         let names = ["", "alice", "o\"brien\\", "müller", "guest-8z3k0p5q"]
         for _ in 0..<100 {
             bench.now += Int64.random(in: 0...7, using: &random)
-            let origin = [Publication.Origin.relay, .json, .system, .systemText][Int.random(in: 0..<4, using: &random)]
+            let origin = [Origin.relay, .json, .system, .systemText][Int.random(in: 0..<4, using: &random)]
             // A `json` client's data is a JSON value.
             let value = values[Int.random(in: 0..<(origin == .json ? 5 : values.count), using: &random)]
             bench.publish(origin, value, from: names[Int.random(in: 0..<names.count, using: &random)])
@@ -225,7 +255,9 @@ struct ChannelHomeTests {
     }
 
     @Test func `answers with as much history as there is room for, however it is written`() {
-        let bench = Bench(.anyJSON) { $0.history = History.Limits(messageCount: 999, age: 1_000, byteCount: 1 << 24) }
+        let bench = Bench(.any(.json)) {
+            $0.history = History.Limits(messageCount: 999, age: 1_000, byteCount: 1 << 24)
+        }
         // As a string, each of these bytes takes six.
         for _ in 0..<20 { bench.publish(.relay, String(repeating: "\u{1}", count: 10_000)) }
         let said = bench.delivered()
@@ -241,7 +273,7 @@ struct ChannelHomeTests {
         var random = Seeded(seed: seed)
         let limit = Int.random(in: 0...8, using: &random)
         let age = Int64.random(in: 50...500, using: &random)
-        let bench = Bench(.anyJSON) {
+        let bench = Bench(.any(.json)) {
             $0.history = History.Limits(messageCount: limit, age: age, byteCount: 1 << 20)
             $0.presence = true
             $0.joinLeave = true

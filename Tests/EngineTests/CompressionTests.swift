@@ -55,13 +55,13 @@ import WebSocket
         let worker = Worker(
             index: 0,
             context: WorkerContext(configuration: EngineConfiguration(), events: AsyncStream.makeStream().continuation))
-        let encodings = (8...15).reduce(into: Encoding.Set(.relay)) {
+        let encodings = (8...15).reduce(into: Encoding.Set(Encoding(.relay))) {
             $0.insert(.init(Encoding(.relay, PermessageDeflate(serverMaximumWindowBits: $1))))
         }
         func segments(_ size: Int) -> [Segment] {
             let bytes = [UInt8](repeating: 7, count: size)
             let plain = bytes.withUnsafeBytes { Segment(.binary, payload: $0) }
-            var publication = Delivery(relay: plain, json: nil, for: encodings)
+            var publication = Delivery([plain, nil], for: encodings)
             worker.compress(&publication, for: encodings)
             return encodings.deflating.map { publication[$0]! }
         }

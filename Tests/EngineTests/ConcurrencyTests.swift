@@ -23,7 +23,7 @@ extension TestClient: @unchecked Sendable {}
         configuration.workerCount = 4
         configuration.maximumConnectionsPerAddress = 500
         configuration.endpoints = (channels.map(String.init) + ["passing", "kicked"]).map {
-            .init(path: "/" + $0, messageProtocol: .relay, channel: $0)
+            .init(path: "/" + $0, clientProtocol: .relay, channel: $0)
         }
     }
 

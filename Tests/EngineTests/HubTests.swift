@@ -65,7 +65,7 @@ import WebSocket
     /// Three workers and several channels: for most clients the channel's home is another worker.
     @Test(arguments: 0..<6)
     func whoSendsAndClosesSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", clientProtocol: .relay, channel: "c\(attempt)")] }) {
             _, port in
             let clients = try (0..<3).map { _ in try TestClient(port: port).opened() }
             for client in clients {
@@ -85,7 +85,7 @@ import WebSocket
 
     @Test(arguments: 0..<6)
     func whoSendsAndBreaksTheProtocolSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", messageProtocol: .relay, channel: "c\(attempt)")] }) {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", clientProtocol: .relay, channel: "c\(attempt)")] }) {
             _, port in
             for _ in 0..<3 {
                 let client = try TestClient(port: port).opened()

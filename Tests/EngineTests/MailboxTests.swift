@@ -37,7 +37,7 @@ import Testing
             let segment = Segment(copying: [1, 2, 3])
             forgotten = segment
             let mailbox = Mailbox()
-            mailbox.post(.connections(.deliver(channel: "a", Delivery(relay: segment, json: nil, for: .anyRelay), [])))
+            mailbox.post(.connections(.deliver(channel: "a", Delivery([segment, nil], for: .any(.relay)), [])))
         }
         #expect(forgotten == nil)
     }

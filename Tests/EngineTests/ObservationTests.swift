@@ -71,7 +71,7 @@ struct ObservationTests {
     @Test("a follower gets what a relay client gets, and the channel doesn't notice")
     func follow() async throws {
         try await withHub {
-            $0.endpoints.append(.init(path: "/json", messageProtocol: .json, channel: "lobby"))
+            $0.endpoints.append(.init(path: "/json", clientProtocol: .json, channel: "lobby"))
         } _: {
             hub, port in
             let relay = try TestClient(port: port).opened()
@@ -123,7 +123,7 @@ struct ObservationTests {
     @Test("clients of json are taken out of a channel, others stay")
     func unsubscribe() async throws {
         try await withHub {
-            $0.endpoints.append(.init(path: "/json", messageProtocol: .json, channel: "lobby"))
+            $0.endpoints.append(.init(path: "/json", clientProtocol: .json, channel: "lobby"))
         } _: {
             hub, port in
             let relay = try TestClient(port: port).opened()

@@ -13,9 +13,9 @@ struct ReconfigureTests {
         configuration.workerCount = 3
         configuration.maximumConnections = 1_000
         configuration.endpoints = [
-            .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
-            .init(path: "/other", messageProtocol: .relay, channel: "other"),
-            .init(path: "/json", messageProtocol: .json, channel: "room"),
+            .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
+            .init(path: "/other", clientProtocol: .relay, channel: "other"),
+            .init(path: "/json", clientProtocol: .json, channel: "room"),
         ]
         // Other tests keep the threads busy on which tokens are checked.
         configuration.handshakeTimeout = .seconds(120)
@@ -88,9 +88,9 @@ struct ReconfigureTests {
             let old = try TestClient(port: port, path: "/other").opened()
             var next = Self.configuration
             next.endpoints = [
-                .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
-                .init(path: "/other", messageProtocol: .relay, channel: "elsewhere"),
-                .init(path: "/new", messageProtocol: .relay, channel: "other"),
+                .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
+                .init(path: "/other", clientProtocol: .relay, channel: "elsewhere"),
+                .init(path: "/new", clientProtocol: .relay, channel: "other"),
             ]
             await hub.reconfigure(next)
             let new = try TestClient(port: port, path: "/new").opened()

@@ -15,7 +15,7 @@ struct RoomTests {
             var settings = ChannelSettings()
             settings.history = History.Limits(messageCount: 10, age: 50, byteCount: 10_000)
             $0.channelRules = ChannelRules([(ChannelPattern("*"), settings)])
-            $0.endpoints = [.init(path: "/chat", messageProtocol: .json, channel: "lobby")]
+            $0.endpoints = [.init(path: "/chat", clientProtocol: .json, channel: "lobby")]
         }) { hub, port in
             let client = try TestClient(port: port, path: "/chat").opened()
             _ = try client.frame()

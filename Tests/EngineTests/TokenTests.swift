@@ -11,7 +11,7 @@ struct TokenTests {
         -> @Sendable (inout EngineConfiguration) -> Void
     {
         { configuration in
-            configuration.endpoints.append(.init(path: "/chat", messageProtocol: .json, channel: "lobby"))
+            configuration.endpoints.append(.init(path: "/chat", clientProtocol: .json, channel: "lobby"))
             configuration.tokenCookie = "session"
             configuration.refreshGrace = .milliseconds(200)
             configuration.verifyToken = { token in
@@ -65,7 +65,7 @@ struct TokenTests {
             settings.subscribe = .granted
             settings.publish = .granted
             $0.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
-            $0.endpoints.append(.init(path: "/room", messageProtocol: .relay, channel: "room"))
+            $0.endpoints.append(.init(path: "/room", clientProtocol: .relay, channel: "room"))
         }) { _, port in
             let refused = try TestClient(port: port, path: "/room?token=alice").status()
             #expect(refused.contains("403 Forbidden"))

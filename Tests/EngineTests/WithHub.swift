@@ -9,8 +9,8 @@ func withHub(
     configuration.workerCount = 3
     configuration.maximumConnections = 1_000
     configuration.endpoints = [
-        .init(path: "/ws", messageProtocol: .relay, channel: "lobby"),
-        .init(path: "/other", messageProtocol: .relay, channel: "other"),
+        .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
+        .init(path: "/other", clientProtocol: .relay, channel: "other"),
     ]
     // Other tests keep the threads busy on which tokens are checked.
     configuration.handshakeTimeout = .seconds(120)

@@ -245,25 +245,26 @@ def reading(wires):
     return Flood(wires, b"", times=0)
 
 
+def worker_of(connection):
+    """The number of the worker that a connection began with: 6 bits of its id, above 34."""
+    digits = "0123456789abcdefghjkmnpqrstvwxyz"
+    value = 0
+    for digit in connection:
+        value = value * 32 + digits.index(digit)
+    return value >> 34 & 63
+
+
 def joined(daemon, channels, *, path="/chat", **options):
     """A json client in these channels, which have their answers read."""
     client = RawWebSocket(daemon.port, path, **options)
     daemon._clients.append(client)
-    client.worker = first_worker(json.loads(client.receive_text())["connection"])
+    client.worker = worker_of(json.loads(client.receive_text())["connection"])
     for number, channel in enumerate(channels):
         client.send_text(asking("join", channel=channel, id=number))
     for _ in channels:
         answer = json.loads(client.receive_text())
         assert answer["type"] == "ack", answer
     return client
-
-
-def first_worker(connection):
-    """The worker that a connection began with, which its id tells: base 32, above a number of 34 bits."""
-    value = 0
-    for digit in connection:
-        value = value << 5 | "0123456789abcdefghjkmnpqrstvwxyz".index(digit)
-    return value >> 34 & 63
 
 
 def home(name, workers=2):

@@ -93,7 +93,7 @@ struct Slab: ~Copyable {
             to: ConnectionRecord(
                 id: ConnectionID(worker: worker, slot: slot, number: number), link: link, flags: [], closeCode: 1006,
                 endpoint: 0, port: port,
-                life: LifeCycle(), cause: .none, encoding: .relay, address: address,
+                life: LifeCycle(), cause: .none, encoding: .unknown, address: address,
                 phaseState: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,

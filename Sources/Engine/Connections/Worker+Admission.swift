@@ -102,14 +102,14 @@ extension Worker {
                 connection, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause, known)
             return
         }
-        pending.session = session(identity, endpoint.messageProtocol)
-        connection.encoding = Encoding(endpoint.messageProtocol, pending.compression)
+        pending.session = session(identity, endpoint.clientProtocol)
+        connection.encoding = Encoding(endpoint.clientProtocol, pending.compression)
         connection.advance(.requested)
         let since = pending.since
         connection.keep(.admission(pending))
-        guard endpoint.messageProtocol == .json, !endpoint.channel.isEmpty else {
+        guard endpoint.clientProtocol.hasRequests, !endpoint.channel.isEmpty else {
             guard openPending(connection) else { return }
-            if endpoint.messageProtocol == .json {
+            if endpoint.clientProtocol.hasRequests {
                 sendWelcome(connection, channel: nil, nil)
             } else {
                 subscribe(connection, to: endpoint.channel)
@@ -136,9 +136,9 @@ extension Worker {
 
     /// The session of a client; nil for a `relay` client without a user, which needs none.
     private func session(
-        _ identity: Identity, _ messageProtocol: EngineConfiguration.Endpoint.MessageProtocol
+        _ identity: Identity, _ clientProtocol: ClientProtocol
     ) -> Session? {
-        guard messageProtocol == .json || identity.user != nil else { return nil }
+        guard clientProtocol.hasRequests || identity.user != nil else { return nil }
         return Session(
             identity: identity, errorBucket: RateBucket(holding: configuration.errorsPerMinute, now: now),
             expiresAt: clock.tick(at: identity.expiresAt))

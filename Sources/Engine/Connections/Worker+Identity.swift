@@ -38,10 +38,8 @@ extension Worker {
     private func isToBeAsked(
         _ connection: Connection, _ session: Boxed<Session>
     ) -> Bool {
-        isJSON(connection) && configuration.verifyToken != nil && !session.isAskedToRefresh
+        connection.encoding.clientProtocol.hasRequests && configuration.verifyToken != nil && !session.isAskedToRefresh
     }
-
-    private func isJSON(_ connection: Connection) -> Bool { connection.encoding.isJSON }
 
     /// Asks for a new token, or closes the connection if none has come in time. False if it has closed.
     func tokenExpired(_ connection: Connection) -> Bool {

@@ -189,7 +189,7 @@ extension Worker {
     func act(
         on message: UnsafeRawBufferPointer, _ opcode: Opcode, _ connection: Connection
     ) {
-        switch configuration.endpoints[Int(connection.endpoint)].messageProtocol {
+        switch configuration.endpoints[Int(connection.endpoint)].clientProtocol {
         case .relay: relay(connection, opcode, message)
         case .json: request(connection, opcode, message)
         }

@@ -7,14 +7,14 @@ import WebSocket
 /// Only the owning worker's thread touches it.
 final class Backlog {
     /// The kind of a piece, which decides whether a queue policy may drop it.
-    enum Kind {
+    enum Kind: UInt8 {
         /// Messages of channels, and pongs: they count towards the limit, and are dropped by whole frames beyond it.
-        case shared
-        /// ReplyBatch to the connection's own requests, and close frames. They are never dropped: a connection with too
+        case shared = 0
+        /// Answers to the connection's own requests, and close frames. They are never dropped: a connection with too
         /// many of them isn't read.
-        case own
+        case own = 1
         /// Missed messages that the connection has been promised.
-        case owed
+        case owed = 2
     }
 
     struct Piece {

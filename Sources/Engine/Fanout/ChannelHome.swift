@@ -12,11 +12,10 @@ final class ChannelHome {
     private(set) var countedSince: UInt32 = 0
     /// The state that the `json` protocol needs; created when it is first needed.
     private(set) var room: Room?
-    private let history: HistoryCost
+    let history: HistoryCost
 
     /// The messages that have been ordered and not yet handed over, encoded once for each protocol in use.
-    private var relayFrames: SegmentBuilder
-    private var jsonFrames: SegmentBuilder
+    private var frames: ClientProtocol.Table<SegmentBuilder>
     /// The number of these messages.
     private var messageCount = 0
     /// The connections that do not get their own message back.
@@ -38,8 +37,13 @@ final class ChannelHome {
         self.name = name
         self.settings = settings
         self.history = history
-        relayFrames = SegmentBuilder(frames)
-        jsonFrames = SegmentBuilder(frames)
+        self.frames = InlineArray { _ in SegmentBuilder(frames) }
+    }
+
+    /// Takes over the room of an earlier process.
+    func take(_ room: Room?, countedSince: UInt32) {
+        self.room = room
+        self.countedSince = countedSince
     }
 
     /// Whether nothing needs the home, provided that nobody on this worker is in the channel.
@@ -63,7 +67,7 @@ final class ChannelHome {
     /// The encodings in use on any worker.
     var encodings: Encoding.Set {
         let inUse = encodingsHere.union(encodingsElsewhere)
-        return followers.isEmpty ? inUse : inUse.union(Encoding.Set(.relay))
+        return followers.isEmpty ? inUse : inUse.union(Encoding.Set(Encoding(.ofFollowers)))
     }
 
     /// Sets the encodings that another worker's subscribers use; empty: it has no subscribers.
@@ -87,11 +91,12 @@ final class ChannelHome {
     ) -> MessagePosition? {
         messageCount += 1
         let encodings = encodings
-        let isForRelay = !encodings.isDisjoint(with: .anyRelay)
-        let isForJSON = !encodings.isDisjoint(with: .anyJSON)
-        if publication.origin != .json {
-            if isForRelay { relayFrames.append(publication.opcode, payload: publication.data) }
-            guard publication.opcode == .text, isNumbered else { return nil }
+        guard publication.opcode == .text, isNumbered || publication.senderProtocol?.isNumbered ?? false else {
+            encodings.forEachProtocol { each in
+                guard each.form(of: publication.form, publication.opcode) == .unchanged else { return }
+                frames[Int(each.rawValue)].append(publication.opcode, payload: publication.data)
+            }
+            return nil
         }
         let room = madeRoom()
         let position = room.next()
@@ -99,19 +104,22 @@ final class ChannelHome {
             text.writeAck(publication.id, quotedChannel: room.quotedName, position, at: now)
             text.withBytes { acknowledge(sender, $0) }
         }
-        // If nobody gets the message as JSON, there is no frame to exclude.
-        if publication.origin == .json, !settings.echo, isForJSON, let sender = publication.sender {
-            exclusions.append(Delivery.Exclusion(connection: sender, frame: jsonFrames.frameEnds.count))
-        }
-        // Clients of the `relay` protocol get the whole object of a `json` client's message.
-        let isObjectForRelay = isForRelay && publication.origin == .json
-        guard isForJSON || isObjectForRelay || settings.keepsHistory else { return position }
         let numbered = publication.numbered(position.seq, at: now)
-        if isForJSON || isObjectForRelay {
-            text.write(numbered, quotedChannel: room.quotedName)
-            text.withBytes { object in
-                if isObjectForRelay { relayFrames.append(.text, payload: object) }
-                if isForJSON { jsonFrames.append(.text, payload: object) }
+        var isWritten = false
+        encodings.forEachProtocol { each in
+            switch each.form(of: publication.form, publication.opcode) {
+            case .unchanged?:
+                frames[Int(each.rawValue)].append(publication.opcode, payload: publication.data)
+            case .object?:
+                if !settings.echo, each == publication.senderProtocol, let sender = publication.sender {
+                    let frame = frames[Int(each.rawValue)].frameEnds.count
+                    exclusions.append(Delivery.Exclusion(connection: sender, frame: frame))
+                }
+                if !isWritten { text.write(numbered, quotedChannel: room.quotedName) }
+                isWritten = true
+                text.withBytes { frames[Int(each.rawValue)].append(.text, payload: $0) }
+            case nil:
+                break
             }
         }
         if settings.keepsHistory { room.changeHistory { $0.append(numbered) } }
@@ -121,9 +129,9 @@ final class ChannelHome {
     /// Adds a receipt for the message that was published last.
     func append(_ receipt: Receipt) { receipts.append(receipt) }
 
-    /// Whether messages are numbered: a client gets them as `json`, has done so before, or may ask for them later.
+    /// Whether messages are numbered: a client gets their numbers, has done so before, or may ask for them later.
     private var isNumbered: Bool {
-        room != nil || settings.keepsHistory || !encodings.isDisjoint(with: .anyJSON)
+        room != nil || settings.keepsHistory || !encodings.isDisjoint(with: .anyNumbered)
     }
 
     /// Whether messages wait to be handed over.
@@ -131,14 +139,14 @@ final class ChannelHome {
 
     /// The size in bytes of the frames that wait to be handed over: in total, and of the protocol with the larger
     /// frames.
-    var deliveryByteCount: Int { relayFrames.count + jsonFrames.count }
-    var largestDeliveryByteCount: Int { max(relayFrames.count, jsonFrames.count) }
+    var deliveryByteCount: Int { frames.indices.reduce(0) { $0 + frames[$1].count } }
+    var largestDeliveryByteCount: Int { frames.indices.reduce(0) { max($0, frames[$1].count) } }
 
     /// Takes the waiting messages and their receipts. `nanoseconds` is a time of the monotonic clock.
     func takeDelivery(at nanoseconds: UInt64) -> (Delivery, [Receipt]) {
-        var delivery = Delivery(
-            relay: relayFrames.isEmpty ? nil : relayFrames.finish(),
-            json: jsonFrames.isEmpty ? nil : jsonFrames.finish(), for: encodings)
+        var segments = ClientProtocol.Table<Segment?>(repeating: nil)
+        for index in frames.indices where !frames[index].isEmpty { segments[index] = frames[index].finish() }
+        var delivery = Delivery(segments, for: encodings)
         delivery.exclusions = exclusions
         activity.note(messageCount, at: nanoseconds)
         let receipts = receipts
@@ -192,13 +200,15 @@ final class ChannelHome {
     }
 
     private func announce(_ change: MessageText.Change, _ user: String, at now: Int64, _ text: inout MessageText) {
-        guard settings.joinLeave, !encodings.isDisjoint(with: .anyJSON), let room else { return }
+        guard settings.joinLeave, !encodings.isDisjoint(with: .anyNumbered), let room else { return }
         messageCount += 1
         text.write(change, of: user, quotedChannel: room.quotedName, at: now)
-        text.withBytes { jsonFrames.append(.text, payload: $0) }
+        encodings.intersection(.anyNumbered).forEachProtocol { each in
+            text.withBytes { frames[Int(each.rawValue)].append(.text, payload: $0) }
+        }
     }
 
-    // MARK: ReplyBatch
+    // MARK: Answers
 
     /// The channel's position, for a connection that joins or asks again, and the messages that it missed since another
     /// position: nil if it asks for none, missed none, or not all of them are kept.

@@ -8,7 +8,8 @@ struct Delivery: Sendable {
     private var commonProtocol: Encoding.Set = []
     /// The frames by encoding otherwise.
     private var encoded: [Segment?] = []
-    /// The senders that don't get their own messages back, each with the index of one among the frames of `json`.
+    /// The senders that don't get their own messages back, each with the index of one among the
+    /// frames of its protocol.
     var exclusions: [Exclusion] = []
     /// The time at which the first of the messages came, in nanoseconds of the monotonic clock.
     var publishedAt: UInt64 = 0
@@ -20,20 +21,20 @@ struct Delivery: Sendable {
     }
 
     /// - Parameters:
-    ///   - relay: the messages as the `relay` protocol sends them; nil if nobody uses it.
-    ///   - json: the messages as the `json` protocol sends them; nil if nobody uses it or no message is for it.
-    init(relay: Segment?, json: Segment?, for encodings: Encoding.Set) {
-        if encodings.isDisjoint(with: .anyJSON) {
-            common = relay
-            commonProtocol = .anyRelay
-        } else if encodings.isDisjoint(with: .anyRelay) {
-            common = json
-            commonProtocol = .anyJSON
-        } else {
-            encoded = Array(repeating: nil, count: Encoding.count)
-            self[.relay] = relay
-            self[.json] = json
+    ///   - segments: the messages as each protocol sends them; nil if nobody uses it or no message is for it.
+    ///   - encodings: those in use.
+    init(_ segments: ClientProtocol.Table<Segment?>, for encodings: Encoding.Set) {
+        var count = 0
+        encodings.forEachProtocol { each in
+            count += 1
+            common = segments[Int(each.rawValue)]
+            commonProtocol = .any(each)
         }
+        guard count > 1 else { return }
+        common = nil
+        commonProtocol = []
+        encoded = Array(repeating: nil, count: Encoding.count)
+        encodings.forEachProtocol { encoded[Int(Encoding($0).rawValue)] = segments[Int($0.rawValue)] }
     }
 
     /// Whether `common` is for all users of these encodings.
@@ -54,8 +55,8 @@ struct Delivery: Sendable {
         set {
             if encoded.isEmpty {
                 encoded = Array(repeating: nil, count: Encoding.count)
-                for plain in [Encoding.relay, .json] where commonProtocol.contains(Encoding.Set(plain)) {
-                    encoded[Int(plain.rawValue)] = common
+                for each in ClientProtocol.allCases where commonProtocol.uses(each) {
+                    encoded[Int(Encoding(each).rawValue)] = common
                 }
                 common = nil
             }

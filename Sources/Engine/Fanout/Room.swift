@@ -19,18 +19,45 @@ final class Room {
     /// The size that the meter has counted, besides the blocks of the history.
     private var counted = 0
 
-    init(name: String, settings: ChannelSettings, cost: HistoryCost) {
+    init(name: String, settings: ChannelSettings, cost: HistoryCost, epoch: String = Epoch.random()) {
         self.cost = cost
+        self.epoch = epoch
         var text = MessageText()
         text.append(string: name)
         quotedName = text.bytes
-        epoch = Epoch.random()
         history = History(limits: settings.history, meter: cost.meter)
         presence = Presence(leaveDelay: settings.leaveDelay)
         count()
     }
 
-    deinit { cost.meter.add(-counted) }
+    deinit {
+        cost.byteCount -= historyByteCount
+        cost.meter.add(-counted)
+    }
+
+    /// Writes the room. Its name and settings are no part of it.
+    func write(to state: inout StateWriter, _ shared: inout SharedWriter<HistoryBlock>) {
+        state.write(epoch)
+        state.write(seq)
+        state.write(count: memberCount)
+        presence.write(to: &state)
+        history.write(to: &state, &shared)
+    }
+
+    convenience init(
+        from state: inout StateReader, _ shared: inout SharedReader<HistoryBlock>, name: String,
+        settings: ChannelSettings, cost: HistoryCost
+    ) throws(StateError) {
+        let epoch = try state.text()
+        try state.require(Epoch.isOne(epoch), "an epoch")
+        self.init(name: name, settings: settings, cost: cost, epoch: epoch)
+        seq = try state.number()
+        memberCount = try state.count(atMost: Int(Int32.max))
+        presence = try Presence(from: &state, leaveDelay: settings.leaveDelay)
+        let kept = try History(from: &state, &shared, limits: settings.history, meter: cost.meter)
+        try state.require(seq < 1 << 62 && kept.newestSeq <= seq, "a message with a number to come")
+        changeHistory { $0 = kept }
+    }
 
     /// Returns the position of the next message.
     func next() -> MessagePosition {

@@ -199,12 +199,18 @@ struct SegmentBuilder: ~Copyable {
 
     /// Appends bytes that are already in wire format; they count as one frame.
     mutating func append(raw bytes: [UInt8]) {
-        let target = reserve(bytes.count)
-        bytes.withUnsafeBytes {
-            if let source = $0.baseAddress { target.copyMemory(from: source, byteCount: $0.count) }
+        bytes.withUnsafeBytes { append(raw: $0, frameSizes: [$0.count], messageCount: 0, binaryCount: 0) }
+    }
+
+    /// Appends frames that are already in wire format. The sum of their sizes is that of `bytes`.
+    mutating func append(raw bytes: UnsafeRawBufferPointer, frameSizes: [Int], messageCount: Int, binaryCount: Int) {
+        if let source = bytes.baseAddress { reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count) }
+        for size in frameSizes {
+            count += size
+            frameEnds.append(count)
         }
-        count += bytes.count
-        frameEnds.append(count)
+        self.messageCount += messageCount
+        self.binaryCount += binaryCount
     }
 
     /// Returns the collected frames as a segment, and begins anew.

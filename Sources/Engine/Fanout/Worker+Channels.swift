@@ -19,7 +19,9 @@ extension Worker {
         countEncoding(payload.count, channel)
         if channel.homeWorker != self.index { connection.flags.insert(.publishedRemotely) }
         publish(
-            Publication(origin: .relay, opcode: opcode, sender: reference(to: connection), data: payload), channel,
+            Publication(
+                form: .chatText, opcode: opcode, senderProtocol: connection.encoding.clientProtocol,
+                sender: reference(to: connection), data: payload), channel,
             at: nanoseconds)
     }
 
@@ -163,7 +165,7 @@ extension Worker {
         // Publishers get their answers before their messages come back.
         postAnswers()
         home.interested.forEachBit { post(.connections(.deliver(channel: channel.name, delivery, receipts)), to: $0) }
-        if let segment = delivery[.relay] { for follower in home.followers { follower.take(segment) } }
+        if let segment = delivery[Encoding(.ofFollowers)] { for follower in home.followers { follower.take(segment) } }
         let count = deliverHere(delivery, of: channel)
         for receipt in receipts { receipt.answer(count) }
     }

@@ -31,7 +31,7 @@ extension Worker {
     /// The work of a request besides its bytes: about a microsecond.
     private static let requestWork = 512
 
-    /// Whether a request may be processed now. ReplyBatch come in the order of the requests, so while one worker has
+    /// Whether a request may be processed now. Answers come in the order of the requests, so while one worker has
     /// answers outstanding, no other worker, nor this one, may answer. The request is kept until then.
     ///
     /// - Parameter destination: the worker that answers a message; nil for a request that this worker answers or passes
@@ -158,7 +158,8 @@ extension Worker {
         }
         outbox.nameText.withBytes { from in
             let publication = Publication(
-                origin: .json, opcode: .text, sender: reference(to: connection), from: from, id: id,
+                form: .chatJSON, opcode: .text, senderProtocol: connection.encoding.clientProtocol,
+                sender: reference(to: connection), from: from, id: id,
                 data: UnsafeRawBufferPointer(rebasing: bytes[data]))
             publish(publication, channel, at: nanoseconds)
         }

@@ -35,7 +35,7 @@ extension Worker {
         if let room = home.room { noteDeadline(room) }
     }
 
-    /// ReplyBatch a member's question.
+    /// Answers a member's question.
     func answer(_ question: Question, _ home: ChannelHome) {
         home.answer(question, at: clinux_realtime_milliseconds(), &outbox.text)
         outbox.text.withBytes { answer($0, to: question.connection) }

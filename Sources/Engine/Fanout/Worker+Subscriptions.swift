@@ -126,7 +126,7 @@ extension Worker {
         enter(connection, session, index, channel, after: seq, countedUnder: reply.generation)
     }
 
-    /// ReplyBatch a member that joins again with the messages that it missed before its live stream. If it asks from a
+    /// Answers a member that joins again with the messages that it missed before its live stream. If it asks from a
     /// position within the live stream, or the queue policy has made a gap in it, the answer has all messages up to
     /// now, and the live stream begins anew.
     private func answerMember(

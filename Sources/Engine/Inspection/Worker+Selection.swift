@@ -13,7 +13,7 @@ extension Worker {
         forEach(selection, from: 0) { connection in
             guard connection.phase == .open else { return true }
             var piece = (number: number, segment: segment)
-            if connection.encoding.isJSON {
+            if connection.encoding.clientProtocol.form(of: .systemText, .text) == .object {
                 let translated = objects ?? translated(segment, isPlainText: isPlainText)
                 objects = translated
                 guard translated.segment.messageCount > 0 else { return true }
@@ -149,7 +149,7 @@ extension Worker {
         let idleTicks = UInt64(now &- connection.lastReceived)
         return ConnectionSnapshot(
             id: connection.id, address: connection.address, port: connection.port, endpoint: endpoint.path,
-            messageProtocol: endpoint.messageProtocol.rawValue,
+            messageProtocol: endpoint.clientProtocol.name,
             user: name(connection), channels: channelNames(connection),
             isCompressed: !connection.encoding.isPlain,
             userAgent: telemetry.userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,

@@ -26,7 +26,7 @@ enum Rules {
         setLimits(&configuration, step)
         setQueue(&configuration, step)
         configuration.endpoints = Alphabet.endpoints.map {
-            .init(path: $0.path, messageProtocol: $0.isJSON ? .json : .relay, channel: $0.channel)
+            .init(path: $0.path, clientProtocol: $0.isJSON ? .json : .relay, channel: $0.channel)
         }
         if step.flag(6, 4) {
             configuration.endpoints.removeAll { $0.path == step.choice(5, of: Alphabet.endpoints).path }

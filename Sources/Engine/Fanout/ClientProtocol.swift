@@ -1,0 +1,54 @@
+import Rooms
+import WebSocket
+
+/// The protocols that clients speak, and everything in which they differ for the rest of the engine. A new protocol is a
+/// case here, its answers to these questions, its words, and its requests (`Worker.act(on:)`).
+package enum ClientProtocol: UInt8, CaseIterable, Sendable {
+    /// Every message goes unchanged to everyone in the channel, including the sender.
+    case relay
+    /// Each message is a request; see wsd-protocol(7).
+    case json
+
+    /// A table with an element for each protocol, by `rawValue`.
+    typealias Table<Element: ~Copyable> = InlineArray<2, Element>
+
+    /// The form of a message in a protocol.
+    enum Form {
+        /// The message's bytes and opcode.
+        case unchanged
+        /// The object of the `json` protocol, as text.
+        case object
+    }
+
+    /// The name in the configuration.
+    package var name: String {
+        switch self {
+        case .relay: "relay"
+        case .json: "json"
+        }
+    }
+
+    /// The protocol whose form of the messages a follower of a channel gets.
+    static let ofFollowers = ClientProtocol.relay
+
+    /// Whether clients send requests, which are answered: they join channels and ask for presence and history.
+    /// Otherwise, they are in their endpoint's channel, and each of their messages is for it.
+    var hasRequests: Bool {
+        switch self {
+        case .relay: false
+        case .json: true
+        }
+    }
+
+    /// Whether clients get the number of each message, and are told of joins and leaves.
+    var isNumbered: Bool { hasRequests }
+
+    /// The form in which clients get a message; nil if they don't get it.
+    func form(of message: NumberedPublication.Form, _ opcode: Opcode) -> Form? {
+        switch self {
+        // A request's data alone would lack who said it.
+        case .relay: message == .chatJSON ? .object : .unchanged
+        case .json: opcode == .text ? .object : nil
+        }
+    }
+}
