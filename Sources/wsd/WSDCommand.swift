@@ -49,7 +49,7 @@ struct WSDCommand: AsyncParsableCommand {
 
     static func main() async {
         // Before anything takes the passed sockets.
-        var turnAway = TurnAway()
+        var failedStart = FailedStart()
         var serves = true
         do {
             var command = try parse()
@@ -59,7 +59,7 @@ struct WSDCommand: AsyncParsableCommand {
             let code = exitCode(for: error).rawValue
             guard serves, code != EXIT_SUCCESS else { exit(withError: error) }
             complain(fullMessage(for: error).split(separator: "\n").map(String.init), to: LogDestination.detect())
-            turnAway.run()
+            failedStart.run()
             Glibc.exit(code)
         }
     }

@@ -161,7 +161,9 @@ struct FanoutStateTests {
             }
         }
         #expect(accepted > 0)
-        #expect(frames.byteCount == held.0 && history.byteCount == held.1)
+        withExtendedLifetime((backlogs, shared, messages)) {
+            #expect(frames.byteCount == held.0 && history.byteCount == held.1)
+        }
     }
 
     // MARK: Channels
@@ -197,8 +199,7 @@ struct FanoutStateTests {
         for user in ["alice", "bob", "alice"] { #expect(home.enter(user, at: 100, &text)) }
         for number in 0..<12 {
             Array("\(number)".utf8).withUnsafeBytes {
-                let publication = Publication(
-                    form: .chatJSON, opcode: .text, senderProtocol: .json, sender: nil, data: $0)
+                let publication = Publication(form: .chatJSON, opcode: .text, senderProtocol: .json, data: $0)
                 _ = home.publish(publication, at: 200, &text) { _, _ in }
             }
         }
@@ -263,8 +264,7 @@ struct FanoutStateTests {
             _ = home.enter("carol", at: 300, &text)
             home.leave("alice", isLost: true, at: 300, countedUnder: .max, &text)
             Array("1".utf8).withUnsafeBytes {
-                let publication = Publication(
-                    form: .chatJSON, opcode: .text, senderProtocol: .json, sender: nil, data: $0)
+                let publication = Publication(form: .chatJSON, opcode: .text, senderProtocol: .json, data: $0)
                 _ = home.publish(publication, at: 400, &text) { _, _ in }
             }
             _ = home.place(since: MessagePosition(epoch: home.room?.epoch ?? "", seq: 3), at: 500)

@@ -12,7 +12,7 @@ import websockets
 from websockets.sync.client import connect
 
 from jsonclient import JSONClient
-from test_turn_away import PASS
+from test_failed_start import PASS
 from ports import free_port
 from waiting import DEADLINE, wait_until
 from wsdaemon import binary, clean_environment

@@ -79,7 +79,7 @@ struct Slab: ~Copyable {
         let number: UInt64
         if firstFree != Slab.end {
             slot = Int(firstFree)
-            firstFree = records[slot].firstPiece
+            firstFree = self[slot].firstPiece
             number = records[slot].id.number &+ 1
         } else {
             guard highWater < capacity else { return nil }
@@ -108,14 +108,13 @@ struct Slab: ~Copyable {
 
     /// Frees a slot. Its record must own nothing any more.
     mutating func release(_ connection: Connection) {
-        let slot = connection.slot
-        assert(records[slot].phaseState == nil && records[slot].input == nil && records[slot].backlog == nil)
-        assert(records[slot].session == nil)
-        records[slot].life.advance(.freed)
-        records[slot].flags = []
-        records[slot].firstPiece = firstFree
-        deadlines[slot] = Slab.never
-        firstFree = UInt32(slot)
+        assert(connection.phaseState == nil && connection.input == nil && connection.backlog == nil)
+        assert(connection.session == nil)
+        connection.advance(.freed)
+        connection.flags = []
+        connection.firstPiece = firstFree
+        deadlines[connection.slot] = Slab.never
+        firstFree = UInt32(connection.slot)
         count -= 1
     }
 

@@ -10,7 +10,7 @@ import Systemd
 /// `TriggerLimitBurst=`). Therefore the clients are answered: WebSocket and API clients with 503 and `Retry-After` (RFC
 /// 9110, sections 15.6.4 and 10.2.3), `wsctl` with the end of its connection. Once the cause is fixed, the next client
 /// starts the daemon, and nothing has to be repaired.
-struct TurnAway {
+struct FailedStart {
     /// The duration of a start that fails, longer than systemd's limits: five starts in ten seconds, and twenty in two.
     static let duration = Duration.seconds(3)
 
