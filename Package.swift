@@ -35,13 +35,19 @@ let package = Package(
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+        // Values that every plane knows: names, addresses, times.
+        .target(name: "Base", swiftSettings: swift),
+        // What operators and backends ask for and get: rows, events, selections.
+        .target(name: "Operations", dependencies: ["Base"], swiftSettings: swift),
+
         // The data plane: no dependency but the standard library and zlib.
         .target(name: "WebSocket", dependencies: ["CZlib", "Rooms"], swiftSettings: swift),
-        .target(name: "Rooms", swiftSettings: swift),
-        .target(name: "Engine", dependencies: ["CLinux", "Rooms", "WebSocket"], swiftSettings: swift),
+        .target(name: "Rooms", dependencies: ["Base"], swiftSettings: swift),
+        .target(
+            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Rooms", "WebSocket"], swiftSettings: swift),
 
         // The control plane.
-        .target(name: "Configuration", dependencies: ["CToml"], swiftSettings: swift),
+        .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
         .target(
             name: "Systemd",
             dependencies: ["CLinux", "CSystemd", .product(name: "Logging", package: "swift-log")],
@@ -50,7 +56,7 @@ let package = Package(
         .target(
             name: "Authentication",
             dependencies: [
-                "Rooms",
+                "Base", "Rooms",
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -71,12 +77,12 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .target(name: "Control", dependencies: ["Rooms", "Varlink"], swiftSettings: swift),
+        .target(name: "Control", dependencies: ["Base", "Operations", "Rooms", "Varlink"], swiftSettings: swift),
         .target(name: "Metrics", swiftSettings: swift),
         .target(
             name: "API",
             dependencies: [
-                "Control", "Rooms", "Varlink", "WebSocket",
+                "Base", "Control", "Operations", "Rooms", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -90,14 +96,18 @@ let package = Package(
 
         .target(
             name: "ControlServer",
-            dependencies: ["Control", "Varlink", "VarlinkServer", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Base", "Control", "Operations", "Varlink", "VarlinkServer",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: swift
         ),
 
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "API", "Authentication", "CLinux", "Configuration", "Control", "ControlServer", "Engine", "Rooms",
+                "API", "Authentication", "Base", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
+                "Operations", "Rooms",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",
@@ -119,7 +129,7 @@ let package = Package(
         .executableTarget(
             name: "wsctl",
             dependencies: [
-                "Control", "Terminal", "Varlink",
+                "Base", "Control", "Operations", "Terminal", "Varlink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift,
@@ -146,18 +156,23 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: swift),
-        .testTarget(name: "ControlTests", dependencies: ["Control", "Varlink"], swiftSettings: swift),
+        .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: swift),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Base", "Configuration"], swiftSettings: swift),
+        .testTarget(
+            name: "ControlTests", dependencies: ["Base", "Control", "Operations", "Varlink"], swiftSettings: swift),
         .testTarget(
             name: "ControlServerTests",
-            dependencies: ["Control", "ControlServer", "Varlink", "VarlinkServer"],
+            dependencies: ["Base", "Control", "ControlServer", "Operations", "Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
         .testTarget(
-            name: "EngineTests", dependencies: ["CLinux", "Engine", "Rooms", "WebSocket"], swiftSettings: swift),
+            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Operations", "Rooms", "WebSocket"],
+            swiftSettings: swift),
         .testTarget(
             name: "APITests",
-            dependencies: ["API", "Control", .product(name: "NIOHTTP1", package: "swift-nio")], swiftSettings: swift),
+            dependencies: ["API", "Base", "Control", "Operations", .product(name: "NIOHTTP1", package: "swift-nio")],
+            swiftSettings: swift),
+        .testTarget(name: "OperationsTests", dependencies: ["Base", "Operations"], swiftSettings: swift),
         .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
         .testTarget(name: "RoomsTests", dependencies: ["Rooms"], swiftSettings: swift),
@@ -174,7 +189,9 @@ let package = Package(
         ),
         .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "Rooms", "WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsbenchTests", dependencies: ["Control", "WebSocket", "wsbench"], swiftSettings: swift),
-        .testTarget(name: "wsctlTests", dependencies: ["Control", "Varlink", "wsctl"], swiftSettings: swift),
+        .testTarget(
+            name: "wsctlTests", dependencies: ["Base", "Control", "Operations", "Varlink", "wsctl"],
+            swiftSettings: swift),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -1,11 +1,12 @@
 internal import Control
 internal import NIOHTTP1
+internal import Operations
 
 /// The methods that read channels.
 extension Methods {
     private struct Presence: Encodable {
         var channel: String
-        var users: [ChannelDetail.User]
+        var users: [ChannelUser]
     }
 
     private struct History: Encodable {

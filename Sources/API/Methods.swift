@@ -1,5 +1,7 @@
+internal import Base
 internal import Control
 internal import NIOHTTP1
+internal import Operations
 
 /// The methods behind the paths of the API.
 struct Methods: Sendable {
@@ -33,7 +35,7 @@ struct Methods: Sendable {
                     "unknown parameter \"\(name.prefix(64))\"; there are id, user, ip, channel, endpoint, after, limit")
             }
         }
-        return Self.json(try await backend.connections(matching: ConnectionMatcher(filter), after: after, limit: limit))
+        return Self.json(try await backend.connections(matching: filter.selection(), after: after, limit: limit))
     }
 
     func disconnect(_ request: Request) async throws -> Answer {
@@ -42,7 +44,7 @@ struct Methods: Sendable {
             code: try members.optional("code", Int.self, "a close code") ?? Kick.defaultCode,
             text: try members.string("reason", "a string") ?? Kick.defaultReason)
         let count = try await backend.kick(
-            try matcher(members, channel: try members.choice("channel", "the name of a channel")), reason: reason,
+            try selection(members, channel: try members.choice("channel", "the name of a channel")), reason: reason,
             by: .client(address: request.address))
         return Self.json(Selected(connections: count))
     }
@@ -54,7 +56,7 @@ struct Methods: Sendable {
             code: Kick.defaultCode,
             text: try members.string("reason", "a string") ?? "taken out of the channel by the server")
         let count = try await backend.unsubscribe(
-            try matcher(members, channel: nil), channel: channel, reason: reason.text,
+            try selection(members, channel: nil), channel: channel, reason: reason.text,
             by: .client(address: request.address))
         return Self.json(Selected(connections: count))
     }
@@ -78,7 +80,7 @@ struct Methods: Sendable {
     private static let filterMembers: Set = ["ids", "user", "ip", "endpoint", "all"]
 
     /// The selection of connections in a body.
-    private func matcher(_ members: JSONMembers, channel: String?) throws -> ConnectionMatcher {
+    private func selection(_ members: JSONMembers, channel: String?) throws -> ConnectionSelection {
         let filter = ConnectionFilter(
             ids: try members.choices("ids", "an array of ids"),
             ip: try members.choice("ip", "an address or a network"),
@@ -87,7 +89,7 @@ struct Methods: Sendable {
             user: try members.choice("user", "the name of a user"),
             all: try members.all())
         guard filter.all || filter.hasCriteria else { throw ControlError.nothingSelected }
-        return try ConnectionMatcher(filter)
+        return try filter.selection()
     }
 
     /// The member "channel".

@@ -1,3 +1,4 @@
+internal import Base
 internal import FoundationEssentials
 internal import Rooms
 
@@ -11,8 +12,6 @@ struct Claims: Decodable {
     private let issuedAt: Double?
     private let grants: [Grant]
 
-    /// The maximum length of a user's name in bytes.
-    static let longestSubject = 128
     /// The maximum number of patterns in `channels`.
     static let maximumGrants = 256
 
@@ -59,14 +58,15 @@ struct Claims: Decodable {
     ///
     /// - Parameter now: seconds since 1970.
     func identity(_ policy: TokenPolicy, now: Double) throws(TokenRefusal) -> Identity {
-        guard (1...Self.longestSubject).contains(subject.utf8.count) else {
-            throw .claim("the claim sub must have 1 to \(Self.longestSubject) bytes, not \(subject.utf8.count)")
+        let lengths = UserName.byteCounts
+        guard lengths.contains(subject.utf8.count) else {
+            throw .claim("the claim sub must have 1 to \(lengths.upperBound) bytes, not \(subject.utf8.count)")
         }
-        guard !subject.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }) else {
+        guard !subject.hasControlCharacters else {
             throw .claim("the claim sub holds a control character")
         }
-        guard !subject.hasPrefix("guest-") else {
-            throw .claim("the claim sub begins with \"guest-\", which is for those without a token")
+        guard !UserName.isGuest(subject) else {
+            throw .claim("the claim sub begins with \"\(UserName.guestPrefix)\", which is for those without a token")
         }
         let leeway = Double(policy.leeway.components.seconds)
         if let expiry {
@@ -147,7 +147,7 @@ private struct GrantList: Decodable {
         guard entries.count <= Claims.maximumGrants else {
             throw TokenRefusal.claim("the claim channels has more than \(Claims.maximumGrants) patterns")
         }
-        guard entries.allSatisfy({ (1...255).contains($0.pattern.utf8.count) }) else {
+        guard entries.allSatisfy({ ChannelName.byteCounts.contains($0.pattern.utf8.count) }) else {
             throw TokenRefusal.claim("the claim channels has a pattern that is empty or longer than 255 bytes")
         }
         grants = entries.map {

@@ -179,3 +179,10 @@ private final class AnswerHandler: ChannelInboundHandler {
         context.close(promise: nil)
     }
 }
+
+/// The answer of a URL.
+struct FetchedKeySet: Sendable {
+    var body: [UInt8]
+    /// How long the answer is valid (`Cache-Control: max-age`, RFC 9111); nil if it doesn't say.
+    var lifetime: Duration?
+}

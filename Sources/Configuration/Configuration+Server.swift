@@ -1,8 +1,10 @@
+package import Base
+
 extension Configuration {
     /// `[server]`: the listeners, and the clients that may connect.
     package struct Server: Sendable, Equatable {
         /// The addresses to listen on unless systemd passes a socket named "wsd"; never empty.
-        package var listen = [ListenAddress(address: .v6(0), port: 8080)]
+        package var listen = [ListenAddress(address: .anyIPv6, port: 8080)]
         /// The number of worker threads, 0...64; 0 means one per CPU that the process may use.
         package var workers = 0
         /// How long a message may wait for others of its channel, to be sent in one packet with them; zero for not at
@@ -23,8 +25,9 @@ extension Configuration {
         package var allowedHosts: [HostPattern] = []
         /// The origins of the pages that may connect; empty for pages from the same host only.
         package var allowedOrigins: [OriginPattern] = []
-        /// The proxies whose X-Forwarded-For header is trusted.
-        package var trustedProxies: [CIDR] = []
+        /// The proxies whose X-Forwarded-For header is trusted; a network of IPv6, such as `::/0`, says nothing about
+        /// IPv4.
+        package var trustedProxies: [IPNetwork] = []
     }
 
     /// Whether messages are sent through io_uring(7).

@@ -1,3 +1,5 @@
+import Base
+
 extension Configuration {
     /// `[control]`: the sockets for wsctl(1).
     package struct Control: Sendable, Equatable {
@@ -11,7 +13,7 @@ extension Configuration {
     /// `[api]`: the HTTP API.
     package struct API: Sendable, Equatable {
         /// The addresses to listen on unless systemd passes a socket named "api"; empty for none.
-        package var listen = [ListenAddress(address: .v4(0x7F00_0001), port: 8081)]
+        package var listen = [ListenAddress(address: .loopback, port: 8081)]
         /// The file with the keys for sending messages; nil for none.
         package var publishKeyFile: KeyFile?
         /// The file with the keys for reading.

@@ -1,3 +1,5 @@
+import Base
+
 /// Decodes the tables that may appear several times.
 extension ConfigurationDecoder {
     mutating func applyEndpoints(

@@ -1,3 +1,5 @@
+internal import Base
+
 /// A pattern for the hosts that a request may name: a name, all names below one, as in "*.example.org", or an IP
 /// address. Case and a trailing dot don't matter.
 package struct HostPattern: Sendable, Hashable, CustomStringConvertible {
@@ -29,7 +31,7 @@ package struct HostPattern: Sendable, Hashable, CustomStringConvertible {
         guard text.utf8.allSatisfy({ $0 < 0x80 }) else {
             throw InvalidValue("\(shown): write the host as browsers send it, in ASCII, beginning with \"xn--\"")
         }
-        if case .v6(let bits)? = IPAddress(text) { return .exact("[\(IPAddress.v6(bits))]") }
+        if text.contains(":"), let address = IPAddress(text) { return .exact("[\(address.ipv6Text)]") }
         let isWildcard = text.hasPrefix("*.")
         let rest = isWildcard ? text.dropFirst(2) : text[...]
         guard !rest.contains("*") else {

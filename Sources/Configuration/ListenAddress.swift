@@ -1,17 +1,22 @@
+package import Base
+
 /// An address and a TCP port to listen on: "[::]:8080", "127.0.0.1:8080", "localhost:8080", ":8080".
 ///
 /// "[::]" and an empty host mean every address of both families, so the socket has IPV6_V6ONLY off. "localhost" is
 /// 127.0.0.1. Other names are refused, because the address of a name can change between two starts.
 package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    /// The address; `.v6(0)` is every address of both families.
+    /// The address; `::` is every address of both families.
     package let address: IPAddress
     /// The port; 0 means any free port.
     package let port: UInt16
+    /// Whether the address is written as one of IPv6, which a mapped IPv4 address may be.
+    private let isIPv6: Bool
 
     /// An address from its parts.
     package init(address: IPAddress, port: UInt16) {
         self.address = address
         self.port = port
+        isIPv6 = !address.isIPv4
     }
 
     /// Parses a text from a configuration file or from `--listen`.
@@ -39,19 +44,20 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
         address = try Self.address(of: host, in: text)
         port = try Self.port(of: text[text.index(after: colon)...], in: text)
+        isIPv6 = host.hasPrefix("[") || !address.isIPv4
     }
 
     private static func address(of host: Substring, in text: String) throws(InvalidValue) -> IPAddress {
         let shown = quoted(text)
         switch host {
-        case "": return .v6(0)
-        case "localhost": return .v4(0x7F00_0001)
+        case "": return .anyIPv6
+        case "localhost": return .loopback
         case "*": throw InvalidValue("\(shown): write \"[::]\" for all addresses, or \"0.0.0.0\" for those of IPv4")
         default: break
         }
         if host.hasPrefix("["), host.hasSuffix("]") {
             let inner = host.dropFirst().dropLast()
-            if case .v6(let bits)? = IPAddress(inner) { return .v6(bits) }
+            if inner.contains(":"), let address = IPAddress(inner) { return address }
             guard !inner.contains("%") else {
                 throw InvalidValue("\(shown) has a zone, which only a socket passed by systemd can have")
             }
@@ -77,9 +83,6 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// The text that parses to this address.
     package var description: String {
-        switch address {
-        case .v4: "\(address):\(port)"
-        case .v6: "[\(address)]:\(port)"
-        }
+        isIPv6 ? "[\(address.ipv6Text)]:\(port)" : "\(address):\(port)"
     }
 }

@@ -1,3 +1,5 @@
+internal import Base
+
 /// A web origin (RFC 6454): a scheme, a host and a port, in lower case and with the scheme's default port filled in.
 struct Origin: Sendable, Hashable {
     let scheme: String
@@ -42,10 +44,11 @@ struct Origin: Sendable, Hashable {
             let afterHost: Substring.Index
             if text.hasPrefix("[") {
                 guard let bracket = text.firstIndex(of: "]"),
-                    case .v6(let bits)? = IPAddress(text[text.index(after: text.startIndex)..<bracket])
+                    let address = IPAddress(text[text.index(after: text.startIndex)..<bracket]),
+                    text[..<bracket].contains(":")
                 else { return nil }
                 // In the canonical form, so that "[::1]" and "[0:0::1]" are the same host.
-                host = "[\(IPAddress.v6(bits))]"
+                host = "[\(address.ipv6Text)]"
                 afterHost = text.index(after: bracket)
             } else {
                 afterHost = text.firstIndex(of: ":") ?? text.endIndex

@@ -1,3 +1,5 @@
+internal import Base
+
 /// A pattern for the origins that may connect: "*", one origin such as "https://example.org", or all subdomains as in
 /// "https://*.example.org". Scheme and host ignore case, and a scheme's default port equals no port.
 package struct OriginPattern: Sendable, Hashable, CustomStringConvertible {

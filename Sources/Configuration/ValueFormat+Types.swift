@@ -1,3 +1,5 @@
+import Base
+
 extension ValueFormat<Bool> {
     /// true or false.
     static let boolean = ValueFormat(
@@ -144,10 +146,10 @@ extension ValueFormat<OriginPattern> {
         text: \.description)
 }
 
-extension ValueFormat<CIDR> {
+extension ValueFormat<IPNetwork> {
     static let cidr = string(
         "range of addresses", expected: "a range of addresses in quotes",
-        parse: { written throws(InvalidValue) in try CIDR(parsing: written) },
+        parse: { written throws(InvalidValue) in try IPNetwork.parse(written) },
         text: \.description)
 }
 

@@ -1,3 +1,4 @@
+package import Operations
 package import Varlink
 
 /// `ListChannels`: lists the channels by name.
@@ -29,29 +30,15 @@ package enum ListChannels {
     /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The channels, in the order of their names.
-        package let channels: [ChannelInfo]
+        package let channels: [ChannelRow]
         /// The name to continue after; nil at the end of the list.
         package let next: String?
 
         /// A part of the list.
-        package init(channels: [ChannelInfo], next: String?) {
+        package init(channels: [ChannelRow], next: String?) {
             self.channels = channels
             self.next = next
         }
-    }
-}
-
-/// A channel with the number of connections in it.
-package struct ChannelInfo: Codable, Sendable, Hashable {
-    /// The channel's name.
-    package let name: String
-    /// The number of connections in the channel.
-    package let connections: Int
-
-    /// A channel as it is listed.
-    package init(name: String, connections: Int) {
-        self.name = name
-        self.connections = connections
     }
 }
 
@@ -93,23 +80,6 @@ package enum ShowChannel {
 
 /// One channel at one moment.
 package struct ChannelDetail: Codable, Sendable, Hashable {
-    /// A user in the channel.
-    package struct User: Codable, Sendable, Hashable {
-        /// The user's name.
-        package let user: String
-        /// The number of the user's connections in the channel.
-        package let connections: Int
-        /// The time of joining: RFC 3339, UTC, milliseconds.
-        package let since: String
-
-        /// A user in the channel.
-        package init(user: String, connections: Int, since: String) {
-            self.user = user
-            self.connections = connections
-            self.since = since
-        }
-    }
-
     /// The channel's name.
     package let name: String
     /// The identifier of the numbering; nil if no message has been numbered.
@@ -117,7 +87,7 @@ package struct ChannelDetail: Codable, Sendable, Hashable {
     /// The number of the newest message.
     package let seq: Int
     /// The users in the channel, in the order of joining; nil if the channel's settings have no presence.
-    package let users: [User]?
+    package let users: [ChannelUser]?
     /// The messages kept, the oldest first; nil if the channel keeps none.
     package let messages: [VarlinkValue]?
     /// Whether there are older messages.
@@ -129,7 +99,7 @@ package struct ChannelDetail: Codable, Sendable, Hashable {
 
     /// A channel as it is returned.
     package init(
-        name: String, epoch: String?, seq: Int, users: [User]?, messages: [VarlinkValue]?, more: Bool,
+        name: String, epoch: String?, seq: Int, users: [ChannelUser]?, messages: [VarlinkValue]?, more: Bool,
         rawMessages: [[UInt8]] = []
     ) {
         self.rawMessages = rawMessages

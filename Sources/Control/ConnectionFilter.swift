@@ -1,6 +1,9 @@
-import Varlink
+internal import Base
+package import Operations
+internal import Varlink
 
-/// A selection of connections. A connection must match every criterion given.
+/// A selection of connections as control clients and programs of the HTTP API ask for it; see
+/// ``selection()``.
 package struct ConnectionFilter: Codable, Sendable, Hashable {
     package enum CodingKeys: String, CodingKey, CaseIterable {
         case ids, ip, endpoint, channel, user, all
@@ -47,5 +50,32 @@ package struct ConnectionFilter: Codable, Sendable, Hashable {
     /// Whether any criterion narrows the selection; an empty list of ids is no criterion.
     package var hasCriteria: Bool {
         !(ids ?? []).isEmpty || ip != nil || endpoint != nil || channel != nil || user != nil
+    }
+}
+
+extension ConnectionFilter {
+    /// Checks the filter.
+    ///
+    /// - Throws: ``ControlError/invalidFilter(field:value:reason:)`` for a value that isn't an address or a network,
+    ///   and for `all` together with another criterion, because one of the two must be a mistake.
+    package func selection() throws(ControlError) -> ConnectionSelection {
+        if all && hasCriteria {
+            throw .invalidFilter(field: "all", value: "true", reason: "asks for all and for some at once")
+        }
+        var selection = ConnectionSelection(endpoint: endpoint, channel: channel, user: user)
+        if let ip {
+            guard let network = IPNetwork(ip) else {
+                throw .invalidFilter(
+                    field: "ip", value: ip, reason: "neither an IP address nor a network such as 10.0.0.0/8")
+            }
+            selection.network = network
+        }
+        // What is no id selects no connection.
+        selection.ids = ids.map { Set($0.compactMap { ConnectionID($0) }) }
+        let fields = [("ip", ip), ("endpoint", endpoint), ("channel", channel), ("user", user)]
+            .compactMap { name, value in value.map { "\(name)=\($0)" } }
+        let shownIDs = (ids ?? []).prefix(16).map { "id=\($0.prefix(64))" }
+        selection.description = all ? "all" : (shownIDs + fields).joined(separator: " ")
+        return selection
     }
 }

@@ -1,3 +1,5 @@
+package import Operations
+
 /// The operations of the hub that the control sockets need. The daemon implements them on its engine; parameters have
 /// been checked as far as that is possible without the hub.
 ///
@@ -6,19 +8,19 @@ package protocol ControlBackend: Sendable {
     /// The hub at this moment.
     func status() async -> HubStatus
 
-    /// Returns up to `limit` (at least 1) connections that `matcher` selects, in an order that doesn't change while
+    /// Returns up to `limit` (at least 1) connections that `selection` selects, in an order that doesn't change while
     /// they live, starting after the page that ended with `cursor`, or from the beginning if it is nil.
     ///
     /// - Throws: ``ControlError/invalidParameter(_:)`` with `after` for a cursor that this hub never returned.
     func connections(
-        matching matcher: ConnectionMatcher, after cursor: String?, limit: Int
+        matching selection: ConnectionSelection, after cursor: String?, limit: Int
     ) async throws(ControlError) -> ConnectionPage
 
     /// One connection; nil if it is closed or never existed.
-    func connection(id: String) async -> ConnectionInfo?
+    func connection(id: String) async -> ConnectionRow?
 
     /// The hub at this moment, with the first connections in an order and the busiest channels.
-    func top(_ order: Top.Order, connections: Int, channels: Int) async -> Top.Reply
+    func top(_ order: ConnectionOrder, connections: Int, channels: Int) async -> Top.Reply
 
     /// Returns up to `limit` channels by name, each with its number of connections: those that match a pattern and come
     /// after a name.
@@ -28,10 +30,10 @@ package protocol ControlBackend: Sendable {
     /// history.
     func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail?
 
-    /// Closes the connections that `matcher` selects and returns their number. It doesn't wait for the closing
+    /// Closes the connections that `selection` selects and returns their number. It doesn't wait for the closing
     /// handshakes; connections that are closing already don't count.
     func kick(
-        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
+        _ selection: ConnectionSelection, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int
 
     /// Sends a message to everyone in `channel`, or to everyone if it is nil, restricted to `user`'s connections unless
@@ -46,14 +48,14 @@ package protocol ControlBackend: Sendable {
     /// error.
     func publish(_ messages: [ChannelMessage], by caller: Caller) async -> [Result<PublishResult, ControlError>]
 
-    /// Removes the connections that `matcher` selects from a channel and returns their number.
+    /// Removes the connections that `selection` selects from a channel and returns their number.
     func unsubscribe(
-        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+        _ selection: ConnectionSelection, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Int
 
-    /// Returns how the last connections ended that `matcher` selects, or all if it is nil: the newest first, at most
+    /// Returns how the last connections ended that `selection` selects, or all if it is nil: the newest first, at most
     /// `limit`.
-    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event]
+    func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event]
 
     /// Passes events to `body`, together with the number of events lost so far, until `body` throws or the task is
     /// cancelled. The first call has no events.

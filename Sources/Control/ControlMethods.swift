@@ -1,3 +1,4 @@
+package import Operations
 import Varlink
 
 /// `GetStatus`: returns the status of the hub.
@@ -63,10 +64,10 @@ package enum Show {
     /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The connection.
-        package let connection: ConnectionInfo
+        package let connection: ConnectionRow
 
         /// A connection as it is returned.
-        package init(connection: ConnectionInfo) { self.connection = connection }
+        package init(connection: ConnectionRow) { self.connection = connection }
     }
 }
 

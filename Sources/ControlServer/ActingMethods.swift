@@ -1,3 +1,4 @@
+import Base
 import Control
 import FoundationEssentials
 import Varlink
@@ -38,10 +39,10 @@ struct ActingMethods: Sendable {
     private func kick(_ request: VarlinkRequest) async throws -> Kick.Reply {
         let parameters = try request.parameters(as: Kick.Parameters.self)
         guard parameters.filter.all || parameters.filter.hasCriteria else { throw ControlError.nothingSelected }
-        let matcher = try ConnectionMatcher(parameters.filter)
+        let selection = try parameters.filter.selection()
         let reason = try CloseReason(
             code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
-        let count = try await backend.kick(matcher, reason: reason, by: request.caller)
+        let count = try await backend.kick(selection, reason: reason, by: request.caller)
         return Kick.Reply(connections: count)
     }
 

@@ -1,4 +1,5 @@
 import Control
+import Operations
 import Synchronization
 import Varlink
 import VarlinkServer
@@ -52,7 +53,7 @@ struct LookingMethods: Sendable {
 
     private func top(_ request: VarlinkRequest) async throws -> Top.Reply {
         let parameters = try request.parameters(as: Top.Parameters.self)
-        guard let order = Top.Order(rawValue: parameters.order ?? Top.Order.queuedBytes.rawValue) else {
+        guard let order = ConnectionOrder(rawValue: parameters.order ?? ConnectionOrder.queuedBytes.rawValue) else {
             throw ControlError.invalidParameter("order")
         }
         let (connections, channels) = (parameters.connections ?? 10, parameters.channels ?? 10)
@@ -65,18 +66,18 @@ struct LookingMethods: Sendable {
         let parameters = try request.parameters(as: Why.Parameters.self)
         let limit = parameters.limit ?? Why.replyLimit
         guard (1...Why.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
-        return Why.Reply(events: await backend.endings(matching: try matcher(parameters.filter), limit: limit))
+        return Why.Reply(events: await backend.endings(matching: try selection(parameters.filter), limit: limit))
     }
 
-    /// The matcher for a filter; nil if the filter selects everything.
-    private func matcher(_ filter: ConnectionFilter?) throws -> ConnectionMatcher? {
+    /// The selection of a filter; nil if the filter selects everything.
+    private func selection(_ filter: ConnectionFilter?) throws -> ConnectionSelection? {
         guard let filter, filter.hasCriteria else { return nil }
-        return try ConnectionMatcher(filter)
+        return try filter.selection()
     }
 
     private func monitor(_ request: VarlinkRequest) async throws -> Monitor.Reply {
         let parameters = try request.parameters(as: Monitor.Parameters.self)
-        let matcher = try matcher(parameters.filter)
+        let selection = try selection(parameters.filter)
         let kinds = try parameters.kinds?.map { name in
             guard let kind = Event.Kind(rawValue: name) else { throw ControlError.invalidParameter("kinds") }
             return kind
@@ -85,7 +86,7 @@ struct LookingMethods: Sendable {
         let told = Atomic(0)
         try await backend.monitor { events, lost in
             let meant = events.filter { event in
-                (kinds?.contains(event.kind) ?? true) && (matcher?.matches(event) ?? true)
+                (kinds?.contains(event.kind) ?? true) && (selection?.selects(event) ?? true)
             }
             // A reply is also sent without events: the first one, and when the caller has to learn that events are
             // missing.
@@ -106,20 +107,20 @@ struct LookingMethods: Sendable {
     /// Returns one page or, with `more`, one page after the other: the next is requested when the peer has room for it.
     private func list(_ request: VarlinkRequest) async throws -> ConnectionPage {
         let parameters = try request.parameters(as: List.Parameters.self)
-        let matcher = try ConnectionMatcher(parameters.filter ?? ConnectionFilter())
+        let selection = try (parameters.filter ?? ConnectionFilter()).selection()
         if let limit = parameters.limit, limit < 1 || (limit > List.replyLimit && !request.wantsMore) {
             throw ControlError.invalidParameter("limit")
         }
         guard request.wantsMore else {
             return try await backend.connections(
-                matching: matcher, after: parameters.after, limit: parameters.limit ?? List.replyLimit)
+                matching: selection, after: parameters.after, limit: parameters.limit ?? List.replyLimit)
         }
         var left = parameters.limit ?? Int.max
         var cursor = parameters.after
         while true {
             try Task.checkCancellation()
             let page = try await backend.connections(
-                matching: matcher, after: cursor, limit: min(left, List.pageLimit))
+                matching: selection, after: cursor, limit: min(left, List.pageLimit))
             left -= page.connections.count
             guard left > 0, let next = page.next else { return page }
             cursor = next

@@ -1,3 +1,4 @@
+package import Base
 package import Rooms
 
 /// The configuration of the data plane. The composing program makes it from its configuration file.
@@ -92,8 +93,8 @@ package struct EngineConfiguration: Sendable {
     package var allowsHost: @Sendable (_ host: String) -> Bool = { _ in true }
     /// Whether a browser's request from this origin may open a WebSocket at this host.
     package var allowsOrigin: @Sendable (_ origin: String, _ host: String) -> Bool = { _, _ in true }
-    /// Whether the X-Forwarded-For field of this peer is trusted.
-    package var isTrustedProxy: @Sendable (IPAddress) -> Bool = { _ in false }
+    /// The peers whose X-Forwarded-For field is trusted; a network of IPv6 says nothing about IPv4.
+    package var trustedProxies: [IPNetwork] = []
 
     /// The number of this configuration in the order in which the workers get them, from 1 on.
     private(set) var generation: UInt32 = 1
@@ -123,6 +124,9 @@ package struct EngineConfiguration: Sendable {
         }
         return next
     }
+
+    /// Whether the X-Forwarded-For field of a peer is trusted.
+    func isTrustedProxy(_ peer: IPAddress) -> Bool { trustedProxies.contains { $0.containsOfItsFamily(peer) } }
 
     /// The number of connections for which there is room.
     var capacity: Int { max(connectionCapacity, maximumConnections) }

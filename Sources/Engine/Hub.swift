@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+package import Operations
 import Rooms
 import Synchronization
 package import WebSocket
@@ -103,15 +104,15 @@ package final class Hub: Sendable {
     ///   - limit: the maximum number of connections.
     package func connections(
         _ selection: ConnectionSelection, after cursor: Cursor?, limit: Int
-    ) async -> (connections: [ConnectionSnapshot], next: Cursor?) {
+    ) async -> (connections: [ConnectionRow], next: Cursor?) {
         var position = cursor ?? Cursor(worker: 0, slot: 0)
-        var found: [ConnectionSnapshot] = []
+        var found: [ConnectionRow] = []
         while position.worker < mailboxes.count, found.count < limit {
             let room = limit - found.count
             let page = await Replies.collect(1) { replies in
                 mailboxes[position.worker].post(.operation(.list(selection, from: position.slot, limit: room, replies)))
             }[0]
-            found += page.connections
+            found += page.found
             position =
                 page.next.map { Cursor(worker: position.worker, slot: $0) }
                 ?? Cursor(worker: position.worker + 1, slot: 0)

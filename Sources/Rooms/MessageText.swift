@@ -1,3 +1,5 @@
+import Base
+
 /// JSON text that is written piece by piece into one buffer, which is reused.
 package struct MessageText {
     package private(set) var bytes: [UInt8] = []

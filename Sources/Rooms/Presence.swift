@@ -1,3 +1,5 @@
+import Base
+
 /// The users in a channel: connections are counted by user, and each user is announced once.
 ///
 /// A user whose last connection broke has left only after `leaveDelay` has passed without a return, so that a page

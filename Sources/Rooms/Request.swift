@@ -13,9 +13,6 @@ package struct Request {
     /// The maximum length of a token in bytes; a handshake has room for no more by default.
     static let maximumTokenByteCount = 16 * 1024
 
-    /// The maximum length of a channel's name in bytes.
-    static let maximumChannelByteCount = 255
-
     package var kind: Kind
     /// The id as it was sent, including the quotes of a string.
     package var id: Range<Int>?

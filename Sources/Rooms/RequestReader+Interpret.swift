@@ -1,3 +1,5 @@
+import Base
+
 extension RequestReader {
     /// Makes a request of the members of a well-formed text.
     static func interpret(_ members: Members, _ bytes: UnsafeRawBufferPointer) throws(RequestError) -> Request {
@@ -80,9 +82,9 @@ extension RequestReader {
         guard let range = members[.channel] else { return nil }
         func badChannel(_ message: String) -> RequestError { RequestError(code: .badChannel, message: message) }
         guard let name = string(range, bytes) else { throw badChannel("\"channel\" must be a string") }
-        let count = name.byteCount(in: bytes, limit: Request.maximumChannelByteCount)
-        guard (1...Request.maximumChannelByteCount).contains(count) else {
-            throw badChannel("a channel's name has 1 to \(Request.maximumChannelByteCount) bytes of UTF-8")
+        let count = name.byteCount(in: bytes, limit: ChannelName.byteCounts.upperBound)
+        guard ChannelName.byteCounts.contains(count) else {
+            throw badChannel("a channel's name has 1 to \(ChannelName.byteCounts.upperBound) bytes of UTF-8")
         }
         // Most names are printable ASCII without an escape, and need no further checks.
         if !name.isEscaped, bytes[name.range].allSatisfy({ (0x20...0x7E).contains($0) }) { return name }

@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 
 /// A blocking Unix socket that closes itself: the only place where the client touches a descriptor.
 struct ClientSocket: ~Copyable {
@@ -92,4 +92,76 @@ struct ClientSocket: ~Copyable {
         default: .protocolViolation(path: path, reason: String(cString: strerror(code)))
         }
     }
+}
+
+/// The address of a Unix socket in the kernel's form (unix(7)).
+package struct UnixAddress: Sendable {
+    /// The maximum length of a socket's path in bytes: one less than the field, for the NUL.
+    package static let maxPathByteCount = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+
+    private let address: sockaddr_un
+
+    /// The address for a path; nil if it is empty, contains a NUL, or is longer than ``maxPathByteCount``.
+    package init?(path: String) {
+        let bytes = Array(path.utf8)
+        guard !bytes.isEmpty, bytes.count <= Self.maxPathByteCount, !bytes.contains(0) else { return nil }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        self.address = address
+    }
+
+    /// Calls `body` with the address, for `bind` and `connect`.
+    package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        withUnsafePointer(to: address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+}
+
+/// The identity of the peer of a Unix socket, from the kernel (`SO_PEERCRED`, unix(7)).
+///
+/// It is that of the moment when the peer connected. It is for the audit log; the socket that a peer could open decides
+/// what the peer may do.
+package struct PeerCredentials: Sendable, Hashable {
+    /// The peer's process id.
+    package let processID: Int32
+    /// The peer's effective user id; 65534 if `PrivateUsers=` hides it.
+    package let userID: UInt32
+    /// The peer's effective group id.
+    package let groupID: UInt32
+
+    /// Credentials from a socket, or made up for a test.
+    package init(processID: Int32, userID: UInt32, groupID: UInt32) {
+        self.processID = processID
+        self.userID = userID
+        self.groupID = groupID
+    }
+}
+
+/// A client's description of itself, in the key `io.wsd.client` of a call: for the log of a service whose sandbox hides
+/// the client's process and user. It is not trusted for anything else.
+package struct ClientClaim: Codable, Sendable, Hashable {
+    /// The command's name.
+    package let command: String
+    /// The user's number.
+    package let userID: UInt32
+
+    package init(command: String, userID: UInt32) {
+        self.command = command
+        self.userID = userID
+    }
+
+    /// The claim of this process.
+    static let own: ClientClaim? = {
+        let descriptor = open("/proc/self/comm", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 32)
+        let count = read(descriptor, &buffer, buffer.count)
+        let name = String(decoding: buffer.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        return ClientClaim(command: name, userID: getuid())
+    }()
 }

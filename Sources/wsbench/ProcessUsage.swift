@@ -64,3 +64,50 @@ struct ProcessUsage: Equatable, Sendable {
         }
     }
 }
+
+/// Resident bytes of the server during the run; nil if they weren't sampled.
+struct Memory: Sendable {
+    var before: Int?
+    var open: Int?
+    var peak: Int?
+    /// After the published messages have been received.
+    var after: Int?
+    /// After the pause for memory to be released.
+    var returned: Int?
+    var closed: Int?
+
+    /// The memory added by each open connection.
+    func perConnection(_ bytes: Int?, count: Int) -> Double? {
+        guard let before, let bytes, count > 0 else { return nil }
+        return Double(bytes - before) / Double(count)
+    }
+}
+
+/// The delay with which the kernel may wake a sleeping thread (prctl(2), PR_SET_TIMERSLACK): 50 µs, which a schedule
+/// would notice.
+enum TimerSlack {
+    /// Sets the minimum for threads that are started from now on.
+    static func minimize() {
+        let descriptor = open("/proc/self/timerslack_ns", O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        _ = write(descriptor, "1", 1)
+        close(descriptor)
+    }
+}
+
+/// The ports that this machine uses for outgoing connections (ip(7), ip_local_port_range).
+enum LocalPorts {
+    /// The number of ports.
+    static var count: Int {
+        let text = ProcessUsage.read("/proc/sys/net/ipv4/ip_local_port_range") ?? ""
+        let bounds = text.split { $0 == "\t" || $0 == " " || $0 == "\n" }.compactMap { Int($0) }
+        return bounds.count == 2 && bounds[1] >= bounds[0] ? bounds[1] - bounds[0] + 1 : 28_232
+    }
+
+    /// The number of source addresses that the connections need, each of which has `portCount` ports for each target.
+    /// One tenth is left for other traffic and for ports still in TIME_WAIT.
+    static func sourceCount(connections: Int, targets: Int, portCount: Int) -> Int {
+        let usable = max(1, portCount * 9 / 10 * max(1, targets))
+        return max(1, (connections + usable - 1) / usable)
+    }
+}

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import Operations
 import Terminal
 import Varlink
 
@@ -79,7 +80,7 @@ struct PresenceCommand: ParsableCommand {
             var table = Table(
                 columns: [("SINCE", .left), ("CONNECTIONS", .right), ("USER", .left)], for: .standard,
                 hasLegend: !options.noLegend)
-            let rows = users.map { [$0.since, "\($0.connections)", TerminalText.escape($0.user)] }
+            let rows = users.map { ["\($0.since)", "\($0.connections)", TerminalText.escape($0.user)] }
             try table.write(rows, to: .standard)
         }
     }

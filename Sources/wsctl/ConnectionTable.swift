@@ -1,10 +1,12 @@
+import Base
 import Control
+import Operations
 import Terminal
 
 /// The list of connections for a person.
 struct ConnectionTable {
     private var table: Table
-    private let now: Int64
+    private let now: Timestamp
     private let output: Output
 
     /// A list that is written to `output`.
@@ -12,8 +14,8 @@ struct ConnectionTable {
     /// - Parameters:
     ///   - output: the destination.
     ///   - hasLegend: whether the list has a header.
-    ///   - now: milliseconds since the epoch, from which ages are computed.
-    init(output: Output, hasLegend: Bool, now: Int64) {
+    ///   - now: the time from which ages are computed.
+    init(output: Output, hasLegend: Bool, now: Timestamp) {
         self.output = output
         self.now = now
         table = Table(
@@ -26,20 +28,19 @@ struct ConnectionTable {
     }
 
     /// Writes more rows.
-    mutating func write(_ connections: [ConnectionInfo]) throws {
+    mutating func write(_ connections: [ConnectionRow]) throws {
         try table.write(connections.map(row), to: output)
     }
 
-    private func row(_ connection: ConnectionInfo) -> [String] {
-        let since = RFC3339.millisecondsSinceEpoch(connection.connectedSince)
+    private func row(_ connection: ConnectionRow) -> [String] {
         let endpoint = connection.state == .closing ? connection.endpoint + " (closing)" : connection.endpoint
         return [
-            connection.id,
+            connection.id.description,
             HumanText.address(connection.address, port: connection.port),
             connection.user.map { TerminalText.truncate($0, to: 32) } ?? "-",
             endpoint,
             channels(connection.channels),
-            since.map { HumanText.duration(seconds: Double(now - $0) / 1000) } ?? "?",
+            HumanText.duration(from: connection.connectedSince, to: now),
             HumanText.duration(seconds: connection.idleSeconds),
             "\(HumanText.count(connection.messagesIn))/\(HumanText.bytes(connection.bytesIn))",
             "\(HumanText.count(connection.messagesOut))/\(HumanText.bytes(connection.bytesOut))",

@@ -1,4 +1,6 @@
+import Base
 import Control
+import Operations
 import Terminal
 
 /// An event as a line for a person.
@@ -12,24 +14,22 @@ enum EventText {
     }
 
     /// The time of day of a date and time, to the second.
-    private static func time(_ text: String) -> String {
-        String(text.drop { $0 != "T" }.dropFirst().prefix { $0 != "." && $0 != "Z" })
+    private static func time(_ time: Timestamp) -> String {
+        String(time.description.drop { $0 != "T" }.dropFirst().prefix { $0 != "." && $0 != "Z" })
     }
 
     static func line(_ event: Event) -> String {
-        var words = [event.time, event.kind.rawValue.padded(to: 7)]
-        if let id = event.id { words.append(id) }
-        if let address = event.address { words.append(address) }
+        var words = [event.time.description, event.kind.rawValue.padded(to: 7)]
+        if let id = event.id { words.append(id.description) }
+        if let address = event.address { words.append(address.description) }
         if let user = event.user { words.append("user=\(user)") }
         if let endpoint = event.endpoint { words.append(endpoint) }
         if let channel = event.channel { words.append("channel=\(channel)") }
         if let cause = event.cause { words.append(event.code.map { "\(cause) (\($0))" } ?? cause) }
         if let bytes = event.queuedBytes, bytes > 0 { words.append("\(HumanText.bytes(bytes)) queued") }
         if let dropped = event.droppedMessages, dropped > 0 { words.append("\(dropped) dropped") }
-        if let since = event.connectedSince.flatMap(RFC3339.millisecondsSinceEpoch),
-            let time = RFC3339.millisecondsSinceEpoch(event.time)
-        {
-            words.append("after \(HumanText.duration(seconds: Double(time - since) / 1000))")
+        if let since = event.connectedSince {
+            words.append("after \(HumanText.duration(from: since, to: event.time))")
         }
         if let text = event.text { words.append("\"\(text)\"") }
         return TerminalText.escape(words.joined(separator: " "))

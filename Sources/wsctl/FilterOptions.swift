@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Control
 
 /// The options that select connections, besides their ids.
@@ -17,7 +18,7 @@ struct FilterOptions: ParsableArguments {
     var user: String?
 
     func validate() throws {
-        if let ip, AddressPrefix(ip) == nil {
+        if let ip, IPNetwork(ip) == nil {
             throw ValidationError("--ip \(ip): neither an IP address nor a network such as 10.0.0.0/8")
         }
     }

@@ -1,3 +1,5 @@
+import Base
+
 /// Numbers in a form that a person can read at a glance.
 enum HumanText {
     /// A byte count in three or four characters: `512`, `1.2K`, `70K`, `3.4M`. Powers of 1024.
@@ -47,13 +49,19 @@ enum HumanText {
         }
     }
 
+    /// The time between two moments.
+    static func duration(from start: Timestamp, to end: Timestamp) -> String {
+        duration(seconds: Double(end.millisecondsSinceEpoch - start.millisecondsSinceEpoch) / 1000)
+    }
+
     /// A count with its noun: `1 connection`, `2 connections`.
     static func plural(_ count: Int, _ noun: String) -> String {
         "\(count) \(noun)\(count == 1 ? "" : "s")"
     }
 
     /// An address with its port: `192.0.2.7:4242`, `[2001:db8::1]:4242`.
-    static func address(_ address: String, port: Int) -> String {
-        address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
+    static func address(_ address: IPAddress, port: Int) -> String {
+        let text = address.description
+        return text.contains(":") ? "[\(text)]:\(port)" : "\(text):\(port)"
     }
 }

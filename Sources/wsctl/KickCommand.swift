@@ -1,5 +1,7 @@
 import ArgumentParser
+import Base
 import Control
+import Operations
 
 /// `wsctl kick ID…`: closes connections.
 struct KickCommand: ParsableCommand {
@@ -78,12 +80,12 @@ struct KickCommand: ParsableCommand {
     /// same.
     private func missingIDs(_ client: DaemonClient) throws -> [String] {
         guard !ids.isEmpty else { return [] }
-        var open: Set<String> = []
+        var open: Set<ConnectionID> = []
         try client.callMore(
             List.name, List.Parameters(filter: selection.filter(ids: ids)), returning: ConnectionPage.self
         ) { page in
             for connection in page.connections where connection.state == .open { open.insert(connection.id) }
         }
-        return ids.filter { !open.contains($0) }
+        return ids.filter { id in !(ConnectionID(id).map(open.contains) ?? false) }
     }
 }

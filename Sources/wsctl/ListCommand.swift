@@ -24,7 +24,7 @@ struct ListCommand: ParsableCommand {
         let filter = selection.filter()
         let output = Output.standard
         let client = try DaemonClient.forLooking(options)
-        var table = ConnectionTable(output: output, hasLegend: !options.noLegend, now: WallClock.milliseconds)
+        var table = ConnectionTable(output: output, hasLegend: !options.noLegend, now: WallClock.now)
         var count = 0
         try client.callMore(List.name, List.Parameters(filter: filter), returning: ConnectionPage.self) { page in
             count += page.connections.count

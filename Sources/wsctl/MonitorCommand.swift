@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import Operations
 
 extension Event.Kind: ExpressibleByArgument {}
 

@@ -23,7 +23,7 @@ struct ShowCommand: ParsableCommand {
         let connection = try DaemonClient.forLooking(options)
             .call(Show.name, Show.Parameters(id: id), returning: Show.Reply.self).connection
         if options.json { return try Output.standard.write(line: JSONLine.bytes(connection)) }
-        for line in StatusText.lines(connection, now: WallClock.milliseconds) {
+        for line in StatusText.lines(connection, now: WallClock.now) {
             try Output.standard.write(line: line)
         }
     }

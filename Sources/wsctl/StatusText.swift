@@ -1,4 +1,6 @@
+import Base
 import Control
+import Operations
 import Terminal
 
 /// The status of the hub or of a connection, as lines of names and values for a person.
@@ -47,13 +49,12 @@ enum StatusText {
     }
 
     /// The lines of `wsctl show`.
-    static func lines(_ connection: ConnectionInfo, now: Int64) -> [String] {
-        let since = RFC3339.millisecondsSinceEpoch(connection.connectedSince)
-        let age = since.map { " (\(HumanText.duration(seconds: Double(now - $0) / 1000)) ago)" } ?? ""
+    static func lines(_ connection: ConnectionRow, now: Timestamp) -> [String] {
+        let age = HumanText.duration(from: connection.connectedSince, to: now)
         var queued = "\(HumanText.bytes(connection.queuedBytes)) bytes"
         if let messages = connection.queuedMessages { queued += " in \(HumanText.plural(messages, "message"))" }
         return aligned([
-            ("id", connection.id),
+            ("id", connection.id.description),
             ("state", connection.state.rawValue),
             ("address", HumanText.address(connection.address, port: connection.port)),
             ("endpoint", "\(connection.endpoint) (\(connection.protocol))"),
@@ -61,7 +62,7 @@ enum StatusText {
             ("compression", connection.compression ? "permessage-deflate" : "-"),
             ("user", connection.user ?? "-"),
             ("user agent", connection.userAgent ?? "-"),
-            ("connected", connection.connectedSince + age),
+            ("connected", "\(connection.connectedSince) (\(age) ago)"),
             ("idle", HumanText.duration(seconds: connection.idleSeconds)),
             ("in", traffic(connection.messagesIn, connection.bytesIn)),
             ("out", traffic(connection.messagesOut, connection.bytesOut)),

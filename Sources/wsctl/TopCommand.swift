@@ -1,9 +1,10 @@
 import ArgumentParser
 import Control
 import Glibc
+import Operations
 import Terminal
 
-extension Top.Order: ExpressibleByArgument {}
+extension ConnectionOrder: ExpressibleByArgument {}
 
 /// `wsctl top`: shows the hub, its busiest channels and its slowest connections, and refreshes them.
 struct TopCommand: ParsableCommand {
@@ -29,7 +30,7 @@ struct TopCommand: ParsableCommand {
             """ + ExitStatus.help)
 
     @Option(help: "The order of the connections, the largest value first.")
-    var order = Top.Order.queuedBytes
+    var order = ConnectionOrder.queuedBytes
 
     @Option(help: ArgumentHelp("Seconds between two refreshes, 0.1 to 60.", valueName: "seconds"))
     var interval = 1.0
@@ -54,7 +55,7 @@ struct TopCommand: ParsableCommand {
     }
 
     private func look(
-        _ client: DaemonClient, _ order: Top.Order, connections: Int, channels: Int
+        _ client: DaemonClient, _ order: ConnectionOrder, connections: Int, channels: Int
     ) throws(Failure) -> Top.Reply {
         try client.call(
             Top.name,

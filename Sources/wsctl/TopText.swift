@@ -1,4 +1,5 @@
 import Control
+import Operations
 import Terminal
 
 /// The display of `wsctl top` as lines for a person.
@@ -6,7 +7,7 @@ struct TopText {
     var reply: Top.Reply
     /// The previous reply, from which rates are computed.
     var previous: Top.Reply?
-    var order: Top.Order
+    var order: ConnectionOrder
 
     /// The lines that fit.
     ///
@@ -77,7 +78,7 @@ struct TopText {
             }
     }
 
-    private func row(_ connection: ConnectionInfo) -> String {
+    private func row(_ connection: ConnectionRow) -> String {
         let columns = [
             HumanText.bytes(connection.queuedBytes).leading(to: 6),
             HumanText.count(connection.droppedMessages).leading(to: 8),

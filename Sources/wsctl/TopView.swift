@@ -1,9 +1,10 @@
 import Control
+import Operations
 
 /// The way in which the user wants to see `wsctl top`, and the keys that change it.
 struct TopView {
     /// The keys and their effects, in as few words as possible.
-    static let keys: [(key: Character, order: Top.Order?, short: String, long: String)] = [
+    static let keys: [(key: Character, order: ConnectionOrder?, short: String, long: String)] = [
         ("Q", .queuedBytes, "queued", "order by bytes queued"),
         ("D", .droppedMessages, "dropped", "order by messages dropped"),
         ("L", .idle, "idle", "order by idle time"),
@@ -18,7 +19,7 @@ struct TopView {
     ]
 
     /// The order of the connections.
-    var order: Top.Order
+    var order: ConnectionOrder
     /// Seconds between two refreshes.
     var interval: Double
     /// Whether the keys are explained.

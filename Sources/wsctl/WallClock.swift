@@ -1,9 +1,10 @@
+import Base
 import Glibc
 
 /// The time of day, and a monotonic clock.
 enum WallClock {
-    /// Milliseconds since the epoch.
-    static var milliseconds: Int64 { read(CLOCK_REALTIME) }
+    /// The time of day.
+    static var now: Timestamp { Timestamp(millisecondsSinceEpoch: read(CLOCK_REALTIME)) }
 
     /// Milliseconds of a clock that never goes back.
     static var monotonicMilliseconds: Int64 { read(CLOCK_MONOTONIC) }

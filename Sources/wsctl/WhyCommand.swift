@@ -1,5 +1,7 @@
 import ArgumentParser
+import Base
 import Control
+import Operations
 
 /// `wsctl why ID|USER|IP`: shows how the last connections ended.
 struct WhyCommand: ParsableCommand {
@@ -34,7 +36,7 @@ struct WhyCommand: ParsableCommand {
             throw ValidationError("--limit \(limit): take 1 to \(Why.replyLimit)")
         }
         guard let who else { return }
-        let isAddress = AddressPrefix(who) != nil
+        let isAddress = IPNetwork(who) != nil
         if let ip = selection.ip, isAddress {
             throw ValidationError("'\(who)' and --ip \(ip) are both addresses; give one of them.")
         }
@@ -86,7 +88,7 @@ struct WhyCommand: ParsableCommand {
         let given = selection.filter()
         guard let who else { return [given] }
         var (ofAddress, ofID, ofUser) = (given, given, given)
-        guard AddressPrefix(who) == nil else {
+        guard IPNetwork(who) == nil else {
             ofAddress.ip = who
             return [ofAddress]
         }

@@ -73,13 +73,7 @@ extension Configuration {
         engine.allowsOrigin = { origin, host in
             patterns.isEmpty ? Origin.isSameHost(origin, host: host) : patterns.contains { $0.matches(origin: origin) }
         }
-        let proxies = server.trustedProxies
-        if !proxies.isEmpty {
-            engine.isTrustedProxy = { address in
-                let number = UInt128(address.high) << 64 | UInt128(address.low)
-                return proxies.contains { $0.contains(.v6(number)) }
-            }
-        }
+        engine.trustedProxies = server.trustedProxies
         return engine
     }
 
@@ -139,22 +133,7 @@ extension ListeningSocket {
             return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
         }
         var sockets: [ListeningSocket] = []
-        for address in addresses { sockets.append(try address.listen()) }
+        for address in addresses { sockets.append(try ListeningSocket(host: address.address, port: address.port)) }
         return sockets
-    }
-}
-
-extension ListenAddress {
-    /// Binds the address and listens on it.
-    func listen() throws(ListenError) -> ListeningSocket {
-        switch address {
-        case .v4(let bits):
-            try ListeningSocket(host: .init(high: 0, low: 0xFFFF << 32 | UInt64(bits)), port: port)
-        case .v6(let bits):
-            try ListeningSocket(
-                host: .init(high: UInt64(truncatingIfNeeded: bits >> 64), low: UInt64(truncatingIfNeeded: bits)),
-                port: port
-            )
-        }
     }
 }

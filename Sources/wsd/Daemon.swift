@@ -8,6 +8,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import Operations
 import Systemd
 import UnixSignals
 import Varlink

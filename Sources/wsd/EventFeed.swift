@@ -1,5 +1,7 @@
+import Base
 import Control
 import Engine
+import Operations
 import Synchronization
 import WebSocket
 
@@ -79,8 +81,8 @@ extension Event {
         switch event {
         case .opened(let id, let address, _, let endpoint, let user, let channel, _):
             self.init(.connect, millisecondsSinceEpoch: Clock.milliseconds())
-            self.id = id.description
-            self.address = address.description
+            self.id = id
+            self.address = address
             self.endpoint = endpoint
             self.user = user
             if !channel.isEmpty { channels = [channel] }
@@ -88,8 +90,8 @@ extension Event {
             self.init(ending)
         case .dropping(let id, let address, let endpoint, let user, let channels, let queued):
             self.init(.slow, millisecondsSinceEpoch: Clock.milliseconds())
-            self.id = id.description
-            self.address = address.description
+            self.id = id
+            self.address = address
             self.endpoint = endpoint
             self.user = user
             if !channels.isEmpty { self.channels = channels }
@@ -119,16 +121,16 @@ extension Event {
         }
         cause = ending.label
         text = ending.text.isEmpty ? nil : ending.text
-        id = ending.id?.description
-        address = ending.address.description
+        id = ending.id
+        address = ending.address
         endpoint = ending.endpoint
         user = ending.user
         if !ending.channels.isEmpty { channels = ending.channels }
         more = ending.omitted.map {
             Others(
-                count: $0.count, first: RFC3339.string(millisecondsSinceEpoch: $0.first),
-                last: RFC3339.string(millisecondsSinceEpoch: $0.last), sameAddress: $0.isOfOneAddress)
+                count: $0.count, first: Timestamp(millisecondsSinceEpoch: $0.first),
+                last: Timestamp(millisecondsSinceEpoch: $0.last), sameAddress: $0.isOfOneAddress)
         }
-        connectedSince = ending.connectedAt.map { RFC3339.string(millisecondsSinceEpoch: $0) }
+        connectedSince = ending.connectedAt.map { Timestamp(millisecondsSinceEpoch: $0) }
     }
 }

@@ -2,6 +2,7 @@ import Configuration
 import Control
 import Engine
 import Logging
+import Operations
 import WebSocket
 
 /// Writes the engine's events to the log, at most a few lines of each kind at a time: a storm of refusals must not

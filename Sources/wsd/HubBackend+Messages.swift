@@ -1,6 +1,7 @@
 import Control
 import Engine
 import Logging
+import Operations
 import WebSocket
 
 /// Messages to and from clients.
@@ -74,9 +75,9 @@ extension HubBackend {
     }
 
     func unsubscribe(
-        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+        _ selection: ConnectionSelection, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Int {
-        let count = await hub.unsubscribe(selection(matcher), channel: channel, reason: reason)
+        let count = await hub.unsubscribe(selection, channel: channel, reason: reason)
         audit.notice(
             "took \(count) connections out of a channel: \(reason)",
             metadata: metadata(caller).merging(["channel": "\(channel)"]) { $1 })
@@ -91,8 +92,8 @@ extension HubBackend {
         }
     }
 
-    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
-        await scans.run { await hub.endings(matcher.map(selection) ?? ConnectionSelection(), limit: limit) }
+    func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event] {
+        await scans.run { await hub.endings(selection ?? ConnectionSelection(), limit: limit) }
             .map(Event.init)
     }
 

@@ -1,8 +1,10 @@
 import Authentication
+import Base
 import Control
 import Engine
 import Glibc
 import Logging
+import Operations
 import Rooms
 import Systemd
 import Varlink
@@ -65,8 +67,8 @@ struct HubBackend: ControlBackend {
     }
 
     func connections(
-        matching matcher: ConnectionMatcher, after cursor: String?, limit: Int
-    ) async throws(ControlError) -> Control.ConnectionPage {
+        matching selection: ConnectionSelection, after cursor: String?, limit: Int
+    ) async throws(ControlError) -> ConnectionPage {
         var position: Hub.Cursor?
         if let cursor {
             let parts = cursor.split(separator: ".", omittingEmptySubsequences: false)
@@ -77,30 +79,23 @@ struct HubBackend: ControlBackend {
         }
         let start = position
         let (found, next) = await scans.run {
-            await hub.connections(selection(matcher), after: start, limit: limit)
+            await hub.connections(selection, after: start, limit: limit)
         }
-        return Control.ConnectionPage(
-            connections: found.map(ConnectionInfo.init), next: next.map { "\($0.worker).\($0.slot)" })
+        return ConnectionPage(
+            connections: found, next: next.map { "\($0.worker).\($0.slot)" })
     }
 
-    func connection(id: String) async -> ConnectionInfo? {
+    func connection(id: String) async -> ConnectionRow? {
         guard let id = ConnectionID(id) else { return nil }
         let found = await hub.connections(ConnectionSelection(ids: [id]), after: nil, limit: 1).connections
-        return found.first.map(ConnectionInfo.init)
+        return found.first
     }
 
-    func top(_ order: Top.Order, connections: Int, channels: Int) async -> Top.Reply {
-        let order = ConnectionOrder(rawValue: order.rawValue) ?? .queuedBytes
+    func top(_ order: ConnectionOrder, connections: Int, channels: Int) async -> Top.Reply {
         let (first, busiest) = await scans.run {
             await hub.top(order, connections: connections, channels: channels)
         }
-        return Top.Reply(
-            status: await status(), connections: first.map(ConnectionInfo.init),
-            channels: busiest.map {
-                Top.BusyChannel(
-                    name: $0.name, connections: $0.connections, messagesPerSecond: $0.messagesPerSecond,
-                    messages: Int(clamping: $0.messages))
-            })
+        return Top.Reply(status: await status(), connections: first, channels: busiest)
     }
 
     func channels(pattern: String?, after name: String?, limit: Int) async -> ListChannels.Reply {
@@ -109,20 +104,14 @@ struct HubBackend: ControlBackend {
             await hub.channelCounts(after: name, limit: limit) { pattern?.matches($0) ?? true }
         }
         return ListChannels.Reply(
-            channels: found.map { ChannelInfo(name: $0.name, connections: $0.connections) },
-            next: hasMore ? found.last?.name : nil)
+            channels: found, next: hasMore ? found.last?.name : nil)
     }
 
     func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {
         guard let channel = await hub.channel(name, before: before.map { UInt64($0) }, limit: limit) else { return nil }
         return ChannelDetail(
             name: name, epoch: channel.epoch.isEmpty ? nil : channel.epoch, seq: Int(clamping: channel.seq),
-            users: channel.hasPresence
-                ? channel.users.map {
-                    .init(
-                        user: $0.name, connections: $0.connections,
-                        since: RFC3339.string(millisecondsSinceEpoch: $0.since))
-                } : nil,
+            users: channel.hasPresence ? channel.users : nil,
             messages: channel.hasHistory
                 ? channel.messages.map { message in
                     // JSON that is no Varlink value here, such as 1e999, is shown as its text.
@@ -133,13 +122,13 @@ struct HubBackend: ControlBackend {
     }
 
     func kick(
-        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
+        _ selection: ConnectionSelection, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int {
         let code = CloseCode(rawValue: reason.code)
-        let count = await hub.kick(selection(matcher), code: code, reason: reason.text)
+        let count = await hub.kick(selection, code: code, reason: reason.text)
         audit.notice(
             "kicked \(count) connections: \(reason.text)",
-            metadata: metadata(caller).merging(["code": "\(code)", "selection": "\(matcher)"]) { $1 })
+            metadata: metadata(caller).merging(["code": "\(code)", "selection": "\(selection)"]) { $1 })
         return count
     }
 
@@ -188,15 +177,6 @@ struct HubBackend: ControlBackend {
         case .client(let address): ["api-client": "\(address)"]
         }
     }
-
-    func selection(_ matcher: ConnectionMatcher) -> ConnectionSelection {
-        var selection = ConnectionSelection(endpoint: matcher.endpoint, channel: matcher.channel, user: matcher.user)
-        selection.ids = matcher.selectedIDs.map { Set($0.compactMap { ConnectionID($0) }) }
-        if let network = matcher.network {
-            selection.matchesAddress = { network.contains(high: $0.high, low: $0.low) }
-        }
-        return selection
-    }
 }
 
 extension MemoryStatus {
@@ -204,32 +184,5 @@ extension MemoryStatus {
         self.init(
             limit: memory.limit, used: memory.used, input: memory.input, mailboxes: memory.mailboxes,
             backlogs: memory.backlogs, history: memory.history)
-    }
-}
-
-extension ConnectionInfo {
-    fileprivate init(_ connection: ConnectionSnapshot) {
-        let (seconds, attoseconds) = connection.idle.components
-        self.init(
-            id: connection.id.description,
-            address: connection.address.description,
-            port: Int(connection.port),
-            endpoint: connection.endpoint,
-            protocol: connection.messageProtocol,
-            channels: connection.channels,
-            compression: connection.isCompressed,
-            user: connection.user,
-            userAgent: connection.userAgent,
-            connectedSince: RFC3339.string(millisecondsSinceEpoch: connection.connectedAt),
-            idleSeconds: Double(seconds) + Double(attoseconds / 1_000_000_000_000_000) / 1_000,
-            messagesIn: Int(clamping: connection.messagesIn),
-            messagesOut: Int(clamping: connection.messagesOut),
-            bytesIn: Int(clamping: connection.bytesIn),
-            bytesOut: Int(clamping: connection.bytesOut),
-            queuedBytes: connection.queuedBytes,
-            queuedMessages: connection.queuedMessages,
-            droppedMessages: Int(connection.dropped),
-            state: connection.isClosing ? .closing : .open
-        )
     }
 }

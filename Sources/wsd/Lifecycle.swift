@@ -1,3 +1,4 @@
+import Base
 import Control
 
 /// The state of the daemon, running or draining, and the orders that end it.

@@ -1,5 +1,7 @@
+import Base
 import Engine
 import Logging
+import Operations
 
 /// Logs once that all clients come from one address that is probably a proxy missing in `server.trusted_proxies`:
 /// limits per address then count all clients as one, and nothing shows where the clients are.
@@ -28,8 +30,7 @@ struct ProxyHint {
     private func onlyAddress() async -> IPAddress? {
         let any = await hub.connections(ConnectionSelection(), after: nil, limit: 1).connections.first
         guard let address = any?.address, address.isLoopback || address.isPrivate else { return nil }
-        var others = ConnectionSelection()
-        others.matchesAddress = { $0 != address }
+        let others = ConnectionSelection(exceptAddress: address)
         return await hub.connections(others, after: nil, limit: 1).connections.isEmpty ? address : nil
     }
 }

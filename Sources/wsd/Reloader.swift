@@ -4,6 +4,7 @@ import Configuration
 import Control
 import Engine
 import Logging
+import Operations
 import Systemd
 
 /// The configuration in force, and the ways to change it: as a whole or not at all.

@@ -1,5 +1,7 @@
+import Base
 import Control
 import FoundationEssentials
+import Operations
 import Testing
 
 @testable import API
@@ -13,6 +15,28 @@ struct OpenAPITests {
         }
 
         struct Response: Decodable { var description: String }
+
+        struct Components: Decodable { var schemas: [String: Schema] }
+
+        /// A schema of a value; one without a type, or with several, has strings.
+        final class Schema: Decodable {
+            private enum CodingKeys: CodingKey { case type, properties, required, items }
+
+            let type: String?
+            let properties: [String: Schema]?
+            let required: [String]?
+            let items: Schema?
+
+            init(from decoder: any Decoder) throws {
+                let container = try decoder.container(keyedBy: CodingKeys.self)
+                type = try? container.decode(String.self, forKey: .type)
+                properties = try container.decodeIfPresent([String: Schema].self, forKey: .properties)
+                required = try container.decodeIfPresent([String].self, forKey: .required)
+                items = try container.decodeIfPresent(Schema.self, forKey: .items)
+            }
+        }
+
+        var components: Components
         var paths: [String: [String: Operation]]
     }
 
@@ -30,6 +54,29 @@ struct OpenAPITests {
             case nil: #expect(operation.description == nil)
             }
             #expect(operation.responses["200"] != nil && (scope == nil || operation.responses["401"] != nil))
+        }
+    }
+
+    @Test("has the fields of each row, with their types")
+    func rows() throws {
+        let schemas = try JSONDecoder().decode(Document.self, from: Data(OpenAPI.answer.body)).components.schemas
+        let time = Timestamp(millisecondsSinceEpoch: 0)
+        let connection = ConnectionRow(
+            id: ConnectionID(worker: 0, slot: 0, number: 0), address: .loopback, port: 0, endpoint: "", protocol: "",
+            channels: [], connectedSince: time, idleSeconds: 0, messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0,
+            queuedBytes: 0, droppedMessages: 0, state: .closing)
+        for (schema, row) in [
+            (schemas["Connection"], connection as Any),
+            (schemas["Channels"]?.properties?["channels"]?.items, ChannelRow(name: "", connections: 0)),
+            (schemas["Presence"]?.properties?["users"]?.items, ChannelUser(user: "", connections: 0, since: time)),
+        ] {
+            let schema = try #require(schema)
+            let described = (schema.properties ?? [:]).map { name, property in
+                Field(
+                    name: name, kind: property.type.flatMap(Field.Kind.init) ?? .string,
+                    isOptional: schema.required?.contains(name) != true)
+            }
+            #expect(Set(described) == Set(Field.all(of: row)))
         }
     }
 }

@@ -58,8 +58,6 @@ struct EndpointTests {
                 "f:3:11: endpoint.channel: \"a\\U00000007b\" holds a control character; leave it out"
             ])
         #expect(channel("a\u{85}b").count == 1)
-        #expect(ChannelName.isValid("lobby"))
-        #expect(!ChannelName.isValid("a\nb"))
     }
 
     @Test("The default is a relay on /ws and json on /chat")

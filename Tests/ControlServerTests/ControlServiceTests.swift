@@ -1,8 +1,10 @@
+import Base
 import Control
 import ControlServer
 import Dispatch
 import Glibc
 import NIOPosix
+import Operations
 import Synchronization
 import Testing
 import Varlink
@@ -56,7 +58,8 @@ struct ControlServiceTests {
                 let hub: GetStatus.Reply = try client.call("\(interface).GetStatus")
                 #expect(hub.status.connections == 1500)
             }
-            let shown: Show.Reply = try control.call("io.wsd.Control.Show", Show.Parameters(id: "0.7.1"))
+            let shown: Show.Reply = try control.call(
+                "io.wsd.Control.Show", Show.Parameters(id: "\(MemoryBackend.id(7))"))
             #expect(shown.connection.userAgent == "test/7")
             let gone = VarlinkError(name: "io.wsd.Control.NoSuchConnection", parameters: ["id": "x"])
             #expect(throws: VarlinkClientError.failed(gone)) {
@@ -64,7 +67,7 @@ struct ControlServiceTests {
             }
             let parameters = ListChannels.Parameters(pattern: "a*", after: "b", limit: 3)
             let channels: ListChannels.Reply = try control.call("io.wsd.Control.ListChannels", parameters)
-            #expect(channels.channels == [ChannelInfo(name: "a* b", connections: 3)])
+            #expect(channels.channels == [ChannelRow(name: "a* b", connections: 3)])
         }
     }
 
@@ -87,19 +90,19 @@ struct ControlServiceTests {
     @Test("lists everything in pages of at most 256, each connection once")
     func listing() async throws {
         try await withClients { control, _ in
-            var ids: [String] = []
+            var ids: [ConnectionID] = []
             try control.callMore("io.wsd.Control.List", returning: ConnectionPage.self) { page in
                 #expect((1...256).contains(page.connections.count))
                 ids += page.connections.map(\.id)
             }
-            #expect(ids == (0..<1500).map { "0.\($0).1" })
+            #expect(ids == (0..<1500).map { MemoryBackend.id($0) })
         }
     }
 
     @Test("lists a part of it, and goes on where it ended")
     func paging() async throws {
         try await withClients { control, _ in
-            var ids: [String] = []
+            var ids: [ConnectionID] = []
             var after: String?
             repeat {
                 let page: ConnectionPage = try control.call(
@@ -109,7 +112,7 @@ struct ControlServiceTests {
                 ids += page.connections.map(\.id)
                 after = page.next
             } while after != nil
-            #expect(ids == stride(from: 1, to: 1500, by: 2).map { "0.\($0).1" })
+            #expect(ids == stride(from: 1, to: 1500, by: 2).map { MemoryBackend.id($0) })
         }
     }
 
@@ -158,7 +161,8 @@ struct ControlServiceTests {
         let backend = backend
         try await withClients { control, _ in
             let counts = try [
-                Kick.Parameters(filter: ConnectionFilter(ids: ["0.1.1", "x"]), code: 4000, reason: "so"),
+                Kick.Parameters(
+                    filter: ConnectionFilter(ids: ["\(MemoryBackend.id(1))", "x"]), code: 4000, reason: "so"),
                 Kick.Parameters(filter: ConnectionFilter(channel: "even")),
                 Kick.Parameters(filter: ConnectionFilter(all: true), code: 1012),
                 Kick.Parameters(filter: ConnectionFilter(all: true)),

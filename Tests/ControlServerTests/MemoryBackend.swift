@@ -1,4 +1,6 @@
+import Base
 import Control
+import Operations
 import Synchronization
 import Varlink
 
@@ -6,19 +8,23 @@ import Varlink
 final class MemoryBackend: ControlBackend {
     /// What was asked of it that changes something, in order.
     let deeds = Mutex<[String]>([])
-    private let connections: Mutex<[ConnectionInfo]>
+    private let connections: Mutex<[ConnectionRow]>
 
     init(count: Int) {
         connections = Mutex(
             (0..<count).map { number in
-                ConnectionInfo(
-                    id: "0.\(number).1", address: "192.0.2.\(number % 250)", port: 1024 + number, endpoint: "/ws",
+                ConnectionRow(
+                    id: Self.id(number), address: IPAddress(v4: 0xC000_0200 + UInt32(number % 250)),
+                    port: 1024 + number, endpoint: "/ws",
                     protocol: "relay", channels: number.isMultiple(of: 2) ? ["even"] : ["odd"],
-                    userAgent: "test/\(number)", connectedSince: "2026-11-23T20:57:32.015Z", idleSeconds: 0.5,
+                    userAgent: "test/\(number)", connectedSince: Timestamp(millisecondsSinceEpoch: 0), idleSeconds: 0.5,
                     messagesIn: number, messagesOut: 2, bytesIn: 3, bytesOut: 4, queuedBytes: 5, droppedMessages: 6,
                     state: .open)
             })
     }
+
+    /// The id of a connection of the list.
+    static func id(_ number: Int) -> ConnectionID { ConnectionID(worker: 0, slot: number, number: 1) }
 
     func status() async -> HubStatus {
         HubStatus(
@@ -29,31 +35,31 @@ final class MemoryBackend: ControlBackend {
     }
 
     func connections(
-        matching matcher: ConnectionMatcher, after cursor: String?, limit: Int
+        matching selection: ConnectionSelection, after cursor: String?, limit: Int
     ) async throws(ControlError) -> ConnectionPage {
         guard let start = cursor.map({ Int($0) }) ?? 0 else { throw .invalidParameter("after") }
         return connections.withLock { connections in
-            var page: [ConnectionInfo] = []
+            var page: [ConnectionRow] = []
             var index = start
             // As a hub does that looks at so many slots and no further: a page may be short, or empty.
             while index < connections.count, page.count < limit, index < start + 300 {
-                if matcher.matches(connections[index]) { page.append(connections[index]) }
+                if selection.selects(connections[index]) { page.append(connections[index]) }
                 index += 1
             }
             return ConnectionPage(connections: page, next: index < connections.count ? "\(index)" : nil)
         }
     }
 
-    func connection(id: String) async -> ConnectionInfo? {
-        connections.withLock { $0.first { $0.id == id } }
+    func connection(id: String) async -> ConnectionRow? {
+        connections.withLock { $0.first { $0.id.description == id } }
     }
 
     func kick(
-        _ matcher: ConnectionMatcher, reason: CloseReason, by caller: Caller
+        _ selection: ConnectionSelection, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int {
         let count = connections.withLock { connections in
             let before = connections.count
-            connections.removeAll { matcher.matches($0) }
+            connections.removeAll { selection.selects($0) }
             return before - connections.count
         }
         note("kick \(count) \(reason.code) \(reason.text) by \(process(caller))")
@@ -82,7 +88,7 @@ final class MemoryBackend: ControlBackend {
     }
 
     func unsubscribe(
-        _ matcher: ConnectionMatcher, channel: String, reason: String, by caller: Caller
+        _ selection: ConnectionSelection, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Int {
         note("unsubscribe \(channel) \(reason) by \(process(caller))")
         return 1
@@ -91,12 +97,12 @@ final class MemoryBackend: ControlBackend {
     /// What `Why` and `Monitor` tell.
     static let events = ["192.0.2.1", "192.0.2.2"].map { address in
         var event = Event(.refuse, millisecondsSinceEpoch: 0)
-        event.address = address
+        event.address = IPAddress(address)
         return event
     }
 
-    func endings(matching matcher: ConnectionMatcher?, limit: Int) async -> [Event] {
-        Array(Self.events.filter { matcher?.matches($0) ?? true }.prefix(limit))
+    func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event] {
+        Array(Self.events.filter { selection?.selects($0) ?? true }.prefix(limit))
     }
 
     func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {
@@ -137,15 +143,15 @@ final class MemoryBackend: ControlBackend {
             startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
     }
 
-    func top(_ order: Top.Order, connections count: Int, channels: Int) async -> Top.Reply {
+    func top(_ order: ConnectionOrder, connections count: Int, channels: Int) async -> Top.Reply {
         Top.Reply(
             status: await status(), connections: connections.withLock { Array($0.prefix(count)) },
-            channels: [Top.BusyChannel(name: order.rawValue, connections: 1, messagesPerSecond: 2.5, messages: 3)])
+            channels: [BusyChannel(name: order.rawValue, connections: 1, messagesPerSecond: 2.5, messages: 3)])
     }
 
     func channels(pattern: String?, after name: String?, limit: Int) async -> ListChannels.Reply {
         ListChannels.Reply(
-            channels: [ChannelInfo(name: "\(pattern ?? "-") \(name ?? "-")", connections: limit)], next: nil)
+            channels: [ChannelRow(name: "\(pattern ?? "-") \(name ?? "-")", connections: limit)], next: nil)
     }
 
     func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {

@@ -1,4 +1,6 @@
+import Base
 import Control
+import Operations
 import Testing
 import Varlink
 
@@ -41,25 +43,59 @@ struct ControlInterfaceTests {
         #expect(try fields(of: "DrainProgress", in: description) == members(drain))
     }
 
-    @Test("names the fields that are sent to who may see clients")
-    func fields() throws {
-        let description = ControlInterface.controlDescription
-        let connection = ConnectionInfo(
-            id: "", address: "", port: 0, endpoint: "", protocol: "", channels: [], user: "", userAgent: "",
-            connectedSince: "", idleSeconds: 0, messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, queuedBytes: 0,
-            queuedMessages: 0, droppedMessages: 0, state: .closing)
-        #expect(try fields(of: "Connection", in: description) == members(connection))
-        var event = Event(.close, millisecondsSinceEpoch: 0)
-        (event.cause, event.code, event.text, event.id, event.address) = ("", 0, "", "", "")
-        (event.endpoint, event.user, event.channels, event.connectedSince) = ("", "", [], "")
-        (event.queuedBytes, event.droppedMessages) = (0, 0)
-        let others = Event.Others(count: 0, first: "", last: "", sameAddress: true)
-        event.more = others
-        #expect(try fields(of: "OtherEvents", in: description) == members(others))
-        #expect(try fields(of: "Event", in: description) == members(event))
+    /// The declaration of each row with all that it can have.
+    private static let rows: [(type: String, row: any Sendable)] = {
+        let time = Timestamp(millisecondsSinceEpoch: 0)
+        let connection = ConnectionRow(
+            id: ConnectionID(worker: 0, slot: 0, number: 0), address: .loopback, port: 0, endpoint: "", protocol: "",
+            channels: [], connectedSince: time, idleSeconds: 0, messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0,
+            queuedBytes: 0, droppedMessages: 0, state: .closing)
+        return [
+            ("Connection", connection), ("Event", Event(.close, millisecondsSinceEpoch: 0)),
+            ("OtherEvents", Event.Others(count: 0, first: time, last: time, sameAddress: true)),
+            ("Channel", ChannelRow(name: "", connections: 0)),
+            ("BusyChannel", BusyChannel(name: "", messagesPerSecond: 0, messages: 0)),
+            ("ChannelUser", ChannelUser(user: "", connections: 0, since: time)),
+        ]
+    }()
+
+    @Test("has the fields of each row, in their order and with their types")
+    func rows() throws {
+        for (type, row) in Self.rows {
+            let described = try typedFields(of: type, in: ControlInterface.controlDescription)
+            #expect(described == Field.all(of: row), "\(type)")
+        }
         #expect(
-            fields(of: "ConnectionFilter", in: description)
+            fields(of: "ConnectionFilter", in: ControlInterface.controlDescription)
                 == Set(ConnectionFilter.CodingKeys.allCases.map(\.stringValue)))
+    }
+
+    /// The fields of a type with their types, as a description has them.
+    private func typedFields(of type: String, in description: String) throws -> [Field] {
+        let code = description.split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("#") }.joined()
+        let start = try #require(code.firstRange(of: "type \(type) ("))
+        return try code[start.upperBound...].prefix { $0 != ")" }.split(separator: ",").map { declaration in
+            let parts = declaration.split(separator: ":").map { $0.filter { $0 != " " } }
+            try #require(parts.count == 2, "\(declaration)")
+            let kind: Field.Kind =
+                switch parts[1].drop(while: { $0 == "?" }) {
+                case "int": .integer
+                case "float": .number
+                case "bool": .boolean
+                case "string", "ConnectionState", "EventKind": .string
+                case let type where type.hasPrefix("[]"): .array
+                default: .object
+                }
+            return Field(name: parts[0], kind: kind, isOptional: parts[1].hasPrefix("?"))
+        }
+    }
+
+    @Test("names every kind of event and state of a connection")
+    func choices() {
+        let kinds = Event.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+        #expect(ControlInterface.controlDescription.contains("type EventKind (\(kinds))"))
+        let states = ConnectionRow.State.allCases.map(\.rawValue).joined(separator: ", ")
+        #expect(ControlInterface.controlDescription.contains("type ConnectionState (\(states))"))
     }
 
     @Test("has every method and error, those that act or name clients not where everybody may look")

@@ -1,3 +1,4 @@
+import Operations
 import Testing
 
 @testable import Engine
@@ -6,14 +7,14 @@ import Testing
 struct ChannelCensusTests {
     @Test func `adds up what each worker tells, and what one tells twice counts once`() {
         var census = ChannelCensus(after: nil, limit: 10)
-        census.add(ChannelCount(name: "b", connections: 1), ofWorker: 0)
-        census.add(ChannelCount(name: "a", connections: 2), ofWorker: 0)
-        census.add(ChannelCount(name: "b", connections: 4), ofWorker: 0)
-        census.add(ChannelCount(name: "b", connections: 8), ofWorker: 1)
-        census.add(ChannelCount(name: "b", connections: 16), ofWorker: 1)
+        census.add(ChannelRow(name: "b", connections: 1), ofWorker: 0)
+        census.add(ChannelRow(name: "a", connections: 2), ofWorker: 0)
+        census.add(ChannelRow(name: "b", connections: 4), ofWorker: 0)
+        census.add(ChannelRow(name: "b", connections: 8), ofWorker: 1)
+        census.add(ChannelRow(name: "b", connections: 16), ofWorker: 1)
         #expect(
             census.result.channels == [
-                ChannelCount(name: "a", connections: 2), ChannelCount(name: "b", connections: 20),
+                ChannelRow(name: "a", connections: 2), ChannelRow(name: "b", connections: 20),
             ])
         #expect(!census.result.hasMore)
     }
@@ -23,12 +24,12 @@ struct ChannelCensusTests {
         var census = ChannelCensus(after: "room:10099", limit: 3)
         for worker in 0..<2 {
             for name in names.shuffled() {
-                census.add(ChannelCount(name: name, connections: 1), ofWorker: worker)
+                census.add(ChannelRow(name: name, connections: 1), ofWorker: worker)
             }
         }
         #expect(census.result.hasMore)
         #expect(
             census.result.channels
-                == ["room:10100", "room:10101", "room:10102"].map { ChannelCount(name: $0, connections: 2) })
+                == ["room:10100", "room:10101", "room:10102"].map { ChannelRow(name: $0, connections: 2) })
     }
 }

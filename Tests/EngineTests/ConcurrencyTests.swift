@@ -1,3 +1,5 @@
+import Base
+import Operations
 import Synchronization
 import Testing
 import WebSocket

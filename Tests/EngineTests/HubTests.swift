@@ -1,3 +1,5 @@
+import Base
+import Operations
 import Testing
 import WebSocket
 
@@ -116,7 +118,7 @@ import WebSocket
     @Test func theLimitPerAddressCountsTheClientBehindTheProxy() async throws {
         try await withHub({
             $0.maximumConnectionsPerAddress = 1
-            $0.isTrustedProxy = { $0 == IPAddress("127.0.0.1") || $0 == IPAddress("10.0.0.1") }
+            $0.trustedProxies = ["127.0.0.1", "10.0.0.1"].compactMap { IPNetwork($0) }
         }) { hub, port in
             let first = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.1\r\n").opened()
             let refused = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.9, 192.0.2.1, 10.0.0.1\r\n")
@@ -202,7 +204,7 @@ import WebSocket
                 let queued = await hub.statistics().reduce(0) { $0 + $1.queuedBytes }
                 #expect(queued <= 200_000)
                 if await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.contains(
-                    where: \.isClosing)
+                    where: { $0.state == .closing })
                 {
                     break
                 }
@@ -260,7 +262,7 @@ import WebSocket
             let clients = try (0..<6).map { _ in try TestClient(port: port).opened() }
             async let slow: Void = hub.drain(period: .seconds(3_000), timeout: .seconds(6_000), reason: "slowly")
             while await hub.connections(ConnectionSelection(), after: nil, limit: 9).connections.allSatisfy({
-                !$0.isClosing
+                $0.state == .open
             }) {}
             async let fast: Void = hub.drain(period: .zero, timeout: .seconds(60), reason: "now")
             for client in clients {

@@ -1,3 +1,4 @@
+import Operations
 import Rooms
 import Testing
 import WebSocket

@@ -1,4 +1,5 @@
 import CLinux
+import Operations
 import Rooms
 import Testing
 import WebSocket

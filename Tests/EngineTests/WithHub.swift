@@ -1,3 +1,5 @@
+import Base
+
 @testable import Engine
 
 /// A hub on a free loopback port.

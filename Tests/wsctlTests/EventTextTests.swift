@@ -1,16 +1,19 @@
+import Base
 import Control
+import Operations
 import Testing
 
 @testable import wsctl
 
 @Suite("The text of an event")
 struct EventTextTests {
-    @Test func `says what it stands for, and whether that was of one address`() {
+    @Test func `says what it stands for, and whether that was of one address`() throws {
         var event = Event(.refuse, millisecondsSinceEpoch: 0)
         #expect(EventText.moreLine(event) == nil)
         for (isOne, addresses) in [(true, ""), (false, " from several addresses")] {
             event.more = Event.Others(
-                count: 14_980, first: "2026-11-28T10:01:02.003Z", last: "2026-11-28T10:01:09.250Z", sameAddress: isOne)
+                count: 14_980, first: try #require(Timestamp("2026-11-28T10:01:02.003Z")),
+                last: try #require(Timestamp("2026-11-28T10:01:09.250Z")), sameAddress: isOne)
             #expect(
                 EventText.moreLine(event) == "… and 14,980 more like it\(addresses) between 10:01:02 and 10:01:09")
         }

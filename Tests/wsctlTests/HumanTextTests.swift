@@ -1,3 +1,4 @@
+import Base
 import Testing
 
 @testable import wsctl
@@ -38,8 +39,8 @@ struct HumanTextTests {
     }
 
     @Test("is part of an address without being taken for another")
-    func address() {
-        #expect(HumanText.address("192.0.2.7", port: 80) == "192.0.2.7:80")
-        #expect(HumanText.address("2001:db8::1", port: 80) == "[2001:db8::1]:80")
+    func address() throws {
+        #expect(try HumanText.address(#require(IPAddress("192.0.2.7")), port: 80) == "192.0.2.7:80")
+        #expect(try HumanText.address(#require(IPAddress("2001:db8::1")), port: 80) == "[2001:db8::1]:80")
     }
 }

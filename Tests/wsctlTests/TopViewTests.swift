@@ -1,4 +1,5 @@
 import Control
+import Operations
 import Testing
 
 @testable import wsctl
@@ -27,7 +28,7 @@ struct TopViewTests {
 
     @Test("has a key for every order")
     func orders() {
-        for order in Top.Order.allCases {
+        for order in ConnectionOrder.allCases {
             var view = TopView(order: order == .idle ? .bytesIn : .idle, interval: 1)
             for key in TopView.keys where key.order == order { view.press(key.key.asciiValue ?? 0) }
             #expect(view.order == order)

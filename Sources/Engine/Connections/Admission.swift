@@ -1,3 +1,4 @@
+import Base
 import Synchronization
 
 /// Counts connections across all workers and applies the limits. It is used when a connection opens or ends, never per

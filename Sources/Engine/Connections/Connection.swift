@@ -1,3 +1,4 @@
+import Base
 import WebSocket
 
 /// A reference to a connection of this worker, for the duration of a call: its slot and the fields of its record.

@@ -1,3 +1,4 @@
+import Base
 import CLinux
 import Glibc
 import Rooms
@@ -118,7 +119,9 @@ extension Worker {
         var client = peer
         var proxies = 0
         head.forEachElementFromTheEnd("x-forwarded-for") { part in
-            guard proxies < Worker.maximumProxies, let address = IPAddress(part.text) else { return false }
+            guard proxies < Worker.maximumProxies, let address = IPAddress(perhapsInBrackets: part.text) else {
+                return false
+            }
             client = address
             proxies += 1
             return configuration.isTrustedProxy(address)

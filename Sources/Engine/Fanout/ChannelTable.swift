@@ -1,3 +1,4 @@
+import Base
 import Rooms
 
 /// The channels that one worker knows, by name and by a dense index that connection records hold.

@@ -1,3 +1,4 @@
+import Base
 import CLinux
 import Rooms
 import WebSocket

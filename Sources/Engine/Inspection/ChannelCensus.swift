@@ -1,3 +1,5 @@
+import Base
+import Operations
 import Rooms
 
 /// Sums up the number of connections in each channel from the workers' partial answers. It keeps only the first `limit`
@@ -26,7 +28,7 @@ struct ChannelCensus {
 
     /// Adds a worker's number of connections in a channel. If the worker reports a channel twice, because it was
     /// removed and created again in another place in the meantime, the second number replaces the first.
-    mutating func add(_ channel: ChannelCount, ofWorker worker: Int) {
+    mutating func add(_ channel: ChannelRow, ofWorker worker: Int) {
         let name = Name(channel.name)
         if let start, name <= start { return }
         if let end, end < name { return }
@@ -48,10 +50,10 @@ struct ChannelCensus {
     }
 
     /// The channels by name, and whether there are more.
-    var result: (channels: [ChannelCount], hasMore: Bool) {
+    var result: (channels: [ChannelRow], hasMore: Bool) {
         let sorted = counts.sorted { $0.key < $1.key }
         return (
-            sorted.prefix(limit).map { ChannelCount(name: $0.key.text, connections: $0.value.total) },
+            sorted.prefix(limit).map { ChannelRow(name: $0.key.text, connections: $0.value.total) },
             sorted.count > limit
         )
     }

@@ -1,3 +1,4 @@
+package import Base
 package import WebSocket
 
 /// A WebSocket that began to end, or a client that was refused, with the data that explains why.

@@ -1,3 +1,5 @@
+import Base
+
 /// The last endings of a worker: closes and refusals. Neither displaces the other.
 struct EndingLogs {
     private var closes: EndingLog

@@ -1,3 +1,5 @@
+package import Base
+
 /// An event on a worker that an operator may want to know about.
 package enum EngineEvent: Sendable {
     /// A WebSocket opened; only reported while `Hub.reportsEverything`.

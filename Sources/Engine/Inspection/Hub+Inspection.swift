@@ -1,3 +1,5 @@
+import Base
+package import Operations
 import Rooms
 
 /// Queries of operators and backends.
@@ -26,10 +28,10 @@ extension Hub {
     ///   - isMeant: returns only channels for whose names it is true.
     package func channelCounts(
         after name: String? = nil, limit: Int, where isMeant: (String) -> Bool = { _ in true }
-    ) async -> (channels: [ChannelCount], hasMore: Bool) {
+    ) async -> (channels: [ChannelRow], hasMore: Bool) {
         var census = ChannelCensus(after: name, limit: limit)
         for (worker, mailbox) in mailboxes.enumerated() {
-            await walk(mailbox, { .operation(.countChannels(from: $0, $1)) }) { (channels: [ChannelCount]) in
+            await walk(mailbox, { .operation(.countChannels(from: $0, $1)) }) { (channels: [ChannelRow]) in
                 for channel in channels where isMeant(channel.name) { census.add(channel, ofWorker: worker) }
             }
         }
@@ -39,9 +41,9 @@ extension Hub {
     /// The first connections in an order, and the channels with the highest message rates, the highest values first.
     package func top(
         _ order: ConnectionOrder, connections: Int, channels: Int
-    ) async -> (connections: [ConnectionSnapshot], channels: [ChannelActivity]) {
+    ) async -> (connections: [ConnectionRow], channels: [BusyChannel]) {
         var first: [RankedConnection] = []
-        var busiest: [ChannelActivity] = []
+        var busiest: [BusyChannel] = []
         for mailbox in mailboxes {
             if connections > 0 {
                 var floor: UInt64?
@@ -57,7 +59,7 @@ extension Hub {
                     // A channel may have been removed and created again in another place.
                     let names = Set(found.map { Name($0.name) })
                     let others = busiest.filter { !names.contains(Name($0.name)) }
-                    busiest = ChannelActivity.busiest(others + found, limit: channels)
+                    busiest = BusyChannel.busiest(others + found, limit: channels)
                 }
             }
         }

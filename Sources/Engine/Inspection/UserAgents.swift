@@ -1,3 +1,4 @@
+import Base
 import Rooms
 
 /// The User-Agent texts of a worker's connections. Each text is stored once, because browsers send the same few.

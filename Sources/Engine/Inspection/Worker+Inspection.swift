@@ -1,4 +1,6 @@
+import Base
 import CLinux
+import Operations
 import Rooms
 
 /// Queries of operators and backends.
@@ -16,7 +18,10 @@ extension Worker {
         room.changeHistory { $0.expire(now: clinux_realtime_milliseconds()) }
         snapshot.epoch = room.epoch
         snapshot.seq = room.seq
-        snapshot.users = room.presence.users.map { .init(name: $0.user, connections: $0.connections, since: $0.since) }
+        snapshot.users = room.presence.users.map {
+            ChannelUser(
+                user: $0.user, connections: $0.connections, since: Timestamp(millisecondsSinceEpoch: $0.since))
+        }
         let page = room.history.page(before: before, limit: limit)
         guard !page.isEmpty else { return snapshot }
         room.history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) {
@@ -38,10 +43,10 @@ extension Worker {
     }
 
     /// The number of this worker's connections in each channel that it knows, from a place on.
-    func channelCounts(from start: UInt32) -> Slice<ChannelCount> {
+    func channelCounts(from start: UInt32) -> Slice<ChannelRow> {
         let (looked, next) = places(from: start, of: channels.indices.count)
         let found = looked.compactMap { index in
-            channels.find(UInt32(index)).map { ChannelCount(name: $0.name, connections: $0.subscribers.count) }
+            channels.find(UInt32(index)).map { ChannelRow(name: $0.name, connections: $0.subscribers.count) }
         }
         return Slice(found: found, next: next)
     }
@@ -80,14 +85,14 @@ extension Worker {
     }
 
     /// The channels of this home with the highest message rates, the busiest first.
-    func busiest(limit: Int, from start: UInt32) -> Slice<ChannelActivity> {
+    func busiest(limit: Int, from start: UInt32) -> Slice<BusyChannel> {
         let (looked, next) = places(from: start, of: channels.indices.count)
-        let active = looked.lazy.compactMap { [channels, nanoseconds] place -> ChannelActivity? in
+        let active = looked.lazy.compactMap { [channels, nanoseconds] place -> BusyChannel? in
             guard let home = channels.find(UInt32(place))?.home else { return nil }
-            return ChannelActivity(
+            return BusyChannel(
                 name: home.name, messagesPerSecond: home.activity.perSecond(at: nanoseconds),
-                messages: home.activity.total)
+                messages: Int(clamping: home.activity.total))
         }
-        return Slice(found: ChannelActivity.busiest(active, limit: limit), next: next)
+        return Slice(found: BusyChannel.busiest(active, limit: limit), next: next)
     }
 }

@@ -1,4 +1,6 @@
+import Base
 import CLinux
+import Operations
 import Rooms
 import WebSocket
 
@@ -75,15 +77,15 @@ extension Worker {
     /// The number of slots searched in one turn, so that a search for a few connections among many holds nothing up.
     private static let slotsPerLook = 4096
 
-    func page(of selection: ConnectionSelection, from start: Int, limit: Int) -> ConnectionPage {
-        var page = ConnectionPage(connections: [], next: nil)
+    func page(of selection: ConnectionSelection, from start: Int, limit: Int) -> Slice<ConnectionRow> {
+        var page = Slice<ConnectionRow>(found: [], next: nil)
         let end = min(slab.highWater, start + Worker.slotsPerLook)
         let isExhausted = forEach(selection, from: start, to: end) { connection in
-            guard page.connections.count < limit else {
+            guard page.found.count < limit else {
                 page.next = UInt32(connection.slot)
                 return false
             }
-            page.connections.append(snapshot(connection))
+            page.found.append(snapshot(connection))
             return true
         }
         if !isExhausted, page.next == nil, end < slab.highWater { page.next = UInt32(end) }
@@ -110,7 +112,7 @@ extension Worker {
         }
         for slot in start..<max(start, end ?? slab.highWater) {
             let connection = slab[slot]
-            if isSelected(connection, selection, channel ?? nil), selection.ids?.contains(connection.id) ?? true {
+            if isSelected(connection, selection, channel ?? nil) {
                 guard body(connection) else { return false }
             }
         }
@@ -124,12 +126,10 @@ extension Worker {
         // A client that was never admitted is not listed as a connection.
         guard connection.flags.contains(.opened), connection.phase != .free, connection.phase != .dead
         else { return false }
-        if let endpoint = selection.endpoint {
-            guard configuration.endpoints[Int(connection.endpoint)].path == endpoint else { return false }
-        }
-        if let channel, !isIn(channel, connection) { return false }
-        if let user = selection.user, name(connection).map(Name.init) != Name(user) { return false }
-        return selection.matchesAddress?(connection.address) ?? true
+        return selection.selects(
+            id: connection.id, address: connection.address,
+            endpoint: configuration.endpoints[Int(connection.endpoint)].path, user: name(connection)
+        ) { _ in channel.map { isIn($0, connection) } ?? false }
     }
 
     private func isIn(_ channel: UInt32, _ connection: Connection) -> Bool {
@@ -143,21 +143,19 @@ extension Worker {
         return connection.session?.memberships.all.map { channels[$0.channel].name } ?? []
     }
 
-    func snapshot(_ connection: Connection) -> ConnectionSnapshot {
+    func snapshot(_ connection: Connection) -> ConnectionRow {
         let endpoint = configuration.endpoints[Int(connection.endpoint)]
         let backlog = connection.backlog?._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) } ?? (0, 0)
-        let idleTicks = UInt64(now &- connection.lastReceived)
-        return ConnectionSnapshot(
-            id: connection.id, address: connection.address, port: connection.port, endpoint: endpoint.path,
-            messageProtocol: endpoint.clientProtocol.name,
-            user: name(connection), channels: channelNames(connection),
-            isCompressed: !connection.encoding.isPlain,
-            userAgent: telemetry.userAgents.text(connection.userAgent), connectedAt: connection.connectedAt,
-            idle: .nanoseconds(Int64(idleTicks * WorkerClock.tickNanoseconds)),
-            messagesIn: connection.messagesIn, messagesOut: connection.messagesOut,
-            bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
-            queuedBytes: backlog.0, queuedMessages: backlog.1, dropped: connection.dropped,
-            isClosing: connection.phase != .open
-        )
+        let idleMilliseconds = UInt64(now &- connection.lastReceived) * WorkerClock.tickNanoseconds / 1_000_000
+        return ConnectionRow(
+            id: connection.id, address: connection.address, port: Int(connection.port), endpoint: endpoint.path,
+            protocol: endpoint.clientProtocol.name, channels: channelNames(connection),
+            compression: !connection.encoding.isPlain, user: name(connection),
+            userAgent: telemetry.userAgents.text(connection.userAgent),
+            connectedSince: Timestamp(millisecondsSinceEpoch: connection.connectedAt),
+            idleSeconds: Double(idleMilliseconds) / 1_000, messagesIn: Int(clamping: connection.messagesIn),
+            messagesOut: Int(clamping: connection.messagesOut), bytesIn: Int(clamping: connection.bytesIn),
+            bytesOut: Int(clamping: connection.bytesOut), queuedBytes: backlog.0, queuedMessages: backlog.1,
+            droppedMessages: Int(connection.dropped), state: connection.phase == .open ? .open : .closing)
     }
 }

@@ -1,3 +1,4 @@
+package import Base
 import CLinux
 import Glibc
 
@@ -88,33 +89,5 @@ package struct ListenError: Error, CustomStringConvertible, Sendable {
             default: ""
             }
         return "cannot listen on \(address): \(call): \(String(cString: strerror(errno)))\(hint)"
-    }
-}
-
-extension IPAddress {
-    static let anyIPv6 = IPAddress(high: 0, low: 0)
-    static let anyIPv4 = IPAddress(high: 0, low: 0xFFFF << 32)
-
-    fileprivate func socketAddress(port: UInt16) -> sockaddr_storage {
-        var storage = sockaddr_storage()
-        withUnsafeMutableBytes(of: &storage) { bytes in
-            if isIPv4 {
-                var address = sockaddr_in()
-                address.sin_family = sa_family_t(AF_INET)
-                address.sin_port = port.bigEndian
-                address.sin_addr.s_addr = UInt32(truncatingIfNeeded: low).bigEndian
-                bytes.storeBytes(of: address, as: sockaddr_in.self)
-            } else {
-                var address = sockaddr_in6()
-                address.sin6_family = sa_family_t(AF_INET6)
-                address.sin6_port = port.bigEndian
-                withUnsafeMutableBytes(of: &address.sin6_addr) {
-                    $0.storeBytes(of: high.bigEndian, as: UInt64.self)
-                    $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
-                }
-                bytes.storeBytes(of: address, as: sockaddr_in6.self)
-            }
-        }
-        return storage
     }
 }

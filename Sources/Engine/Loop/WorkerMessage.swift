@@ -1,3 +1,5 @@
+import Base
+import Operations
 import Rooms
 import WebSocket
 
@@ -62,15 +64,15 @@ enum WorkerMessage: Sendable {
         case kick(ConnectionSelection, CloseCode, reason: String, Replies<Int>)
         /// Removes the selected `json` connections from a channel.
         case unsubscribe(ConnectionSelection, channel: String, reason: String, Replies<Int>)
-        case list(ConnectionSelection, from: UInt32, limit: Int, Replies<ConnectionPage>)
+        case list(ConnectionSelection, from: UInt32, limit: Int, Replies<Slice<ConnectionRow>>)
         /// Asks for the first connections in an order, among those from a slot on with a value above a floor.
         case top(ConnectionOrder, limit: Int, from: UInt32, above: UInt64?, Replies<Slice<RankedConnection>>)
         /// Asks for the channels of this home with the highest message rates, among those from a place on.
-        case busiest(limit: Int, from: UInt32, Replies<Slice<ChannelActivity>>)
+        case busiest(limit: Int, from: UInt32, Replies<Slice<BusyChannel>>)
         /// Asks for the number of this worker's connections in each of these channels.
         case countSubscribers([String], Replies<[Int]>)
         /// Asks for the number of this worker's connections in each channel from a place on.
-        case countChannels(from: UInt32, Replies<Slice<ChannelCount>>)
+        case countChannels(from: UInt32, Replies<Slice<ChannelRow>>)
         case statistics(Replies<(worker: Int, Statistics)>)
         /// Asks for the last endings of the selected connections, in no particular order.
         case endings(ConnectionSelection, Replies<[Ending]>)

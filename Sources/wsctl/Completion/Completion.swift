@@ -1,5 +1,7 @@
 import ArgumentParser
+import Base
 import Control
+import Operations
 import Terminal
 
 /// The candidates for an argument, requested from the daemon; none if it can't be reached.
@@ -20,7 +22,7 @@ enum Completion {
 
     /// Ids of connections.
     static let connections = CompletionKind.custom { words, _, prefix in
-        gather(words, prefix) { [$0.id] }
+        gather(words, prefix) { [$0.id.description] }
     }
 
     /// Names of users who are connected.
@@ -30,7 +32,7 @@ enum Completion {
 
     /// Arguments for `wsctl why`: users first, because there are many ids.
     static let usersAndConnections = CompletionKind.custom { words, _, prefix in
-        gather(words, prefix) { $0.user.map { [$0] } ?? [] } + gather(words, prefix) { [$0.id] }
+        gather(words, prefix) { $0.user.map { [$0] } ?? [] } + gather(words, prefix) { [$0.id.description] }
     }
 
     /// Paths of the endpoints in the configuration.
@@ -59,7 +61,7 @@ enum Completion {
 
     /// The values of connections that begin with `prefix`, from as many connections as can be read in time.
     private static func gather(
-        _ words: [String], _ prefix: String, _ values: (ConnectionInfo) -> [String]
+        _ words: [String], _ prefix: String, _ values: (ConnectionRow) -> [String]
     ) -> [String] {
         struct Enough: Error {}
         let end = ContinuousClock.now + .seconds(patienceSeconds)

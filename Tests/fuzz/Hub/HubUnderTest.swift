@@ -1,6 +1,8 @@
+import Base
 import CLinux
 import Engine
 import Glibc
+import Operations
 import WebSocket
 
 /// A hub with its sockets, from its start to the checks at its end.

@@ -1,4 +1,6 @@
+import Base
 import Engine
+import Operations
 import WebSocket
 
 /// What operators, backends and administrators do.
@@ -52,7 +54,7 @@ extension Run {
         case 1, 2: return (ConnectionSelection(channel: channel), "those in \(channel)")
         case 3: return (ConnectionSelection(user: user), "\(user)'s")
         case 4: return (ConnectionSelection(endpoint: path), "those at \(path)")
-        case 5: return (ConnectionSelection(matchesAddress: { $0 == .none }), "those of the Unix socket")
+        case 5: return (ConnectionSelection(network: IPNetwork(of: .none)), "those of the Unix socket")
         case 6: return (ConnectionSelection(channel: channel, user: user), "\(user)'s in \(channel)")
         default:
             let ids = knownIDs.isEmpty ? [] : [knownIDs[which % knownIDs.count]]
