@@ -1,7 +1,9 @@
 """Fixtures for all system tests: daemons that are started, watched and stopped."""
 
+import fcntl
 import itertools
 import os
+import re
 import resource
 import shutil
 import signal
@@ -9,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import debpackage
 import seeded
@@ -29,24 +32,29 @@ def pytest_sessionstart():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-# Files whose tests measure, or load the machine so that nothing beside them should.
-MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_storm", "test_wsbench")
+# Files whose tests measure, or load the machine so that no test beside them should.
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_storm", "test_wsbench")
 
 
-def pytest_collection_modifyitems(config, items):
-    """For pytest-xdist with `-n 2 --dist loadgroup`: what belongs together stays with one process."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if "packages" in item.fixturenames:
-            group = "package"  # built once
-        elif "installed" in item.fixturenames:
-            group = "systemd"
-        elif item.path.name.startswith(MEASURING):
-            group = "measuring"
-        else:
-            continue
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_itemcollected(item):
+    """`-m measuring` are the tests that run one after the other, `-m "not measuring"` those that run beside each other."""
+    if item.path.name.startswith(MEASURING):
+        item.add_marker("measuring")
+
+
+class ByMachine(LoadScopeScheduling):
+    """Gives the tests that share a booted machine to one process, and each of the others to whichever is free first.
+
+    pytest-xdist does so by `--dist loadgroup`, but not with pytest 9.2, whose node ids can't be set.
+    """
+
+    def _split_scope(self, nodeid):
+        machine = re.match(r"test_(package|systemd)(?!_life).*\[(bookworm|trixie)\b", nodeid)
+        return "-".join(machine.groups()) if machine else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByMachine(config, log)
 
 
 def pytest_report_header():
@@ -198,11 +206,21 @@ class Restartable:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory):
+def packages(tmp_path_factory, worker_id):
     """The Debian package and that of its debug symbols; those in $WSD_PACKAGE_DIR if it is set."""
     if "WSD_PACKAGE_DIR" in os.environ:
         return debpackage.found(Path(os.environ["WSD_PACKAGE_DIR"]))
-    return debpackage.build(tmp_path_factory.mktemp("dist"))
+    if worker_id == "master":
+        return debpackage.build(tmp_path_factory.mktemp("dist"))
+    # Of several processes, one builds them for all.
+    shared = tmp_path_factory.getbasetemp().parent
+    with open(shared / "dist.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (shared / "dist").exists():
+            return debpackage.found(shared / "dist")
+        packages = debpackage.build(tmp_path_factory.mktemp("dist"))
+        packages[0].parent.rename(shared / "dist")
+        return debpackage.found(shared / "dist")
 
 
 @pytest.fixture(params=SUITES)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from container import SOCKETS
-from wsdaemon import REPOSITORY
+from wsdaemon import BINARIES, REPOSITORY
 
 
 def run(*command, **options):
@@ -20,7 +20,8 @@ def run(*command, **options):
 def build(directory, **environment):
     """The package and that of its debug symbols, as an administrator builds them, but for less compression."""
     # Most of the time goes into making the symbols small (dpkg-deb(1)).
-    run(REPOSITORY / "packaging/deb", directory, env={**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1", **environment})
+    faster = {"WSD_BINARIES": str(BINARIES), "DPKG_DEB_COMPRESSOR_LEVEL": "1"}
+    run(REPOSITORY / "packaging/deb", directory, env={**os.environ, **faster, **environment})
     return found(directory)
 
 

@@ -14,20 +14,18 @@ from waiting import DEADLINE, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+# Where the programs under test are.
+BINARIES = Path(os.environ.get("WSD_BIN_DIR") or REPOSITORY / ".build/release").resolve()
+
 # What in a log shows that the process did not end by its own will.
 CRASH_MARKS = ("Fatal error", "Crash:", "Program crashed", "AddressSanitizer", "ThreadSanitizer", "Backtrace took")
 
 
 def binary(name):
-    """The path of one of our programs: in $WSD_BIN_DIR, else in the release build, else in the debug build."""
-    if "WSD_BIN_DIR" in os.environ:
-        candidates = [Path(os.environ["WSD_BIN_DIR"])]
-    else:
-        candidates = [REPOSITORY / ".build/release", REPOSITORY / ".build/debug"]
-    for directory in candidates:
-        if (directory / name).exists():
-            return str((directory / name).resolve())
-    raise FileNotFoundError(f"no {name} in {', '.join(map(str, candidates))}: build first, or set WSD_BIN_DIR")
+    """The path of one of our programs."""
+    if not (BINARIES / name).exists():
+        raise FileNotFoundError(f"no {name} in {BINARIES}: packaging/build builds it, $WSD_BIN_DIR names another place")
+    return str(BINARIES / name)
 
 
 def toml(table, prefix=()):

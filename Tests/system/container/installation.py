@@ -1,24 +1,19 @@
 """wsd installed in a machine, as its package will install it, and what the service manager says about it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+from wsdaemon import BINARIES, REPOSITORY
+
 from .machine import Machine, wait_for
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 SOCKETS = ("wsd.socket", "wsd-api.socket", "wsd-control.socket", "wsd-status.socket")
 CLIENT = "/usr/local/lib/wsd-tests/client.py"
 DROP_INS = "/etc/wsd/wsd.toml.d"
-
-
-def bin_dir() -> Path:
-    """Where the binaries under test are: `$WSD_BIN_DIR`, else the release build."""
-    return Path(os.environ.get("WSD_BIN_DIR") or REPOSITORY / ".build/release")
 
 
 class Installation:
@@ -33,8 +28,8 @@ class Installation:
         # systemd 252 loses entries where the one at the cursor doesn't match.
         self._began = 0.0
         for name in ("wsd", "wsctl"):
-            _check_libraries(bin_dir() / name)
-            shutil.copy(bin_dir() / name, machine.path("/usr/bin"))
+            _check_libraries(BINARIES / name)
+            shutil.copy(BINARIES / name, machine.path("/usr/bin"))
         for unit in (REPOSITORY / "packaging/systemd").glob("wsd*.*"):
             shutil.copy(unit, machine.path("/usr/lib/systemd/system"))
         shutil.copy(REPOSITORY / "packaging/debian/wsd.sysusers", machine.path("/usr/lib/sysusers.d/wsd.conf"))

@@ -82,3 +82,8 @@ def _build(suite: str, target: Path) -> None:
         raise RuntimeError(f"mmdebstrap of {suite} failed, the end of {log}:\n{log.read_text()[-2000:]}")
     # One name, one step: a build that was interrupted is never taken for a finished one.
     partial.rename(target)
+
+
+if __name__ == "__main__":
+    for suite in SUITES:
+        print(rootfs(suite))
