@@ -41,10 +41,10 @@ let package = Package(
         .target(name: "Operations", dependencies: ["Base"], swiftSettings: swift),
 
         // The data plane: no dependency but the standard library and zlib.
-        .target(name: "WebSocket", dependencies: ["CZlib", "Rooms"], swiftSettings: swift),
-        .target(name: "Rooms", dependencies: ["Base"], swiftSettings: swift),
+        .target(name: "WebSocket", dependencies: ["Base", "CZlib"], swiftSettings: swift),
+        .target(name: "Channels", dependencies: ["Base"], swiftSettings: swift),
         .target(
-            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Rooms", "WebSocket"], swiftSettings: swift),
+            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Channels", "WebSocket"], swiftSettings: swift),
 
         // The control plane.
         .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
@@ -56,7 +56,7 @@ let package = Package(
         .target(
             name: "Authentication",
             dependencies: [
-                "Base", "Rooms",
+                "Base", "Channels",
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -77,12 +77,12 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .target(name: "Control", dependencies: ["Base", "Operations", "Rooms", "Varlink"], swiftSettings: swift),
+        .target(name: "Control", dependencies: ["Base", "Operations", "Channels", "Varlink"], swiftSettings: swift),
         .target(name: "Metrics", swiftSettings: swift),
         .target(
             name: "API",
             dependencies: [
-                "Base", "Control", "Operations", "Rooms", "Varlink", "WebSocket",
+                "Base", "Control", "Operations", "Channels", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -107,7 +107,7 @@ let package = Package(
             name: "wsd",
             dependencies: [
                 "API", "Authentication", "Base", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
-                "Operations", "Rooms",
+                "Operations", "Channels",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",
@@ -149,7 +149,7 @@ let package = Package(
         .testTarget(
             name: "AuthenticationTests",
             dependencies: [
-                "Authentication", "Rooms",
+                "Authentication", "Channels",
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -166,7 +166,7 @@ let package = Package(
             swiftSettings: swift
         ),
         .testTarget(
-            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Operations", "Rooms", "WebSocket"],
+            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Operations", "Channels", "WebSocket"],
             swiftSettings: swift),
         .testTarget(
             name: "APITests",
@@ -175,7 +175,7 @@ let package = Package(
         .testTarget(name: "OperationsTests", dependencies: ["Base", "Operations"], swiftSettings: swift),
         .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
-        .testTarget(name: "RoomsTests", dependencies: ["Rooms"], swiftSettings: swift),
+        .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],
@@ -187,7 +187,7 @@ let package = Package(
             dependencies: ["Varlink", "VarlinkServer"],
             swiftSettings: swift
         ),
-        .testTarget(name: "WebSocketTests", dependencies: ["CZlib", "Rooms", "WebSocket"], swiftSettings: swift),
+        .testTarget(name: "WebSocketTests", dependencies: ["Base", "CZlib", "WebSocket"], swiftSettings: swift),
         .testTarget(name: "wsbenchTests", dependencies: ["Control", "WebSocket", "wsbench"], swiftSettings: swift),
         .testTarget(
             name: "wsctlTests", dependencies: ["Base", "Control", "Operations", "Varlink", "wsctl"],

@@ -1,6 +1,6 @@
+internal import Channels
 internal import FoundationEssentials
 internal import NIOHTTP1
-internal import Rooms
 
 /// JSON encoding and decoding.
 enum JSON {

@@ -1,6 +1,6 @@
+internal import Channels
 internal import Control
 internal import NIOHTTP1
-internal import Rooms
 
 /// The methods that send messages to clients.
 extension Methods {

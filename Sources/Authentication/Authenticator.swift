@@ -1,8 +1,8 @@
+package import Channels
 internal import FoundationEssentials
 internal import JWTKit
 package import Logging
 package import NIOCore
-package import Rooms
 
 /// Everything about tokens in one place: keys from files and from a URL, checking, and making.
 package struct Authenticator: Sendable {

@@ -1,6 +1,6 @@
 internal import Base
+internal import Channels
 internal import FoundationEssentials
-internal import Rooms
 
 /// The claims of a token (RFC 7519, section 4) that are used here.
 struct Claims: Decodable {

@@ -1,6 +1,6 @@
+package import Channels
 internal import FoundationEssentials
 internal import JWTKit
-package import Rooms
 internal import Synchronization
 
 /// Checks JSON Web Tokens (RFC 7519) as RFC 8725 requires: the key determines the algorithm, "none" is not an

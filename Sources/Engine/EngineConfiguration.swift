@@ -1,5 +1,5 @@
 package import Base
-package import Rooms
+package import Channels
 
 /// The configuration of the data plane. The composing program makes it from its configuration file.
 package struct EngineConfiguration: Sendable {

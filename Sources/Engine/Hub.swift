@@ -1,7 +1,7 @@
 import CLinux
+import Channels
 import Glibc
 package import Operations
-import Rooms
 import Synchronization
 package import WebSocket
 

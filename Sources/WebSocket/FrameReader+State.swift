@@ -1,4 +1,4 @@
-package import Rooms
+package import Base
 
 /// The reader's position in its stream, written down between two reads.
 ///

@@ -1,8 +1,8 @@
 import Authentication
+import Channels
 import Configuration
 import Engine
 import Logging
-import Rooms
 import Systemd
 import WebSocket
 

@@ -1,11 +1,11 @@
 import Authentication
 import Base
+import Channels
 import Control
 import Engine
 import Glibc
 import Logging
 import Operations
-import Rooms
 import Systemd
 import Varlink
 import WebSocket

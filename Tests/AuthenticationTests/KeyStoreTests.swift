@@ -1,6 +1,6 @@
+import Channels
 import JWTKit
 import Logging
-import Rooms
 import Synchronization
 import Testing
 

@@ -1,7 +1,7 @@
+import Channels
 import FoundationEssentials
 import JWTKit
 import Logging
-import Rooms
 import Synchronization
 import Testing
 

@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 import Testing
 import WebSocket
 

@@ -1,5 +1,5 @@
+import Channels
 import Operations
-import Rooms
 import Testing
 import WebSocket
 

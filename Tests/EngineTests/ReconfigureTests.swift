@@ -1,6 +1,6 @@
 import CLinux
+import Channels
 import Operations
-import Rooms
 import Testing
 import WebSocket
 

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import Testing
 
 @testable import Engine

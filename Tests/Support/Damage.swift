@@ -1,4 +1,4 @@
-import Rooms
+import Base
 
 extension [UInt8] {
     /// Passes a reader of these bytes to `body`.

@@ -1,4 +1,4 @@
-import Rooms
+import Base
 import Testing
 
 @testable import WebSocket

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 
 /// Whatever a `json` client sends, what is read of it lies within it, is JSON by itself, and makes JSON of what goes to others.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import Synchronization
 
 /// The account of the memory that all workers hold for clients, in bytes, and the pressure that follows from it. It may

@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 import WebSocket
 
 /// The input state of a connection: an unfinished frame or message, and input that is read later because the connection

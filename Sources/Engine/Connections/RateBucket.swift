@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 
 /// A token bucket, refilled as time passes, in the ticks of its worker's clock.
 struct RateBucket: Equatable {

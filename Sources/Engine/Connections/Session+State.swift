@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 
 extension Session {
     /// Writes the session with the channels that the client has joined. A request to join is no part of it, nor is the

@@ -1,5 +1,5 @@
 import Base
-import Rooms
+import Channels
 import WebSocket
 
 /// A connection's state beyond its record: its identity, and the channels of a `json` client. It is owned by the

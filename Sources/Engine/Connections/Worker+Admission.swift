@@ -1,6 +1,6 @@
 import CLinux
+import Channels
 import Glibc
-import Rooms
 import Synchronization
 import WebSocket
 

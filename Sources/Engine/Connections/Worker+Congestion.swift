@@ -1,5 +1,5 @@
 import Base
-import Rooms
+import Channels
 import WebSocket
 
 /// Backpressure: this worker's measures while other workers, or the memory account, have no room for its input.

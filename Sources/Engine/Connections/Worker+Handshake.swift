@@ -1,7 +1,7 @@
 import Base
 import CLinux
+import Channels
 import Glibc
-import Rooms
 import Synchronization
 import WebSocket
 

@@ -1,6 +1,6 @@
 import Base
 import CLinux
-import Rooms
+import Channels
 import WebSocket
 
 /// The life of a connection's token after the connection was admitted.

@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 
 extension Segment {
     func write(to state: inout StateWriter) {

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// The output that waits for one connection whose socket is full: references into shared segments, copies of frames for

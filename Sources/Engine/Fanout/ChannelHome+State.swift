@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 
 extension ChannelHome {
     /// Writes the order, the history and the users of the channel, and how its members are counted. Messages that wait

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// A channel at its home: the order of its messages, its members, and its history.

@@ -1,5 +1,5 @@
 import Base
-import Rooms
+import Channels
 
 /// The channels that one worker knows, by name and by a dense index that connection records hold.
 struct ChannelTable {

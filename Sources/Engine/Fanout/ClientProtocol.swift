@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// The protocols that clients speak, and everything in which they differ for the rest of the engine. A new protocol is a

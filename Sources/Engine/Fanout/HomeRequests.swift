@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 
 /// A connection's request to a channel's home to join, or, from a member, for the messages that it missed.
 struct JoinRequest: Sendable {

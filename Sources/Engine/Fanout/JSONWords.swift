@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// The messages of the `json` protocol about a channel, as its home writes them (wsd-protocol(7)).

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// The output of a worker: what the present turn of its loop has for its connections, and what it has for other

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// One message for a channel, as its publisher passes it to the channel's home. Its bytes are borrowed for the duration

@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 import WebSocket
 
 /// Text messages to single connections of another worker, which are sent there together.

@@ -1,4 +1,5 @@
-import Rooms
+import Base
+import Channels
 
 /// The state that a channel's home keeps for the `json` protocol: the numbering of messages, the history, and the users
 /// present.

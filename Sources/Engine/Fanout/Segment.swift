@@ -1,6 +1,6 @@
 import CLinux
+import Channels
 import Glibc
-import Rooms
 import WebSocket
 
 /// An immutable run of whole frames, encoded once and shared by all connections, on all workers, that they go to.

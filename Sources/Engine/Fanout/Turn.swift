@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 
 /// The output of one turn of a worker's loop: pieces of segments per connection, collected while input is read and
 /// flushed at the turn's end, so that all of a turn's output for a connection leaves with one send.

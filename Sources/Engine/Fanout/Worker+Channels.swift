@@ -1,5 +1,5 @@
 import CLinux
-import Rooms
+import Channels
 import WebSocket
 
 extension Worker {

@@ -1,6 +1,6 @@
 import Base
 import CLinux
-import Rooms
+import Channels
 import WebSocket
 
 /// The messages to a `json` client from its own worker.

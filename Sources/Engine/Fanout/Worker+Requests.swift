@@ -1,6 +1,6 @@
 import Base
 import CLinux
-import Rooms
+import Channels
 import WebSocket
 
 /// The requests of `json` clients: each text message is one request.

@@ -1,5 +1,5 @@
 import CLinux
-import Rooms
+import Channels
 
 /// The expiry of history that is too old or too large, and of users that have not come back.
 extension Worker {

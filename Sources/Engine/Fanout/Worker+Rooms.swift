@@ -1,5 +1,5 @@
 import CLinux
-import Rooms
+import Channels
 import WebSocket
 
 /// Members and their questions, at a channel's home. The members' side is in `+Subscriptions`.

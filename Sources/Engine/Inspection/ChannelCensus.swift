@@ -1,6 +1,6 @@
 import Base
+import Channels
 import Operations
-import Rooms
 
 /// Sums up the number of connections in each channel from the workers' partial answers. It keeps only the first `limit`
 /// channels by name, however many there are.

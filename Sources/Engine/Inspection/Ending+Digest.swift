@@ -1,5 +1,5 @@
 import Base
-import Rooms
+import Channels
 
 extension Ending {
     /// The properties by which two endings are alike to an operator.

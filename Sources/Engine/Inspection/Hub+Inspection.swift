@@ -1,6 +1,6 @@
 import Base
+import Channels
 package import Operations
-import Rooms
 
 /// Queries of operators and backends.
 extension Hub {

@@ -1,5 +1,5 @@
 import Base
-import Rooms
+import Channels
 
 /// What a worker counts and remembers for operators.
 final class Telemetry {

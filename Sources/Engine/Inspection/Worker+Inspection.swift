@@ -1,7 +1,7 @@
 import Base
 import CLinux
+import Channels
 import Operations
-import Rooms
 
 /// Queries of operators and backends.
 extension Worker {

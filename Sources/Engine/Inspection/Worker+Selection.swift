@@ -1,7 +1,7 @@
 import Base
 import CLinux
+import Channels
 import Operations
-import Rooms
 import WebSocket
 
 /// An operator's commands for a selection of connections.

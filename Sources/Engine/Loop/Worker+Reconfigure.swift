@@ -1,5 +1,5 @@
 import CLinux
-import Rooms
+import Channels
 import WebSocket
 
 /// Changes of the configuration for existing connections and channels.

@@ -1,7 +1,7 @@
 import Base
 import CLinux
+import Channels
 import Glibc
-import Rooms
 import WebSocket
 
 /// One thread of the data plane: an epoll instance and the connections and channels that belong to it alone.

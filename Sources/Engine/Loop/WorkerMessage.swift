@@ -1,6 +1,6 @@
 import Base
+import Channels
 import Operations
-import Rooms
 import WebSocket
 
 /// A message in a worker's mailbox, by addressee.

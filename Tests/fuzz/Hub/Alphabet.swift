@@ -1,4 +1,4 @@
-import Rooms
+import Channels
 
 /// The few names that programs are written with, so that clients meet.
 enum Alphabet {

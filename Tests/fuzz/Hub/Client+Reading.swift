@@ -1,5 +1,5 @@
+import Channels
 import Glibc
-import Rooms
 import WebSocket
 
 extension Client {

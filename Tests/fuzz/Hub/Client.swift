@@ -1,6 +1,6 @@
 import CLinux
+import Channels
 import Glibc
-import Rooms
 import WebSocket
 
 /// One client of the hub under test: it sends what it is told to, whole or in pieces, and looks at everything that comes.

@@ -1,5 +1,5 @@
+import Channels
 import Engine
-import Rooms
 
 /// Configurations as records choose them.
 enum Rules {

@@ -1,4 +1,4 @@
-import Base
+package import Base
 
 /// The users in a channel: connections are counted by user, and each user is announced once.
 ///

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Rooms
+@testable import Base
 
 @Suite("A state")
 struct StateTests {

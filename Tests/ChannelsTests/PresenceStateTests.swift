@@ -1,6 +1,7 @@
+import Base
 import Testing
 
-@testable import Rooms
+@testable import Channels
 
 @Suite("Presence that is written down")
 struct PresenceStateTests {

@@ -1,6 +1,7 @@
+import Base
 import Testing
 
-@testable import Rooms
+@testable import Channels
 
 @Suite("A history that is written down")
 struct HistoryStateTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Rooms
+@testable import Channels
 
 @Suite("Presence")
 struct PresenceTests {

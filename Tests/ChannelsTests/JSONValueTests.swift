@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Rooms
+@testable import Channels
 
 @Suite("A JSON value")
 struct JSONValueTests {

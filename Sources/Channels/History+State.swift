@@ -1,3 +1,5 @@
+package import Base
+
 extension HistoryBlock {
     /// Writes publications: of a block, or of a history's buffer.
     fileprivate static func write(_ entries: [Entry], _ bytes: [UInt8], to state: inout StateWriter) {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Rooms
+@testable import Channels
 
 @Suite("A string in JSON")
 struct JSONStringTests {

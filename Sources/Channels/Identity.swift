@@ -1,3 +1,5 @@
+package import Base
+
 /// The permissions of a token's bearer in the channels that match a pattern.
 package struct Grant: Hashable, Sendable {
     package var pattern: ChannelPattern
