@@ -44,7 +44,8 @@ let package = Package(
         .target(name: "WebSocket", dependencies: ["Base", "CZlib"], swiftSettings: swift),
         .target(name: "Channels", dependencies: ["Base"], swiftSettings: swift),
         .target(
-            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Channels", "WebSocket"], swiftSettings: swift),
+            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Channels", "WebSocket"],
+            swiftSettings: swift),
 
         // The control plane.
         .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
