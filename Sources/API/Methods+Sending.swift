@@ -137,7 +137,7 @@ extension Methods {
         let text = try members.string("text", "a string")
         let base64 = try members.string("base64", "a string in Base64")
         switch (members.text("data"), text, base64) {
-        case (let data?, nil, nil): return BroadcastMessage(text: String(decoding: data, as: UTF8.self))
+        case (let data?, nil, nil): return BroadcastMessage(utf8: data)
         case (nil, let text?, nil): return BroadcastMessage(plainText: text)
         case (nil, nil, let base64?):
             guard let message = BroadcastMessage(base64: base64) else {

@@ -10,8 +10,11 @@ package struct BroadcastMessage: Sendable, Hashable {
     package let isPlainText: Bool
 
     /// A text message; clients of the `json` protocol get JSON as the value it is, and anything else as a string.
-    package init(text: String) {
-        payload = Array(text.utf8)
+    package init(text: String) { self.init(utf8: Array(text.utf8)) }
+
+    /// The same, of bytes that are UTF-8.
+    package init(utf8: [UInt8]) {
+        payload = utf8
         isBinary = false
         isPlainText = false
     }

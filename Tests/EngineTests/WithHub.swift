@@ -3,10 +3,10 @@ import Base
 @testable import Engine
 
 /// A hub on a free loopback port.
-func withHub(
+func withHub<Outcome>(
     _ change: (inout EngineConfiguration) -> Void = { _ in },
-    _ body: (Hub, UInt16) async throws -> Void
-) async throws {
+    _ body: (Hub, UInt16) async throws -> Outcome
+) async throws -> Outcome {
     var configuration = EngineConfiguration()
     configuration.workerCount = 3
     configuration.maximumConnections = 1_000
@@ -21,11 +21,13 @@ func withHub(
     let listener = try ListeningSocket(host: IPAddress("127.0.0.1")!, port: 0)
     await hub.listen([listener])
     let port = UInt16(listener.address.split(separator: ":").last!)!
+    let outcome: Outcome
     do {
-        try await body(hub, port)
+        outcome = try await body(hub, port)
     } catch {
         await hub.stop()
         throw error
     }
     await hub.stop()
+    return outcome
 }
