@@ -75,7 +75,7 @@ package struct IPNetwork: Sendable, Hashable, CustomStringConvertible {
     private var isIPv4: Bool { prefixLength >= 96 && first.isIPv4 }
 
     /// The text that parses to this network, always with the length of the prefix.
-    package var description: String { "\(first)/\(isIPv4 ? prefixLength - 96 : prefixLength)" }
+    package var description: String { isIPv4 ? "\(first)/\(prefixLength - 96)" : "\(first.ipv6Text)/\(prefixLength)" }
 
     /// A mask of the leading `bitCount` bits of 64.
     private static func mask(_ bitCount: Int) -> UInt64 {

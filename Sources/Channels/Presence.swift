@@ -93,7 +93,8 @@ package struct Presence: Sendable {
         }
         state.write(count: leaving.count)
         // In the order of their deadlines, each once.
-        for (user, leavesAt) in returning where leaving.removeValue(forKey: user) == leavesAt {
+        for (user, leavesAt) in returning where leaving[user] == leavesAt {
+            leaving[user] = nil
             state.write(user.text)
             state.write(time: entries[user]?.since)
             state.write(time: leavesAt)

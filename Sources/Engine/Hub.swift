@@ -64,7 +64,7 @@ package final class Hub: Sendable {
     package var maximumMessageByteCount: Int { current.withLock { $0.maximumMessageByteCount } }
 
     /// The size of an open connection's record and deadline, in bytes, without the memory that the record points to.
-    package var connectionByteCount: Int { MemoryLayout<Connection>.stride + MemoryLayout<UInt32>.stride }
+    package var connectionByteCount: Int { MemoryLayout<ConnectionRecord>.stride + MemoryLayout<UInt32>.stride }
 
     /// The paths of the endpoints by their index, including retired endpoints, which only earlier clients are on.
     package var endpointPaths: [String] { current.withLock { $0.endpoints.map(\.path) } }

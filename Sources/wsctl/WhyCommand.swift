@@ -10,7 +10,8 @@ struct WhyCommand: ParsableCommand {
         abstract: "Show why connections were closed or refused, the most recent first.",
         discussion: """
             The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. \
-            The argument is a connection's id, an address, a network or a user; without it, all events are shown. If \
+            The argument is a connection's id, an address, a network or a user; without it, all events are shown. A \
+            word that may be an id is taken for a user if no connection has that id; --user NAME always means a user. If \
             no event matches, the exit status is 1.
 
             EXAMPLES
@@ -40,7 +41,7 @@ struct WhyCommand: ParsableCommand {
         if let ip = selection.ip, isAddress {
             throw ValidationError("'\(who)' and --ip \(ip) are both addresses; give one of them.")
         }
-        if let user = selection.user, !isAddress {
+        if let user = selection.user, !isAddress, ConnectionID(who) == nil {
             throw ValidationError("'\(who)' and --user \(user) are both users; give one of them.")
         }
     }
@@ -93,6 +94,7 @@ struct WhyCommand: ParsableCommand {
             return [ofAddress]
         }
         ofID.ids = [who]
+        guard selection.user == nil else { return [ofID] }
         ofUser.user = who
         return [ofID, ofUser]
     }

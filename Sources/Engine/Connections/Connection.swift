@@ -57,6 +57,8 @@ struct ConnectionRecord {
     var cause: CloseCause
     /// The endpoint's protocol, and the negotiated permessage-deflate.
     var encoding: Encoding
+    /// Messages that the queue policy dropped.
+    var dropped: UInt32
     /// The client's address: that of the socket's peer, or the one that a trusted proxy reports.
     var address: IPAddress
 
@@ -89,8 +91,6 @@ struct ConnectionRecord {
     var messagesOut: UInt64
     var bytesIn: UInt64
     var bytesOut: UInt64
-    /// Messages that the queue policy dropped.
-    var dropped: UInt32
     /// The messages left of `limits.messages_per_second`.
     var messageBucket: RateBucket
 }
@@ -157,7 +157,7 @@ enum PhaseState {
     /// `handshake`: the bytes of an incomplete request head.
     case head([UInt8])
     /// `admitting`: the client that is admitted once everything is checked.
-    case admission(PendingOpen)
+    indirect case admission(PendingOpen)
     /// `open`: the question that another worker is answering.
     case question(OpenQuestion)
     /// `fenced`: the reason of the close frame that is held back.

@@ -94,12 +94,12 @@ struct Slab: ~Copyable {
             to: ConnectionRecord(
                 id: ConnectionID(worker: worker, slot: slot, number: number), link: link, flags: [], closeCode: 1006,
                 endpoint: 0, port: port,
-                life: LifeCycle(), cause: .none, encoding: .unknown, address: address,
+                life: LifeCycle(), cause: .none, encoding: .unknown, dropped: 0, address: address,
                 phaseState: nil, input: nil, backlog: nil,
                 firstPiece: Connection.noPiece, lastPiece: Connection.noPiece, session: nil,
                 channel: Connection.noChannel, channelPosition: 0, userAgent: 0,
                 lastReceived: 0, connectedAt: 0,
-                messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0,
+                messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0,
                 messageBucket: RateBucket(holding: 0, now: 0)
             )
         )

@@ -119,11 +119,15 @@ final class Backlog {
         append(Piece(segment: copy, start: 0, end: copy.count, kind: kind))
     }
 
-    /// Fetches the next missed messages if they are due.
+    /// Whether missed messages are due.
+    var owesMissed: Bool { head < pieces.count && pieces[head].missed != nil }
+
+    /// Fetches the next missed messages if they are due. Returns the size of their frames in bytes.
     ///
     /// - Parameter text: the text to write them in; its content is lost.
-    func fetchMissed(_ meter: ByteMeter, _ text: inout MessageText) {
-        guard head < pieces.count, var slice = pieces[head].missed else { return }
+    @discardableResult
+    func fetchMissed(_ meter: ByteMeter, _ text: inout MessageText) -> Int {
+        guard head < pieces.count, var slice = pieces[head].missed else { return 0 }
         missedByteCount -= slice.byteCount
         var builder = SegmentBuilder(meter)
         let channel = slice.quotedChannel
@@ -141,6 +145,7 @@ final class Backlog {
         let piece = Piece(segment: chunk, start: 0, end: chunk.count, kind: .owed)
         pieces.insert(piece, at: head)
         note(piece, 1)
+        return chunk.count
     }
 
     /// Removes `count` bytes, which the socket took, from the front.

@@ -28,6 +28,8 @@ final class Outbox {
     var flushAt: UInt64?
     var flushDelay: UInt64
 
+    /// The size in bytes of the missed messages that the turn has encoded.
+    var missedByteCount = 0
     /// The number of connections that the turn sent to.
     var flushedCount = 0
     /// The arrival times of the messages that the turn has sent, in nanoseconds of the monotonic clock.

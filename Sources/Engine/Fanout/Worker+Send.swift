@@ -228,17 +228,22 @@ extension Worker {
         noteQueue(backlog, before.0, before.1)
     }
 
+    /// The size in bytes of the missed messages that are encoded in a turn.
+    private static let missedBudget = 2 * 1024 * 1024
+
     /// Sends the backlog when the socket can take more, up to a connection's share of the turn.
     func sendBacklog(_ connection: Connection) {
         guard let backlog = connection.backlog?.takeUnretainedValue() else { return }
         var sent = 0
         while !backlog.isEmpty {
-            if sent >= Worker.connectionShare {
+            // Missed messages are encoded for each client, a limited amount in a turn for all of them together.
+            let isOverBudget = outbox.missedByteCount > Worker.missedBudget && backlog.owesMissed
+            if sent >= Worker.connectionShare || isOverBudget {
                 awaitWritable(connection)
                 return
             }
             let before = (backlog.byteCount, backlog.frameCount)
-            backlog.fetchMissed(context.account.frames, &outbox.text)
+            outbox.missedByteCount += backlog.fetchMissed(context.account.frames, &outbox.text)
             noteQueue(backlog, before.0, before.1)
             var wanted = 0
             let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Worker.vectorCount) { vector in

@@ -95,6 +95,7 @@ final class Worker: @unchecked Sendable {
             clock.read()
             telemetry.statistics.turns &+= 1
             ingress.work = 0
+            outbox.missedByteCount = 0
             lookAtPressure()
             // Each part of a turn has its own budget, so that none is starved: first the connections that waited or
             // cause a lot of work, then the others, then the homes of channels.

@@ -32,7 +32,14 @@ enum Completion {
 
     /// Arguments for `wsctl why`: users first, because there are many ids.
     static let usersAndConnections = CompletionKind.custom { words, _, prefix in
-        gather(words, prefix) { $0.user.map { [$0] } ?? [] } + gather(words, prefix) { [$0.id.description] }
+        var (users, ids): (Set<String>, Set<String>) = ([], [])
+        forEachConnection(words) { connection in
+            if let user = connection.user, user.hasPrefix(prefix) { users.insert(user) }
+            let id = connection.id.description
+            if id.hasPrefix(prefix) { ids.insert(id) }
+            return users.count < limit
+        }
+        return offered(users.sorted() + ids.sorted(), prefix)
     }
 
     /// Paths of the endpoints in the configuration.
@@ -63,14 +70,21 @@ enum Completion {
     private static func gather(
         _ words: [String], _ prefix: String, _ values: (ConnectionRow) -> [String]
     ) -> [String] {
-        struct Enough: Error {}
-        let end = ContinuousClock.now + .seconds(patienceSeconds)
         var found: Set<String> = []
-        try? looking(words)?.callMore(List.name, List.Parameters(), returning: ConnectionPage.self) { page in
-            for value in page.connections.flatMap(values) where value.hasPrefix(prefix) { found.insert(value) }
-            if found.count >= limit || ContinuousClock.now > end { throw Enough() }
+        forEachConnection(words) { connection in
+            for value in values(connection) where value.hasPrefix(prefix) { found.insert(value) }
+            return found.count < limit
         }
         return offered(found.sorted(), prefix)
+    }
+
+    /// Passes connections to `body` until it returns false, as many as can be read in time.
+    private static func forEachConnection(_ words: [String], _ body: (ConnectionRow) -> Bool) {
+        struct Enough: Error {}
+        let end = ContinuousClock.now + .seconds(patienceSeconds)
+        try? looking(words)?.callMore(List.name, List.Parameters(), returning: ConnectionPage.self) { page in
+            guard page.connections.allSatisfy(body), ContinuousClock.now <= end else { throw Enough() }
+        }
     }
 
     /// The values that can be typed safely. Clients choose names, so those that a terminal would obey, that have two
