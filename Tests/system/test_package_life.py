@@ -122,7 +122,8 @@ def test_the_life_of_the_package(newcomer, packages, upgrades):
         "find", "/etc", "/usr", "/var/lib", "/run", "-xdev", "-name", "*wsd*", "-not", "-path", "/usr/local/*",
         "-not", "-path", "/var/lib/apt/*", "-not", "-path", "/run/credentials/*",
     ).stdout.split()
-    assert [path for path in left if not path.startswith("/var/lib/systemd/deb-systemd-helper")] == []
+    left = [path for path in left if not path.startswith("/var/lib/systemd/deb-systemd-helper")]
+    assert left == [], (left, administrator.run("systemctl", "list-units", "--all", "wsd*").stdout, administrator.log())
     administrator.install(package)
     assert administrator.talk("again") == "again"
 
