@@ -39,6 +39,7 @@ struct Daemon {
 
         // Before anyone is told that the daemon is ready, because whoever is told may send a signal.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        await RuntimeTimers.create()
         let passed = try takePassedSockets(logger)
         // Before anybody can connect to a listener of our own.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)

@@ -58,6 +58,17 @@ enum DescriptorLimit {
     }
 }
 
+/// The descriptors of the concurrency runtime.
+enum RuntimeTimers {
+    /// Sleeps on both clocks, so that the runtime creates their timers (timerfd_create(2)) while there are descriptors: it
+    /// does so for the first sleep that has to wait, and ends the process if it can't.
+    static func create() async {
+        async let continuous: ()? = try? Task.sleep(for: .milliseconds(20), clock: .continuous)
+        async let suspending: ()? = try? Task.sleep(for: .milliseconds(20), clock: .suspending)
+        _ = await (continuous, suspending)
+    }
+}
+
 /// The wall clock.
 enum Clock {
     /// Milliseconds since 1970.

@@ -1,5 +1,7 @@
 """The daemon refuses what exceeds its limits, and goes on."""
 
+import contextlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -130,6 +132,21 @@ def test_a_forwarded_address_that_is_none_harms_nothing(start_wsd):
         assert wire.read_response().status in (101, 400, 429)
         wire.close()
     until_connected(daemon, headers=forwarded("198.51.100.7")).expect_echo()
+
+
+def test_the_timers_exist_before_descriptors_can_run_out(start_wsd):
+    """The runtime creates them for its first sleep, and ends the process if there is no descriptor for them."""
+    daemon = start_wsd()
+    with open("/proc/net/tcp") as table:
+        inode = next(row.split()[9] for row in table if row.split()[1].endswith(f":{daemon.port:04X}"))
+    clocks, listener = {}, None
+    for number in map(int, os.listdir(f"/proc/{daemon.pid}/fd")):
+        with contextlib.suppress(OSError), open(f"/proc/{daemon.pid}/fdinfo/{number}") as file:
+            clocks |= {line.split()[1]: number for line in file if line.startswith("clockid:")}
+            if os.readlink(f"/proc/{daemon.pid}/fd/{number}") == f"socket:[{inode}]":
+                listener = number
+    # That of CLOCK_BOOTTIME, which sleeps use, came before there was a listener.
+    assert clocks["7"] < listener
 
 
 def test_running_out_of_descriptors_harms_nobody_who_is_connected(start_wsd):
