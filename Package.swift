@@ -8,6 +8,9 @@ let swift: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Where nothing unsafe is used, nothing unsafe comes in unnoticed.
+let safeSwift = swift + [.strictMemorySafety()]
+
 // Nothing loads a program as a library: without this every symbol is exported, so that nothing unused is left out.
 let program: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]
 
@@ -38,7 +41,7 @@ let package = Package(
         // Values that every plane knows: names, addresses, times.
         .target(name: "Base", swiftSettings: swift),
         // What operators and backends ask for and get: rows, events, selections.
-        .target(name: "Operations", dependencies: ["Base"], swiftSettings: swift),
+        .target(name: "Operations", dependencies: ["Base"], swiftSettings: safeSwift),
 
         // The data plane: no dependency but the standard library and zlib.
         .target(name: "WebSocket", dependencies: ["Base", "CZlib"], swiftSettings: swift),
@@ -78,8 +81,9 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
-        .target(name: "Control", dependencies: ["Base", "Operations", "Channels", "Varlink"], swiftSettings: swift),
-        .target(name: "Metrics", swiftSettings: swift),
+        .target(
+            name: "Control", dependencies: ["Base", "Operations", "Channels", "Varlink"], swiftSettings: safeSwift),
+        .target(name: "Metrics", swiftSettings: safeSwift),
         .target(
             name: "API",
             dependencies: [
@@ -90,10 +94,10 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             resources: [.embedInCode("openapi.json")],
-            swiftSettings: swift
+            swiftSettings: safeSwift
         ),
         .target(name: "Profiling", dependencies: ["CLinux"], swiftSettings: swift),
-        .target(name: "Terminal", swiftSettings: swift),
+        .target(name: "Terminal", swiftSettings: safeSwift),
 
         .target(
             name: "ControlServer",
@@ -101,7 +105,7 @@ let package = Package(
                 "Base", "Control", "Operations", "Varlink", "VarlinkServer",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: swift
+            swiftSettings: safeSwift
         ),
 
         .executableTarget(
