@@ -41,7 +41,7 @@ struct WhyCommand: ParsableCommand {
         if let ip = selection.ip, isAddress {
             throw ValidationError("'\(who)' and --ip \(ip) are both addresses; give one of them.")
         }
-        if let user = selection.user, !isAddress, ConnectionID(who) == nil {
+        if let user = selection.user, !isAddress {
             throw ValidationError("'\(who)' and --user \(user) are both users; give one of them.")
         }
     }
@@ -94,7 +94,6 @@ struct WhyCommand: ParsableCommand {
             return [ofAddress]
         }
         ofID.ids = [who]
-        guard selection.user == nil else { return [ofID] }
         ofUser.user = who
         return [ofID, ofUser]
     }

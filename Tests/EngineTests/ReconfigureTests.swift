@@ -284,10 +284,14 @@ struct ReconfigureTests {
     @Test("where tokens are asked for no more, anybody comes, and a token counts until it expires")
     func tokensNoMore() async throws {
         // A slow machine may need longer than a short token lives: then the token lives longer.
-        for lifetime in [1_500, 6_000, 30_000] as [Int64] {
-            if try await tokensNoMore(lifetime: lifetime) { return }
+        for lifetime in [1_500, 6_000] as [Int64] {
+            do {
+                if try await tokensNoMore(lifetime: lifetime) { return }
+            } catch TestClient.Failure.ended {
+                // Its connection ended before it was looked at.
+            }
         }
-        Issue.record("the clients were not there before their tokens expired")
+        #expect(try await tokensNoMore(lifetime: 30_000), "the clients were not there before their tokens expired")
     }
 
     /// - Parameter lifetime: that of the tokens in milliseconds. False if it was too short for the test.
