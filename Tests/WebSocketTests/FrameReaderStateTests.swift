@@ -29,26 +29,7 @@ private func readRestored(
             ? Int.random(in: 1...3, using: &random) : Int.random(in: 1...400, using: &random)
         var piece = Array(rest.prefix(size))
         rest = rest.dropFirst(size)
-        piece.withUnsafeMutableBytes { buffer in
-            var input = buffer
-            reading: while true {
-                switch reader.next(&input, limits: limits) {
-                case .needsMore: break reading
-                case .message(let opcode, let payload, false): seen.append(.message(opcode, Array(payload)))
-                case .message(let opcode, let payload, true): seen.append(.compressed(opcode, Array(payload)))
-                case .ping(let payload): seen.append(.ping(Array(payload)))
-                case .pong(let payload): seen.append(.pong(Array(payload)))
-                case .close(let code, let reason):
-                    seen.append(.close(code?.rawValue, String(decoding: reason, as: UTF8.self)))
-                    break reading
-                case .failure(let code, _):
-                    seen.append(.failure(code.rawValue))
-                    break reading
-                }
-            }
-        }
-        if case .failure = seen.last { break }
-        if case .close = seen.last { break }
+        if reader.read(&piece, limits: limits, into: &seen) { break }
         reader.releaseDelivered()
         var writer = StateWriter()
         reader.write(to: &writer)

@@ -35,19 +35,13 @@ func frame(
     return bytes + key + payload.enumerated().map { $1 ^ key[$0 % 4] }
 }
 
-/// Feeds bytes in pieces of `size` and collects what the reader says, up to its first failure or close.
-func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compression: Bool = false) -> [Seen] {
-    var reader = FrameReader()
-    var seen: [Seen] = []
-    let limits = FrameReader.Limits(maximumMessageByteCount: limit, allowsCompression: compression)
-    var rest = bytes[...]
-    while !rest.isEmpty {
-        var piece = Array(rest.prefix(size))
-        rest = rest.dropFirst(size)
-        let isOver = piece.withUnsafeMutableBytes { buffer -> Bool in
+extension FrameReader {
+    /// Adds what the reader says of a piece of input to `seen`. True if that is a failure or a close.
+    mutating func read(_ piece: inout [UInt8], limits: Limits, into seen: inout [Seen]) -> Bool {
+        piece.withUnsafeMutableBytes { buffer -> Bool in
             var input = buffer
             while true {
-                switch reader.next(&input, limits: limits) {
+                switch next(&input, limits: limits) {
                 case .needsMore: return false
                 case .message(let opcode, let payload, false): seen.append(.message(opcode, Array(payload)))
                 case .message(let opcode, let payload, true): seen.append(.compressed(opcode, Array(payload)))
@@ -62,7 +56,19 @@ func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compr
                 }
             }
         }
-        if isOver { break }
+    }
+}
+
+/// Feeds bytes in pieces of `size` and collects what the reader says, up to its first failure or close.
+func read(_ bytes: [UInt8], pieces size: Int = .max, limit: Int = 1 << 20, compression: Bool = false) -> [Seen] {
+    var reader = FrameReader()
+    var seen: [Seen] = []
+    let limits = FrameReader.Limits(maximumMessageByteCount: limit, allowsCompression: compression)
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        var piece = Array(rest.prefix(size))
+        rest = rest.dropFirst(size)
+        if reader.read(&piece, limits: limits, into: &seen) { break }
     }
     return seen
 }

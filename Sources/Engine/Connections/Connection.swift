@@ -31,6 +31,9 @@ struct Connection {
         @inline(__always) get { record.pointee.life.phase }
     }
 
+    /// Whether operators see the connection: a client that was never admitted is none.
+    var isListed: Bool { self.flags.contains(.opened) && phase.isLive }
+
     /// Changes the phase.
     func advance(_ event: LifeCycle.Event) { record.pointee.life.advance(event) }
 

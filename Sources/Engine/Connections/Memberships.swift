@@ -89,8 +89,10 @@ struct Memberships {
     func contains(_ channel: UInt32) -> Bool { members.contains { $0.channel == channel } }
 
     /// The membership of a client that has joined a channel; nil otherwise.
-    func joined(_ channel: UInt32) -> Membership? {
-        members.first { $0.channel == channel && $0.state == .joined }
+    func joined(_ channel: UInt32) -> Membership? { joinedPlace(channel).map { members[$0] } }
+
+    private func joinedPlace(_ channel: UInt32) -> Int? {
+        members.firstIndex { $0.channel == channel && $0.state == .joined }
     }
 
     /// The first membership that is joined and meets a condition.
@@ -99,8 +101,10 @@ struct Memberships {
     }
 
     /// The membership of a client that has not been taken out of a channel; nil otherwise.
-    func current(_ channel: UInt32) -> Membership? {
-        members.first { $0.channel == channel && $0.state != .revoked }
+    func current(_ channel: UInt32) -> Membership? { currentPlace(channel).map { members[$0] } }
+
+    private func currentPlace(_ channel: UInt32) -> Int? {
+        members.firstIndex { $0.channel == channel && $0.state != .revoked }
     }
 
     /// The client asks to join a channel.
@@ -132,9 +136,7 @@ struct Memberships {
 
     /// Takes the client out of a channel; nil if it is not in it, or has been taken out before.
     mutating func takeOut(_ channel: UInt32) -> Removal? {
-        guard let place = members.firstIndex(where: { $0.channel == channel && $0.state != .revoked }) else {
-            return nil
-        }
+        guard let place = currentPlace(channel) else { return nil }
         guard members[place].state == .joined else {
             members[place].revoke()
             return .revoked
@@ -143,9 +145,7 @@ struct Memberships {
     }
 
     /// The client leaves a channel that it has joined; nil if it has not.
-    mutating func leave(_ channel: UInt32) -> Membership? {
-        members.firstIndex { $0.channel == channel && $0.state == .joined }.map { members.remove(at: $0) }
-    }
+    mutating func leave(_ channel: UInt32) -> Membership? { joinedPlace(channel).map { members.remove(at: $0) } }
 
     /// The client leaves all channels. Returns those that it has joined; the answers to its requests for others will
     /// find no membership.
@@ -161,7 +161,7 @@ struct Memberships {
 
     /// Changes what is noted of a membership that is joined.
     mutating func update(_ channel: UInt32, _ change: (inout Membership) -> Void) {
-        guard let place = members.firstIndex(where: { $0.channel == channel && $0.state == .joined }) else { return }
+        guard let place = joinedPlace(channel) else { return }
         change(&members[place])
     }
 }

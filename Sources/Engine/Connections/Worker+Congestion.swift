@@ -110,7 +110,7 @@ extension Worker {
         var byAddress: [IPAddress: Int] = [:]
         for slot in 0..<slab.highWater {
             let connection = slab[slot]
-            guard connection.phase != .free, connection.phase != .dead else { continue }
+            guard connection.phase.isLive else { continue }
             let byteCount = heldByteCount(connection)
             guard byteCount > 4_096 else { continue }
             largest.append((slot, byteCount))

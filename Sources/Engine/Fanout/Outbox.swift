@@ -13,7 +13,7 @@ final class Outbox {
 
     /// The JSON text that is being written.
     var text = MessageText()
-    /// The name of the connection whose request is being processed, as JSON.
+    /// The name of the connection whose request is being processed.
     var nameText = MessageText()
 
     /// The answers to connections of other workers, by worker.

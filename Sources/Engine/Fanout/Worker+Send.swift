@@ -27,7 +27,7 @@ extension Worker {
         let first = connection.firstPiece
         connection.firstPiece = Connection.noPiece
         connection.lastPiece = Connection.noPiece
-        guard connection.phase != .dead, connection.phase != .free else { return }
+        guard connection.phase.isLive else { return }
         if connection.flags.contains(.isOwed) {
             connection.flags.remove(.isOwed)
             let wasWaiting = connection.backlog != nil

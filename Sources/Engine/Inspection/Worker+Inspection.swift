@@ -60,8 +60,7 @@ extension Worker {
         var best: [(value: UInt64, slot: Int)] = []
         for slot in looked where limit > 0 {
             let connection = slab[slot]
-            guard connection.flags.contains(.opened), connection.phase != .free, connection.phase != .dead
-            else { continue }
+            guard connection.isListed else { continue }
             let value = value(connection, order)
             if let floor, value <= floor { continue }
             if best.count == limit, value <= best[best.count - 1].value { continue }

@@ -123,9 +123,7 @@ extension Worker {
     private func isSelected(
         _ connection: Connection, _ selection: ConnectionSelection, _ channel: UInt32?
     ) -> Bool {
-        // A client that was never admitted is not listed as a connection.
-        guard connection.flags.contains(.opened), connection.phase != .free, connection.phase != .dead
-        else { return false }
+        guard connection.isListed else { return false }
         return selection.selects(
             id: connection.id, address: connection.address,
             endpoint: configuration.endpoints[Int(connection.endpoint)].path, user: name(connection)

@@ -78,7 +78,7 @@ extension Worker {
     func abort() {
         for slot in 0..<slab.highWater {
             let connection = slab[slot]
-            guard connection.phase != .free, connection.phase != .dead else { continue }
+            guard connection.phase.isLive else { continue }
             end(connection, cause: .draining)
         }
     }

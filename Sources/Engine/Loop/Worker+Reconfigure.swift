@@ -45,7 +45,7 @@ extension Worker {
         _ next: EngineConfiguration, after last: EngineConfiguration, _ connection: Connection
     ) {
         let phase = connection.phase
-        guard phase != .free, phase != .dead else { return }
+        guard phase.isLive else { return }
         if !context.admission.countsAddresses {
             connection.flags.subtract([.addressCounted, .openingCounted])
         } else if connection.flags.intersection([.admitted, .addressCounted]) == .admitted {
