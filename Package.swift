@@ -47,8 +47,22 @@ let package = Package(
         .target(name: "WebSocket", dependencies: ["Base", "CZlib"], swiftSettings: swift),
         .target(name: "Channels", dependencies: ["Base"], swiftSettings: swift),
         .target(
-            name: "Engine", dependencies: ["Base", "CLinux", "Operations", "Channels", "WebSocket"],
+            name: "Engine", dependencies: ["Base", "Broker", "CLinux", "Operations", "Channels", "WebSocket"],
             swiftSettings: swift),
+
+        // What carries publications between nodes: the seam, and the brokers behind it.
+        .target(name: "Broker", dependencies: ["Base"], swiftSettings: swift),
+        .target(
+            name: "RedisBroker",
+            dependencies: [
+                "Base", "Broker",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: swift
+        ),
 
         // The control plane.
         .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
@@ -161,6 +175,16 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
+        .testTarget(name: "BrokerTests", dependencies: ["Base", "Broker"], swiftSettings: swift),
+        .testTarget(
+            name: "RedisBrokerTests",
+            dependencies: [
+                "Base", "Broker", "RedisBroker",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: swift),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: swift),
         .testTarget(name: "ConfigurationTests", dependencies: ["Base", "Configuration"], swiftSettings: swift),
         .testTarget(

@@ -26,41 +26,12 @@ package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
     package var worker: Int { Int(truncatingIfNeeded: rawValue >> Self.numberBits & (1 << Self.workerBits - 1)) }
     package var slot: Int { Int(truncatingIfNeeded: rawValue >> (Self.numberBits + Self.workerBits)) }
 
-    // MARK: Text
-
-    private static let digits: StaticString = "0123456789abcdefghjkmnpqrstvwxyz"
-
     /// Parses the text of an id; nil for anything else. As is usual for this alphabet, upper case is accepted, and so
     /// are `o` for 0, `i` and `l` for 1.
     package init?(_ text: some StringProtocol) {
-        var value: UInt64 = 0
-        guard (1...13).contains(text.utf8.count) else { return nil }
-        for byte in text.utf8 {
-            guard let digit = Self.value(of: byte), value <= UInt64.max >> 5 else { return nil }
-            value = value << 5 | digit
-        }
+        guard let value = Base32.value(of: text) else { return nil }
         rawValue = value
     }
 
-    private static func value(of byte: UInt8) -> UInt64? {
-        switch byte | 0x20 {
-        case UInt8(ascii: "o"): return 0
-        case UInt8(ascii: "i"), UInt8(ascii: "l"): return 1
-        default: break
-        }
-        let lower = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
-        for index in 0..<32 where digits.utf8Start[index] == lower { return UInt64(index) }
-        return nil
-    }
-
-    package var description: String {
-        guard rawValue > 0 else { return "0" }
-        let count = (64 - rawValue.leadingZeroBitCount + 4) / 5
-        return String(unsafeUninitializedCapacity: count) { text in
-            for index in 0..<count {
-                text[count - 1 - index] = Self.digits.utf8Start[Int(rawValue >> UInt64(index * 5) & 0x1F)]
-            }
-            return count
-        }
-    }
+    package var description: String { Base32.text(of: rawValue) }
 }
