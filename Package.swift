@@ -195,7 +195,7 @@ let package = Package(
             swiftSettings: swift
         ),
         .testTarget(
-            name: "EngineTests", dependencies: ["Base", "CLinux", "Engine", "Operations", "Channels", "WebSocket"],
+            name: "EngineTests", dependencies: ["Base", "Broker", "CLinux", "Engine", "Operations", "Channels", "WebSocket"],
             swiftSettings: swift),
         .testTarget(
             name: "APITests",

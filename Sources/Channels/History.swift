@@ -132,7 +132,8 @@ package struct History: Sendable {
         count -= 1
     }
 
-    private mutating func removeAll() {
+    /// Drops all messages.
+    package mutating func removeAll() {
         blocks = []
         bytes = []
         entries = []

@@ -1,4 +1,5 @@
 package import Base
+package import Broker
 package import Channels
 
 /// The configuration of the data plane. The composing program makes it from its configuration file.
@@ -86,6 +87,12 @@ package struct EngineConfiguration: Sendable {
     /// that can't.
     package var refreshGrace: Duration = .seconds(30)
     package var tokenLeeway: Duration = .seconds(30)
+    /// The broker that shares the channels between nodes, and this node's identity there; nil if this node is alone.
+    package var broker: (any Broker)?
+    package var node: NodeID?
+    /// The number of bytes that may wait for the broker, and for how long.
+    package var brokerQueueByteCount = 16 * 1024 * 1024
+    package var brokerQueueTimeout: Duration = .seconds(10)
     package var endpoints: [Endpoint] = []
     /// The pages by path.
     package var pages: [String: Page] = [:]
@@ -108,6 +115,8 @@ package struct EngineConfiguration: Sendable {
         next.generation = running.generation + 1
         next.workerCount = running.workerCount
         next.usesSendRing = running.usesSendRing
+        next.broker = running.broker
+        next.node = running.node
         next.connectionCapacity = running.capacity
         next.maximumConnections = min(maximumConnections, running.capacity)
         next.endpoints = running.endpoints.map {

@@ -190,6 +190,7 @@ package final class Hub: Sendable {
         for answer in answers {
             results[answer.index].connections += answer.connections
             results[answer.index].position = answer.position ?? results[answer.index].position
+            results[answer.index].refusal = answer.refusal ?? results[answer.index].refusal
         }
         return results
     }

@@ -83,6 +83,8 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case memoryLimit
     /// The request is for a host that is not among `server.allowed_hosts`.
     case host
+    /// The broker could not tell the state of the endpoint's channel.
+    case broker
 
     /// The label, which never changes because metrics and scripts use it.
     package var label: String {
@@ -103,6 +105,7 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
         case .channelLimit: "channel_limit"
         case .memoryLimit: "memory_limit"
         case .host: "host"
+        case .broker: "broker"
         }
     }
 

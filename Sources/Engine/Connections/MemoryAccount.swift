@@ -16,6 +16,8 @@ final class MemoryAccount: Sendable {
     let batches = ByteMeter()
     /// The history of channels, and the channels themselves.
     let history = ByteMeter()
+    /// What waits for the broker, or has been sent to it and not come back.
+    let brokerQueue = BrokerQueue()
     private let limit: Atomic<Int>
 
     /// The level to which the limit is used, and the measure taken.
@@ -39,7 +41,7 @@ final class MemoryAccount: Sendable {
 
     func setLimit(_ byteCount: Int) { limit.store(byteCount, ordering: .relaxed) }
 
-    var used: Int { frames.byteCount + input.byteCount + batches.byteCount + history.byteCount }
+    var used: Int { frames.byteCount + input.byteCount + batches.byteCount + history.byteCount + brokerQueue.byteCount }
 
     var pressure: Pressure {
         let limit = byteLimit

@@ -1,3 +1,4 @@
+import Broker
 import Channels
 import WebSocket
 
@@ -12,6 +13,8 @@ final class ChannelHome {
     private(set) var countedSince: UInt32 = 0
     /// The state that the `json` protocol needs; created when it is first needed.
     private(set) var room: Room?
+    /// What the home keeps while a broker shares the channel between nodes; nil if this node is alone.
+    var shared: SharedChannel?
     let history: HistoryCost
 
     /// The messages that have been ordered and not yet handed over, encoded once for each protocol in use.
@@ -33,8 +36,9 @@ final class ChannelHome {
     private var encodingsByWorker: [Int: Encoding.Set] = [:]
     private var encodingsElsewhere: Encoding.Set = []
 
-    init(name: String, settings: ChannelSettings, frames: ByteMeter, history: HistoryCost) {
+    init(name: String, settings: ChannelSettings, isShared: Bool = false, frames: ByteMeter, history: HistoryCost) {
         self.name = name
+        if isShared { shared = SharedChannel() }
         self.settings = settings
         self.history = history
         self.frames = InlineArray { _ in SegmentBuilder(frames) }
@@ -48,8 +52,14 @@ final class ChannelHome {
 
     /// Whether nothing needs the home, provided that nobody on this worker is in the channel.
     var isUnused: Bool {
-        interested == 0 && !hasDelivery && followers.isEmpty && room?.isForgettable ?? true
+        guard interested == 0, !hasDelivery, followers.isEmpty else { return false }
+        guard let shared else { return room?.isForgettable ?? true }
+        // The broker keeps the history.
+        return shared.isIdle && room?.isEmpty ?? true
     }
+
+    /// Whether the channel's messages are wanted here.
+    var isWanted: Bool { !encodings.isEmpty || !followers.isEmpty || !(shared?.waiting.isEmpty ?? true) }
 
     /// Applies new settings. If they count members differently, counting begins anew.
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
@@ -89,13 +99,8 @@ final class ChannelHome {
         _ publication: Publication, at now: Int64, _ text: inout MessageText,
         acknowledge: (ConnectionReference, UnsafeRawBufferPointer) -> Void
     ) -> MessagePosition? {
-        messageCount += 1
-        let encodings = encodings
         guard publication.opcode == .text, isNumbered || publication.senderProtocol?.isNumbered ?? false else {
-            encodings.forEachProtocol { each in
-                guard each.form(of: publication.form, publication.opcode) == .unchanged else { return }
-                frames[Int(each.rawValue)].append(publication.opcode, payload: publication.data)
-            }
+            placeUnnumbered(publication.form, publication.opcode, publication.data)
             return nil
         }
         let room = madeRoom()
@@ -104,14 +109,34 @@ final class ChannelHome {
             text.writeAck(publication.id, quotedChannel: room.quotedName, position, at: now)
             text.withBytes { acknowledge(sender, $0) }
         }
-        let numbered = publication.numbered(position.seq, at: now)
+        place(
+            publication.numbered(position.seq, at: now), from: publication.sender, publication.senderProtocol, in: room,
+            &text)
+        return position
+    }
+
+    /// Writes a message without a number for those whose protocol has such messages.
+    func placeUnnumbered(_ form: NumberedPublication.Form, _ opcode: Opcode, _ data: UnsafeRawBufferPointer) {
+        messageCount += 1
+        encodings.forEachProtocol { each in
+            guard each.form(of: form, opcode) == .unchanged else { return }
+            frames[Int(each.rawValue)].append(opcode, payload: data)
+        }
+    }
+
+    /// Writes a text message that has its number for everyone, and adds it to the history.
+    func place(
+        _ numbered: NumberedPublication, from sender: ConnectionReference?, _ senderProtocol: ClientProtocol?,
+        in room: Room, _ text: inout MessageText
+    ) {
+        messageCount += 1
         var isWritten = false
         encodings.forEachProtocol { each in
-            switch each.form(of: publication.form, publication.opcode) {
+            switch each.form(of: numbered.form, .text) {
             case .unchanged?:
-                frames[Int(each.rawValue)].append(publication.opcode, payload: publication.data)
+                frames[Int(each.rawValue)].append(.text, payload: numbered.payload)
             case .object?:
-                if !settings.echo, each == publication.senderProtocol, let sender = publication.sender {
+                if !settings.echo, each == senderProtocol, let sender {
                     let frame = frames[Int(each.rawValue)].frameEnds.count
                     exclusions.append(Delivery.Exclusion(connection: sender, frame: frame))
                 }
@@ -123,7 +148,6 @@ final class ChannelHome {
             }
         }
         if settings.keepsHistory { room.changeHistory { $0.append(numbered) } }
-        return position
     }
 
     /// Adds a receipt for the message that was published last.
@@ -163,7 +187,7 @@ final class ChannelHome {
         let room = madeRoom()
         guard settings.maximumMembers == 0 || room.memberCount < settings.maximumMembers else { return false }
         if settings.isTracked { room.memberCount += 1 }
-        if settings.tracksPresence, room.presence.enter(user, at: now) { announce(.join, user, at: now, &text) }
+        if settings.tracksPresence, room.presence.enter(user, at: now) { noteChange(.join, user, at: now, &text) }
         return true
     }
 
@@ -175,7 +199,8 @@ final class ChannelHome {
         let room = madeRoom()
         room.memberCount += 1
         // A user who was here all the time is not announced.
-        if settings.tracksPresence { _ = room.presence.enter(user, at: now) }
+        guard settings.tracksPresence, room.presence.enter(user, at: now) else { return }
+        shared?.note(PresenceChange(channel: name, user: user, isPresent: true, isAnnounced: false, time: now))
     }
 
     /// Removes a connection, and tells the other members if its user has gone.
@@ -189,20 +214,38 @@ final class ChannelHome {
         guard let room, generation >= countedSince else { return }
         room.memberCount = max(0, room.memberCount - 1)
         guard settings.tracksPresence, room.presence.leave(user, at: now, isLost: isLost) else { return }
-        announce(.leave, user, at: now, &text)
+        noteChange(.leave, user, at: now, &text)
     }
 
     /// Drops messages that are too old, and removes users that have not come back.
     func expire(at now: Int64, _ text: inout MessageText) {
         guard let room else { return }
         room.changeHistory { $0.expire(now: now) }
-        for user in room.presence.expire(now: now) { announce(.leave, user, at: now, &text) }
+        for user in room.presence.expire(now: now) { noteChange(.leave, user, at: now, &text) }
     }
 
-    private func announce(_ change: MessageText.Change, _ user: String, at now: Int64, _ text: inout MessageText) {
-        guard settings.joinLeave, !encodings.isDisjoint(with: .anyNumbered), let room else { return }
+    /// Tells the members, or the broker, which knows whether the user is in the channel on another node too.
+    private func noteChange(_ change: MessageText.Change, _ user: String, at now: Int64, _ text: inout MessageText) {
+        guard shared != nil else {
+            announce(change, user, at: now, &text)
+            return
+        }
+        shared?.note(
+            PresenceChange(
+                channel: name, user: user, isPresent: change == .join, isAnnounced: settings.joinLeave, time: now))
+    }
+
+    /// Tells the members that a user has come or gone.
+    func announce(_ change: MessageText.Change, _ user: String, at now: Int64, _ text: inout MessageText) {
+        guard settings.joinLeave, let room else { return }
+        tellNumbered(&text) { $0.write(change, of: user, quotedChannel: room.quotedName, at: now) }
+    }
+
+    /// Sends a text without a number to the members whose protocol knows more than messages.
+    func tellNumbered(_ text: inout MessageText, _ write: (inout MessageText) -> Void) {
+        guard !encodings.isDisjoint(with: .anyNumbered) else { return }
         messageCount += 1
-        text.write(change, of: user, quotedChannel: room.quotedName, at: now)
+        write(&text)
         encodings.intersection(.anyNumbered).forEachProtocol { each in
             text.withBytes { frames[Int(each.rawValue)].append(.text, payload: $0) }
         }
@@ -220,12 +263,17 @@ final class ChannelHome {
     }
 
     /// Writes the answer to a member's question.
-    func answer(_ question: Question, at now: Int64, _ text: inout MessageText) {
+    ///
+    /// - Parameter users: the users in the channel on all nodes; nil: those here.
+    func answer(
+        _ question: Question, users: [(user: String, connections: Int, since: Int64)]? = nil, at now: Int64,
+        _ text: inout MessageText
+    ) {
         let room = madeRoom()
         question.id.withUnsafeBytes { text.beginAck($0, quotedChannel: room.quotedName) }
         switch question.subject {
         case .presence:
-            text.append(users: room.presence.users)
+            text.append(users: users ?? room.presence.users)
         case .history(let before, let limit):
             room.changeHistory { $0.expire(now: now) }
             text.append(MessagePosition(epoch: room.epoch, seq: room.seq))
@@ -235,7 +283,7 @@ final class ChannelHome {
         text.append("}")
     }
 
-    private func madeRoom() -> Room {
+    func madeRoom() -> Room {
         if let room { return room }
         let made = Room(name: name, settings: settings, cost: history)
         room = made

@@ -9,13 +9,21 @@ struct ChannelTable {
     private let worker: Int
     private let workerCount: Int
     private let account: MemoryAccount
+    /// Whether a broker shares the channels between nodes.
+    private let isShared: Bool
+    /// The channels that were subscribed at the broker and are not needed any more.
+    var abandoned: [String] = []
     /// The cost of the histories of the channels whose home is here.
     let historyCost: HistoryCost
     var rules: ChannelRules
     /// The generation of the configuration that the rules are from.
     var generation: UInt32
 
-    init(worker: Int, workerCount: Int, rules: ChannelRules, generation: UInt32, account: MemoryAccount) {
+    init(
+        worker: Int, workerCount: Int, rules: ChannelRules, generation: UInt32, isShared: Bool = false,
+        account: MemoryAccount
+    ) {
+        self.isShared = isShared
         self.worker = worker
         self.workerCount = workerCount
         self.account = account
@@ -53,7 +61,8 @@ struct ChannelTable {
         var home: ChannelHome?
         if homeWorker == worker {
             homeCount += 1
-            home = ChannelHome(name: name, settings: settings, frames: account.frames, history: historyCost)
+            home = ChannelHome(
+                name: name, settings: settings, isShared: isShared, frames: account.frames, history: historyCost)
         }
         account.history.add(Channel.overhead + 2 * name.utf8.count)
         let index = free.popLast() ?? UInt32(channels.count)
@@ -72,6 +81,7 @@ struct ChannelTable {
     mutating func removeIfUnused(_ index: UInt32) {
         guard let channel = channels[Int(index)], channel.isUnused else { return }
         byName[Name(channel.name)] = nil
+        if let shared = channel.home?.shared, shared.phase != .idle { abandoned.append(channel.name) }
         if channel.homeWorker == worker { homeCount -= 1 }
         account.history.add(-(Channel.overhead + 2 * channel.name.utf8.count))
         channels[Int(index)] = nil

@@ -19,6 +19,8 @@ struct JoinReply: Sendable {
         /// If `isRecovered`, `missed` has all messages after `since`, up to number `seq`.
         case joined(epoch: String, seq: UInt64, isRecovered: Bool, missed: HistorySlice?)
         case full
+        /// The channel's broker could not be reached.
+        case unavailable
     }
 
     var request: JoinRequest
@@ -67,6 +69,8 @@ package struct Published: Sendable, Equatable {
     package var connections: Int
     /// The message's position, if the channel keeps history and the message is text.
     package var position: MessagePosition?
+    /// The reason why the message was not published, or may not have been; nil if it was.
+    package var refusal: String?
 }
 
 /// A message's position in a channel.
@@ -82,6 +86,7 @@ struct Reached: Sendable {
     var index: Int
     var connections: Int
     var position: MessagePosition?
+    var refusal: String?
 }
 
 /// The receipt for an operator's or backend's message: the task to tell how many connections the message goes to.
@@ -94,6 +99,10 @@ struct Receipt: Sendable {
     init(replies: Replies<Reached>, index: Int) {
         self.replies = replies
         self.index = index
+    }
+
+    func refuse(_ reason: String) {
+        replies.answer(Reached(index: index, connections: 0, position: nil, refusal: reason))
     }
 
     func answer(_ connections: Int) {

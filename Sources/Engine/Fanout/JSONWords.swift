@@ -66,6 +66,32 @@ extension MessageText {
         append("}")
     }
 
+    /// Writes that messages up to a position may be missing, and that the numbering goes on from there.
+    mutating func writeGap(quotedChannel: [UInt8], _ position: MessagePosition, at now: Int64) {
+        removeAll(keepingCapacity: true)
+        append("{\"type\":\"system\",\"event\":\"gap\",\"channel\":")
+        append(raw: quotedChannel)
+        append(position)
+        append(memberTime: now)
+        append("}")
+    }
+
+    /// Writes that a request could not be fulfilled.
+    mutating func writeError(
+        _ id: UnsafeRawBufferPointer, _ code: RequestError.Code, _ message: String, quotedChannel: [UInt8]
+    ) {
+        removeAll(keepingCapacity: true)
+        append("{\"type\":\"error\",\"id\":")
+        append(raw: id)
+        append(",\"code\":\"")
+        append(raw: code.rawValue)
+        append("\",\"message\":")
+        append(string: message)
+        append(",\"channel\":")
+        append(raw: quotedChannel)
+        append("}")
+    }
+
     /// Appends the members `epoch` and `seq`.
     mutating func append(_ position: MessagePosition) {
         append(",\"epoch\":\"")

@@ -1,3 +1,6 @@
+import Base
+import Broker
+import CLinux
 import Channels
 import WebSocket
 
@@ -20,13 +23,20 @@ final class Outbox {
     let answers: [ReplyBatch]
     var hasAnswers = false
     /// Homes of channels that are to say when they have answered a connection's requests.
-    var pendingFences: [(home: Int, connection: ConnectionReference)] = []
+    var pendingFences: [(home: Int, channel: String, connection: ConnectionReference)] = []
 
     /// The channels with published messages that have not been handed over.
     var published: ContiguousArray<UInt32> = []
     /// The time at which messages that wait for `flush_delay` are handed over, in nanoseconds of the worker's clock.
     var flushAt: UInt64?
     var flushDelay: UInt64
+
+    /// The channels with something for the broker, and those to subscribe.
+    var shared: ContiguousArray<UInt32> = []
+    var subscriptions: [Name: Subscription] = [:]
+    /// The number of the last batch for the broker: at first the time in microseconds since 1970, so that it is larger
+    /// than those of earlier processes.
+    var batchNumber = UInt64(max(0, clinux_realtime_milliseconds())) * 1_000
 
     /// The size in bytes of the missed messages that the turn has encoded.
     var missedByteCount = 0

@@ -1,4 +1,5 @@
 import Base
+import Broker
 import Channels
 
 /// The state that a channel's home keeps for the `json` protocol: the numbering of messages, the history, and the users
@@ -7,7 +8,7 @@ final class Room {
     /// The channel's name as JSON, quotes included.
     let quotedName: [UInt8]
     /// The identifier of the numbering, which changes when that begins anew.
-    let epoch: String
+    private(set) var epoch: String
     /// The number of the newest message.
     private(set) var seq: UInt64 = 0
     private(set) var history: History
@@ -66,6 +67,18 @@ final class Room {
         return MessagePosition(epoch: epoch, seq: seq)
     }
 
+    /// Moves to a position that a broker gives. Unless the numbering goes on from the last message, the history begins
+    /// anew.
+    func move(to position: BrokerPosition) {
+        // Clients get the epoch as it is.
+        let next = Epoch.isOne(position.epoch) ? position.epoch : "0"
+        if next != epoch || position.seq < seq {
+            epoch = next
+            changeHistory { $0.removeAll() }
+        }
+        seq = position.seq
+    }
+
     /// Changes the history. All changes go through here, because it counts their cost.
     func changeHistory(_ change: (inout History) -> Void) {
         let before = historyByteCount
@@ -90,8 +103,11 @@ final class Room {
         presence = Presence(leaveDelay: presence.leaveDelay)
     }
 
+    /// Whether nobody is in the channel or may come back.
+    var isEmpty: Bool { memberCount == 0 && presence.isEmpty }
+
     /// Whether nothing would be lost with the room once nobody is in the channel.
-    var isForgettable: Bool { memberCount == 0 && history.count == 0 && presence.isEmpty }
+    var isForgettable: Bool { isEmpty && history.count == 0 }
 
     /// The time of the next expiry in the room, in milliseconds since 1970.
     var nextDeadline: Int64? {

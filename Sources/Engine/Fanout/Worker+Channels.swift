@@ -17,7 +17,7 @@ extension Worker {
             return
         }
         countEncoding(payload.count, channel)
-        if channel.homeWorker != self.index { connection.flags.insert(.publishedRemotely) }
+        if channel.homeWorker != self.index || context.broker != nil { connection.flags.insert(.publishedRemotely) }
         publish(
             Publication(
                 form: .chatText, opcode: opcode, senderProtocol: connection.encoding.clientProtocol,
@@ -41,6 +41,10 @@ extension Worker {
     private func publish(
         _ publication: Publication, _ channel: Channel, _ home: ChannelHome, at time: UInt64
     ) -> MessagePosition? {
+        guard home.shared == nil else {
+            submit(publication, channel, home, receipt: nil, at: time)
+            return nil
+        }
         let now = clinux_realtime_milliseconds()
         let position = home.publish(publication, at: now, &outbox.text) { answer($1, to: $0) }
         markPublished(channel, at: time)
@@ -58,6 +62,11 @@ extension Worker {
         if let home = channel.home {
             var receipt = receipt
             batch.forEach { publication in
+                guard home.shared == nil else {
+                    submit(publication, channel, home, receipt: receipt, at: time)
+                    receipt = nil
+                    return
+                }
                 let position = publish(publication, channel, home, at: time)
                 if channel.settings.keepsHistory { receipt?.position = position }
                 if receipt == nil { distributeIfLarge(channel) }
@@ -115,8 +124,8 @@ extension Worker {
                 outbox.published.removeAll(keepingCapacity: true)
             }
         }
-        for (home, connection) in outbox.pendingFences {
-            context.handles[home].mailbox.post(.home(.fenceAnswers(connection)))
+        for (home, channel, connection) in outbox.pendingFences {
+            context.handles[home].mailbox.post(.home(.fenceAnswers(connection, channel: channel)))
         }
         outbox.pendingFences.removeAll(keepingCapacity: true)
         postAnswers()
@@ -260,7 +269,7 @@ extension Worker {
             return false
         }
         let channel = channels[connection.channel]
-        guard channel.homeWorker != index else { return false }
+        guard channel.homeWorker != index || channel.home?.shared != nil else { return false }
         distribute(channel)
         context.handles[channel.homeWorker].mailbox.post(
             .home(.fence(channel: channel.name, reference(to: connection))))

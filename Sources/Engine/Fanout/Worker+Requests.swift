@@ -44,7 +44,8 @@ extension Worker {
         guard let home = session.answeringHome, home != destination() else { return true }
         session.answeringHome = nil
         connection.flags.insert(.awaitsAnswer)
-        outbox.pendingFences.append((home, reference(to: connection)))
+        let channel = channels.find(session.answeringChannel)?.name ?? ""
+        outbox.pendingFences.append((home, channel, reference(to: connection)))
         `defer`(bytes, opcode, connection)
         return false
     }
@@ -60,6 +61,8 @@ extension Worker {
         guard !name.isEmpty, session.identity.mayPublish(to: name, channels.settings(for: name)) else {
             return nil
         }
+        // With a broker, the answers of one channel's home may have to wait for it.
+        guard context.broker == nil || channels.index(of: name) == session.answeringChannel else { return nil }
         return ChannelTable.home(of: name, workerCount: configuration.workerCount)
     }
 
@@ -147,7 +150,7 @@ extension Worker {
         }
         countEncoding(data.count, channel)
         writeName(connection)
-        if channel.homeWorker != self.index, !id.isEmpty {
+        if channel.homeWorker != self.index || context.broker != nil, !id.isEmpty {
             // Messages to one home in several channels keep the order in which they were sent.
             if session.answeringHome != nil, session.answeringChannel != index,
                 let last = channels.find(session.answeringChannel)
@@ -229,7 +232,7 @@ extension Worker {
         let subject: Question.Subject =
             isPresence ? .presence : .history(before: request.before, limit: request.limit ?? Worker.historyPage)
         let question = Question(subject: subject, connection: reference(to: connection), id: Array(id))
-        if let home = channel.home {
+        if let home = channel.home, home.shared == nil {
             answer(question, home)
         } else {
             // The member's earlier messages have to arrive before its question.

@@ -52,10 +52,14 @@ extension Worker {
         let start = homes.expiryPosition ?? 0
         let end = min(channels.indices.upperBound, start + Worker.roomsPerLook)
         for index in start..<max(start, end) {
-            guard let channel = channels.find(index), let home = channel.home, let room = home.room else { continue }
-            home.expire(at: now, &outbox.text)
-            markPublished(channel, at: nanoseconds)
-            noteDeadline(room)
+            guard let channel = channels.find(index), let home = channel.home else { continue }
+            expireShared(channel, home)
+            if let room = home.room {
+                home.expire(at: now, &outbox.text)
+                markPublished(channel, at: nanoseconds)
+                markShared(channel, home)
+                noteDeadline(room)
+            }
             channels.removeIfUnused(index)
         }
         guard end >= channels.indices.upperBound else {
@@ -89,6 +93,7 @@ extension Worker {
             while channels.historyCost.byteCount > goal, room.history.count > 0 {
                 room.changeHistory { $0.dropOldest() }
             }
+            channels.find(index)?.home?.shared?.isShed = true
             guard room.history.count == 0 else { break }
             homes.histories.takeFirst()
             room.isQueued = false

@@ -5,13 +5,17 @@ import WebSocket
 /// Members and their questions, at a channel's home. The members' side is in `+Subscriptions`.
 extension Worker {
     /// Adds a connection to a channel, or answers a member that asks for missed messages.
-    func join(_ request: JoinRequest, _ channel: Channel, _ home: ChannelHome) -> JoinReply {
+    ///
+    /// Nil if the request waits for the broker.
+    func join(_ request: JoinRequest, _ encoding: Encoding, _ channel: Channel, _ home: ChannelHome) -> JoinReply? {
+        if waits(.join(request, encoding), since: request.since, channel, home) { return nil }
         let now = clinux_realtime_milliseconds()
         if !request.isMember {
             guard home.enter(request.name, at: now, &outbox.text) else {
                 return JoinReply(request: request, outcome: .full)
             }
             markPublished(channel, at: nanoseconds)
+            markShared(channel, home)
         }
         // Messages published before are not part of the new member's live stream, and a member that asks for missed
         // messages gets, before the answer, all messages up to the answer's number.
@@ -32,6 +36,7 @@ extension Worker {
         let now = clinux_realtime_milliseconds()
         home.leave(name, isLost: isLost, at: now, countedUnder: generation, &outbox.text)
         markPublished(channel, at: nanoseconds)
+        markShared(channel, home)
         if let room = home.room { noteDeadline(room) }
     }
 

@@ -19,7 +19,11 @@ extension Worker {
     private func changeSubscribers(_ channel: Channel, _ change: () -> Void) {
         let before = channel.encodings
         change()
-        guard channel.encodings != before, channel.homeWorker != index else { return }
+        guard channel.encodings != before else { return }
+        guard channel.home == nil else {
+            keepSubscribed(channel)
+            return
+        }
         context.handles[channel.homeWorker].mailbox.post(
             .home(.interest(channel: channel.name, worker: index, channel.encodings)))
     }
@@ -76,7 +80,11 @@ extension Worker {
         let encoding = connection.encoding
         if !request.isMember { changeSubscribers(channel) { channel.reserve(encoding) } }
         if let home = channel.home {
-            joined(join(request, channel, home), encoding, index)
+            if let reply = join(request, encoding, channel, home) {
+                joined(reply, encoding, index)
+            } else if connection.phase == .open {
+                connection.flags.insert(.awaitsAnswer)
+            }
         } else {
             // The connection's earlier messages come before its join.
             distribute(channel)
@@ -93,8 +101,8 @@ extension Worker {
         let connection = slab.find(request.connection)
         if let connection { resume(connection, .awaitsAnswer) }
         guard case .joined(_, let seq, _, _) = reply.outcome else {
-            changeSubscribers(channel) { channel.cancel(encoding) }
-            if let connection { refuseJoin(connection, request, channel, index) }
+            if !request.isMember { changeSubscribers(channel) { channel.cancel(encoding) } }
+            if let connection { refuseJoin(connection, reply, channel, index) }
             return
         }
         if request.isMember {
@@ -173,20 +181,23 @@ extension Worker {
     }
 
     private func refuseJoin(
-        _ connection: Connection, _ request: JoinRequest, _ channel: Channel,
-        _ index: UInt32
+        _ connection: Connection, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
-        let message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
+        var (code, cause) = (RequestError.Code.full, RefusalCause.channelLimit)
+        var message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
+        if case .unavailable = reply.outcome {
+            (code, cause, message) = (.unavailable, .broker, Worker.brokerUnreachable)
+        }
         if connection.phase == .admitting {
             let refusal = Refusal(.serviceUnavailable, message, fields: [Worker.retryAfter])
             refuse(
-                connection, refusal, cause: .channelLimit,
+                connection, refusal, cause: cause,
                 RefusedAs(
                     path: connection.pendingOpen.map { configuration.endpoints[$0.endpoint].path },
                     user: connection.pendingOpen?.session?.identity.user, channel: channel.name))
         } else if let session = connection.session {
-            _ = session.memberships.settle(index)
-            sendError(connection, .full, message, id: request.id, channel: channel.name)
+            if !reply.request.isMember { _ = session.memberships.settle(index) }
+            sendError(connection, code, message, id: reply.request.id, channel: channel.name)
         }
     }
 

@@ -4,8 +4,10 @@ package struct Statistics: Sendable {
     package var connections = 0
     package var accepted: UInt64 = 0
     package var opened: UInt64 = 0
+    /// Messages that were not published because the broker did not take them.
+    package var refusedPublications: UInt64 = 0
     /// Refusals by `RefusalCause.rawValue`.
-    package var refused = InlineArray<16, UInt64>(repeating: 0)
+    package var refused = InlineArray<17, UInt64>(repeating: 0)
     /// Closed connections by `CloseCause.rawValue`.
     package var closed = InlineArray<18, UInt64>(repeating: 0)
     /// Closed connections by the code of the first close frame, in the order of `closeCodeLabels`; 1006 if there was
@@ -29,9 +31,9 @@ package struct Statistics: Sendable {
     /// Binary messages among `messagesOut`; the others are text.
     package var binaryOut: UInt64 = 0
     /// Received frames by opcode (RFC 6455, section 5.2): a fragment that isn't the first is a continuation.
-    package var framesIn = InlineArray<16, UInt64>(repeating: 0)
+    package var framesIn = InlineArray<17, UInt64>(repeating: 0)
     /// Sent control frames by opcode.
-    package var controlFramesOut = InlineArray<16, UInt64>(repeating: 0)
+    package var controlFramesOut = InlineArray<17, UInt64>(repeating: 0)
     /// Bytes before and after compression by permessage-deflate.
     package var deflatedFrom: UInt64 = 0
     package var deflatedTo: UInt64 = 0
@@ -88,6 +90,7 @@ package struct Statistics: Sendable {
         total.connections += other.connections
         total.accepted += other.accepted
         total.opened += other.opened
+        total.refusedPublications += other.refusedPublications
         for index in total.refused.indices { total.refused[index] += other.refused[index] }
         for index in total.closed.indices { total.closed[index] += other.closed[index] }
         for index in total.closeCodes.indices { total.closeCodes[index] += other.closeCodes[index] }
@@ -138,7 +141,7 @@ package struct Histogram: Sendable {
     ]
 
     /// The number of observations in each bucket; each observation is in one bucket only.
-    package private(set) var counts = InlineArray<16, UInt64>(repeating: 0)
+    package private(set) var counts = InlineArray<17, UInt64>(repeating: 0)
     /// The sum of all observed values: nanoseconds, or counts.
     package private(set) var sum: UInt64 = 0
 

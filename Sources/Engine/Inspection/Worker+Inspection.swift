@@ -5,6 +5,25 @@ import Operations
 
 /// Queries of operators and backends.
 extension Worker {
+    /// Answers with the state of a channel, at once or when the broker has answered.
+    func inspect(_ name: String, before: UInt64?, limit: Int, _ replies: Replies<ChannelSnapshot?>) {
+        guard context.broker != nil else {
+            replies.answer(snapshot(of: name, before: before, limit: limit))
+            return
+        }
+        let index = channels.intern(name)
+        let channel = channels[index]
+        defer { channels.removeIfUnused(index) }
+        guard let home = channel.home,
+            !waits(.inspect(before: before, limit: limit, replies), channel, home)
+        else { return }
+        guard let snapshot = snapshot(of: name, before: before, limit: limit), snapshot.hasPresence else {
+            replies.answer(snapshot(of: name, before: before, limit: limit))
+            return
+        }
+        askForMembers(of: name, .inspect(snapshot, replies))
+    }
+
     /// The state of a channel whose home is here; nil if this worker doesn't know the channel, because nobody is in it
     /// and nothing is kept of it.
     func snapshot(of name: String, before: UInt64?, limit: Int) -> ChannelSnapshot? {

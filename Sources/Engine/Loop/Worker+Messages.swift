@@ -63,14 +63,13 @@ extension Worker {
             // Messages published before the subscription are not for the new subscriber.
             distribute(channel)
             channel.home?.setEncodings(encodings, ofWorker: worker)
+            keepSubscribed(channel)
             channels.removeIfUnused(index)
         case .join(let name, let request, let encoding):
             let index = channels.intern(name)
             let channel = channels[index]
             guard let home = channel.home else { break }
-            let reply = join(request, channel, home)
-            let mailbox = context.handles[Int(request.connection.worker)].mailbox
-            mailbox.post(.connections(.joined(channel: name, reply, encoding)))
+            join(request, encoding, channel, home)?.post(encoding, channel, self)
         case .leave(let name, let user, let isLost, let generation):
             guard let index = channels.index(of: name), let home = channels[index].home else { break }
             left(user, channels[index], home, isLost: isLost, countedUnder: generation)
@@ -81,24 +80,33 @@ extension Worker {
             channels.removeIfUnused(index)
         case .ask(let name, let question):
             let index = channels.intern(name)
-            if let home = channels[index].home { answer(question, home) }
-            finishAnswers(to: question.connection)
+            if let home = channels[index].home, !waits(.question(question), channels[index], home) {
+                ask(question, channels[index], home)
+            }
             channels.removeIfUnused(index)
         case .fence(let name, let connection):
-            if let index = channels.index(of: name) { distribute(channels[index]) }
-            context.handles[Int(connection.worker)].mailbox.post(.connections(.fenceReached(connection)))
-        case .fenceAnswers(let connection):
+            if let index = channels.index(of: name) {
+                distribute(channels[index])
+                guard !(channels[index].home?.shared?.fence(connection) ?? false) else { break }
+            }
+            postFence(connection)
+        case .fenceAnswers(let connection, let name):
+            let home = channels.index(of: name).flatMap { channels[$0].home }
+            guard !(home?.shared?.fenceAcknowledgements(connection) ?? false) else { break }
             finishAnswers(to: connection)
         case .inspect(let name, let before, let limit, let replies):
-            replies.answer(snapshot(of: name, before: before, limit: limit))
+            inspect(name, before: before, limit: limit, replies)
         case .follow(let channel, let follower, let receipt):
             let index = channels.intern(channel)
             channels[index].home?.followers.append(follower)
+            keepSubscribed(channels[index])
             receipt.answer(())
         case .unfollow(let name, let follower):
             guard let index = channels.index(of: name) else { break }
             channels[index].home?.followers.removeAll { $0 === follower }
             channels.removeIfUnused(index)
+        case .broker(let events):
+            take(events)
         }
     }
 

@@ -47,7 +47,7 @@ final class Worker: @unchecked Sendable {
         slab = Slab(worker: index, capacity: configuration.capacity + max(1_024, configuration.capacity / 16))
         channels = ChannelTable(
             worker: index, workerCount: configuration.workerCount, rules: configuration.channelRules,
-            generation: configuration.generation, account: context.account)
+            generation: configuration.generation, isShared: context.broker != nil, account: context.account)
         ingress = Ingress(bufferByteCount: Worker.bufferByteCount(configuration))
         outbox = Outbox(configuration, frames: context.account.frames)
         acceptor = Acceptor(epoll: epoll)
@@ -127,6 +127,7 @@ final class Worker: @unchecked Sendable {
         // A connection's end may have published messages, or a new configuration may have sent some, after the turn's
         // flush.
         if !outbox.published.isEmpty && outbox.flushAt == nil || !outbox.turn.dirty.isEmpty { return true }
+        if !outbox.shared.isEmpty || !outbox.subscriptions.isEmpty || !channels.abandoned.isEmpty { return true }
         if outbox.hasAnswers || !ingress.endingSoon.isEmpty || !ingress.runnable.isEmpty || homes.expiryPosition != nil
         {
             return true
@@ -191,6 +192,7 @@ final class Worker: @unchecked Sendable {
     /// Hands over the turn's messages, flushes every connection's output, and frees the slots of ended connections.
     private func endTurn() {
         endThoseDue()
+        handToBroker()
         distributePublished()
         if !outbox.direct.isEmpty { outbox.turn.setDirect(outbox.direct.finish()) }
         var position = 0

@@ -1,3 +1,5 @@
+import Base
+import Broker
 import Synchronization
 
 /// The parts of a worker that the rest of the process may use.
@@ -22,6 +24,9 @@ final class WorkerContext: Sendable {
     let handles: [WorkerHandle]
     let admission: Admission
     let account: MemoryAccount
+    /// The broker that shares the channels between nodes, and this node's identity there; nil if this node is alone.
+    let broker: (any Broker)?
+    let node: NodeID?
     let events: AsyncStream<EngineEvent>.Continuation
     /// The number of events dropped because they came faster than they were read.
     let lostEvents = Atomic<UInt64>(0)
@@ -36,6 +41,8 @@ final class WorkerContext: Sendable {
     init(configuration: EngineConfiguration, events: AsyncStream<EngineEvent>.Continuation) {
         self.configuration = configuration
         self.events = events
+        broker = configuration.broker
+        node = configuration.node
         handles = (0..<configuration.workerCount).map { WorkerHandle(index: $0) }
         account = MemoryAccount(limit: configuration.memoryByteCount)
         admission = Admission(

@@ -1,4 +1,5 @@
 import Base
+import Broker
 import Channels
 import Operations
 import WebSocket
@@ -29,11 +30,13 @@ enum WorkerMessage: Sendable {
         /// Asks for a `fenceReached` after everything that the home has delivered.
         case fence(channel: String, ConnectionReference)
         /// Asks for notice when the home has answered a connection's earlier requests.
-        case fenceAnswers(ConnectionReference)
+        case fenceAnswers(ConnectionReference, channel: String)
         /// Asks for the state of a channel, with up to `limit` messages below a number.
         case inspect(channel: String, before: UInt64?, limit: Int, Replies<ChannelSnapshot?>)
         case follow(channel: String, Follower, Replies<Void>)
         case unfollow(channel: String, Follower)
+        /// What the broker says about channels of this home.
+        case broker([BrokerEvent])
 
         /// Whether it waits for those before it: they are processed in order, as many in a turn as its budget allows,
         /// and only while their results have room. The others are processed at once.
@@ -109,10 +112,23 @@ enum WorkerMessage: Sendable {
     var byteCount: Int {
         switch self {
         case .home(.publish(_, let batch, _, _)): batch.byteCount
+        case .home(.broker(let events)): events.reduce(0) { $0 + $1.byteCount }
         case .connections(.deliver(_, let delivery, _)): delivery.byteCount
         case .connections(.replies(let segment, _, _)): segment?.count ?? 0
         case .home(.join), .home(.leave), .home(.ask), .connections(.joined): 256
         default: 0
+        }
+    }
+}
+
+extension BrokerEvent {
+    /// The size of the publications in it, in bytes.
+    var byteCount: Int {
+        switch self {
+        case .delivered(let batch): 128 + batch.publications.count
+        case .subscribed(_, _, let history), .renumbered(_, _, let history):
+            history.reduce(128) { $0 + $1.publications.count }
+        default: 128
         }
     }
 }

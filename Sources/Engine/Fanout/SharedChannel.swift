@@ -1,0 +1,256 @@
+import Broker
+import Channels
+import WebSocket
+
+/// What the home of a channel keeps while a broker shares the channel between nodes: the publications of this node until
+/// they come back in the channel's order, and the requests that wait for the channel's state.
+///
+/// The phases of the subscription:
+///
+///     idle ── subscribe ──▶ subscribing ── adopt ──▶ live ── reload ──▶ subscribing
+///
+/// Publications are handed to the broker one batch at a time: while one is unanswered, the next grows. While the
+/// channel is being subscribed they wait, so that the members here get each of them. It does no I/O and belongs to one
+/// worker's thread.
+struct SharedChannel {
+    enum Phase: Equatable { case idle, subscribing, live }
+
+    /// A batch of this node's publications.
+    struct Batch {
+        enum State: Equatable { case waiting, sent, accepted }
+
+        /// A publication's answers: to its publisher, if the request has an id.
+        struct Entry {
+            var sender: ConnectionReference?
+            var senderProtocol: ClientProtocol?
+            /// The time of the publication, in milliseconds since 1970.
+            var time: Int64
+            var idCount: UInt32
+            var isNumbered: Bool
+        }
+
+        var state = State.waiting
+        /// The number of the batch, once it is sent.
+        var number: UInt64 = 0
+        /// Whether it comes back: it was sent while the channel was subscribed.
+        var comesBack = false
+        /// Whether the requests have been acknowledged.
+        var isAcknowledged = false
+        var position: BrokerPosition?
+        var writer = PublicationWriter()
+        var entries: [Entry] = []
+        /// The ids of the requests, one after the other.
+        var ids: [UInt8] = []
+        /// The receipts, each with the index of its publication.
+        var receipts: [(index: Int, receipt: Receipt)] = []
+        /// The time at which the first publication came, in nanoseconds of the monotonic clock.
+        var begunAt: UInt64
+        /// The connections that are told when the batch is acknowledged, and when it has come back or will not.
+        var acknowledgementFences: [ConnectionReference] = []
+        var fences: [ConnectionReference] = []
+
+        /// The size that counts towards the broker's queue, in bytes.
+        var byteCount: Int { writer.bytes.count + ids.count + entries.count * MemoryLayout<Entry>.stride }
+    }
+
+    /// A request that waits until the channel is live.
+    enum Waiting {
+        case join(JoinRequest, Encoding)
+        case question(Question)
+        case inspect(before: UInt64?, limit: Int, Replies<ChannelSnapshot?>)
+    }
+
+    private(set) var phase = Phase.idle
+    private(set) var batches: [Batch] = []
+    private(set) var waiting: [Waiting] = []
+    /// The time from which requests wait, in nanoseconds of the monotonic clock.
+    private(set) var waitingSince: UInt64 = 0
+    /// Whether the worker has dropped messages of the history that the broker may still have.
+    var isShed = false
+    /// Whether the channel is in the worker's list of channels with something for the broker.
+    var isMarked = false
+    /// The users that have come or gone since the broker was last told.
+    private(set) var presenceChanges: [PresenceChange] = []
+
+    /// The size in bytes from which a batch takes no further publications.
+    static let batchByteCount = 256 * 1024
+
+    /// Whether nothing is on its way and nobody waits.
+    var isIdle: Bool { batches.isEmpty && waiting.isEmpty && presenceChanges.isEmpty }
+
+    /// Begins to subscribe. False if that has begun before.
+    mutating func subscribe() -> Bool {
+        guard phase == .idle else { return false }
+        phase = .subscribing
+        return true
+    }
+
+    /// Begins to ask for the state of a live channel again.
+    mutating func reload() {
+        assert(phase == .live)
+        phase = .subscribing
+        isShed = false
+    }
+
+    /// Notes that the channel's state has come, and returns the requests that waited for it.
+    mutating func adopt() -> [Waiting] {
+        phase = .live
+        defer { waiting = [] }
+        return waiting
+    }
+
+    mutating func wait(_ request: Waiting, at nanoseconds: UInt64) {
+        if waiting.isEmpty { waitingSince = nanoseconds }
+        waiting.append(request)
+    }
+
+    /// Takes the requests that have waited since a time or longer.
+    mutating func takeWaiting(since time: UInt64) -> [Waiting] {
+        guard !waiting.isEmpty, waitingSince <= time else { return [] }
+        defer { waiting = [] }
+        return waiting
+    }
+
+    mutating func note(_ change: PresenceChange) { presenceChanges.append(change) }
+
+    mutating func takePresenceChanges() -> [PresenceChange] {
+        defer { presenceChanges = [] }
+        return presenceChanges
+    }
+
+    // MARK: Publications
+
+    /// Adds a publication to the batch that is not sent yet. Returns the size by which the queue has grown.
+    mutating func append(
+        _ publication: Publication, as kind: CarriedPublication.Kind, receipt: Receipt?, at now: Int64,
+        _ nanoseconds: UInt64
+    ) -> Int {
+        let last = batches.count - 1
+        if last < 0 || batches[last].state != .waiting || batches[last].byteCount >= Self.batchByteCount {
+            batches.append(Batch(begunAt: nanoseconds))
+        }
+        let index = batches.count - 1
+        let before = batches[index].byteCount
+        batches[index].writer.append(
+            CarriedPublication(kind, time: now, user: publication.from, payload: publication.data))
+        batches[index].ids.append(contentsOf: publication.id)
+        if let receipt { batches[index].receipts.append((batches[index].entries.count, receipt)) }
+        batches[index].entries.append(
+            Batch.Entry(
+                sender: publication.sender, senderProtocol: publication.senderProtocol,
+                time: now, idCount: UInt32(clamping: publication.id.count), isNumbered: kind.isNumbered))
+        return batches[index].byteCount - before
+    }
+
+    /// Takes the next batch to send: nil while one is unanswered or the channel is being subscribed.
+    mutating func send(_ channel: String, number: UInt64, history: HistoryLimits?, within time: UInt64)
+        -> OutgoingBatch?
+    {
+        guard phase != .subscribing, !batches.contains(where: { $0.state == .sent }),
+            let index = batches.firstIndex(where: { $0.state == .waiting })
+        else { return nil }
+        batches[index].state = .sent
+        batches[index].number = number
+        batches[index].comesBack = phase == .live
+        return OutgoingBatch(
+            channel: channel, number: number, numberedCount: batches[index].writer.numberedCount,
+            publications: batches[index].writer.bytes, history: history, deadline: batches[index].begunAt &+ time)
+    }
+
+    /// The batch with a number, to be acknowledged: nil if it has been.
+    mutating func acknowledge(number: UInt64, at position: BrokerPosition) -> Batch? {
+        guard let index = index(of: number), !batches[index].isAcknowledged else { return nil }
+        batches[index].isAcknowledged = true
+        batches[index].position = position
+        defer { batches[index].acknowledgementFences = [] }
+        return batches[index]
+    }
+
+    /// Notes that the broker has taken a batch. Returns the batch if nothing more comes of it.
+    mutating func accept(number: UInt64) -> Batch? {
+        guard let index = index(of: number) else { return nil }
+        batches[index].state = .accepted
+        return batches[index].comesBack ? nil : batches.remove(at: index)
+    }
+
+    /// Removes a batch that has come back or was refused.
+    mutating func remove(number: UInt64) -> Batch? { index(of: number).map { batches.remove(at: $0) } }
+
+    /// Removes the batches that were taken and will not come back, because the broker has lost some.
+    mutating func removeAccepted() -> [Batch] {
+        let lost = batches.filter { $0.state == .accepted }
+        batches.removeAll { $0.state == .accepted }
+        return lost
+    }
+
+    /// Removes the batches that were begun before a time and have not been sent, or have been taken long ago.
+    mutating func removeOverdue(waitingSince: UInt64, acceptedSince: UInt64) -> [Batch] {
+        func isOverdue(_ batch: Batch) -> Bool {
+            switch batch.state {
+            case .waiting: batch.begunAt <= waitingSince && phase == .subscribing
+            case .sent: false
+            case .accepted: batch.begunAt <= acceptedSince
+            }
+        }
+        let overdue = batches.filter(isOverdue)
+        if !overdue.isEmpty { batches.removeAll(where: isOverdue) }
+        return overdue
+    }
+
+    /// Asks for notice when everything published so far has been acknowledged. False if it has been.
+    mutating func fenceAcknowledgements(_ connection: ConnectionReference) -> Bool {
+        guard let last = batches.lastIndex(where: { !$0.isAcknowledged }) else { return false }
+        batches[last].acknowledgementFences.append(connection)
+        return true
+    }
+
+    /// Asks for notice when everything published so far has come back. False if it has.
+    mutating func fence(_ connection: ConnectionReference) -> Bool {
+        guard !batches.isEmpty else { return false }
+        batches[batches.count - 1].fences.append(connection)
+        return true
+    }
+
+    private func index(of number: UInt64) -> Int? {
+        batches.firstIndex { $0.state != .waiting && $0.number == number }
+    }
+}
+
+extension SharedChannel.Batch {
+    /// Passes each request that has an id to `body`, with the time of its publication, and its position if the batch has
+    /// one.
+    func forEachRequest(
+        _ body: (ConnectionReference, _ id: UnsafeRawBufferPointer, _ time: Int64, MessagePosition?) -> Void
+    ) {
+        ids.withUnsafeBytes { ids in
+            var start = 0
+            var seq = position.map { $0.seq &- UInt64(clamping: writer.numberedCount) } ?? 0
+            for entry in entries {
+                if entry.isNumbered { seq &+= 1 }
+                let end = start + Int(entry.idCount)
+                if end > start, let sender = entry.sender {
+                    body(
+                        sender, UnsafeRawBufferPointer(rebasing: ids[start..<end]), entry.time,
+                        position.map { MessagePosition(epoch: $0.epoch, seq: seq) })
+                }
+                start = end
+            }
+        }
+    }
+
+    /// The receipts, each with the position of its publication if that is numbered.
+    var positionedReceipts: [Receipt] {
+        guard let position else { return receipts.map(\.receipt) }
+        var seq = position.seq &- UInt64(clamping: writer.numberedCount)
+        var next = 0
+        return receipts.map { index, receipt in
+            while next <= index {
+                if entries[next].isNumbered { seq &+= 1 }
+                next += 1
+            }
+            var receipt = receipt
+            if entries[index].isNumbered { receipt.position = MessagePosition(epoch: position.epoch, seq: seq) }
+            return receipt
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import Base
+import Broker
+import Dispatch
+
+/// A broker in this process that several hubs share: it orders, keeps histories and knows who is present, and fails as it
+/// is told to. Everything runs on one queue.
+final class MemoryServer: Sendable {
+    let queue = DispatchQueue(label: "broker")
+    nonisolated(unsafe) fileprivate var channels: [String: Channel] = [:]
+    nonisolated(unsafe) fileprivate var nodes: [MemoryBroker] = []
+    /// While set, everything waits.
+    nonisolated(unsafe) fileprivate var isStopped = false
+    nonisolated(unsafe) fileprivate var later: [() -> Void] = []
+
+    fileprivate struct Channel {
+        var epoch: String
+        var seq: UInt64 = 0
+        var history: [DeliveredBatch] = []
+        var subscribers: [NodeID: MemoryBroker] = [:]
+        var users: [String: Set<NodeID>] = [:]
+        var position: BrokerPosition { BrokerPosition(epoch: epoch, seq: seq) }
+    }
+
+    func run(_ body: @escaping @Sendable () -> Void) {
+        queue.async { [self] in if isStopped { later.append(body) } else { body() } }
+    }
+
+    /// Does nothing until `go`.
+    func stop() { queue.sync { isStopped = true } }
+
+    func go() {
+        queue.sync {
+            isStopped = false
+            let due = later
+            later = []
+            for body in due { body() }
+        }
+    }
+
+    /// Loses everything: each subscriber is told of the new numbering.
+    func loseData() {
+        queue.sync {
+            for name in channels.keys {
+                channels[name]!.epoch += "x"
+                channels[name]!.seq = 0
+                channels[name]!.history = []
+                let channel = channels[name]!
+                for node in channel.subscribers.values {
+                    node.tell(.renumbered(channel: name, channel.position, history: []))
+                }
+            }
+        }
+    }
+
+    /// Loses the next messages on their way to a node, and tells it of a gap.
+    func cut(_ name: String, from node: MemoryBroker, during body: () -> Void) {
+        queue.sync { channels[name]?.subscribers[node.node] = nil }
+        body()
+        queue.sync {
+            channels[name]?.subscribers[node.node] = node
+            if let channel = channels[name] { node.tell(.gap(channel: name, channel.position)) }
+        }
+    }
+
+    func subscribers(of name: String) -> Int { queue.sync { channels[name]?.subscribers.count ?? 0 } }
+    func seq(of name: String) -> UInt64 { queue.sync { channels[name]?.seq ?? 0 } }
+
+    fileprivate func publish(
+        _ name: String, _ bytes: [UInt8], _ count: Int, from node: NodeID?, _ number: UInt64, keeps: Bool
+    )
+        -> BrokerPosition
+    {
+        var channel = channels[name] ?? Channel(epoch: "e1")
+        channel.seq += UInt64(count)
+        let batch = DeliveredBatch(
+            channel: name, position: channel.position, numberedCount: count, node: node, number: number,
+            publications: bytes)
+        if keeps, count > 0 { channel.history.append(batch) }
+        channels[name] = channel
+        for node in channel.subscribers.values { node.tell(.delivered(batch)) }
+        return channel.position
+    }
+
+    /// Publishes as another program does.
+    func publish(_ name: String, _ bytes: [UInt8]) {
+        queue.sync {
+            let count = PublicationReader.numberedCount(in: bytes) ?? 1
+            _ = publish(name, bytes, count, from: nil, 0, keeps: true)
+        }
+    }
+}
+
+/// One node's connection to a `MemoryServer`.
+final class MemoryBroker: Broker, Sendable {
+    let traits = BrokerTraits(ordersChannels: true, keepsHistory: true, tracksPresence: true)
+    let server: MemoryServer
+    let node = NodeID.random()
+    nonisolated(unsafe) private var sink: (any BrokerSink)?
+    /// Whether batches are refused.
+    nonisolated(unsafe) var refuses = false
+    /// Whether answers to batches come after the batches have come back.
+    nonisolated(unsafe) var acceptsLate = false
+
+    init(_ server: MemoryServer) { self.server = server }
+
+    fileprivate func tell(_ event: BrokerEvent) { sink?.take([event]) }
+
+    func start(_ sink: any BrokerSink) { server.queue.sync { self.sink = sink } }
+
+    func publish(_ batches: [OutgoingBatch]) {
+        server.run { [self] in
+            for batch in batches {
+                guard !refuses else {
+                    let refusal = BrokerRefusal(reason: "it was told to", isUncertain: false)
+                    tell(.refused(channel: batch.channel, number: batch.number, refusal))
+                    continue
+                }
+                let count = batch.numberedCount
+                if acceptsLate {
+                    let position = server.publish(
+                        batch.channel, batch.publications, count, from: node, batch.number, keeps: batch.history != nil)
+                    tell(.accepted(channel: batch.channel, number: batch.number, position))
+                } else {
+                    var position = server.channels[batch.channel]?.position ?? BrokerPosition(epoch: "e1", seq: 0)
+                    position.seq += UInt64(count)
+                    tell(.accepted(channel: batch.channel, number: batch.number, position))
+                    _ = server.publish(
+                        batch.channel, batch.publications, count, from: node, batch.number, keeps: batch.history != nil)
+                }
+            }
+        }
+    }
+
+    func subscribe(_ subscriptions: [Subscription]) {
+        server.run { [self] in
+            for subscription in subscriptions {
+                let name = subscription.channel
+                server.channels[name, default: .init(epoch: "e1")].subscribers[node] = self
+                let channel = server.channels[name]!
+                let history = subscription.history.map { Array(channel.history.suffix($0.messageCount)) } ?? []
+                tell(.subscribed(channel: name, channel.position, history: history))
+            }
+        }
+    }
+
+    func unsubscribe(_ channels: [String]) {
+        server.run { [self] in for name in channels { server.channels[name]?.subscribers[node] = nil } }
+    }
+
+    func change(_ changes: [PresenceChange]) {
+        server.run { [self] in
+            for change in changes {
+                var nodes = server.channels[change.channel, default: .init(epoch: "e1")].users[change.user] ?? []
+                let before = nodes.isEmpty
+                if change.isPresent { nodes.insert(node) } else { nodes.remove(node) }
+                server.channels[change.channel]!.users[change.user] = nodes.isEmpty ? nil : nodes
+                guard nodes.isEmpty != before, change.isAnnounced else { continue }
+                var writer = PublicationWriter()
+                Array(change.user.utf8).withUnsafeBytes { user in
+                    writer.append(
+                        CarriedPublication(
+                            nodes.isEmpty ? .leave : .join, time: change.time, user: user,
+                            payload: UnsafeRawBufferPointer(start: nil, count: 0)))
+                }
+                _ = server.publish(change.channel, writer.bytes, 0, from: node, 0, keeps: false)
+            }
+        }
+    }
+
+    func askForMembers(of channel: String, token: UInt64) {
+        server.run { [self] in
+            let users = server.channels[channel]?.users ?? [:]
+            let members = users.keys.sorted().map { BrokerMember(user: $0, nodeCount: users[$0]!.count, since: 0) }
+            tell(.members(channel: channel, token: token, members))
+        }
+    }
+
+    func send(_ message: [UInt8], to node: NodeID?) {}
+
+    func stop(within time: Duration) async {}
+}

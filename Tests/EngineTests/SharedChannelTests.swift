@@ -1,0 +1,299 @@
+import Base
+import Broker
+import Channels
+import Testing
+import WebSocket
+
+@testable import Engine
+
+/// Two hubs that share their channels, with real clients on both.
+@Suite("A channel that a broker shares", .blocking)
+struct SharedChannelTests {
+    private struct Node {
+        var hub: Hub
+        var port: UInt16
+        var broker: MemoryBroker
+
+        func client(_ user: String, _ path: String = "/chat") throws -> TestClient {
+            try TestClient(port: port, path: "\(path)?token=\(user)").opened()
+        }
+    }
+
+    /// The settings: history of 100 messages, presence, joins and leaves.
+    private static func configure(_ configuration: inout EngineConfiguration, _ broker: MemoryBroker) {
+        var settings = ChannelSettings()
+        settings.presence = true
+        settings.joinLeave = true
+        settings.leaveDelay = 0
+        settings.history = History.Limits(messageCount: 100, age: 60_000, byteCount: 1_000_000)
+        configuration.channelRules = ChannelRules([
+            (ChannelPattern("plain"), ChannelSettings()), (ChannelPattern("*"), settings),
+        ])
+        configuration.endpoints = [
+            .init(path: "/chat", clientProtocol: .json, channel: "lobby"),
+            .init(path: "/plain", clientProtocol: .json, channel: "plain"),
+            .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
+        ]
+        configuration.verifyToken = { .success(Identity(user: $0)) }
+        configuration.broker = broker
+        configuration.node = broker.node
+    }
+
+    private func withNodes(
+        _ change: (inout EngineConfiguration) -> Void = { _ in },
+        _ body: (MemoryServer, Node, Node) async throws -> Void
+    ) async throws {
+        let server = MemoryServer()
+        let (one, two) = (MemoryBroker(server), MemoryBroker(server))
+        try await withHub({
+            Self.configure(&$0, one); change(&$0)
+        }) { hub, port in
+            one.start(hub)
+            let first = Node(hub: hub, port: port, broker: one)
+            try await withHub({
+                Self.configure(&$0, two); change(&$0)
+            }) { hub, port in
+                two.start(hub)
+                try await body(server, first, Node(hub: hub, port: port, broker: two))
+            }
+        }
+    }
+
+    /// The next message of this type.
+    private func next(_ type: String, _ client: TestClient) throws -> String {
+        while true {
+            let text = try client.text()
+            if text.contains(#""type":"\#(type)""#) { return text }
+        }
+    }
+
+    private func member(_ name: String, _ text: String) -> String? {
+        guard let start = text.firstRange(of: "\"\(name)\":") else { return nil }
+        return String(text[start.upperBound...].prefix { $0 != "," && $0 != "}" })
+    }
+
+    @Test(arguments: [false, true])
+    func `has one order, and each message comes once`(acceptsLate: Bool) async throws {
+        try await withNodes { server, one, two in
+            one.broker.acceptsLate = acceptsLate
+            let clients = [try one.client("ada"), try one.client("bob"), try two.client("cyd")]
+            for client in clients { _ = try next("system", client) }
+            let perClient = 200
+            for number in 0..<perClient {
+                for (index, client) in clients.enumerated() {
+                    client.say(#"{"type":"chat","id":\#(number),"data":"\#(index)-\#(number)"}"#)
+                }
+            }
+            var seen: [[String]] = []
+            for (index, client) in clients.enumerated() {
+                var messages: [String] = []
+                var acks: [Int] = []
+                while messages.count < perClient * clients.count || acks.count < perClient {
+                    let text = try client.text()
+                    if text.contains(#""type":"ack""#) {
+                        acks.append(try #require(member("id", text).flatMap(Int.init)))
+                        // The acknowledgement comes before the message.
+                        #expect(!messages.contains { $0.contains("\"\(index)-\(acks.last!)\"") })
+                    }
+                    if text.contains(#""type":"chat""#) { messages.append(text) }
+                }
+                #expect(acks == Array(0..<perClient))
+                #expect(
+                    messages.compactMap { member("seq", $0).flatMap(Int.init) }
+                        == Array(1...(perClient * clients.count)))
+                seen.append(messages)
+            }
+            #expect(seen[0] == seen[1])
+            #expect(seen[0] == seen[2])
+        }
+    }
+
+    @Test func `is subscribed while somebody is in it, on the nodes where that is`() async throws {
+        try await withNodes { server, one, two in
+            #expect(server.subscribers(of: "lobby") == 0)
+            let relay = try one.client("ada", "/ws")
+            try await eventually { server.subscribers(of: "lobby") == 1 }
+            let other = try two.client("bob")
+            _ = try next("system", other)
+            #expect(server.subscribers(of: "lobby") == 2)
+            other.say(#"{"type":"chat","data":"hi"}"#)
+            #expect(try relay.text().contains(#""data":"hi""#))
+            relay.leave()
+            try await eventually { server.subscribers(of: "lobby") == 1 }
+            other.leave()
+            try await eventually { server.subscribers(of: "lobby") == 0 }
+        }
+    }
+
+    @Test func `gives a client of another node the messages that it has missed`() async throws {
+        try await withNodes { _, one, two in
+            let writer = try one.client("ada")
+            let epoch = try #require(member("epoch", try next("system", writer)))
+            for number in 1...30 { writer.say(#"{"type":"chat","id":1,"data":\#(number)}"#) }
+            for _ in 1...30 { _ = try next("ack", writer) }
+            // Nobody is in the channel on this node yet.
+            let reader = try TestClient(
+                port: two.port, path: "/chat?token=bob&epoch=\(epoch.dropFirst().dropLast())&seq=10"
+            )
+            .opened()
+            #expect(try next("system", reader).contains(#""seq":30,"recovered":true"#))
+            for number in 11...30 { #expect(member("data", try next("chat", reader)) == "\(number)") }
+            reader.say(#"{"type":"history","id":"h","limit":3}"#)
+            let page = try next("ack", reader)
+            #expect(page.contains(#""data":30"#) && page.contains(#""data":28"#) && !page.contains(#""data":27}"#))
+        }
+    }
+
+    @Test func `announces a user once, and lists the users of all nodes`() async throws {
+        try await withNodes { _, one, two in
+            let witness = try two.client("witness")
+            _ = try next("system", witness)
+            _ = try next("join", witness)
+            let here = try one.client("ada")
+            #expect(try next("join", witness).contains(#""from":"ada""#))
+            let there = try two.client("ada")
+            _ = try next("system", there)
+            witness.say(#"{"type":"presence","id":1}"#)
+            let users = try next("ack", witness)
+            #expect(users.contains("ada") && users.contains("witness"))
+            here.leave()
+            try await eventually { one.hub.connectionCount == 0 }
+            there.leave()
+            #expect(try next("leave", witness).contains(#""from":"ada""#))
+            witness.say(#"{"type":"presence","id":2}"#)
+            #expect(!(try next("ack", witness)).contains("ada"))
+        }
+    }
+
+    @Test func `refuses a message that the broker does not take, and keeps the client`() async throws {
+        try await withNodes { _, one, _ in
+            let client = try one.client("ada")
+            _ = try next("system", client)
+            one.broker.refuses = true
+            client.say(#"{"type":"chat","id":7,"data":1}"#)
+            let error = try next("error", client)
+            #expect(error.contains(#""id":7"#) && error.contains("unavailable") && error.contains("it was told to"))
+            let published = await one.hub.publish([.init(channel: "lobby", opcode: .text, payload: Array("x".utf8))])
+            #expect(published[0].refusal?.contains("it was told to") ?? false)
+            one.broker.refuses = false
+            client.say(#"{"type":"chat","id":8,"data":2}"#)
+            #expect(try next("ack", client).contains(#""id":8"#))
+        }
+    }
+
+    @Test func `lets clients wait while the queue is full, and refuses others`() async throws {
+        try await withNodes({ $0.brokerQueueByteCount = 10_000 }) { server, one, _ in
+            let client = try one.client("ada")
+            _ = try next("system", client)
+            server.stop()
+            let text = String(repeating: "x", count: 5_000)
+            for number in 1...9 { client.say(#"{"type":"chat","id":\#(number),"data":"\#(text)"}"#) }
+            var refusal: String?
+            while refusal == nil {
+                // Until the client's messages fill the queue, these wait.
+                let message = Hub.Message(channel: "lobby", opcode: .text, payload: Array("x".utf8))
+                async let published = one.hub.publish([message])
+                try await Task.sleep(for: .milliseconds(2))
+                server.go()
+                refusal = await published[0].refusal
+                server.stop()
+                client.say(#"{"type":"chat","id":1,"data":"\#(text)"}"#)
+            }
+            #expect(refusal?.contains("broker.queue_limit") ?? false)
+            server.go()
+            for number in 1...9 { #expect(try next("ack", client).contains(#""id":\#(number)"#)) }
+        }
+    }
+
+    @Test func `refuses what has waited too long for its channel's state`() async throws {
+        try await withNodes({ $0.brokerQueueTimeout = .seconds(1) }) { server, one, _ in
+            let client = try one.client("ada")
+            _ = try next("system", client)
+            server.stop()
+            client.say(#"{"type":"join","id":"j","channel":"new"}"#)
+            let refused = try next("error", client)
+            #expect(refused.contains(#""id":"j""#) && refused.contains("unavailable"))
+            let late = try TestClient(port: one.port, path: "/plain?token=bob")
+            #expect(try late.status().contains("503"))
+            server.go()
+            client.say(#"{"type":"join","id":"k","channel":"new"}"#)
+            #expect(try next("ack", client).contains(#""id":"k""#))
+        }
+    }
+
+    @Test func `tells the members of a gap, and of a new numbering`() async throws {
+        try await withNodes { server, one, two in
+            let client = try one.client("ada")
+            _ = try next("system", client)
+            let other = try two.client("bob")
+            _ = try next("system", other)
+            server.cut("lobby", from: one.broker) {
+                for number in 1...5 { other.say(#"{"type":"chat","id":\#(number),"data":\#(number)}"#) }
+                for _ in 1...5 { _ = try? next("ack", other) }
+            }
+            let gap = try next("system", client)
+            #expect(gap.contains(#""event":"gap""#) && gap.contains(#""seq":5"#))
+            other.say(#"{"type":"chat","data":6}"#)
+            #expect(try next("chat", client).contains(#""seq":6"#))
+            server.loseData()
+            #expect(try next("system", client).contains(#""epoch":"e1x","seq":0"#))
+            other.say(#"{"type":"chat","data":7}"#)
+            #expect(try next("chat", client).contains(#""seq":1"#))
+        }
+    }
+
+    @Test func `takes the messages of other programs, and no damage`() async throws {
+        try await withNodes { server, one, _ in
+            let client = try one.client("ada")
+            _ = try next("system", client)
+            func publish(_ kind: CarriedPublication.Kind, _ payload: [UInt8]) {
+                var writer = PublicationWriter()
+                payload.withUnsafeBytes { payload in
+                    writer.append(
+                        CarriedPublication(
+                            kind, time: 1, user: UnsafeRawBufferPointer(start: nil, count: 0), payload: payload))
+                }
+                server.publish("lobby", writer.bytes)
+            }
+            publish(.systemJSON, Array(#"{"a":1}"#.utf8))
+            publish(.systemJSON, Array(#"}"#.utf8))
+            publish(.systemText, [0xFF])
+            server.publish("lobby", [0x78, 1, 2])
+            publish(.chatText, Array("end".utf8))
+            #expect(try next("system", client).contains(#""seq":1,"data":{"a":1}"#))
+            #expect(try next("system", client).contains(#""seq":2,"data":null"#))
+            #expect(try next("system", client).contains(#""seq":3,"data":null"#))
+            #expect(try next("chat", client).contains(#""seq":5,"data":"end""#))
+        }
+    }
+
+    @Test func `gives a relay client its own message before its close`() async throws {
+        try await withNodes { _, one, _ in
+            for _ in 0..<50 {
+                let client = try one.client("ada", "/ws")
+                client.say("last words")
+                client.leave()
+                #expect(try client.text() == "last words")
+                #expect(try client.frame().opcode == 8)
+            }
+        }
+    }
+
+    @Test func `answers in the order of the requests, also to several channels`() async throws {
+        try await withNodes { _, one, _ in
+            let client = try one.client("ada")
+            _ = try next("system", client)
+            var id = 0
+            for round in 0..<20 {
+                client.say(#"{"type":"join","id":\#(id),"channel":"r\#(round)"}"#)
+                client.say(#"{"type":"chat","id":\#(id + 1),"channel":"r\#(round)","data":1}"#)
+                client.say(#"{"type":"chat","id":\#(id + 2),"data":1}"#)
+                client.say(#"{"type":"ping","id":\#(id + 3)}"#)
+                client.say(#"{"type":"presence","id":\#(id + 4)}"#)
+                client.say(#"{"type":"history","id":\#(id + 5),"channel":"r\#(round)"}"#)
+                id += 6
+            }
+            for expected in 0..<id { #expect(member("id", try next("ack", client)) == "\(expected)") }
+        }
+    }
+}
