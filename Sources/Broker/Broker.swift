@@ -33,6 +33,9 @@ package protocol Broker: AnyObject, Sendable {
     /// Sends a message to one node, or to all others. A node that can't be reached does not get it.
     func send(_ message: [UInt8], to node: NodeID?)
 
+    /// The nodes that are there now, this one included, in the order of their names; empty if the broker can't be asked.
+    func nodes() async -> [NodeDescription]
+
     /// Sends what has been published, if the broker can be reached within the time, withdraws this node and its users,
     /// and disconnects.
     func stop(within time: Duration) async
@@ -130,5 +133,25 @@ package struct PresenceChange: Sendable, Equatable {
         self.isPresent = isPresent
         self.isAnnounced = isAnnounced
         self.time = time
+    }
+}
+
+/// A node as it tells the others of itself.
+package struct NodeDescription: Sendable, Equatable {
+    package var id: NodeID
+    /// The name for people: the host's, unless it is configured.
+    package var name: String
+    package var version: String
+    /// The addresses that it listens on for clients.
+    package var addresses: [String]
+    /// The time at which it started, in milliseconds since 1970.
+    package var startedAt: Int64
+
+    package init(id: NodeID, name: String, version: String, addresses: [String], startedAt: Int64) {
+        self.id = id
+        self.name = name
+        self.version = version
+        self.addresses = addresses
+        self.startedAt = startedAt
     }
 }

@@ -25,7 +25,8 @@ import Testing
 
     private static let samples = [
         Plain(.chatText, 1_700_000_000_000, "ada", Array("hello".utf8)), Plain(.systemJSON, 0, "", Array("{}".utf8)),
-        Plain(.binary, -1, "", []), Plain(.join, .max, "Æ", []), Plain(.leave, 5, String(repeating: "x", count: 300), []),
+        Plain(.binary, -1, "", []), Plain(.join, .max, "Æ", []),
+        Plain(.leave, 5, String(repeating: "x", count: 300), []),
         Plain(.chatJSON, 6, "b", Array(repeating: 0, count: 70_000)),
     ]
 
