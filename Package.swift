@@ -125,8 +125,8 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "API", "Authentication", "Base", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
-                "Operations", "Channels",
+                "API", "Authentication", "Base", "Broker", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
+                "Operations", "Channels", "RedisBroker",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",

@@ -26,14 +26,32 @@ extension Configuration {
     package struct Broker: Sendable, Equatable {
         /// The kind of broker.
         package var type = BrokerType.local
-        /// The broker's URL; empty for `local`. It may contain a password, so it is never shown.
-        package var url = ""
+        /// The broker's URL; nil for `local`. It may contain a password, so it is never shown.
+        package var url: BrokerURL?
+        /// The file with the password; nil for none, or if it is in the URL.
+        package var passwordFile: KeyFile?
+        /// The file with the certificates of the authorities that sign the broker's; nil for those of the system.
+        package var authorityFile: KeyFile?
+        /// The name by which other nodes and operators know this node; empty for the host's name.
+        package var nodeName = ""
+        /// The first part of every key and channel at the broker.
+        package var prefix = "wsd"
+        /// The time within which a broker that no longer delivers is noticed.
+        package var probeInterval: Duration = .seconds(2)
+        /// The maximum size of what waits for the broker.
+        package var queueLimitByteCount = 16 * 1024 * 1024
+        /// The maximum time that it waits.
+        package var queueTimeout: Duration = .seconds(10)
+        /// The time after which a node that is not heard of is gone, and its users with it.
+        package var presenceTTL: Duration = .seconds(10)
     }
 
     /// The kinds of broker.
     package enum BrokerType: String, Sendable, CaseIterable {
         /// None: this node is alone.
         case local
+        /// Redis, or Valkey.
+        case redis
     }
 
     /// `[log]`: the log.

@@ -143,8 +143,36 @@ enum Schema {
     ]
 
     private static let broker: [SchemaKey<Configuration>] = [
-        SchemaKey("type", \.broker.type, .choice(later: ["redis"]), .restart, "what carries messages between nodes"),
-        SchemaKey("url", \.broker.url, .empty, .restart, isSecret: true, "where the broker is"),
+        SchemaKey(
+            "type", \.broker.type, .choice(later: ["kafka", "nats", "rabbitmq"]), .restart,
+            "what carries messages between nodes"),
+        SchemaKey(
+            "url", \.broker.url, .brokerURLOrNone, .restart, isSecret: true, example: "\"redis://10.0.0.5:6379\"",
+            "where the broker is"),
+        SchemaKey(
+            "password_file", \.broker.passwordFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis.password\"",
+            "the file with the password for the broker"),
+        SchemaKey(
+            "ca_file", \.broker.authorityFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis-ca.pem\"",
+            "the file with the authorities that sign the broker's certificate; \"\" is those of the system"),
+        SchemaKey(
+            "node_name", \.broker.nodeName, .nodeName, .restart, example: "\"fra-1\"",
+            "the name of this node for people; \"\" is the name of the host"),
+        SchemaKey(
+            "prefix", \.broker.prefix, .brokerPrefix, .restart,
+            "the first part of every key and channel at the broker"),
+        SchemaKey(
+            "probe_interval", \.broker.probeInterval, .duration(.milliseconds(200) ... .seconds(60)), .restart,
+            "the time within which a broker that delivers no more is noticed"),
+        SchemaKey(
+            "queue_limit", \.broker.queueLimitByteCount, .byteCount(64 * 1024...1 << 40), .live,
+            "the most that may wait for the broker"),
+        SchemaKey(
+            "queue_timeout", \.broker.queueTimeout, .duration(.milliseconds(100) ... .seconds(3600)), .live,
+            "the time that a message may wait for the broker"),
+        SchemaKey(
+            "presence_ttl", \.broker.presenceTTL, .duration(.seconds(2) ... .seconds(3600)), .restart,
+            "the time after which a node that is not heard of is gone, and its users with it"),
     ]
 
     private static let log: [SchemaKey<Configuration>] = [

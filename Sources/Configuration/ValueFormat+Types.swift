@@ -178,14 +178,40 @@ extension ValueFormat<String> {
         "path", expected: "an absolute path in quotes", range: "absolute, at most \(SocketPath.maxByteCount) bytes",
         parse: { written throws(InvalidValue) in try SocketPath.parse(written) }, text: { $0 })
 
-    /// A value for a later version. This version refuses it, because obeying half of it would be worse.
-    static let empty = string(
-        "string", expected: "\"\"", range: "empty in this version",
+    /// The first part of names at a broker.
+    static let brokerPrefix = string(
+        "string", expected: "a word in quotes", range: "1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"",
         parse: { written throws(InvalidValue) in
-            guard written.isEmpty else {
-                throw InvalidValue("this version has no use for it yet; leave it out, or empty")
+            let isPlain = written.utf8.allSatisfy { byte in
+                switch byte | 0x20 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"): byte >= 0x40
+                default: (0x30...0x3A).contains(byte) || ".-_".utf8.contains(byte)
+                }
+            }
+            guard isPlain, (1...32).contains(written.utf8.count) else {
+                throw InvalidValue(
+                    "\(quoted(written)) is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; take a word such as \"wsd\"")
             }
             return written
         },
         text: { $0 })
+
+    /// The name of a node, or nothing.
+    static let nodeName = string(
+        "string", expected: "a name in quotes", range: "64 bytes at most, without spaces",
+        parse: { written throws(InvalidValue) in
+            guard written.utf8.count <= 64, !written.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
+                throw InvalidValue("\(quoted(written)) is longer than 64 bytes or has a space in it; take a word")
+            }
+            return written
+        },
+        text: { $0 })
+}
+
+extension ValueFormat<BrokerURL?> {
+    /// Where a broker is, or nothing.
+    static let brokerURLOrNone = string(
+        "URL", expected: "a URL in quotes", range: "redis://, rediss:// or unix://",
+        parse: { written throws(InvalidValue) in written.isEmpty ? nil : try BrokerURL(parsing: written) },
+        text: { $0?.text ?? "" })
 }

@@ -22,6 +22,8 @@ package enum ControlError: Error, Sendable, Hashable {
     case noSigningKey
     /// A profile can't be taken; with the reason.
     case profileFailed(String)
+    /// The broker did not take a message, or could not be asked; with the reason.
+    case unavailable(String)
     /// A parameter that is invalid in another way.
     case invalidParameter(String)
 
@@ -52,6 +54,8 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("NoSigningKey")
         case .profileFailed(let reason):
             return error("ProfileFailed", ["reason": .string(reason)])
+        case .unavailable(let reason):
+            return error("Unavailable", ["reason": .string(reason)])
         case .invalidParameter(let name):
             return .invalidParameter(name)
         }

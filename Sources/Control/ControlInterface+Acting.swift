@@ -150,6 +150,9 @@ extension ControlInterface {
         # A profile can't be taken, or another one is being taken.
         error ProfileFailed (reason: string)
 
+        # The broker did not take a message, or could not be asked. It may be tried again.
+        error Unavailable (reason: string)
+
         # A kick that doesn't say which connections.
         error NothingSelected ()
 

@@ -55,6 +55,8 @@ extension Failure {
             self.init(
                 lines.joined(separator: "\n"),
                 advice: "Nothing was changed.", exitCode: EX_CONFIG)
+        case (_, "Unavailable"):
+            self.init(text("reason"), advice: "See 'wsctl status', and try again.")
         case (_, "ProfileFailed"):
             self.init("no profile: \(text("reason"))")
         case (_, "NoSigningKey"):

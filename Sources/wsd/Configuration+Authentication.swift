@@ -17,6 +17,8 @@ extension Configuration {
         visible.api.publishKeyFile = keep(api.publishKeyFile)
         visible.api.readKeyFile = keep(api.readKeyFile)
         visible.api.adminKeyFile = keep(api.adminKeyFile)
+        visible.broker.passwordFile = keep(broker.passwordFile)
+        visible.broker.authorityFile = keep(broker.authorityFile)
         return (visible, count)
     }
 }

@@ -73,6 +73,8 @@ extension Configuration {
         engine.allowsOrigin = { origin, host in
             patterns.isEmpty ? Origin.isSameHost(origin, host: host) : patterns.contains { $0.matches(origin: origin) }
         }
+        engine.brokerQueueByteCount = broker.queueLimitByteCount
+        engine.brokerQueueTimeout = broker.queueTimeout
         engine.trustedProxies = server.trustedProxies
         return engine
     }

@@ -43,7 +43,7 @@ extension HubBackend {
         var published = await hub.publish(good)[...]
         for index in results.indices {
             if case .success = results[index], let next = published.popFirst() {
-                results[index] = .success(PublishResult(next))
+                results[index] = next.refusal.map { .failure(.unavailable($0)) } ?? .success(PublishResult(next))
             }
         }
         for (message, result) in zip(messages, results) {

@@ -18,6 +18,8 @@ struct HubBackend: ControlBackend {
     let feed: EventFeed
     let notifier: Notifier
     let tokens: Tokens
+    /// Nil if the node is alone.
+    let broker: NodeBroker?
     let facts: Facts
     let logger: Logger
     /// Logs what an administrator does, whatever `log.level` says.
@@ -37,7 +39,7 @@ struct HubBackend: ControlBackend {
         return HubStatus(
             pid: Int(getpid()),
             state: drain == nil ? .running : .draining,
-            notReady: await Health(hub, lifecycle, workers: workers).whyNotReady,
+            notReady: await Health(hub, lifecycle, broker, workers: workers).whyNotReady,
             startedAt: RFC3339.string(millisecondsSinceEpoch: facts.startedAt),
             uptimeSeconds: Double(Clock.milliseconds() - facts.startedAt) / 1_000,
             connections: total.connections,

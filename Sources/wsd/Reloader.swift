@@ -18,6 +18,8 @@ actor Reloader {
         var feed: EventFeed
         var access: AccessLog
         var lifecycle: Lifecycle
+        /// Nil if the node is alone.
+        var broker: NodeBroker?
         /// The number of files that the process may have open.
         var descriptorLimit: Int
         /// The keys that are replaced by sockets from systemd.

@@ -117,6 +117,7 @@ struct WSDCommand: AsyncParsableCommand {
             if let sources = configuration.auth.keySources { try await Authenticator.check(sources) }
         } catch { errors += error.errors }
         do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
+        do throws(KeyErrors) { try configuration.broker.check() } catch { errors += error.errors }
         guard errors.isEmpty else { throw KeyErrors(errors: errors) }
     }
 
