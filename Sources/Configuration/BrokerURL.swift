@@ -1,4 +1,4 @@
-package import Base
+import Base
 
 /// Where a broker is, and how one logs in there.
 package struct BrokerURL: Sendable, Equatable, CustomStringConvertible {

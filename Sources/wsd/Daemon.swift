@@ -1,5 +1,6 @@
 import API
 import Authentication
+import Broker
 import Configuration
 import Control
 import ControlServer

@@ -15,7 +15,7 @@ final class NodeBroker: Sendable {
     let node: NodeID
     let name: String
     /// The broker's figures, for metrics.
-    let statistics: @Sendable () async -> RedisStatistics
+    let statistics: @Sendable () -> RedisStatistics
     private let logger: Logger
     private let state: Mutex<BrokerHealth>
     private let sinks = Mutex<(hub: Hub?, message: (@Sendable ([UInt8], NodeID) -> Void)?)>((nil, nil))
@@ -29,22 +29,16 @@ final class NodeBroker: Sendable {
     ) throws(KeyErrors) -> NodeBroker? {
         guard configuration.type == .redis, let url = configuration.url else { return nil }
         let node = NodeID.random()
-        let options = try configuration.redisOptions(url, node)
+        var options = try configuration.redisOptions(url, node)
         let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
-        let description = NodeDescription(
-            id: node, name: name, version: WSD.version, addresses: addresses, startedAt: Clock.milliseconds())
-        let broker: RedisBroker
-        do {
-            broker = try RedisBroker(options, describedAs: description)
-        } catch {
-            throw KeyErrors(errors: [KeyError("broker.ca_file: \(error)")])
-        }
-        return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { await broker.statistics() }
+        options.clientName = "wsd-\(name)"
+        let broker = RedisBroker(options)
+        return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { broker.statistics }
     }
 
     private init(
         _ broker: any Broker, node: NodeID, name: String, url: BrokerURL, logger: Logger,
-        statistics: @escaping @Sendable () async -> RedisStatistics
+        statistics: @escaping @Sendable () -> RedisStatistics
     ) {
         self.broker = broker
         self.node = node
