@@ -2,6 +2,7 @@ import Base
 import Configuration
 import Engine
 import Logging
+import Settings
 import Synchronization
 import WebSocket
 
@@ -12,7 +13,7 @@ final class AccessLog: Sendable {
     private static let linesPerSecond = 50
 
     private struct State {
-        var mode = Configuration.AccessLog.off
+        var mode = Settings.AccessLog.off
         /// The start of the second that is being counted, and the lines in it.
         var since = ContinuousClock.now
         var lines = 0
@@ -35,7 +36,7 @@ final class AccessLog: Sendable {
     }
 
     /// Changes the mode.
-    func setMode(_ mode: Configuration.AccessLog) {
+    func setMode(_ mode: Settings.AccessLog) {
         state.withLock {
             // Events that were lost while the log was off are not reported as missing.
             if $0.mode == .off { $0.lost = lostEvents() }

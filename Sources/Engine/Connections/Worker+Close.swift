@@ -1,4 +1,5 @@
 import CLinux
+import Settings
 import Synchronization
 import WebSocket
 
@@ -20,7 +21,7 @@ extension Worker {
         sendClose(connection, code, reason: reason)
         connection.advance(.closeSent)
         waitNoMore(connection)
-        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
     }
 
     /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or names its error, after all
@@ -30,7 +31,7 @@ extension Worker {
             connection.keep(.farewell(reason))
             connection.advance(.heldBack)
             waitNoMore(connection)
-            setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+            setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
         } else {
             sendFarewell(connection, reason)
         }
@@ -71,7 +72,7 @@ extension Worker {
     func finish(_ connection: Connection) {
         connection.advance(.finished)
         waitNoMore(connection)
-        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
         outbox.turn.markDirty(connection)
     }
 
@@ -87,7 +88,7 @@ extension Worker {
         connection.link.finishSending()
         connection.advance(.sentAll)
         connection.flags.remove(.resetOnClose)
-        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
     }
 
     /// Ends a connection now. Its slot is freed at the turn's end.

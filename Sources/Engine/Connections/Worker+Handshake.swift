@@ -2,6 +2,7 @@ import Base
 import CLinux
 import Channels
 import Glibc
+import Settings
 import Synchronization
 import WebSocket
 
@@ -17,7 +18,7 @@ extension Worker {
         _ connection: Connection, _ bytes: UnsafeMutableRawBufferPointer,
         scannedCount: Int
     ) {
-        let limit = configuration.maximumHeaderByteCount
+        let limit = configuration.server.maxHeaderByteCount
         ingress.work += Worker.handshakeWork + 4 * (bytes.count - scannedCount)
         switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
         case .incomplete:
@@ -69,7 +70,7 @@ extension Worker {
             return .refuse(Refusal(.misdirectedRequest, reason), .host)
         }
         if let page = configuration.pages[head.path] { return answer(page, head) }
-        guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path && !$0.isRetired }) else {
+        guard let endpoint = configuration.endpoint(at: head.path) else {
             return .refuse(Refusal(.notFound, "nothing is served at this path"), .notFound)
         }
         let accept: String
@@ -88,7 +89,8 @@ extension Worker {
             )
         }
         let compression =
-            configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
+            configuration.websocket.compression
+            ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
         var since: MessagePosition?
         if let epoch = FormQuery.value("epoch", in: head.query),
             let seq = FormQuery.value("seq", in: head.query).flatMap({ UInt64($0) })

@@ -1,4 +1,6 @@
+import Base
 import Channels
+import Settings
 import WebSocket
 
 /// A channel at its home: the order of its messages, its members, and its history.
@@ -58,8 +60,8 @@ final class ChannelHome {
             room?.forgetMembers()
         }
         settings = new
-        room?.presence.leaveDelay = new.leaveDelay
-        room?.changeHistory { $0.setLimits(new.history, now: now) }
+        room?.presence.leaveDelay = new.leaveDelay.milliseconds
+        room?.changeHistory { $0.setLimits(new.historyLimits, now: now) }
     }
 
     // MARK: Recipients
@@ -161,7 +163,7 @@ final class ChannelHome {
     /// Adds a connection, and tells the other members if its user is new. False if the channel is full.
     func enter(_ user: String, at now: Int64, _ text: inout MessageText) -> Bool {
         let room = madeRoom()
-        guard settings.maximumMembers == 0 || room.memberCount < settings.maximumMembers else { return false }
+        guard settings.maxMembers == 0 || room.memberCount < settings.maxMembers else { return false }
         if settings.isTracked { room.memberCount += 1 }
         if settings.tracksPresence, room.presence.enter(user, at: now) { announce(.join, user, at: now, &text) }
         return true

@@ -1,3 +1,4 @@
+import Settings
 import WebSocket
 
 /// A channel's next messages on their way to the subscribers, in every encoding that these use.

@@ -1,4 +1,5 @@
 import Channels
+import Settings
 import WebSocket
 
 /// The output of a worker: what the present turn of its loop has for its connections, and what it has for other
@@ -37,8 +38,8 @@ final class Outbox {
 
     init(_ configuration: EngineConfiguration, frames: ByteMeter) {
         direct = SegmentBuilder(frames)
-        deflater = Deflater(level: configuration.compressionLevel)
+        deflater = Deflater(level: configuration.websocket.compressionLevel)
         answers = (0..<configuration.workerCount).map { _ in ReplyBatch(frames) }
-        flushDelay = WorkerClock.nanoseconds(configuration.flushDelay)
+        flushDelay = WorkerClock.nanoseconds(configuration.server.flushDelay)
     }
 }

@@ -1,4 +1,5 @@
 import Channels
+import Settings
 import WebSocket
 
 extension Worker {
@@ -176,7 +177,7 @@ extension Worker {
         _ connection: Connection, _ request: JoinRequest, _ channel: Channel,
         _ index: UInt32
     ) {
-        let message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
+        let message = "the channel has its \(channel.settings.maxMembers) members; try again later"
         if connection.phase == .admitting {
             let refusal = Refusal(.serviceUnavailable, message, fields: [Worker.retryAfter])
             refuse(

@@ -1,6 +1,7 @@
 import Base
 import CLinux
 import Glibc
+import Settings
 import Synchronization
 import WebSocket
 
@@ -105,7 +106,7 @@ extension Worker {
         }
         connection.lastReceived = now
         connection.connectedAt = Int64(nanoseconds)
-        setDeadline(connection, now &+ clock.ticks(configuration.handshakeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.server.handshakeTimeout))
     }
 
     /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the

@@ -1,3 +1,4 @@
+import Settings
 import Synchronization
 
 /// The parts of a worker that the rest of the process may use.
@@ -40,7 +41,7 @@ final class WorkerContext: Sendable {
         account = MemoryAccount(limit: configuration.memoryByteCount)
         admission = Admission(
             maximum: configuration.maximumConnections,
-            maximumPerAddress: configuration.maximumConnectionsPerAddress,
+            maximumPerAddress: configuration.server.maxConnectionsPerIP,
             exemptsLoopback: configuration.exemptsLoopback
         )
     }
