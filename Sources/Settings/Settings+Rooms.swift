@@ -32,7 +32,7 @@ extension Settings {
 }
 
 /// The protocol of an endpoint's clients. The engine says in what they differ.
-package enum ClientProtocol: UInt8, CaseIterable, Sendable {
+package enum ClientProtocol: Sendable, CaseIterable {
     /// Every message goes unchanged to everyone in the channel, including the sender.
     case relay
     /// Each message is a request; see wsd-protocol(7).

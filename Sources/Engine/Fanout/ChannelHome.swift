@@ -113,7 +113,9 @@ final class ChannelHome {
             case .unchanged?:
                 frames[Int(each.rawValue)].append(publication.opcode, payload: publication.data)
             case .object?:
-                if !settings.echo, each == publication.senderProtocol, let sender = publication.sender {
+                if !settings.echo, each.rawValue == publication.senderProtocol?.rawValue,
+                    let sender = publication.sender
+                {
                     let frame = frames[Int(each.rawValue)].frameEnds.count
                     exclusions.append(Delivery.Exclusion(connection: sender, frame: frame))
                 }

@@ -5,6 +5,23 @@ import WebSocket
 /// Everything in which the protocols of clients differ for the rest of the engine. A new protocol is a case of
 /// `ClientProtocol`, its answers to these questions, its words, and its requests (`Worker.act(on:)`).
 extension ClientProtocol {
+    /// The number in tables. It is here and not in Settings, because the compiler doesn't inline what is in another
+    /// module, and it is asked for several times for each message.
+    var rawValue: UInt8 {
+        switch self {
+        case .relay: 0
+        case .json: 1
+        }
+    }
+
+    init?(rawValue: UInt8) {
+        switch rawValue {
+        case 0: self = .relay
+        case 1: self = .json
+        default: return nil
+        }
+    }
+
     /// A table with an element for each protocol, by `rawValue`.
     typealias Table<Element: ~Copyable> = InlineArray<2, Element>
 
