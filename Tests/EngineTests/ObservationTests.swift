@@ -18,10 +18,10 @@ struct ObservationTests {
             clients[3].leave()
             try await eventually { await hub.endings(ConnectionSelection(), limit: 10).count >= 3 }
             let refused = await hub.endings(ConnectionSelection(), limit: 10).filter { $0.id == nil }
-            #expect(refused.map(\.label) == ["not_found"])
+            #expect(refused.map(\.cause) == ["not_found"])
             let kicked = await hub.endings(ConnectionSelection(ids: [ids[0]]), limit: 10)
-            #expect(kicked.map(\.text) == ["enough"] && kicked.map(\.label) == ["kicked"])
-            #expect(kicked[0].connectedAt! <= kicked[0].time && kicked[0].endpoint == "/ws")
+            #expect(kicked.map(\.text) == ["enough"] && kicked.map(\.cause) == ["kicked"])
+            #expect(kicked[0].connectedSince! <= kicked[0].time && kicked[0].endpoint == "/ws")
             #expect(await hub.endings(ConnectionSelection(), limit: 1).count == 1)
             let all = await hub.endings(ConnectionSelection(), limit: 10)
             #expect(all.map(\.time) == all.map(\.time).sorted(by: >))

@@ -1,6 +1,7 @@
 import CLinux
 import Channels
 import Glibc
+import Operations
 import Settings
 import Synchronization
 import WebSocket
@@ -176,11 +177,12 @@ extension Worker {
         outbox.turn.push(Turn.direct, start: start, end: outbox.direct.count, to: connection)
         armOpen(connection)
         if context.reportsEverything.load(ordering: .relaxed) {
-            let endpoint = configuration.endpoints[pending.endpoint]
-            context.report(
-                .opened(
-                    connection.id, connection.address, port: connection.port, endpoint: endpoint.path,
-                    user: name(connection), channel: endpoint.channel, userAgent: pending.userAgent))
+            let channel = configuration.endpoints[pending.endpoint].channel
+            var told = EngineEvent(event(.connect, connection, channels: channel.isEmpty ? [] : [channel]))
+            told.isNoteworthy = false
+            told.port = connection.port
+            told.userAgent = pending.userAgent
+            context.report(told)
         }
         return true
     }

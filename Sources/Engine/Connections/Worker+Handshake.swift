@@ -2,6 +2,7 @@ import Base
 import CLinux
 import Channels
 import Glibc
+import Operations
 import Settings
 import Synchronization
 import WebSocket
@@ -175,13 +176,19 @@ extension Worker {
     ) {
         telemetry.statistics.refused[Int(cause.rawValue)] &+= 1
         guard !silently else { return }
-        let ending = Ending(
-            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address, port: port,
-            status: status, user: known.user, endpoint: known.keptPath, channels: known.channel.map { [$0] } ?? [])
-        telemetry.endings.append(ending)
-        var told = ending
+        var event = Event(.refuse, millisecondsSinceEpoch: clinux_realtime_milliseconds())
+        event.cause = cause.label
+        if !reason.isEmpty { event.text = reason }
+        event.address = address
+        event.endpoint = known.keptPath
+        event.user = known.user
+        event.channels = known.channel.map { [$0] }
+        telemetry.endings.append(event, cause)
+        var told = EngineEvent(event)
+        told.port = port
+        told.status = status
         if context.reportsEverything.load(ordering: .relaxed) { told.userAgent = known.userAgent }
-        context.report(.ended(told))
+        context.report(told)
     }
 
     private func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {
