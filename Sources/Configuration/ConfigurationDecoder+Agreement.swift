@@ -1,3 +1,5 @@
+import Settings
+
 extension ConfigurationDecoder {
     /// Reports values that are valid on their own but not together, after everything has been applied.
     mutating func checkAgreement() {

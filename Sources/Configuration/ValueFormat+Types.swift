@@ -1,4 +1,5 @@
 import Base
+import Settings
 
 extension ValueFormat<Bool> {
     /// true or false.
@@ -103,13 +104,18 @@ extension ValueFormat<Duration> {
 }
 
 extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
-    /// One of the names of an enumeration. `later` lists names that are documented but not supported yet.
-    static func choice(later: [String] = []) -> ValueFormat {
-        let names = Value.allCases.map(\.rawValue)
+    /// One of the values of an enumeration. `later` lists names that are documented but not supported yet.
+    static func choice(later: [String] = []) -> ValueFormat { choice(\.rawValue, later: later) }
+}
+
+extension ValueFormat where Value: CaseIterable {
+    /// One of the values of an enumeration, by its name.
+    static func choice(_ name: any KeyPath<Value, String> & Sendable, later: [String] = []) -> ValueFormat {
+        let names = Value.allCases.map { $0[keyPath: name] }
         var format = string(
             "string", expected: listed(names, "or"), range: listed(names, "or"),
             parse: { written throws(InvalidValue) in
-                if let value = Value(rawValue: written) { return value }
+                if let value = Value.allCases.first(where: { $0[keyPath: name] == written }) { return value }
                 guard !later.contains(written) else {
                     throw InvalidValue("\(quoted(written)) is not in this version yet; it has \(listed(names, "or"))")
                 }
@@ -119,7 +125,7 @@ extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
                 throw InvalidValue(
                     "\(quoted(written)) is unknown; did you mean \(quoted(meant))? There are \(listed(names, "and"))")
             },
-            text: { $0.rawValue })
+            text: { $0[keyPath: name] })
         format.choices = names
         return format
     }

@@ -10,6 +10,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Operations
+import Settings
 import Systemd
 import UnixSignals
 import Varlink
@@ -20,7 +21,7 @@ struct Daemon {
     private let loaded: LoadedConfiguration
     private let destination: LogDestination
     private let loader: ConfigurationLoader
-    private var configuration: Configuration { loaded.configuration }
+    private var configuration: Settings { loaded.configuration }
 
     /// - Parameter loader: reads the same configuration again on a reload.
     init(_ loaded: LoadedConfiguration, destination: LogDestination, loader: ConfigurationLoader) {
@@ -254,7 +255,7 @@ struct Daemon {
 }
 
 extension Logger.Level {
-    init(_ level: Configuration.LogLevel) {
+    init(_ level: Settings.LogLevel) {
         self = Logger.Level(rawValue: level.rawValue) ?? .info
     }
 }

@@ -94,7 +94,6 @@ extension HubBackend {
 
     func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event] {
         await scans.run { await hub.endings(selection ?? ConnectionSelection(), limit: limit) }
-            .map(Event.init)
     }
 
     func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {

@@ -1,12 +1,12 @@
 import Authentication
 import Base
 import Broker
-import Configuration
 import Control
 import Engine
 import Glibc
 import Logging
 import RedisBroker
+import Settings
 import Synchronization
 
 /// The broker that this node shares its channels by, and what is known of its health.
@@ -25,7 +25,7 @@ final class NodeBroker: Sendable {
     /// - Parameter addresses: those that the node listens on, for the other nodes.
     /// - Throws: what is wrong with a file that the configuration names.
     static func make(
-        _ configuration: Configuration.Broker, addresses: [String], logger: Logger
+        _ configuration: Settings.Broker, addresses: [String], logger: Logger
     ) throws(KeyErrors) -> NodeBroker? {
         guard configuration.type == .redis, let url = configuration.url else { return nil }
         let node = NodeID.random()
@@ -109,7 +109,7 @@ extension NodeBroker: BrokerSink {
     }
 }
 
-extension Configuration.Broker {
+extension Settings.Broker {
     /// The options of Redis.
     fileprivate func redisOptions(_ url: BrokerURL, _ node: NodeID) throws(KeyErrors) -> RedisBroker.Options {
         let address: RedisAddress =

@@ -5,6 +5,7 @@ import Control
 import Engine
 import Logging
 import Operations
+import Settings
 import Systemd
 
 /// The configuration in force, and the ways to change it: as a whole or not at all.
@@ -87,7 +88,7 @@ actor Reloader {
     }
 
     /// The settings of a drain.
-    var drain: Configuration.Drain { loaded.configuration.drain }
+    var drain: Settings.Drain { loaded.configuration.drain }
 
     /// Applies the configuration on disk.
     ///

@@ -1,4 +1,5 @@
 import CLinux
+import Operations
 import Synchronization
 import WebSocket
 

@@ -1,24 +1,7 @@
-package import Base
+internal import Base
+package import Settings
 
-/// An address and a TCP port to listen on: "[::]:8080", "127.0.0.1:8080", "localhost:8080", ":8080".
-///
-/// "[::]" and an empty host mean every address of both families, so the socket has IPV6_V6ONLY off. "localhost" is
-/// 127.0.0.1. Other names are refused, because the address of a name can change between two starts.
-package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    /// The address; `::` is every address of both families.
-    package let address: IPAddress
-    /// The port; 0 means any free port.
-    package let port: UInt16
-    /// Whether the address is written as one of IPv6, which a mapped IPv4 address may be.
-    private let isIPv6: Bool
-
-    /// An address from its parts.
-    package init(address: IPAddress, port: UInt16) {
-        self.address = address
-        self.port = port
-        isIPv6 = !address.isIPv4
-    }
-
+extension ListenAddress {
     /// Parses a text from a configuration file or from `--listen`.
     package init(parsing text: String) throws(InvalidValue) {
         let shown = quoted(text)
@@ -42,9 +25,9 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
             let inBrackets = IPAddress(host) == nil ? "[\(text)]:8080" : "[\(host)]\(text[colon...])"
             throw InvalidValue("\(shown): an IPv6 address stands in brackets, as in \"\(inBrackets)\"")
         }
-        address = try Self.address(of: host, in: text)
-        port = try Self.port(of: text[text.index(after: colon)...], in: text)
-        isIPv6 = host.hasPrefix("[") || !address.isIPv4
+        let address = try Self.address(of: host, in: text)
+        let port = try Self.port(of: text[text.index(after: colon)...], in: text)
+        self.init(address: address, port: port, isIPv6: host.hasPrefix("[") || !address.isIPv4)
     }
 
     private static func address(of host: Substring, in text: String) throws(InvalidValue) -> IPAddress {
@@ -79,11 +62,6 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
             throw InvalidValue("\(quoted(text)): \(quoted(digits)) is no port; give a number from 0 to 65535")
         }
         return port
-    }
-
-    /// The text that parses to this address.
-    package var description: String {
-        isIPv6 ? "[\(address.ipv6Text)]:\(port)" : "\(address):\(port)"
     }
 }
 

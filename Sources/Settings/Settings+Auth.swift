@@ -1,4 +1,4 @@
-extension Configuration {
+extension Settings {
     /// `[auth]`: authentication of clients. With the mode `none`, only `leeway`, `maxLifetime` and `refreshGrace` may
     /// differ from the defaults.
     package struct Auth: Sendable, Equatable {

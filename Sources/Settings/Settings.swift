@@ -1,8 +1,8 @@
 /// All settings of the daemon, as one plain value.
 ///
-/// A new value has the built-in defaults; `ConfigurationLoader` applies the files and the command line to it. Each
-/// property is one key of wsd.toml(5), and `Schema` says how the key is written.
-package struct Configuration: Sendable, Equatable {
+/// A new value has the built-in defaults; the target Configuration applies the files and the command line to it. Each
+/// property is one key of wsd.toml(5), and `Schema` there says how the key is written.
+package struct Settings: Sendable, Equatable {
     /// The listeners, and the clients that may connect.
     package var server = Server()
     /// The WebSocket protocol of each connection.

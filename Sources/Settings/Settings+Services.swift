@@ -1,6 +1,6 @@
 import Base
 
-extension Configuration {
+extension Settings {
     /// `[control]`: the sockets for wsctl(1).
     package struct Control: Sendable, Equatable {
         /// The socket for full control, unless systemd passes one named "control"; an absolute path, or empty for no

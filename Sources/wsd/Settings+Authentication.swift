@@ -1,9 +1,10 @@
 import Authentication
 import Configuration
+import Settings
 
-extension Configuration {
+extension Settings {
     /// The configuration without the credentials that this process can't read, and the number of these.
-    var withoutHiddenCredentials: (configuration: Configuration, count: Int) {
+    var withoutHiddenCredentials: (configuration: Settings, count: Int) {
         var visible = self
         var count = 0
         func keep(_ file: KeyFile?) -> KeyFile? {
@@ -23,7 +24,7 @@ extension Configuration {
     }
 }
 
-extension Configuration.Auth {
+extension Settings.Auth {
     /// The sources of the keys for tokens; nil with `auth.mode = "none"`.
     var keySources: KeySources? {
         guard mode == .jwt else { return nil }

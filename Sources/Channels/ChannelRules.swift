@@ -1,30 +1,5 @@
-/// The settings of the channels that match a pattern.
-package struct ChannelSettings: Equatable, Sendable {
-    /// Whether members may ask who is in the channel.
-    package var presence = false
-    /// Whether members are told who comes and goes.
-    package var joinLeave = false
-    /// The time for which a user whose connection broke still counts as present, in milliseconds.
-    package var leaveDelay: Int64 = 2_000
-    package var history = History.Limits(messageCount: 0, age: 300_000, byteCount: 1024 * 1024)
-    package var publish = Access.anyone
-    package var subscribe = Access.anyone
-    /// The maximum number of connections in the channel; 0: no limit.
-    package var maximumMembers = 0
-    /// Whether a sender gets its own messages too.
-    package var echo = true
-
-    package init() {}
-
-    package var tracksPresence: Bool { presence || joinLeave }
-    /// Whether the channel's home has to count its members.
-    package var isTracked: Bool { tracksPresence || maximumMembers > 0 }
-    /// Whether members counted by other settings remain counted right.
-    package func countsMembersLike(_ other: ChannelSettings) -> Bool {
-        tracksPresence == other.tracksPresence && isTracked == other.isTracked
-    }
-    package var keepsHistory: Bool { history.messageCount > 0 }
-}
+internal import Base
+package import Settings
 
 /// The settings of every channel, by pattern.
 package struct ChannelRules: Sendable {
@@ -33,6 +8,12 @@ package struct ChannelRules: Sendable {
     /// - Parameter rules: the rules in order; the first whose pattern matches applies.
     package init(_ rules: [(pattern: ChannelPattern, settings: ChannelSettings)]) { self.rules = rules }
 
+    /// - Parameter channels: the configured channels in order.
+    package init(_ channels: [Settings.Channel]) {
+        self.init(channels.map { (ChannelPattern($0.pattern), $0.settings) })
+    }
+
+    /// The settings of a channel.
     package func settings(for name: String) -> ChannelSettings {
         rules.first { $0.pattern.matches(name) }?.settings ?? ChannelSettings()
     }
@@ -72,13 +53,19 @@ package struct ChannelPattern: Hashable, Sendable {
     }
 }
 
-/// The clients that are allowed to do something in a channel.
-package enum Access: String, CaseIterable, Sendable {
-    case anyone
-    /// Clients whose token names a user.
-    case users
-    /// Clients whose token grants it for this channel.
-    case granted
-    /// No client; the backend and the operator are still allowed to.
-    case nobody
+extension ChannelSettings {
+    /// Whether the channel's home has to know who its members are.
+    package var tracksPresence: Bool { presence || joinLeave }
+    /// Whether the channel's home has to count its members.
+    package var isTracked: Bool { tracksPresence || maxMembers > 0 }
+    /// Whether members counted by other settings remain counted right.
+    package func countsMembersLike(_ other: ChannelSettings) -> Bool {
+        tracksPresence == other.tracksPresence && isTracked == other.isTracked
+    }
+    /// Whether messages are kept.
+    package var keepsHistory: Bool { history > 0 }
+    /// The limits of the channel's history.
+    package var historyLimits: History.Limits {
+        History.Limits(messageCount: history, age: historyTTL.milliseconds, byteCount: historyByteCount)
+    }
 }

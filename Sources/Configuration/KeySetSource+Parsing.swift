@@ -1,10 +1,6 @@
-/// The source of a JSON Web Key Set (RFC 7517).
-package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
-    /// A file.
-    case file(KeyFile)
-    /// An https URL, or an http URL of this machine.
-    case url(String)
+import Settings
 
+extension KeySetSource {
     /// Parses a text from a configuration file.
     init(parsing text: String) throws(InvalidValue) {
         guard let separator = text.firstRange(of: "://"), !text.hasPrefix("/") else {
@@ -36,14 +32,6 @@ package enum KeySetSource: Sendable, Hashable, CustomStringConvertible {
             throw InvalidValue("\(shown) has a fragment, which is not sent; leave out \"#\" and what follows")
         }
         self = .url(text)
-    }
-
-    /// The source as it was written.
-    package var description: String {
-        switch self {
-        case .file(let file): file.description
-        case .url(let url): url
-        }
     }
 
     /// Printable ASCII without the characters that RFC 3986 excludes.

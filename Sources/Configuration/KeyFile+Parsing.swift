@@ -1,13 +1,7 @@
 internal import Glibc
+package import Settings
 
-/// A file with keys: an absolute path, or "credential:NAME" for a credential of the service (systemd.exec(5)).
-package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
-    /// The path of the file. A credential is in the directory named by the service manager; the path is empty if there
-    /// is none.
-    package let path: String
-    /// The text as it was written.
-    package let description: String
-
+extension KeyFile {
     /// Whether this is a credential that the process can't read: systemd shows credentials only to the service's main
     /// process, not to that of ExecReload=, and a check by hand has none either.
     package var isHiddenCredential: Bool {
@@ -27,14 +21,13 @@ package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
     /// Parses a text from a configuration file. The file need not exist yet.
     init(parsing text: String, credentialsDirectory: String? = Self.environment) throws(InvalidValue) {
         let shown = quoted(text)
-        description = text
         guard text.hasPrefix(Self.scheme) else {
             guard text.hasPrefix("/") else {
                 throw InvalidValue(
                     "\(shown) is not absolute; write it from \"/\" on, or \"credential:NAME\" for a credential")
             }
             guard !text.hasSuffix("/"), !text.utf8.contains(0) else { throw InvalidValue("\(shown) names no file") }
-            path = text
+            self.init(path: text, description: text)
             return
         }
         let name = text.dropFirst(Self.scheme.count)
@@ -42,7 +35,7 @@ package struct KeyFile: Sendable, Hashable, CustomStringConvertible {
             throw InvalidValue(
                 "\(shown) names no credential; write \"credential:NAME\" with the name that LoadCredential= gives it")
         }
-        path = credentialsDirectory.map { "\($0)/\(name)" } ?? ""
+        self.init(path: credentialsDirectory.map { "\($0)/\(name)" } ?? "", description: text)
     }
 
     /// systemd's rule for the name of a credential: a file name in printable ASCII without a colon, as in

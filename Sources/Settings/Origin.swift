@@ -1,15 +1,15 @@
 internal import Base
 
 /// A web origin (RFC 6454): a scheme, a host and a port, in lower case and with the scheme's default port filled in.
-struct Origin: Sendable, Hashable {
-    let scheme: String
+package struct Origin: Sendable, Hashable {
+    package let scheme: String
     /// A name, an IPv4 address, or an IPv6 address in brackets.
-    let host: String
+    package let host: String
     /// The port; nil for a scheme without a default port, such as "chrome-extension", if none is given.
-    let port: UInt16?
+    package let port: UInt16?
 
     /// Parses an `Origin` header, or a pattern without wildcards; nil if the text is not an origin.
-    init?(_ text: some StringProtocol) {
+    package init?(_ text: some StringProtocol) {
         // The longest host has 253 bytes.
         guard text.utf8.count <= 512 else { return nil }
         let text = text.lowercased()
@@ -21,7 +21,7 @@ struct Origin: Sendable, Hashable {
         port = authority.port ?? Self.defaultPorts[self.scheme]
     }
 
-    static let defaultPorts: [String: UInt16] = ["http": 80, "https": 443, "ws": 80, "wss": 443]
+    private static let defaultPorts: [String: UInt16] = ["http": 80, "https": 443, "ws": 80, "wss": 443]
 
     /// A letter, then letters, digits, "+", "-" and "." (RFC 3986, 3.1), all lower case here.
     private static func isScheme(_ text: Substring) -> Bool {
@@ -36,11 +36,14 @@ struct Origin: Sendable, Hashable {
     }
 
     /// A host and an optional port, as in the `Host` header.
-    struct Authority {
-        let host: String
-        let port: UInt16?
+    package struct Authority {
+        /// The host, as in ``Origin/host``.
+        package let host: String
+        /// The port; nil for none.
+        package let port: UInt16?
 
-        init?(_ text: Substring) {
+        /// Parses a host with or without a port; nil if the text is neither.
+        package init?(_ text: Substring) {
             let afterHost: Substring.Index
             if text.hasPrefix("[") {
                 guard let bracket = text.firstIndex(of: "]"),
@@ -59,7 +62,7 @@ struct Origin: Sendable, Hashable {
             case nil: port = nil
             case ":":
                 let digits = text[text.index(after: afterHost)...]
-                guard digits.allSatisfy(\.isDigit),
+                guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
                     let number = UInt16(digits), number > 0
                 else { return nil }
                 port = number
@@ -69,7 +72,7 @@ struct Origin: Sendable, Hashable {
 
         /// Whether a text consists of non-empty labels of letters, digits, "-" and "_"; a browser sends other letters
         /// as "xn--…".
-        static func isName(_ text: some StringProtocol) -> Bool {
+        private static func isName(_ text: some StringProtocol) -> Bool {
             text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
                 !label.isEmpty
                     && label.utf8.allSatisfy { byte in

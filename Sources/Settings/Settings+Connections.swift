@@ -1,4 +1,4 @@
-extension Configuration {
+extension Settings {
     /// `[websocket]`: the WebSocket protocol of each connection.
     package struct WebSocket: Sendable, Equatable {
         /// The maximum size of a client's message with all its fragments; a larger one closes the connection with 1009.
@@ -30,13 +30,22 @@ extension Configuration {
     }
 
     /// The policy for a connection whose queue is full.
-    package enum QueuePolicy: String, Sendable, CaseIterable {
+    package enum QueuePolicy: UInt8, Sendable, CaseIterable {
         /// The connection is closed.
         case disconnect
         /// The messages that have waited longest are dropped.
-        case dropOldest = "drop-oldest"
+        case dropOldest
         /// The new message is dropped.
-        case dropNewest = "drop-newest"
+        case dropNewest
+
+        /// The name in the configuration and the metrics.
+        package var name: String {
+            switch self {
+            case .disconnect: "disconnect"
+            case .dropOldest: "drop-oldest"
+            case .dropNewest: "drop-newest"
+            }
+        }
     }
 
     /// `[limits]`: the limits for each connection, and for the memory of all of them.

@@ -1,37 +1,7 @@
 import Base
+import Settings
 
-/// Where a broker is, and how one logs in there.
-package struct BrokerURL: Sendable, Equatable, CustomStringConvertible {
-    /// The way to the broker.
-    package enum Scheme: String, Sendable, CaseIterable {
-        /// TCP.
-        case redis
-        /// TCP with TLS.
-        case rediss
-        /// A Unix socket.
-        case unix
-    }
-
-    package var scheme: Scheme
-    /// A name or an address, without brackets; empty for a Unix socket.
-    package var host = ""
-    package var port = 6379
-    /// The path of a Unix socket.
-    package var path = ""
-    /// The user and the password; nil where none is given.
-    package var user: String?
-    package var password: String?
-    package var database = 0
-    /// The URL as it was written.
-    let text: String
-
-    /// The URL without user and password, for messages.
-    package var description: String {
-        let suffix = database == 0 ? "" : scheme == .unix ? "?db=\(database)" : "/\(database)"
-        guard scheme != .unix else { return "unix://\(path)\(suffix)" }
-        return "\(scheme.rawValue)://\(host.contains(":") ? "[\(host)]" : host):\(port)\(suffix)"
-    }
-
+extension BrokerURL {
     private static let forms = "redis://HOST:PORT/DATABASE, rediss://HOST:PORT/DATABASE or unix:///PATH?db=DATABASE"
 
     /// Parses a URL. No message shows what may be a password.
@@ -41,8 +11,7 @@ package struct BrokerURL: Sendable, Equatable, CustomStringConvertible {
         guard let scheme = Scheme(rawValue: name) else {
             throw InvalidValue("\(quoted(name)) is no scheme that a broker has; write \(Self.forms)")
         }
-        self.scheme = scheme
-        self.text = text
+        self.init(scheme: scheme, text: text)
         guard !text.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
             throw InvalidValue("the URL has a space or a control character; write it as %20 and the like")
         }

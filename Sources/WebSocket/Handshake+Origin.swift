@@ -1,6 +1,5 @@
-/// The Origin of a browser's request (RFC 6454; RFC 6455, section 10.2).
-package enum Origin {
-    /// Whether `origin` has the same host as the request.
+extension Handshake {
+    /// Whether the origin of a browser's request has the same host as the request (RFC 6454; RFC 6455, section 10.2).
     ///
     /// The scheme is not compared: behind a proxy that terminates TLS, the server can't know it. The default port of
     /// the scheme equals no port.
