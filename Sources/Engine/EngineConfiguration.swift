@@ -45,7 +45,7 @@ package struct EngineConfiguration: Sendable {
         limits = settings.limits
         auth = settings.auth
         endpoints = settings.endpoints
-        channelRules = ChannelRules(settings.channels)
+        channelRules = ChannelRules(channels: settings.channels)
         maximumConnections = settings.server.maxConnections
     }
 
