@@ -224,6 +224,6 @@ enum ContinuousTime {
     }
 }
 
-extension Name: @retroactive ExpressibleByStringLiteral {
-    public init(stringLiteral text: String) { self.init(text) }
+extension Name: ExpressibleByStringLiteral {
+    package init(stringLiteral text: String) { self.init(text) }
 }
