@@ -79,6 +79,18 @@ package struct BrokerMember: Sendable, Equatable {
     }
 }
 
+/// A node that shares the broker.
+package struct NodeDescription: Sendable, Equatable {
+    package var id: NodeID
+    /// What it says of itself, as its broker was given it.
+    package var text: String
+
+    package init(id: NodeID, text: String) {
+        self.id = id
+        self.text = text
+    }
+}
+
 /// The reason why a broker did not take a batch, for the person who looks for it.
 package struct BrokerRefusal: Sendable, Equatable {
     package var reason: String
