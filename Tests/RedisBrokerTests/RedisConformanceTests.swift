@@ -55,4 +55,32 @@ import Testing
 
     @Test("A connection that is cut between a batch and its answer makes no doubles")
     func noneIsTakenTwice() async throws { try await RedisFixture.with { try await BrokerConformance.noneIsTakenTwice($0) } }
+
+    @Test("Users are known on all nodes, and announced once")
+    func presence() async throws { try await RedisFixture.with { try await BrokerConformance.presenceOverNodes($0) } }
+
+    @Test("The users of a node that is lost vanish in time, and come back with it")
+    func lostNode() async throws {
+        try await RedisFixture.with { fixture in
+            let proxy = try await Proxy(to: fixture.server.port)
+            let port = proxy.port
+            let lost = fixture.node { $0.address = .tcp(host: "127.0.0.1", port: port) }
+            try await BrokerConformance.aLostNodesUsersVanish(
+                fixture, within: .seconds(2.5), cut: { _ in try await proxy.cut() },
+                mend: { _ in try await proxy.mend() }, lost: lost)
+            try await proxy.end()
+        }
+    }
+
+    @Test func usersSurviveLostData() async throws {
+        try await RedisFixture.with { try await BrokerConformance.usersSurviveLostData($0) }
+    }
+
+    @Test func nodesTalk() async throws { try await RedisFixture.with { try await BrokerConformance.nodesTalk($0) } }
+
+    @Test("Hubs with another prefix on the same server hear nothing of each other")
+    func prefixes() async throws { try await RedisFixture.with { try await BrokerConformance.otherPrefixesAreSilent($0) } }
+
+    @Test("Stopping sends what is there, and takes the node's users with it")
+    func stopping() async throws { try await RedisFixture.with { try await BrokerConformance.stoppingSendsWhatIsThere($0) } }
 }
