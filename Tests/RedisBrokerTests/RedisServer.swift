@@ -11,7 +11,8 @@ final class RedisServer: Sendable {
     let directory: String
     private let arguments: [String]
     private let process = Mutex<pid_t>(0)
-    private static let lastPort = Mutex(Int.random(in: 21_000..<31_000))
+    /// Below the ports that connections get, and so are those of a cluster, which are 10,000 above.
+    private static let lastPort = Mutex(Int.random(in: 12_000..<22_000))
 
     var socket: String { directory + "/redis.sock" }
 
@@ -39,10 +40,17 @@ final class RedisServer: Sendable {
         process.withLock { $0 = pid }
         let deadline = ContinuousClock.now + .seconds(20)
         while ContinuousClock.now < deadline {
-            if let client = try? RedisClient(port: port), case .string? = try? client.call("PING") { return }
-            usleep(5_000)
+            do {
+                try RedisClient(port: port).call("PING")
+                return
+            } catch let error as RedisError where error.code == "NOAUTH" {
+                return
+            } catch {
+                usleep(5_000)
+            }
         }
-        throw NotSeen("redis-server on port \(port) does not answer")
+        kill()
+        throw NotSeen("redis-server on port \(port) does not answer, see \(directory)/log")
     }
 
     func kill() {
@@ -71,7 +79,7 @@ final class RedisServer: Sendable {
     private static func freePort() throws -> Int {
         for _ in 0..<1_000 {
             let port = lastPort.withLock { port in
-                port = port >= 31_000 ? 21_000 : port + 1
+                port = port >= 22_000 ? 12_000 : port + 1
                 return port
             }
             let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

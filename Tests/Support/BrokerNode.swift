@@ -85,6 +85,15 @@ final class BrokerNode: Sendable {
         try await record.wait("up") { $0.health == .up ? () : nil }
     }
 
+    /// Waits until the broker has been down because of what `body` does, and is up again.
+    func comesBack(after body: () async throws -> Void) async throws {
+        let before = record.now.healths.count
+        try await body()
+        try await record.wait("down and up again") { state in
+            state.health == .up && state.healths.dropFirst(before).contains { $0 != .up } ? () : nil
+        }
+    }
+
     /// Waits until the broker is down and returns the reason.
     @discardableResult
     func isDown(where isMeant: @escaping @Sendable (String) -> Bool = { _ in true }) async throws -> String {
