@@ -31,6 +31,8 @@ final class NodeBroker: Sendable {
         let node = NodeID.random()
         var options = try configuration.redisOptions(url, node)
         let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
+        options.nodeDescription = NodeDescription(
+            id: node, name: name, version: WSD.version, addresses: addresses, startedAt: Clock.milliseconds())
         options.clientName = "wsd-\(name)"
         let broker = RedisBroker(options)
         return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { broker.statistics }
