@@ -34,7 +34,8 @@ struct BrokerMetrics {
         text.add(
             "wsd_broker_refused_messages_total", .counter,
             "Messages that were refused to their publishers because the broker did not take them.", refusedPublications)
-        text.add("wsd_broker_queued_batches", .gauge, "Batches that the broker has not answered.", figures.queuedBatches)
+        text.add(
+            "wsd_broker_queued_batches", .gauge, "Batches that the broker has not answered.", figures.queuedBatches)
         text.add("wsd_broker_queued_bytes", .gauge, "Bytes in these batches.", figures.queuedBytes)
         text.addHistogram(
             "wsd_broker_round_trip_seconds", "From sending a batch to the broker to its answer.",
@@ -42,7 +43,8 @@ struct BrokerMetrics {
     }
 
     private func addDelivery(to text: inout MetricsText) {
-        text.add("wsd_broker_delivered_batches_total", .counter, "Batches that the broker delivered.", figures.delivered)
+        text.add(
+            "wsd_broker_delivered_batches_total", .counter, "Batches that the broker delivered.", figures.delivered)
         text.add(
             "wsd_broker_delivered_messages_total", .counter, "Numbered messages in these batches.",
             figures.deliveredMessages)
