@@ -31,7 +31,8 @@ final class NodeBroker: Sendable {
         let node = NodeID.random()
         var options = try configuration.redisOptions(url, node)
         let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
-        options.clientName = "wsd-\(name)"
+        // Redis takes no other characters.
+        options.clientName = "wsd-" + String(name.unicodeScalars.map { "!"..."~" ~= $0 ? Character($0) : "_" })
         let broker = RedisBroker(options)
         return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { broker.statistics }
     }
