@@ -14,6 +14,7 @@ struct BrokerHealthLog {
 
     private(set) var health: BrokerHealth
     private var isStarting = true
+    private var isStopping = false
     /// The reasons that have been logged since the broker worked last.
     private var reasons: Set<String> = []
 
@@ -40,6 +41,9 @@ struct BrokerHealthLog {
         }
     }
 
+    /// Notes that the end of the connection is intended.
+    mutating func stop() { isStopping = true }
+
     /// Notes that a first connection should be there by now.
     mutating func startIsOver() -> Line? {
         guard isStarting else { return nil }
@@ -49,7 +53,7 @@ struct BrokerHealthLog {
     }
 
     private mutating func tell(_ reason: String, _ level: Logger.Level) -> Line? {
-        guard reasons.count < Self.reasonCountLimit, reasons.insert(reason).inserted else { return nil }
+        guard !isStopping, reasons.count < Self.reasonCountLimit, reasons.insert(reason).inserted else { return nil }
         return Line(level: level, text: "the broker does not work: \(reason)")
     }
 }

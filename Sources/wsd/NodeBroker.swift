@@ -71,6 +71,12 @@ final class NodeBroker: Sendable {
         }
     }
 
+    /// Sends what waits, leaves the other nodes, and disconnects.
+    func stop(within time: Duration) async {
+        state.withLock { $0.stop() }
+        await broker.stop(within: time)
+    }
+
     /// Sets who gets the messages of other nodes.
     func setReceiver(_ receiver: @escaping @Sendable ([UInt8], NodeID) -> Void) {
         sinks.withLock { $0.message = receiver }
