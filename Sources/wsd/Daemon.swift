@@ -157,7 +157,7 @@ struct Daemon {
         let observation = Observation(
             hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, tokens: backend.tokens,
             startedAt: backend.facts.startedAt)
-        return Router(backend: backend, keys: keys, observer: observation)
+        return Router(backend: backend, cluster: backend.cluster, keys: keys, observer: observation)
     }
 
     private func startHub(_ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?) -> Hub {
@@ -171,7 +171,9 @@ struct Daemon {
         _ listeners: ControlListeners, _ backend: HubBackend, _ group: MultiThreadedEventLoopGroup, _ logger: Logger,
         in tasks: inout ThrowingTaskGroup<Void, any Error>
     ) async throws {
-        let servers = listeners.servers(ControlService(backend: backend), group: group) { $0.log(to: logger) }
+        let servers = listeners.servers(ControlService(backend: backend, cluster: backend.cluster), group: group) {
+            $0.log(to: logger)
+        }
         for (listener, server) in servers {
             let (ready, signal) = AsyncStream.makeStream(of: Void.self)
             tasks.addTask {
