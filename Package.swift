@@ -40,14 +40,17 @@ let package = Package(
 
         // Values that every plane knows: names, addresses, times.
         .target(name: "Base", swiftSettings: swift),
+        // The settings with their defaults: what the configuration is read into, and what the data plane goes by.
+        .target(name: "Settings", dependencies: ["Base"], swiftSettings: safeSwift),
         // What operators and backends ask for and get: rows, events, selections.
         .target(name: "Operations", dependencies: ["Base"], swiftSettings: safeSwift),
 
         // The data plane: no dependency but the standard library and zlib.
         .target(name: "WebSocket", dependencies: ["Base", "CZlib"], swiftSettings: swift),
-        .target(name: "Channels", dependencies: ["Base"], swiftSettings: swift),
+        .target(name: "Channels", dependencies: ["Base", "Settings"], swiftSettings: swift),
         .target(
-            name: "Engine", dependencies: ["Base", "Broker", "CLinux", "Operations", "Channels", "WebSocket"],
+            name: "Engine",
+            dependencies: ["Base", "Broker", "CLinux", "Operations", "Channels", "Settings", "WebSocket"],
             swiftSettings: swift),
 
         // What carries publications between nodes: the seam, and the brokers behind it.
@@ -65,7 +68,7 @@ let package = Package(
         ),
 
         // The control plane.
-        .target(name: "Configuration", dependencies: ["Base", "CToml"], swiftSettings: swift),
+        .target(name: "Configuration", dependencies: ["Base", "CToml", "Settings"], swiftSettings: swift),
         .target(
             name: "Systemd",
             dependencies: ["CLinux", "CSystemd", .product(name: "Logging", package: "swift-log")],
@@ -129,9 +132,8 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "API", "Authentication", "Base", "CLinux", "ClusterControl", "Configuration", "Control",
-                "ControlServer", "Engine",
-                "Operations", "Channels",
+                "API", "Authentication", "Base", "Broker", "CLinux", "ClusterControl", "Configuration", "Control",
+                "ControlServer", "Engine", "Operations", "Channels", "RedisBroker", "Settings",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",
@@ -195,7 +197,8 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: swift),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Base", "Configuration"], swiftSettings: swift),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Base", "Configuration", "Settings"], swiftSettings: swift),
         .testTarget(
             name: "ControlTests", dependencies: ["Base", "Control", "Operations", "Varlink"], swiftSettings: swift),
         .testTarget(
@@ -208,7 +211,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Base", "Broker", "CLinux", "Engine", "Operations", "Channels", "WebSocket"],
+            dependencies: ["Base", "Broker", "CLinux", "Engine", "Operations", "Channels", "Settings", "WebSocket"],
             swiftSettings: swift),
         .testTarget(
             name: "APITests",
@@ -220,7 +223,7 @@ let package = Package(
         .testTarget(name: "OperationsTests", dependencies: ["Base", "Operations"], swiftSettings: swift),
         .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
-        .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: swift),
+        .testTarget(name: "ChannelsTests", dependencies: ["Channels", "Settings"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],

@@ -212,15 +212,12 @@ extension Problem {
             self.init(.badRequest, "the reason has \(count) bytes; it may have \(limit)")
         case .messageTooLarge(let count, let limit):
             self.init(.payloadTooLarge, "the message has \(count) bytes; websocket.max_message_size is \(limit)")
+        case .unavailable(let reason):
+            self.init(.serviceUnavailable, reason, fields: [("Retry-After", "1")])
         case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
         case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
         case .profileFailed(let reason): self.init(.conflict, reason)
         case .noBroker: self.init(.conflict, "this node has no broker: see [broker] in wsd.toml(5)")
-        case .brokerUnavailable(let reason):
-            self.init(
-                .serviceUnavailable,
-                "the other nodes can't be asked, and nothing was done: \(reason); with \"cluster\" "
-                    + "false it is done on this node alone", fields: [("Retry-After", "1")])
         case .noSigningKey: self.init(.conflict, "there is no auth.hmac_secret_file to sign a token with")
         }
     }

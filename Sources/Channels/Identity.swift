@@ -1,4 +1,5 @@
 package import Base
+package import Settings
 
 /// The permissions of a token's bearer in the channels that match a pattern.
 package struct Grant: Hashable, Sendable {

@@ -145,7 +145,7 @@ package final class Cluster: Sendable {
     /// All nodes that are there.
     func nodes() async throws(ControlError) -> [NodeDescription] {
         let nodes = await within(limits.patience) { [broker] in await broker.nodes() } ?? []
-        guard !nodes.isEmpty else { throw .brokerUnavailable("the broker does not say which nodes there are") }
+        guard !nodes.isEmpty else { throw .unavailable("the broker does not say which nodes there are, so nothing was done on any of them") }
         let ids = Set(nodes.map(\.id))
         state.withLock { $0.mute.formIntersection(ids) }
         return nodes
@@ -178,7 +178,7 @@ package final class Cluster: Sendable {
             return (state.open.begin(to: ids, mute: state.mute, continuation), patience)
         }
         guard let (id, patience) = begun else {
-            throw .brokerUnavailable("\(limits.questions) questions to other nodes are open")
+            throw .unavailable("\(limits.questions) questions to other nodes are open")
         }
         defer { state.withLock { $0.open.end(id) } }
         guard let message = try? ClusterMessage.question(id, from: name, method, parameters) else {

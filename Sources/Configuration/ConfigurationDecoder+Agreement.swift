@@ -1,3 +1,5 @@
+import Settings
+
 extension ConfigurationDecoder {
     /// Reports values that are valid on their own but not together, after everything has been applied.
     mutating func checkAgreement() {
@@ -21,6 +23,40 @@ extension ConfigurationDecoder {
         checkListeners()
         checkEndpoints()
         checkAuth()
+        checkBroker()
+    }
+
+    private mutating func checkBroker() {
+        let broker = configuration.broker
+        guard broker.type != .local else {
+            // An administrator who sets one of these keys believes that the nodes share their channels.
+            let given = [
+                broker.url != nil, broker.passwordFile != nil, broker.authorityFile != nil, !broker.nodeName.isEmpty,
+            ]
+            for (key, isGiven) in zip(["url", "password_file", "ca_file", "node_name"], given) where isGiven {
+                report(
+                    "broker.\(key): this node is alone, so it has no effect; set broker.type = \"redis\", or leave it out",
+                    about: ["broker.\(key)", "broker.type"])
+            }
+            return
+        }
+        guard let url = broker.url else {
+            guard !unclear.contains("broker.url") else { return }
+            report(
+                "broker.type: \"\(broker.type.rawValue)\" needs broker.url, such as \"redis://10.0.0.5:6379\"",
+                about: ["broker.type"])
+            return
+        }
+        if url.password != nil, broker.passwordFile != nil {
+            report(
+                "broker.password_file: broker.url has a password, too; leave one of them out",
+                about: ["broker.password_file", "broker.url"])
+        }
+        if broker.authorityFile != nil, url.scheme != .rediss {
+            report(
+                "broker.ca_file: the connection to \(url) has no TLS; write rediss://, or leave it out",
+                about: ["broker.ca_file", "broker.url"])
+        }
     }
 
     /// Adjusts the other time of a drain if only one of the two is set: a default gives way to a value that was set.

@@ -1,9 +1,10 @@
 import Base
+import Settings
 
 /// Decodes the tables that may appear several times.
 extension ConfigurationDecoder {
     mutating func applyEndpoints(
-        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Endpoint>], from file: String
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Settings.Endpoint>], from file: String
     ) {
         guard case .array(let elements) = section.node.value else {
             let way =
@@ -24,10 +25,10 @@ extension ConfigurationDecoder {
                 let message = "endpoint: got \(element.description); each is a table with a path"
                 report(message, at: element.position, in: file)
                 // A placeholder, so that the indexes of the others remain those in the file.
-                adjust(\.endpoints, to: configuration.endpoints + [Configuration.Endpoint(path: "")])
+                adjust(\.endpoints, to: configuration.endpoints + [Settings.Endpoint(path: "")])
                 continue
             }
-            let defaults = Configuration.Endpoint(path: "")
+            let defaults = Settings.Endpoint(path: "")
             var endpoint = defaults
             for entry in entries {
                 guard let key = keys.first(where: { $0.name == entry.key }) else {
@@ -49,7 +50,7 @@ extension ConfigurationDecoder {
 
     /// Applies the settings of channels: a known pattern keeps its place, a new one is appended.
     mutating func applyChannels(
-        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Configuration.Channel>], from file: String
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Settings.Channel>], from file: String
     ) {
         let way = "it holds a table for each pattern, which begins with [channels.\"PATTERN\"]"
         guard case .table(let patterns) = section.node.value else {
@@ -70,7 +71,7 @@ extension ConfigurationDecoder {
                 continue
             }
             let path = "channels.\(quoted(pattern.key))"
-            let defaults = Configuration.Channel(pattern: pattern.key)
+            let defaults = Settings.Channel(pattern: pattern.key)
             var channels = configuration.channels
             // By bytes, as names are matched; == treats composed and decomposed letters with accents as the same.
             let known = channels.firstIndex { $0.pattern.utf8.elementsEqual(pattern.key.utf8) }

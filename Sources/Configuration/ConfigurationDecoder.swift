@@ -1,6 +1,8 @@
+import Settings
+
 /// Applies texts to the defaults one after the other, and collects all their errors.
 struct ConfigurationDecoder {
-    private(set) var configuration = Configuration()
+    private(set) var configuration = Settings()
     /// The origins by path, such as "server.listen", "endpoint[0].path" or "channels.\"room:*\".history"; a missing
     /// path means a default.
     private(set) var origins: [String: ConfigurationOrigin] = [:]
@@ -44,7 +46,7 @@ struct ConfigurationDecoder {
 
     /// Sets a key from an option of the command line.
     mutating func override<Value>(
-        _ path: String, _ property: WritableKeyPath<Configuration, Value>, with value: Value
+        _ path: String, _ property: WritableKeyPath<Settings, Value>, with value: Value
     ) {
         configuration[keyPath: property] = value
         origins[path] = .commandLine
@@ -55,7 +57,7 @@ struct ConfigurationDecoder {
     mutating func noteSet(_ path: String) { origins[path] = .administrator }
 
     /// Changes a value that was not set; it still counts as a default.
-    mutating func adjust<Value>(_ property: WritableKeyPath<Configuration, Value>, to value: Value) {
+    mutating func adjust<Value>(_ property: WritableKeyPath<Settings, Value>, to value: Value) {
         configuration[keyPath: property] = value
     }
 
@@ -105,7 +107,7 @@ struct ConfigurationDecoder {
     }
 
     private mutating func apply(
-        _ section: TOMLNode.Entry, to name: String, _ keys: [SchemaKey<Configuration>], from file: String
+        _ section: TOMLNode.Entry, to name: String, _ keys: [SchemaKey<Settings>], from file: String
     ) {
         guard case .table(let entries) = section.node.value else {
             let message = "\(name): got \(section.node.description); it is a table, which begins with [\(name)]"
@@ -119,7 +121,7 @@ struct ConfigurationDecoder {
                 continue
             }
             var changed = configuration
-            decode(entry, by: key, in: name, defaults: Configuration(), into: &changed, from: file, as: name)
+            decode(entry, by: key, in: name, defaults: Settings(), into: &changed, from: file, as: name)
             configuration = changed
         }
     }

@@ -1,4 +1,5 @@
 internal import Glibc
+import Settings
 
 /// Assembles the configuration from the defaults, the file, its drop-ins and the command line, in this order.
 package struct ConfigurationLoader: Sendable {

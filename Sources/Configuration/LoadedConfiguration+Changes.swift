@@ -1,3 +1,5 @@
+import Settings
+
 /// A key whose value differs in another configuration.
 package struct ConfigurationChange: Sendable, Hashable {
     /// The key as named in errors, such as "limits.channels" or "channels.\"room:*\".history".

@@ -1,3 +1,5 @@
+import Settings
+
 /// A key with its value, as an administrator sees it.
 package struct EffectiveSetting: Sendable, Hashable {
     /// The key as named in errors, such as "limits.channels".

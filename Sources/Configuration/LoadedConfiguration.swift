@@ -1,12 +1,14 @@
+package import Settings
+
 /// A configuration with the origins of its values.
 package struct LoadedConfiguration: Sendable {
     /// The effective values.
-    package let configuration: Configuration
+    package let configuration: Settings
     /// The files that were read, in the order in which they were applied.
     package let files: [String]
     let origins: [String: ConfigurationOrigin]
 
-    init(configuration: Configuration, files: [String], origins: [String: ConfigurationOrigin]) {
+    init(configuration: Settings, files: [String], origins: [String: ConfigurationOrigin]) {
         self.configuration = configuration
         self.files = files
         self.origins = origins

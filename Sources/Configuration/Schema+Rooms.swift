@@ -1,39 +1,42 @@
+import Settings
+
 /// The keys about endpoints, channels and authentication.
 extension Schema {
-    static let endpoint: [SchemaKey<Configuration.Endpoint>] = [
+    static let endpoint: [SchemaKey<Settings.Endpoint>] = [
         SchemaKey(
             "path", \.path, .endpointPath, .live, required: true, example: "\"/ws\"",
             "the path that clients connect to"),
         SchemaKey(
-            "protocol", \.protocol, .choice(), .live,
+            "protocol", \.protocol, .choice(\.name), .live,
             "what the messages of its clients mean"),
         SchemaKey(
             "channel", \.channel, .channelOrNone, .live, example: "\"lobby\"",
             "the channel that its clients are in from the start"),
     ]
 
-    static let channel: [SchemaKey<Configuration.Channel>] = [
-        SchemaKey("presence", \.presence, .boolean, .live, "whether members may ask who is in the channel"),
-        SchemaKey("join_leave", \.joinLeave, .boolean, .live, "whether members are told who comes and goes"),
+    static let channel: [SchemaKey<Settings.Channel>] = [
+        SchemaKey("presence", \.settings.presence, .boolean, .live, "whether members may ask who is in the channel"),
+        SchemaKey("join_leave", \.settings.joinLeave, .boolean, .live, "whether members are told who comes and goes"),
         SchemaKey(
-            "leave_delay", \.leaveDelay, .duration(.zero ... .seconds(600)), .live,
+            "leave_delay", \.settings.leaveDelay, .duration(.zero ... .seconds(600)), .live,
             "how long a user whose connection broke still counts as here"),
-        SchemaKey("history", \.history, .integer(0...1_000_000), .live, example: "100", "messages that are kept"),
         SchemaKey(
-            "history_ttl", \.historyTTL, .duration(.seconds(1) ... .seconds(30 * 86_400)), .live,
+            "history", \.settings.history, .integer(0...1_000_000), .live, example: "100", "messages that are kept"),
+        SchemaKey(
+            "history_ttl", \.settings.historyTTL, .duration(.seconds(1) ... .seconds(30 * 86_400)), .live,
             "how long they are kept"),
         SchemaKey(
-            "history_bytes", \.historyByteCount, .byteCount(1024...1 << 30), .live,
+            "history_bytes", \.settings.historyByteCount, .byteCount(1024...1 << 30), .live,
             "the most that the channel's history may take"),
-        SchemaKey("publish", \.publish, .choice(), .live, "which clients may publish"),
-        SchemaKey("subscribe", \.subscribe, .choice(), .live, "which clients may join"),
+        SchemaKey("publish", \.settings.publish, .choice(), .live, "which clients may publish"),
+        SchemaKey("subscribe", \.settings.subscribe, .choice(), .live, "which clients may join"),
         SchemaKey(
-            "max_members", \.maxMembers, .integer(0...10_000_000), .live, example: "50",
+            "max_members", \.settings.maxMembers, .integer(0...10_000_000), .live, example: "50",
             "connections that may be in it at the same time; 0 is no limit"),
-        SchemaKey("echo", \.echo, .boolean, .live, "whether senders get their own messages, too"),
+        SchemaKey("echo", \.settings.echo, .boolean, .live, "whether senders get their own messages, too"),
     ]
 
-    static let auth: [SchemaKey<Configuration>] = [
+    static let auth: [SchemaKey<Settings>] = [
         SchemaKey(
             "mode", \.auth.mode, .choice(), .live,
             "how a client shows who it is"),

@@ -1,5 +1,7 @@
+import Settings
+
 /// Every key of wsd.toml(5), declared once. Reading, printing, suggestions and the check of the manual all use this
-/// table; the defaults are those of a new `Configuration`.
+/// table; the defaults are those of new `Settings`.
 enum Schema {
     static let sections: [SchemaSection] = [
         .table("server", server), .table("websocket", websocket), .table("queue", queue), .table("limits", limits),
@@ -8,7 +10,7 @@ enum Schema {
         .table("api", api), .table("broker", broker), .table("log", log),
     ]
 
-    private static let server: [SchemaKey<Configuration>] = [
+    private static let server: [SchemaKey<Settings>] = [
         SchemaKey(
             "listen", \.server.listen, .array(of: .address, "addresses", atLeast: 1), .restart,
             "where to listen, unless systemd passes a socket named \"wsd\""),
@@ -47,7 +49,7 @@ enum Schema {
             "the proxies whose X-Forwarded-For is believed"),
     ]
 
-    private static let websocket: [SchemaKey<Configuration>] = [
+    private static let websocket: [SchemaKey<Settings>] = [
         SchemaKey(
             "max_message_size", \.websocket.maxMessageByteCount, .byteCount(1...1 << 30), .live,
             "the largest message from a client; beyond it the connection is closed with 1009"),
@@ -76,19 +78,19 @@ enum Schema {
             "how long a message from a client may take from its first byte to its last"),
     ]
 
-    private static let queue: [SchemaKey<Configuration>] = [
+    private static let queue: [SchemaKey<Settings>] = [
         SchemaKey(
             "limit", \.queue.limitByteCount, .byteCount(4096...1 << 30), .live,
             "the most that waits for one connection"),
         SchemaKey(
-            "policy", \.queue.policy, .choice(), .live,
+            "policy", \.queue.policy, .choice(\.name), .live,
             "what happens beyond the limit"),
         SchemaKey(
             "write_timeout", \.queue.writeTimeout, .duration(.milliseconds(10) ... .seconds(3600)), .live,
             "how long a client may read nothing while something waits for it"),
     ]
 
-    private static let limits: [SchemaKey<Configuration>] = [
+    private static let limits: [SchemaKey<Settings>] = [
         SchemaKey(
             "messages_per_second", \.limits.messagesPerSecond, .integer(0...1_000_000), .live, example: "100",
             "messages that a client may send in a second, in the long run; 0 is no limit"),
@@ -109,7 +111,7 @@ enum Schema {
             "the most that everything held for clients may take, or a share of the memory there is"),
     ]
 
-    private static let drain: [SchemaKey<Configuration>] = [
+    private static let drain: [SchemaKey<Settings>] = [
         SchemaKey(
             "period", \.drain.period, .duration(.zero ... .seconds(3600)), .live,
             "the time over which the closes are spread when the daemon goes"),
@@ -118,7 +120,7 @@ enum Schema {
             "the time after which the daemon goes, whoever is left"),
     ]
 
-    private static let control: [SchemaKey<Configuration>] = [
+    private static let control: [SchemaKey<Settings>] = [
         SchemaKey(
             "path", \.control.path, .socketPath, .restart,
             "the socket with full control, unless systemd passes one named \"control\""),
@@ -127,7 +129,7 @@ enum Schema {
             "the socket that only reads, unless systemd passes one named \"status\""),
     ]
 
-    private static let api: [SchemaKey<Configuration>] = [
+    private static let api: [SchemaKey<Settings>] = [
         SchemaKey(
             "listen", \.api.listen, .array(of: .address, "addresses"), .restart,
             "where the HTTP API listens, unless systemd passes a socket named \"api\""),
@@ -142,12 +144,40 @@ enum Schema {
             "the file with the keys of those who may do everything"),
     ]
 
-    private static let broker: [SchemaKey<Configuration>] = [
-        SchemaKey("type", \.broker.type, .choice(later: ["redis"]), .restart, "what carries messages between nodes"),
-        SchemaKey("url", \.broker.url, .empty, .restart, isSecret: true, "where the broker is"),
+    private static let broker: [SchemaKey<Settings>] = [
+        SchemaKey(
+            "type", \.broker.type, .choice(later: ["kafka", "nats", "rabbitmq"]), .restart,
+            "what carries messages between nodes"),
+        SchemaKey(
+            "url", \.broker.url, .brokerURLOrNone, .restart, isSecret: true, example: "\"redis://10.0.0.5:6379\"",
+            "where the broker is"),
+        SchemaKey(
+            "password_file", \.broker.passwordFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis.password\"",
+            "the file with the password for the broker"),
+        SchemaKey(
+            "ca_file", \.broker.authorityFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis-ca.pem\"",
+            "the file with the authorities that sign the broker's certificate; \"\" is those of the system"),
+        SchemaKey(
+            "node_name", \.broker.nodeName, .nodeName, .restart, example: "\"fra-1\"",
+            "the name of this node for people; \"\" is the name of the host"),
+        SchemaKey(
+            "prefix", \.broker.prefix, .brokerPrefix, .restart,
+            "the first part of every key and channel at the broker"),
+        SchemaKey(
+            "probe_interval", \.broker.probeInterval, .duration(.milliseconds(200) ... .seconds(60)), .restart,
+            "the time within which a broker that delivers no more is noticed"),
+        SchemaKey(
+            "queue_limit", \.broker.queueLimitByteCount, .byteCount(64 * 1024...1 << 40), .live,
+            "the most that may wait for the broker"),
+        SchemaKey(
+            "queue_timeout", \.broker.queueTimeout, .duration(.milliseconds(100) ... .seconds(3600)), .live,
+            "the time that a message may wait for the broker"),
+        SchemaKey(
+            "presence_ttl", \.broker.presenceTTL, .duration(.seconds(2) ... .seconds(3600)), .restart,
+            "the time after which a node that is not heard of is gone, and its users with it"),
     ]
 
-    private static let log: [SchemaKey<Configuration>] = [
+    private static let log: [SchemaKey<Settings>] = [
         SchemaKey("level", \.log.level, .choice(), .live, "the least important lines that are written"),
         SchemaKey("access", \.log.access, .choice(), .live, "whether each handshake and each close has a line"),
     ]

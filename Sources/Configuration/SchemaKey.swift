@@ -1,3 +1,5 @@
+import Settings
+
 /// One key of a table: its name, the property that it sets, and the format of its value.
 struct SchemaKey<Root: Sendable>: Sendable {
     let name: String
@@ -37,11 +39,11 @@ struct SchemaKey<Root: Sendable>: Sendable {
 /// One table of the file.
 enum SchemaSection: Sendable {
     /// `[name]`.
-    case table(String, [SchemaKey<Configuration>])
+    case table(String, [SchemaKey<Settings>])
     /// `[[endpoint]]`, the one array of tables.
-    case endpoints([SchemaKey<Configuration.Endpoint>])
+    case endpoints([SchemaKey<Settings.Endpoint>])
     /// `[channels."PATTERN"]`, the one table of tables.
-    case channels([SchemaKey<Configuration.Channel>])
+    case channels([SchemaKey<Settings.Channel>])
 
     /// The name of the table in the file.
     var name: String {
@@ -64,9 +66,9 @@ enum SchemaSection: Sendable {
     /// The descriptions of its keys.
     var keys: [ConfigurationKey] {
         switch self {
-        case .table(_, let keys): keys.map { $0.described(name, Configuration()) }
-        case .endpoints(let keys): keys.map { $0.described(name, Configuration.Endpoint(path: "/ws")) }
-        case .channels(let keys): keys.map { $0.described(name, Configuration.Channel(pattern: "*")) }
+        case .table(_, let keys): keys.map { $0.described(name, Settings()) }
+        case .endpoints(let keys): keys.map { $0.described(name, Settings.Endpoint(path: "/ws")) }
+        case .channels(let keys): keys.map { $0.described(name, Settings.Channel(pattern: "*")) }
         }
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import Settings
 
 extension ValueFormat<Bool> {
     /// true or false.
@@ -103,13 +104,18 @@ extension ValueFormat<Duration> {
 }
 
 extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
-    /// One of the names of an enumeration. `later` lists names that are documented but not supported yet.
-    static func choice(later: [String] = []) -> ValueFormat {
-        let names = Value.allCases.map(\.rawValue)
+    /// One of the values of an enumeration. `later` lists names that are documented but not supported yet.
+    static func choice(later: [String] = []) -> ValueFormat { choice(\.rawValue, later: later) }
+}
+
+extension ValueFormat where Value: CaseIterable {
+    /// One of the values of an enumeration, by its name.
+    static func choice(_ name: any KeyPath<Value, String> & Sendable, later: [String] = []) -> ValueFormat {
+        let names = Value.allCases.map { $0[keyPath: name] }
         var format = string(
             "string", expected: listed(names, "or"), range: listed(names, "or"),
             parse: { written throws(InvalidValue) in
-                if let value = Value(rawValue: written) { return value }
+                if let value = Value.allCases.first(where: { $0[keyPath: name] == written }) { return value }
                 guard !later.contains(written) else {
                     throw InvalidValue("\(quoted(written)) is not in this version yet; it has \(listed(names, "or"))")
                 }
@@ -119,7 +125,7 @@ extension ValueFormat where Value: RawRepresentable<String> & CaseIterable {
                 throw InvalidValue(
                     "\(quoted(written)) is unknown; did you mean \(quoted(meant))? There are \(listed(names, "and"))")
             },
-            text: { $0.rawValue })
+            text: { $0[keyPath: name] })
         format.choices = names
         return format
     }
@@ -178,14 +184,40 @@ extension ValueFormat<String> {
         "path", expected: "an absolute path in quotes", range: "absolute, at most \(SocketPath.maxByteCount) bytes",
         parse: { written throws(InvalidValue) in try SocketPath.parse(written) }, text: { $0 })
 
-    /// A value for a later version. This version refuses it, because obeying half of it would be worse.
-    static let empty = string(
-        "string", expected: "\"\"", range: "empty in this version",
+    /// The first part of names at a broker.
+    static let brokerPrefix = string(
+        "string", expected: "a word in quotes", range: "1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"",
         parse: { written throws(InvalidValue) in
-            guard written.isEmpty else {
-                throw InvalidValue("this version has no use for it yet; leave it out, or empty")
+            let isPlain = written.utf8.allSatisfy { byte in
+                switch byte | 0x20 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"): byte >= 0x40
+                default: (0x30...0x3A).contains(byte) || ".-_".utf8.contains(byte)
+                }
+            }
+            guard isPlain, (1...32).contains(written.utf8.count) else {
+                throw InvalidValue(
+                    "\(quoted(written)) is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; take a word such as \"wsd\"")
             }
             return written
         },
         text: { $0 })
+
+    /// The name of a node, or nothing.
+    static let nodeName = string(
+        "string", expected: "a name in quotes", range: "64 bytes at most, without spaces",
+        parse: { written throws(InvalidValue) in
+            guard written.utf8.count <= 64, !written.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
+                throw InvalidValue("\(quoted(written)) is longer than 64 bytes or has a space in it; take a word")
+            }
+            return written
+        },
+        text: { $0 })
+}
+
+extension ValueFormat<BrokerURL?> {
+    /// Where a broker is, or nothing.
+    static let brokerURLOrNone = string(
+        "URL", expected: "a URL in quotes", range: "redis://, rediss:// or unix://",
+        parse: { written throws(InvalidValue) in written.isEmpty ? nil : try BrokerURL(parsing: written) },
+        text: { $0?.text ?? "" })
 }

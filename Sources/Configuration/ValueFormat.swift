@@ -1,3 +1,5 @@
+import Settings
+
 /// The format of a type of value: from TOML, to TOML, and in words.
 struct ValueFormat<Value: Sendable>: Sendable {
     /// The name of the type for the manual, such as "duration".

@@ -24,8 +24,8 @@ package enum ControlError: Error, Sendable, Hashable {
     case profileFailed(String)
     /// A question to all nodes on a node that has no broker.
     case noBroker
-    /// The other nodes can't be asked; with the reason.
-    case brokerUnavailable(String)
+    /// The broker did not take a message, or could not be asked; with the reason.
+    case unavailable(String)
     /// A parameter that is invalid in another way.
     case invalidParameter(String)
 
@@ -59,8 +59,8 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ProfileFailed", ["reason": .string(reason)])
         case .noBroker:
             return error("NoBroker")
-        case .brokerUnavailable(let reason):
-            return error("BrokerUnavailable", ["reason": .string(reason)])
+        case .unavailable(let reason):
+            return error("Unavailable", ["reason": .string(reason)])
         case .invalidParameter(let name):
             return .invalidParameter(name)
         }

@@ -153,9 +153,6 @@ extension ControlInterface {
         # This node has no broker, so there are no other nodes to ask.
         error NoBroker ()
 
-        # The other nodes can't be asked, and nothing was done.
-        error BrokerUnavailable (reason: string)
-
         # The configuration or the keys are not as they must be, and everything stays as it was.
         error ReloadFailed (errors: []string)
 
@@ -164,6 +161,9 @@ extension ControlInterface {
 
         # A profile can't be taken, or another one is being taken.
         error ProfileFailed (reason: string)
+
+        # The broker did not take a message, or could not be asked. It may be tried again.
+        error Unavailable (reason: string)
 
         # A kick that doesn't say which connections.
         error NothingSelected ()

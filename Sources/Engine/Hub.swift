@@ -2,6 +2,7 @@ import CLinux
 import Channels
 import Glibc
 package import Operations
+import Settings
 import Synchronization
 package import WebSocket
 
@@ -61,7 +62,7 @@ package final class Hub: Sendable {
     package var lostEvents: UInt64 { context.lostEvents.load(ordering: .relaxed) }
 
     /// The maximum size of a message, in bytes.
-    package var maximumMessageByteCount: Int { current.withLock { $0.maximumMessageByteCount } }
+    package var maximumMessageByteCount: Int { current.withLock { $0.websocket.maxMessageByteCount } }
 
     /// The size of an open connection's record and deadline, in bytes, without the memory that the record points to.
     package var connectionByteCount: Int { MemoryLayout<ConnectionRecord>.stride + MemoryLayout<UInt32>.stride }
@@ -216,7 +217,7 @@ package final class Hub: Sendable {
             return running
         }
         context.admission.setLimits(
-            maximum: next.maximumConnections, maximumPerAddress: next.maximumConnectionsPerAddress,
+            maximum: next.maximumConnections, maximumPerAddress: next.server.maxConnectionsPerIP,
             exemptsLoopback: next.exemptsLoopback)
         context.account.setLimit(next.memoryByteCount)
         _ = await ask { .control(.reconfigure(next, $0)) } as [Void]

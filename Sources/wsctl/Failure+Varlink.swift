@@ -52,10 +52,6 @@ extension Failure {
                 advice: "See 'wsctl nodes'.")
         case (_, "NoBroker"):
             self.init("this node has no broker", advice: "See [broker] in wsd.toml(5).")
-        case (_, "BrokerUnavailable"):
-            self.init(
-                "the other nodes can't be asked, and nothing was done: \(text("reason"))",
-                advice: "Without --cluster this node alone is asked.")
         case (_, "NoSuchChannel"):
             self.init("nobody is in '\(text("channel"))', and nothing is kept of it", advice: "See 'wsctl channels'.")
         case (_, "InvalidFilter"):
@@ -68,6 +64,8 @@ extension Failure {
             self.init(
                 lines.joined(separator: "\n"),
                 advice: "Nothing was changed.", exitCode: EX_CONFIG)
+        case (_, "Unavailable"):
+            self.init(text("reason"), advice: "See 'wsctl status', and try again.")
         case (_, "ProfileFailed"):
             self.init("no profile: \(text("reason"))")
         case (_, "NoSigningKey"):

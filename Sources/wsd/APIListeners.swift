@@ -5,6 +5,7 @@ import Engine
 import Glibc
 import Logging
 import NIOCore
+import Settings
 import Systemd
 
 /// The listeners of the HTTP API and its keys.
@@ -16,7 +17,7 @@ struct APIListeners {
     /// - Parameter isDefault: whether the addresses are the default ones, in which case the daemon can run without
     ///   them.
     init(
-        passed: [PassedSocket], _ missing: MissingSockets, configuration: Configuration.API, isDefault: Bool,
+        passed: [PassedSocket], _ missing: MissingSockets, configuration: Settings.API, isDefault: Bool,
         logger: Logger
     ) throws {
         configuration.warnOfOpenKeyFiles(logger)
@@ -52,7 +53,7 @@ struct APIListeners {
     }
 }
 
-extension Configuration.API {
+extension Settings.API {
     private var keyFiles: [(name: String, path: String, scope: Scope)] {
         let files: [(String, KeyFile?, Scope)] = [
             ("api.publish_key_file", publishKeyFile, .publish), ("api.read_key_file", readKeyFile, .read),

@@ -2,6 +2,8 @@ import Base
 import Configuration
 import Engine
 import Logging
+import Operations
+import Settings
 import Synchronization
 import WebSocket
 
@@ -12,7 +14,7 @@ final class AccessLog: Sendable {
     private static let linesPerSecond = 50
 
     private struct State {
-        var mode = Configuration.AccessLog.off
+        var mode = Settings.AccessLog.off
         /// The start of the second that is being counted, and the lines in it.
         var since = ContinuousClock.now
         var lines = 0
@@ -35,7 +37,7 @@ final class AccessLog: Sendable {
     }
 
     /// Changes the mode.
-    func setMode(_ mode: Configuration.AccessLog) {
+    func setMode(_ mode: Settings.AccessLog) {
         state.withLock {
             // Events that were lost while the log was off are not reported as missing.
             if $0.mode == .off { $0.lost = lostEvents() }
@@ -45,37 +47,37 @@ final class AccessLog: Sendable {
     }
 
     /// Writes the line of an event, if it has one.
-    func note(_ event: EngineEvent) {
+    func note(_ told: EngineEvent) {
         let mode = state.withLock { $0.mode }
         guard mode != .off else { return }
-        switch event {
-        case .opened(let id, let address, let port, let endpoint, let user, _, let userAgent):
-            let fields: Logger.Metadata = [
-                "address": "\(address)", "agent": Self.text(userAgent), "connection": "\(id)", "path": "\(endpoint)",
-                "port": "\(port)", "status": "\(HTTPStatus.switchingProtocols.rawValue)", "user": Self.text(user),
-            ]
-            write("opened", fields)
-        case .ended(let ending): write(ending)
-        case .dropping, .acceptFailed: break
-        }
-    }
-
-    private func write(_ ending: Ending) {
+        let event = told.event
         var fields: Logger.Metadata = [
-            "address": "\(ending.address)", "agent": Self.text(ending.userAgent), "cause": "\(ending.label)",
-            "path": Self.text(ending.endpoint), "port": ending.port > 0 ? "\(ending.port)" : "-",
-            "reason": Self.text(ending.text), "user": Self.text(ending.user),
+            "address": Self.text(event.address?.description), "agent": Self.text(told.userAgent),
+            "path": Self.text(event.endpoint), "port": told.port > 0 ? "\(told.port)" : "-",
+            "user": Self.text(event.user),
         ]
-        guard case .closed(_, let code) = ending.reason else {
-            fields["status"] = ending.status.map { "\($0.rawValue)" } ?? "-"
-            return write("refused", fields)
+        switch event.kind {
+        case .connect:
+            fields["connection"] = Self.text(event.id?.description)
+            fields["status"] = "\(HTTPStatus.switchingProtocols.rawValue)"
+            write("opened", fields)
+        case .refuse:
+            fields["cause"] = Self.text(event.cause)
+            fields["reason"] = Self.text(event.text)
+            fields["status"] = told.status.map { "\($0.rawValue)" } ?? "-"
+            write("refused", fields)
+        case .close:
+            let code = CloseCode(rawValue: UInt16(clamping: event.code ?? 0))
+            fields["bytes-in"] = "\(told.bytesIn)"
+            fields["bytes-out"] = "\(told.bytesOut)"
+            fields["cause"] = Self.text(event.cause)
+            fields["code"] = "\(code.rawValue == 0 ? CloseCode.abnormal : code)"
+            fields["connection"] = Self.text(event.id?.description)
+            fields["reason"] = Self.text(event.text)
+            fields["seconds"] = Self.seconds(from: event.connectedSince ?? event.time, to: event.time)
+            write("closed", fields)
+        case .slow, .reload, .drain, .trouble: break
         }
-        fields["bytes-in"] = "\(ending.bytesIn)"
-        fields["bytes-out"] = "\(ending.bytesOut)"
-        fields["code"] = "\(code.rawValue == 0 ? CloseCode.abnormal : code)"
-        fields["connection"] = Self.text(ending.id?.description)
-        fields["seconds"] = "\(Self.seconds(ending.connectedAt.map { ending.time - $0 } ?? 0))"
-        write("closed", fields)
     }
 
     private func write(_ kind: String, _ fields: Logger.Metadata) {
@@ -114,8 +116,9 @@ final class AccessLog: Sendable {
     }
 
     /// Formats a duration as "61.250"; if the clock was set back, the duration is zero rather than negative.
-    private static func seconds(_ milliseconds: Int64) -> String {
-        let (seconds, rest) = max(0, milliseconds).quotientAndRemainder(dividingBy: 1000)
+    private static func seconds(from start: Timestamp, to end: Timestamp) -> Logger.MetadataValue {
+        let milliseconds = max(0, end.millisecondsSinceEpoch - start.millisecondsSinceEpoch)
+        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1000)
         return "\(seconds).\("\(1000 + rest)".dropFirst())"
     }
 }

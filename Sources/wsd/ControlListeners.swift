@@ -3,6 +3,7 @@ import ControlServer
 import Glibc
 import Logging
 import NIOCore
+import Settings
 import Systemd
 import VarlinkServer
 

@@ -1,5 +1,6 @@
 import API
 import Authentication
+import Broker
 import Configuration
 import Control
 import ControlServer
@@ -9,6 +10,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Operations
+import Settings
 import Systemd
 import UnixSignals
 import Varlink
@@ -19,7 +21,7 @@ struct Daemon {
     private let loaded: LoadedConfiguration
     private let destination: LogDestination
     private let loader: ConfigurationLoader
-    private var configuration: Configuration { loaded.configuration }
+    private var configuration: Settings { loaded.configuration }
 
     /// - Parameter loader: reads the same configuration again on a reload.
     init(_ loaded: LoadedConfiguration, destination: LogDestination, loader: ConfigurationLoader) {
@@ -53,7 +55,9 @@ struct Daemon {
             passed: passed["api"], missing, configuration: configuration.api,
             isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
         let descriptorLimit = Hub.raiseDescriptorLimit()
-        let hub = startHub(descriptorLimit, logger, tokens.verifier)
+        let broker = try nodeBroker(listeners.map(\.address), logger)
+        let hub = startHub(descriptorLimit, logger, tokens.verifier, broker)
+        broker?.start(hub)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
         let feed = EventFeed(hub: hub)
         let access = AccessLog(
@@ -65,12 +69,12 @@ struct Daemon {
             loaded,
             Reloader.Parts(
                 hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed, access: access,
-                lifecycle: lifecycle, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
+                lifecycle: lifecycle, broker: broker, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
                 openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
             logger: logger, loader: loader)
-        let backend = HubBackend(
+        var backend = HubBackend(
             hub: hub, lifecycle: lifecycle, reloader: reloader, feed: feed, notifier: notifier,
-            tokens: tokens,
+            tokens: tokens, broker: broker,
             facts: HubBackend.Facts(
                 startedAt: Clock.milliseconds(),
                 listeners: listeners.map(\.address)
@@ -78,6 +82,7 @@ struct Daemon {
             logger: logger,
             audit: Logger(label: "wsd") { [destination] _ in destination.handler(threshold: LogThreshold(.notice)) }
         )
+        backend.cluster = broker?.cluster(of: backend, logger)
         let events = Task {
             var log = EventLog(logger: logger)
             await log.follow(hub.events, feed: feed, access: access)
@@ -102,6 +107,7 @@ struct Daemon {
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
             }
+            await broker?.broker.stop(within: .seconds(2))
             await hub.stop()
             await events.value
             try await group.shutdownGracefully()
@@ -149,6 +155,15 @@ struct Daemon {
         return tokens
     }
 
+    /// The broker that the configuration names.
+    private func nodeBroker(_ addresses: [String], _ logger: Logger) throws -> NodeBroker? {
+        do throws(KeyErrors) {
+            return try NodeBroker.make(configuration.broker, addresses: addresses, logger: logger)
+        } catch {
+            throw StartFailure(error, in: loaded)
+        }
+    }
+
     private func apiKeys() throws -> APIKeys {
         do throws(KeyErrors) { return try configuration.api.keys() } catch { throw StartFailure(error, in: loaded) }
     }
@@ -156,13 +171,18 @@ struct Daemon {
     private func router(_ backend: HubBackend, _ keys: KeyRing) -> Router {
         let observation = Observation(
             hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, tokens: backend.tokens,
+            broker: backend.broker,
             startedAt: backend.facts.startedAt)
         return Router(backend: backend, cluster: backend.cluster, keys: keys, observer: observation)
     }
 
-    private func startHub(_ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?) -> Hub {
-        let engine = configuration.engineConfiguration(
+    private func startHub(
+        _ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?, _ broker: NodeBroker?
+    ) -> Hub {
+        var engine = configuration.engineConfiguration(
             descriptorLimit: descriptorLimit, exemptsLoopback: loaded.exemptsLoopback, verifier: verifier)
+        engine.broker = broker?.broker
+        engine.node = broker?.node
         configuration.warnOfLimit(engine.maximumConnections, logger)
         return Hub(engine)
     }
@@ -238,7 +258,7 @@ struct Daemon {
 }
 
 extension Logger.Level {
-    init(_ level: Configuration.LogLevel) {
+    init(_ level: Settings.LogLevel) {
         self = Logger.Level(rawValue: level.rawValue) ?? .info
     }
 }

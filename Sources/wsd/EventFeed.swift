@@ -1,9 +1,6 @@
-import Base
-import Control
 import Engine
 import Operations
 import Synchronization
-import WebSocket
 
 /// The hub's events for clients that watch. While at least one watches, the engine reports everything.
 final class EventFeed: Sendable {
@@ -76,61 +73,9 @@ final class EventFeed: Sendable {
 }
 
 extension Event {
-    /// The event for a report of the engine.
-    init(_ event: EngineEvent) {
-        switch event {
-        case .opened(let id, let address, _, let endpoint, let user, let channel, _):
-            self.init(.connect, millisecondsSinceEpoch: Clock.milliseconds())
-            self.id = id
-            self.address = address
-            self.endpoint = endpoint
-            self.user = user
-            if !channel.isEmpty { channels = [channel] }
-        case .ended(let ending):
-            self.init(ending)
-        case .dropping(let id, let address, let endpoint, let user, let channels, let queued):
-            self.init(.slow, millisecondsSinceEpoch: Clock.milliseconds())
-            self.id = id
-            self.address = address
-            self.endpoint = endpoint
-            self.user = user
-            if !channels.isEmpty { self.channels = channels }
-            queuedBytes = queued
-        case .acceptFailed(let error):
-            self.init(.trouble, millisecondsSinceEpoch: Clock.milliseconds())
-            text = "accepting connections fails: \(errorText(error))"
-        }
-    }
-
     /// The event for the start of a drain.
     init(draining text: String) {
         self.init(.drain, millisecondsSinceEpoch: Clock.milliseconds())
         self.text = text
-    }
-
-    /// The event for the end of a connection.
-    init(_ ending: Ending) {
-        switch ending.reason {
-        case .closed(_, let code):
-            self.init(.close, millisecondsSinceEpoch: ending.time)
-            self.code = Int(code.rawValue)
-            queuedBytes = ending.queuedBytes
-            droppedMessages = Int(ending.dropped)
-        case .refused:
-            self.init(.refuse, millisecondsSinceEpoch: ending.time)
-        }
-        cause = ending.label
-        text = ending.text.isEmpty ? nil : ending.text
-        id = ending.id
-        address = ending.address
-        endpoint = ending.endpoint
-        user = ending.user
-        if !ending.channels.isEmpty { channels = ending.channels }
-        more = ending.omitted.map {
-            Others(
-                count: $0.count, first: Timestamp(millisecondsSinceEpoch: $0.first),
-                last: Timestamp(millisecondsSinceEpoch: $0.last), sameAddress: $0.isOfOneAddress)
-        }
-        connectedSince = ending.connectedAt.map { Timestamp(millisecondsSinceEpoch: $0) }
     }
 }

@@ -23,50 +23,56 @@ struct EventLog {
         for await event in events {
             log(event)
             access.note(event)
-            feed.send(Event(event))
+            feed.send(event.event)
         }
         for (kind, state) in kinds where state.left > 0 { summarise(kind, state.left) }
         access.tellWhatIsMissing()
     }
 
-    private mutating func log(_ event: EngineEvent) {
-        switch event {
-        case .opened(let id, let address, let port, let endpoint, _, _, _):
-            logger.debug(
-                "connection opened",
-                metadata: ["connection": "\(id)", "address": "\(address):\(port)", "endpoint": "\(endpoint)"])
-        case .ended(let ending):
-            log(ending)
-        case .dropping(let id, let address, let endpoint, _, let channels, let queued):
+    private mutating func log(_ told: EngineEvent) {
+        let event = told.event
+        let cause = event.cause ?? ""
+        let text = event.text ?? ""
+        switch event.kind {
+        case .connect:
+            var metadata = metadata(event)
+            metadata["address"] = event.address.map { "\($0):\(told.port)" }
+            logger.debug("connection opened", metadata: metadata)
+        case .refuse:
+            guard mayLog("refused: \(cause)") else { return }
+            logger.info("refused: \(text)", metadata: metadata(event))
+        case .close:
+            guard !told.isNoteworthy || mayLog("closed: \(cause)") else { return }
+            logger.log(
+                level: told.isNoteworthy ? .info : .debug, "connection closed: \(text.isEmpty ? cause : text)",
+                metadata: metadata(event))
+        case .slow:
             guard mayLog("dropping") else { return }
-            var metadata: Logger.Metadata = [
-                "connection": "\(id)", "address": "\(address)", "endpoint": "\(endpoint)", "queued-bytes": "\(queued)",
-            ]
-            if let channel = channels.first { metadata["channel"] = "\(channel)" }
-            logger.info("slow consumer: messages to it are being dropped", metadata: metadata)
-        case .acceptFailed(let error):
+            logger.info("slow consumer: messages to it are being dropped", metadata: metadata(event))
+        case .trouble:
             guard mayLog("accept failed") else { return }
+            let error = told.errorNumber
             let hint = DescriptorLimit.advice(acceptError: error).map { "; \($0)" } ?? ""
             logger.error(
                 "accepting connections fails, trying again: \(errorText(error))\(hint)",
                 metadata: ["errno": "\(error)"])
+        case .reload, .drain: break
         }
     }
 
-    private mutating func log(_ ending: Ending) {
-        var metadata: Logger.Metadata = ["address": "\(ending.address)", "cause": "\(ending.label)"]
-        if let endpoint = ending.endpoint { metadata["endpoint"] = "\(endpoint)" }
-        guard case .closed(_, let code) = ending.reason else {
-            if mayLog("refused: \(ending.label)") { logger.info("refused: \(ending.text)", metadata: metadata) }
-            return
+    /// What a line says of an event besides its text.
+    private func metadata(_ event: Event) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [:]
+        if let address = event.address { metadata["address"] = "\(address)" }
+        if let cause = event.cause { metadata["cause"] = "\(cause)" }
+        if let endpoint = event.endpoint { metadata["endpoint"] = "\(endpoint)" }
+        if let code = event.code { metadata["code"] = "\(CloseCode(rawValue: UInt16(clamping: code)))" }
+        if let id = event.id { metadata["connection"] = "\(id)" }
+        if event.kind != .connect, event.kind != .refuse, let channel = event.channel {
+            metadata["channel"] = "\(channel)"
         }
-        guard !ending.isNoteworthy || mayLog("closed: \(ending.label)") else { return }
-        metadata["code"] = "\(code)"
-        if let id = ending.id { metadata["connection"] = "\(id)" }
-        if let channel = ending.channels.first { metadata["channel"] = "\(channel)" }
-        if ending.queuedBytes > 0 { metadata["queued-bytes"] = "\(ending.queuedBytes)" }
-        let text = ending.text.isEmpty ? ending.label : ending.text
-        logger.log(level: ending.isNoteworthy ? .info : .debug, "connection closed: \(text)", metadata: metadata)
+        if let queued = event.queuedBytes, queued > 0 || event.kind == .slow { metadata["queued-bytes"] = "\(queued)" }
+        return metadata
     }
 
     /// Whether one more line of a kind may be written now.

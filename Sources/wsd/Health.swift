@@ -9,8 +9,10 @@ struct Health {
     private let isDraining: Bool
     private let connections: Int
     private let maximumConnections: Int
+    private let brokerProblem: String?
 
-    init(_ hub: Hub, _ lifecycle: Lifecycle, workers: [Statistics]) async {
+    init(_ hub: Hub, _ lifecycle: Lifecycle, _ broker: NodeBroker?, workers: [Statistics]) async {
+        brokerProblem = broker?.problem
         stuckWorkers = workers.indices.filter { workers[$0].isStale }
         isDraining = await lifecycle.progress(connectionsLeft: 0) != nil
         connections = hub.connectionCount
@@ -25,11 +27,11 @@ struct Health {
             ? "worker \(numbers) has not turned for a second" : "workers \(numbers) have not turned for a second"
     }
 
-    /// The reason why the hub accepts no new connections; nil if it does.
+    /// The reason why the hub should get no new connections; nil if it should.
     var whyNotReady: String? {
         if isDraining { return "draining" }
         guard connections < maximumConnections else { return "full: \(connections) connections" }
-        return whyNotAlive
+        return whyNotAlive ?? brokerProblem
     }
 }
 

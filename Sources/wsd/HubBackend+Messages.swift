@@ -43,7 +43,7 @@ extension HubBackend {
         var published = await hub.publish(good)[...]
         for index in results.indices {
             if case .success = results[index], let next = published.popFirst() {
-                results[index] = .success(PublishResult(next))
+                results[index] = next.refusal.map { .failure(.unavailable($0)) } ?? .success(PublishResult(next))
             }
         }
         for (message, result) in zip(messages, results) {
@@ -94,7 +94,6 @@ extension HubBackend {
 
     func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event] {
         await scans.run { await hub.endings(selection ?? ConnectionSelection(), limit: limit) }
-            .map(Event.init)
     }
 
     func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {

@@ -19,6 +19,8 @@ struct HubBackend: ControlBackend {
     let feed: EventFeed
     let notifier: Notifier
     let tokens: Tokens
+    /// Nil if the node is alone.
+    let broker: NodeBroker?
     let facts: Facts
     /// All nodes; nil if this one has no broker.
     var cluster: Cluster?
@@ -40,7 +42,7 @@ struct HubBackend: ControlBackend {
         return HubStatus(
             pid: Int(getpid()),
             state: drain == nil ? .running : .draining,
-            notReady: await Health(hub, lifecycle, workers: workers).whyNotReady,
+            notReady: await Health(hub, lifecycle, broker, workers: workers).whyNotReady,
             startedAt: RFC3339.string(millisecondsSinceEpoch: facts.startedAt),
             uptimeSeconds: Double(Clock.milliseconds() - facts.startedAt) / 1_000,
             connections: total.connections,

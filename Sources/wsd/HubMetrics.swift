@@ -1,5 +1,6 @@
 import Engine
 import Metrics
+import Settings
 import WebSocket
 
 /// The counters of the workers as metrics.
@@ -108,8 +109,8 @@ struct HubMetrics {
         text.add(
             "wsd_queue_overflows_total", .counter,
             "Connections for which more waited than queue.limit allows, by the queue.policy that they met.",
-            EngineConfiguration.QueuePolicy.allCases.map {
-                ([("policy", $0.label)], total.overLimit[Int($0.rawValue)])
+            Settings.QueuePolicy.allCases.map {
+                ([("policy", $0.name)], total.overLimit[Int($0.rawValue)])
             })
         text.add(
             "wsd_dropped_messages_total", .counter, "Messages that slow clients never got, by queue.policy.",

@@ -12,6 +12,8 @@ struct Observation: Router.Observer {
     let lifecycle: Lifecycle
     let reloader: Reloader
     let tokens: Tokens
+    /// Nil if the node is alone.
+    let broker: NodeBroker?
     let startedAt: Int64
 
     func metrics(openMetrics: Bool, requests: [(path: String, status: UInt, count: UInt64)]) async -> String {
@@ -83,5 +85,5 @@ struct Observation: Router.Observer {
 
     func whyNotReady() async -> String? { await health.whyNotReady }
 
-    private var health: Health { get async { await Health(hub, lifecycle, workers: hub.statistics()) } }
+    private var health: Health { get async { await Health(hub, lifecycle, broker, workers: hub.statistics()) } }
 }

@@ -1,6 +1,7 @@
 import Authentication
 import Configuration
 import Crypto
+import Settings
 import Systemd
 
 /// The keys of the configuration that are replaced by sockets from systemd.
@@ -39,7 +40,7 @@ struct KeyFiles {
     private let digests: [String: [SHA256Digest?]]
 
     /// Reads the key files. Files that can't be read are skipped; loading the keys reports them.
-    init(_ configuration: Configuration) {
+    init(_ configuration: Settings) {
         let (auth, api) = (configuration.auth, configuration.api)
         var keySet: KeyFile?
         if case .file(let file)? = auth.jwks { keySet = file }

@@ -75,12 +75,5 @@ enum Clock {
     static func milliseconds() -> Int64 { clinux_realtime_milliseconds() }
 }
 
-extension Clock {
-    /// A duration in whole milliseconds.
-    static func milliseconds(_ duration: Duration) -> Int64 {
-        duration.components.seconds * 1_000 + duration.components.attoseconds / 1_000_000_000_000_000
-    }
-}
-
 /// The text of an error number, from strerror(3).
 func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }

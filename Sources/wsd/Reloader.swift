@@ -5,6 +5,7 @@ import Control
 import Engine
 import Logging
 import Operations
+import Settings
 import Systemd
 
 /// The configuration in force, and the ways to change it: as a whole or not at all.
@@ -18,6 +19,8 @@ actor Reloader {
         var feed: EventFeed
         var access: AccessLog
         var lifecycle: Lifecycle
+        /// Nil if the node is alone.
+        var broker: NodeBroker?
         /// The number of files that the process may have open.
         var descriptorLimit: Int
         /// The keys that are replaced by sockets from systemd.
@@ -85,7 +88,7 @@ actor Reloader {
     }
 
     /// The settings of a drain.
-    var drain: Configuration.Drain { loaded.configuration.drain }
+    var drain: Settings.Drain { loaded.configuration.drain }
 
     /// Applies the configuration on disk.
     ///

@@ -1,5 +1,6 @@
 import Authentication
 import Configuration
+import Settings
 import Synchronization
 
 /// Checks and makes tokens while the configuration requires them, which a reload may change.
@@ -34,7 +35,7 @@ final class Tokens: Sendable {
     /// Applies other settings, with the keys that are on disk now. Only one call at a time.
     ///
     /// - Throws: every error in the key files; then nothing has changed.
-    func load(_ auth: Configuration.Auth) async throws(KeyErrors) {
+    func load(_ auth: Settings.Auth) async throws(KeyErrors) {
         guard let sources = auth.keySources else { return state.withLock { $0.areAsked = false } }
         if let known = state.withLock({ $0.authenticator }) {
             try await known.store.reload(sources, auth.tokenPolicy)
@@ -46,7 +47,7 @@ final class Tokens: Sendable {
     }
 
     /// Reports every error in the key files, and changes nothing.
-    func check(_ auth: Configuration.Auth) async throws(KeyErrors) {
+    func check(_ auth: Settings.Auth) async throws(KeyErrors) {
         if let sources = auth.keySources { try await Authenticator.check(sources) }
     }
 }

@@ -3,6 +3,7 @@ import Authentication
 import Configuration
 import Control
 import Glibc
+import Settings
 import Systemd
 
 /// The command line of the daemon: wsd(8).
@@ -111,12 +112,13 @@ struct WSDCommand: AsyncParsableCommand {
     }
 
     /// Checks the keys of tokens and of the API, and throws every error.
-    private func checkKeys(_ configuration: Configuration) async throws(KeyErrors) {
+    private func checkKeys(_ configuration: Settings) async throws(KeyErrors) {
         var errors: [KeyError] = []
         do throws(KeyErrors) {
             if let sources = configuration.auth.keySources { try await Authenticator.check(sources) }
         } catch { errors += error.errors }
         do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
+        do throws(KeyErrors) { try configuration.broker.check() } catch { errors += error.errors }
         guard errors.isEmpty else { throw KeyErrors(errors: errors) }
     }
 

@@ -107,7 +107,7 @@ struct ClusterTests {
         #expect(Problem(ControlError.noBroker).status == .conflict)
         exchange.setUnreachable()
         await #expect(throws: ControlError.self) { try await methods.disconnect(request(#"{"all":true}"#)) }
-        let problem = Problem(ControlError.brokerUnavailable("so"))
+        let problem = Problem(ControlError.unavailable("so"))
         #expect(problem.status == .serviceUnavailable && problem.fields.contains { $0 == ("Retry-After", "1") })
     }
 }

@@ -1,3 +1,4 @@
+import Settings
 import Testing
 
 @testable import Channels
@@ -44,12 +45,12 @@ struct ChannelRulesTests {
     @Test func `The first pattern that matches holds`() {
         func settings(_ count: Int) -> ChannelSettings {
             var settings = ChannelSettings()
-            settings.maximumMembers = count
+            settings.maxMembers = count
             return settings
         }
         let rules = ChannelRules([(ChannelPattern("a*"), settings(1)), (ChannelPattern("*b"), settings(2))])
-        #expect(rules.settings(for: "ab").maximumMembers == 1)
-        #expect(rules.settings(for: "bb").maximumMembers == 2)
+        #expect(rules.settings(for: "ab").maxMembers == 1)
+        #expect(rules.settings(for: "bb").maxMembers == 2)
         #expect(rules.settings(for: "c") == ChannelSettings())
     }
 

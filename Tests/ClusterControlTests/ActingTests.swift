@@ -48,7 +48,8 @@ struct ActingTests {
                 BroadcastMessage(text: String(repeating: "x", count: 101)), channel: nil, user: nil, by: caller)
         }
         exchange.setUnreachable()
-        let error = ControlError.brokerUnavailable("the broker does not say which nodes there are")
+        let error = ControlError.unavailable(
+            "the broker does not say which nodes there are, so nothing was done on any of them")
         await #expect(throws: error) {
             try await cluster.kick(ConnectionFilter(all: true), reason: reason, by: caller)
         }

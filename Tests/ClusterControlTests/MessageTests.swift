@@ -193,7 +193,7 @@ struct MessageTests {
         exchange.addMute(2)
         async let first = kick(cluster)
         while cluster.counts.questions == 0 { try await Task.sleep(for: .milliseconds(1)) }
-        await #expect(throws: ControlError.brokerUnavailable("1 questions to other nodes are open")) {
+        await #expect(throws: ControlError.unavailable("1 questions to other nodes are open")) {
             try await kick(cluster)
         }
         #expect(try await first.silent == ["node-2"])

@@ -1,3 +1,4 @@
+import Settings
 import Testing
 
 @testable import Configuration
@@ -61,6 +62,6 @@ struct AgreementTests {
     func burst() throws {
         #expect(try loaded("[limits]\nmessages_per_second = 7").configuration.limits.effectiveBurst == 7)
         #expect(try loaded("limits = {messages_per_second = 7, burst = 9}").configuration.limits.effectiveBurst == 9)
-        #expect(Configuration().limits.effectiveBurst == 0)
+        #expect(Settings().limits.effectiveBurst == 0)
     }
 }

@@ -1,16 +1,17 @@
+import Settings
 import Testing
 
 @testable import Configuration
 
 @Suite("Who clients are")
 struct AuthTests {
-    private func auth(_ text: String) throws -> Configuration.Auth {
+    private func auth(_ text: String) throws -> Settings.Auth {
         try loaded("[auth]\n\(text)").configuration.auth
     }
 
     @Test("Tokens are checked with any of three kinds of keys")
     func keys() throws {
-        var expected = Configuration.Auth()
+        var expected = Settings().auth
         expected.mode = .jwt
         expected.hmacSecretFile = try KeyFile(parsing: "/etc/wsd/secret")
         #expect(try auth("mode = \"jwt\"\nhmac_secret_file = \"/etc/wsd/secret\"") == expected)

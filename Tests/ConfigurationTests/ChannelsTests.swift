@@ -1,10 +1,11 @@
+import Settings
 import Testing
 
 @testable import Configuration
 
 @Suite("The settings of channels")
 struct ChannelsTests {
-    private func patterns(_ texts: String...) throws -> [Configuration.Channel] {
+    private func patterns(_ texts: String...) throws -> [Settings.Channel] {
         try ConfigurationLoader().load(texts: texts.enumerated().map { ("f\($0)", $1) }).configuration.channels
     }
 
@@ -13,8 +14,8 @@ struct ChannelsTests {
         let text = "[channels.\"z*\"]\nhistory = 1\n[channels.\"a\"]\nhistory = 2\n[channels.\"*\"]\necho = false"
         let channels = try patterns(text)
         #expect(channels.map(\.pattern) == ["z*", "a", "*"])
-        #expect(channels.map(\.history) == [1, 2, 0])
-        #expect(channels.map(\.echo) == [true, true, false])
+        #expect(channels.map(\.settings.history) == [1, 2, 0])
+        #expect(channels.map(\.settings.echo) == [true, true, false])
     }
 
     @Test("of a later file change single keys of a pattern in its place, and add theirs behind")
@@ -23,7 +24,7 @@ struct ChannelsTests {
             "[channels.\"a\"]\nhistory = 1\npresence = true\n[channels.\"b\"]",
             "[channels.\"c\"]\n[channels.\"a\"]\nhistory = 5")
         #expect(channels.map(\.pattern) == ["a", "b", "c"])
-        #expect(channels[0].history == 5 && channels[0].presence)
+        #expect(channels[0].settings.history == 5 && channels[0].settings.presence)
     }
 
     @Test("are all read")
@@ -44,17 +45,17 @@ struct ChannelsTests {
                 echo = false
                 """
             ).first)
-        var expected = Configuration.Channel(pattern: "room:*")
-        expected.presence = true
-        expected.joinLeave = true
-        expected.leaveDelay = .zero
-        expected.history = 100
-        expected.historyTTL = .seconds(3_600)
-        expected.historyByteCount = 65_536
-        expected.publish = .users
-        expected.subscribe = .granted
-        expected.maxMembers = 50
-        expected.echo = false
+        var expected = Settings.Channel(pattern: "room:*")
+        expected.settings.presence = true
+        expected.settings.joinLeave = true
+        expected.settings.leaveDelay = .zero
+        expected.settings.history = 100
+        expected.settings.historyTTL = .seconds(3_600)
+        expected.settings.historyByteCount = 65_536
+        expected.settings.publish = .users
+        expected.settings.subscribe = .granted
+        expected.settings.maxMembers = 50
+        expected.settings.echo = false
         #expect(channel == expected)
     }
 
@@ -171,7 +172,7 @@ struct ChannelsTests {
         let decomposed = "e\u{301}"
         let channels = try patterns("[channels.\"\(composed)\"]\n[channels.\"\(decomposed)\"]\nhistory = 1")
         #expect(channels.map { Array($0.pattern.utf8) } == [Array(composed.utf8), Array(decomposed.utf8)])
-        #expect(channels.map(\.history) == [0, 1])
+        #expect(channels.map(\.settings.history) == [0, 1])
     }
 
     @Test("know where they come from, key by key")

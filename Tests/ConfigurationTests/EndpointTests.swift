@@ -1,3 +1,4 @@
+import Settings
 import Testing
 
 @testable import Configuration
@@ -29,7 +30,7 @@ struct EndpointTests {
             ])
         #expect(
             try loaded("[[endpoint]]\npath = \"/a/b.c~d%20\"").configuration.endpoints
-                == [Configuration.Endpoint(path: "/a/b.c~d%20", protocol: .relay, channel: "lobby")])
+                == [Settings.Endpoint(path: "/a/b.c~d%20", protocol: .relay, channel: "lobby")])
     }
 
     @Test("A channel's name has 1 to 255 bytes and no control characters")
@@ -63,9 +64,9 @@ struct EndpointTests {
     @Test("The default is a relay on /ws and json on /chat")
     func builtIn() {
         #expect(
-            Configuration().endpoints == [
-                Configuration.Endpoint(path: "/ws", protocol: .relay, channel: "lobby"),
-                Configuration.Endpoint(path: "/chat", protocol: .json, channel: "lobby"),
+            Settings().endpoints == [
+                Settings.Endpoint(path: "/ws", protocol: .relay, channel: "lobby"),
+                Settings.Endpoint(path: "/chat", protocol: .json, channel: "lobby"),
             ])
     }
 }

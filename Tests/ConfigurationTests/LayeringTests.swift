@@ -1,4 +1,5 @@
 import Glibc
+import Settings
 import Testing
 
 @testable import Configuration
@@ -37,7 +38,7 @@ struct LayeringTests {
         ]
         let loaded = try ConfigurationLoader().load(texts: texts)
         #expect(loaded.configuration.server.allowedOrigins == [try OriginPattern(parsing: "https://c")])
-        #expect(loaded.configuration.endpoints == [Configuration.Endpoint(path: "/b")])
+        #expect(loaded.configuration.endpoints == [Settings.Endpoint(path: "/b")])
         #expect(loaded.origin(of: "endpoint[0].channel") == .builtIn)
         #expect(loaded.origin(of: "endpoint[0].path") == .file(path: "b", line: 4, column: 1))
     }
@@ -45,7 +46,7 @@ struct LayeringTests {
     @Test("A file that is not there is an error only where it was asked for, and its drop-ins are read either way")
     func missing() throws {
         let file = "\(directory.path)/wsd.toml"
-        #expect(try ConfigurationLoader(defaultPath: file).load().configuration == Configuration())
+        #expect(try ConfigurationLoader(defaultPath: file).load().configuration == Settings())
         #expect(failure(of: ConfigurationLoader(path: file)) == ["\(file): No such file or directory"])
         directory.write("[server]\nworkers = 2\nx = 1", to: "wsd.toml.d/10.toml")
         let unknown = "\(file).d/10.toml:3:1: unknown key \"x\" in [server]; there are "

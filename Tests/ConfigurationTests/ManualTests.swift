@@ -1,4 +1,5 @@
 import Glibc
+import Settings
 import Testing
 
 @testable import Configuration
@@ -67,18 +68,18 @@ struct ManualTests {
     @Test("The installed file says nothing but the defaults, and each line of it holds when it is uncommented")
     func installedFile() throws {
         let file = try text(of: "etc/wsd/wsd.toml")
-        #expect(try loaded(file).configuration == Configuration())
+        #expect(try loaded(file).configuration == Settings())
         let uncommented = file.split(separator: "\n").map { line in
             line.hasPrefix("#") && !line.hasPrefix("# ") ? line.dropFirst() : line
         }
         let loaded = try loaded(uncommented.joined(separator: "\n"))
-        #expect(loaded.configuration == Configuration())
+        #expect(loaded.configuration == Settings())
         #expect(loaded.origin(of: "server.listen") != .builtIn)
     }
 
     @Test("The example of a drop-in can be used as it is")
     func exampleDropIn() throws {
         let example = try text(of: "etc/wsd/wsd.toml.d/50-site.toml.example")
-        #expect(try loaded(example).configuration != Configuration())
+        #expect(try loaded(example).configuration != Settings())
     }
 }

@@ -1,3 +1,4 @@
+import Settings
 import Testing
 
 @testable import Configuration
@@ -70,7 +71,7 @@ struct PrintedConfigurationTests {
 
     @Test("hides a secret, and still can be read")
     func secret() throws {
-        var configuration = Configuration()
+        var configuration = Settings()
         configuration.broker.url = "redis://:hunter2@h"
         let printed = LoadedConfiguration(configuration: configuration, files: [], origins: [:]).printed
         #expect(!printed.contains("hunter2"))

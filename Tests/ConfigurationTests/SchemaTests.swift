@@ -1,3 +1,4 @@
+import Settings
 import Testing
 
 @testable import Configuration
@@ -82,11 +83,11 @@ struct SchemaTests {
     func defaults() throws {
         for key in ConfigurationKey.all where key.section != "endpoint" && key.section != "channels" {
             let text = "[\(key.section)]\n\(key.name) = \(try #require(key.defaultText))"
-            #expect(try loaded(text).configuration == Configuration(), "\(key.path)")
+            #expect(try loaded(text).configuration == Settings(), "\(key.path)")
         }
         for key in ConfigurationKey.all where key.section == "channels" {
             let text = "[channels.\"*\"]\n\(key.name) = \(try #require(key.defaultText))"
-            #expect(try loaded(text).configuration.channels == [Configuration.Channel(pattern: "*")], "\(key.path)")
+            #expect(try loaded(text).configuration.channels == [Settings.Channel(pattern: "*")], "\(key.path)")
         }
         #expect(errors(try loaded("").printed).isEmpty)
     }

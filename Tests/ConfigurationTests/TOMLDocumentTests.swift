@@ -1,3 +1,4 @@
+import Settings
 import Testing
 
 @testable import Configuration
@@ -18,7 +19,7 @@ struct TOMLDocumentTests {
 
     @Test("Nothing in it is nothing said", arguments: ["", "\n\n", "# a comment", "\u{FEFF}", "[server]", "\r\n"])
     func empty(text: String) throws {
-        #expect(try loaded(text).configuration == Configuration())
+        #expect(try loaded(text).configuration == Settings())
     }
 
     @Test("Positions count code points, after a byte order mark, CRLF and other scripts too")

@@ -1,4 +1,5 @@
 import Channels
+import Settings
 import Testing
 import WebSocket
 
@@ -161,7 +162,7 @@ struct ChannelHomeTests {
     @Test func `announces a user once, whatever its connections, and not those who come back in time`() {
         let bench = Bench(.any(.json)) {
             $0.joinLeave = true
-            $0.leaveDelay = 100
+            $0.leaveDelay = .milliseconds(100)
         }
         #expect(bench.enter("alice") && bench.enter("alice"))
         #expect(bench.delivered().map { $0.hasPrefix(#"{"type":"join""#) } == [true])
@@ -178,14 +179,14 @@ struct ChannelHomeTests {
     }
 
     @Test func `lets in as many as max_members says, and counts anew where settings change that`() {
-        let bench = Bench(.any(.json)) { $0.maximumMembers = 2 }
+        let bench = Bench(.any(.json)) { $0.maxMembers = 2 }
         #expect(bench.enter("a") && bench.enter("b") && !bench.enter("c"))
         bench.leave("a")
         #expect(bench.enter("c") && !bench.enter("d"))
         // From configuration 5 on nobody is tracked, from 6 on everybody again.
         bench.home.apply(ChannelSettings(), generation: 5, at: bench.now)
         var limited = ChannelSettings()
-        limited.maximumMembers = 2
+        limited.maxMembers = 2
         bench.home.apply(limited, generation: 6, at: bench.now)
         // Those of before are counted again; who leaves before it was is not taken off.
         bench.home.recount("c", at: bench.now, countedUnder: 1)
@@ -197,7 +198,7 @@ struct ChannelHomeTests {
     }
 
     @Test func `is unused once nobody hears it, nothing is kept and nothing waits`() {
-        let bench = Bench([]) { $0.history = History.Limits(messageCount: 1, age: 100, byteCount: 1_000) }
+        let bench = Bench([]) { $0.keepHistory(messageCount: 1, age: 100, byteCount: 1_000) }
         #expect(bench.home.isUnused)
         bench.publish(.system, "1")
         #expect(!bench.home.isUnused)
@@ -217,7 +218,7 @@ struct ChannelHomeTests {
     func `says a message later as it said it at first, byte for byte`(seed: UInt64) throws {
         var random = Seeded(seed: seed)
         let bench = Bench(.any(.json)) {
-            $0.history = History.Limits(messageCount: 200, age: 1_000, byteCount: 1 << 20)
+            $0.keepHistory(messageCount: 200, age: 1_000, byteCount: 1 << 20)
         }
         let values = [
             "1.50", "-0", "1E400", "\"\\u00e9\"", " [ 1 , {\"a\" : null} ] ", "not JSON", "a\"b\\c\n\u{1}é",
@@ -256,7 +257,7 @@ struct ChannelHomeTests {
 
     @Test func `answers with as much history as there is room for, however it is written`() {
         let bench = Bench(.any(.json)) {
-            $0.history = History.Limits(messageCount: 999, age: 1_000, byteCount: 1 << 24)
+            $0.keepHistory(messageCount: 999, age: 1_000, byteCount: 1 << 24)
         }
         // As a string, each of these bytes takes six.
         for _ in 0..<20 { bench.publish(.relay, String(repeating: "\u{1}", count: 10_000)) }
@@ -274,10 +275,10 @@ struct ChannelHomeTests {
         let limit = Int.random(in: 0...8, using: &random)
         let age = Int64.random(in: 50...500, using: &random)
         let bench = Bench(.any(.json)) {
-            $0.history = History.Limits(messageCount: limit, age: age, byteCount: 1 << 20)
+            $0.keepHistory(messageCount: limit, age: age, byteCount: 1 << 20)
             $0.presence = true
             $0.joinLeave = true
-            $0.leaveDelay = 0
+            $0.leaveDelay = .zero
         }
         var kept: [(seq: UInt64, time: Int64)] = []
         var seq: UInt64 = 0

@@ -1,3 +1,4 @@
+import Settings
 import Testing
 import WebSocket
 
@@ -40,7 +41,7 @@ import WebSocket
     }
 
     @Test func aMessageBelowTheThresholdIsSentPlain() async throws {
-        try await withHub({ $0.compressionThreshold = 100 }) { _, port in
+        try await withHub({ $0.websocket.compressionThresholdByteCount = 100 }) { _, port in
             let client = try TestClient(port: port, fields: offer).opened()
             for size in [99, 100] {
                 let message = [UInt8](repeating: 65, count: size)

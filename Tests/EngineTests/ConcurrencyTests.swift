@@ -1,5 +1,6 @@
 import Base
 import Operations
+import Settings
 import Synchronization
 import Testing
 import WebSocket
@@ -23,9 +24,9 @@ extension TestClient: @unchecked Sendable {}
     /// Four workers, so that the channels have homes on several of them.
     private static func configure(_ configuration: inout EngineConfiguration) {
         configuration.workerCount = 4
-        configuration.maximumConnectionsPerAddress = 500
+        configuration.server.maxConnectionsPerIP = 500
         configuration.endpoints = (channels.map(String.init) + ["passing", "kicked"]).map {
-            .init(path: "/" + $0, clientProtocol: .relay, channel: $0)
+            .init(path: "/" + $0, protocol: .relay, channel: $0)
         }
     }
 

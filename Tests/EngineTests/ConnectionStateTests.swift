@@ -1,5 +1,6 @@
 import Base
 import Channels
+import Settings
 import Testing
 import WebSocket
 

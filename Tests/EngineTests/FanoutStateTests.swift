@@ -1,5 +1,6 @@
 import Base
 import Channels
+import Settings
 import Testing
 import WebSocket
 
@@ -171,7 +172,7 @@ struct FanoutStateTests {
 
     private func home(_ cost: HistoryCost, _ change: (inout ChannelSettings) -> Void = { _ in }) -> ChannelHome {
         var settings = ChannelSettings()
-        settings.history = History.Limits(messageCount: 10, age: 1_000, byteCount: 1 << 20)
+        settings.keepHistory(messageCount: 10, age: 1_000, byteCount: 1 << 20)
         settings.presence = true
         change(&settings)
         let home = ChannelHome(name: "room", settings: settings, frames: frames, history: cost)
@@ -243,7 +244,7 @@ struct FanoutStateTests {
         let cost = HistoryCost(ByteMeter())
         let after = home(cost) {
             $0.presence = false
-            $0.history.messageCount = 2
+            $0.history = 2
         }
         try restore(after, from: state(of: before))
         #expect(after.room?.memberCount == 0 && after.room?.presence.isEmpty == true && after.countedSince == 9)

@@ -1,10 +1,11 @@
+import Settings
 import Testing
 
 @testable import Engine
 
 @Suite(.blocking) struct FlushDelayTests {
     @Test func whatWaitsComesWholeAndInOrder() async throws {
-        try await withHub({ $0.flushDelay = .milliseconds(5) }) { _, port in
+        try await withHub({ $0.server.flushDelay = .milliseconds(5) }) { _, port in
             let clients = try (0..<4).map { _ in try TestClient(port: port).opened() }
             for number in 0..<100 { clients[number % 4].send(2, [UInt8(number % 4), UInt8(number)]) }
             var orders: [[[UInt8]]] = []
@@ -20,7 +21,7 @@ import Testing
     /// The delay is so long that only the close can have brought the messages.
     @Test func whoClosesHasItsMessagesFirst() async throws {
         try await withHub({
-            $0.flushDelay = .seconds(3_600)
+            $0.server.flushDelay = .seconds(3_600)
             $0.workerCount = 1
         }) { _, port in
             let leaving = try TestClient(port: port).opened()
@@ -35,7 +36,7 @@ import Testing
 
     @Test func aNewcomerDoesNotHearWhatWaited() async throws {
         try await withHub({
-            $0.flushDelay = .seconds(3_600)
+            $0.server.flushDelay = .seconds(3_600)
             $0.workerCount = 1
         }) { _, port in
             let sender = try TestClient(port: port).opened()

@@ -1,5 +1,6 @@
 import Base
 import Operations
+import Settings
 import Testing
 import WebSocket
 
@@ -67,7 +68,7 @@ import WebSocket
     /// Three workers and several channels: for most clients the channel's home is another worker.
     @Test(arguments: 0..<6)
     func whoSendsAndClosesSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", clientProtocol: .relay, channel: "c\(attempt)")] }) {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", protocol: .relay, channel: "c\(attempt)")] }) {
             _, port in
             let clients = try (0..<3).map { _ in try TestClient(port: port).opened() }
             for client in clients {
@@ -87,7 +88,7 @@ import WebSocket
 
     @Test(arguments: 0..<6)
     func whoSendsAndBreaksTheProtocolSeesItsMessageBeforeTheClose(_ attempt: Int) async throws {
-        try await withHub({ $0.endpoints = [.init(path: "/ws", clientProtocol: .relay, channel: "c\(attempt)")] }) {
+        try await withHub({ $0.endpoints = [.init(path: "/ws", protocol: .relay, channel: "c\(attempt)")] }) {
             _, port in
             for _ in 0..<3 {
                 let client = try TestClient(port: port).opened()
@@ -117,8 +118,8 @@ import WebSocket
 
     @Test func theLimitPerAddressCountsTheClientBehindTheProxy() async throws {
         try await withHub({
-            $0.maximumConnectionsPerAddress = 1
-            $0.trustedProxies = ["127.0.0.1", "10.0.0.1"].compactMap { IPNetwork($0) }
+            $0.server.maxConnectionsPerIP = 1
+            $0.server.trustedProxies = ["127.0.0.1", "10.0.0.1"].compactMap { IPNetwork($0) }
         }) { hub, port in
             let first = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.1\r\n").opened()
             let refused = try TestClient(port: port, fields: "X-Forwarded-For: 192.0.2.9, 192.0.2.1, 10.0.0.1\r\n")
@@ -187,9 +188,9 @@ import WebSocket
 
     @Test func whoReadsNothingIsClosedAndTheRestLoseNothing() async throws {
         try await withHub({
-            $0.queueLimitByteCount = 200_000
-            $0.maximumMessageByteCount = 100_000
-            $0.closeTimeout = .seconds(60)
+            $0.queue.limitByteCount = 200_000
+            $0.websocket.maxMessageByteCount = 100_000
+            $0.websocket.closeTimeout = .seconds(60)
         }) { hub, port in
             let sleeper = try TestClient(port: port).opened()
             let reader = try TestClient(port: port).opened()
@@ -222,8 +223,8 @@ import WebSocket
 
     @Test func silenceIsPingedAndAMissingPongEndsIt() async throws {
         try await withHub({
-            $0.pingInterval = .milliseconds(100)
-            $0.pongTimeout = .milliseconds(200)
+            $0.websocket.pingInterval = .milliseconds(100)
+            $0.websocket.pongTimeout = .milliseconds(200)
         }) { _, port in
             let client = try TestClient(port: port).opened()
             for _ in 0..<3 {

@@ -1,5 +1,6 @@
 import Channels
 import Operations
+import Settings
 import Testing
 import WebSocket
 
@@ -17,10 +18,10 @@ struct ObservationTests {
             clients[3].leave()
             try await eventually { await hub.endings(ConnectionSelection(), limit: 10).count >= 3 }
             let refused = await hub.endings(ConnectionSelection(), limit: 10).filter { $0.id == nil }
-            #expect(refused.map(\.label) == ["not_found"])
+            #expect(refused.map(\.cause) == ["not_found"])
             let kicked = await hub.endings(ConnectionSelection(ids: [ids[0]]), limit: 10)
-            #expect(kicked.map(\.text) == ["enough"] && kicked.map(\.label) == ["kicked"])
-            #expect(kicked[0].connectedAt! <= kicked[0].time && kicked[0].endpoint == "/ws")
+            #expect(kicked.map(\.text) == ["enough"] && kicked.map(\.cause) == ["kicked"])
+            #expect(kicked[0].connectedSince! <= kicked[0].time && kicked[0].endpoint == "/ws")
             #expect(await hub.endings(ConnectionSelection(), limit: 1).count == 1)
             let all = await hub.endings(ConnectionSelection(), limit: 10)
             #expect(all.map(\.time) == all.map(\.time).sorted(by: >))
@@ -33,7 +34,7 @@ struct ObservationTests {
         let count = 10_000
         try await withHub {
             var settings = ChannelSettings()
-            settings.history = History.Limits(messageCount: 1, age: 600_000, byteCount: 1_000)
+            settings.keepHistory(messageCount: 1, age: 600_000, byteCount: 1_000)
             $0.workerCount = 1
             $0.channelRules = ChannelRules([(ChannelPattern("kept:*"), settings)])
         } _: {
@@ -72,7 +73,7 @@ struct ObservationTests {
     @Test("a follower gets what a relay client gets, and the channel doesn't notice")
     func follow() async throws {
         try await withHub {
-            $0.endpoints.append(.init(path: "/json", clientProtocol: .json, channel: "lobby"))
+            $0.endpoints.append(.init(path: "/json", protocol: .json, channel: "lobby"))
         } _: {
             hub, port in
             let relay = try TestClient(port: port).opened()
@@ -124,7 +125,7 @@ struct ObservationTests {
     @Test("clients of json are taken out of a channel, others stay")
     func unsubscribe() async throws {
         try await withHub {
-            $0.endpoints.append(.init(path: "/json", clientProtocol: .json, channel: "lobby"))
+            $0.endpoints.append(.init(path: "/json", protocol: .json, channel: "lobby"))
         } _: {
             hub, port in
             let relay = try TestClient(port: port).opened()

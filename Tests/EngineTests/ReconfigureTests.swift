@@ -1,6 +1,7 @@
 import CLinux
 import Channels
 import Operations
+import Settings
 import Testing
 import WebSocket
 
@@ -13,13 +14,14 @@ struct ReconfigureTests {
         var configuration = EngineConfiguration()
         configuration.workerCount = 3
         configuration.maximumConnections = 1_000
+        configuration.server.maxConnectionsPerIP = 0
         configuration.endpoints = [
-            .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
-            .init(path: "/other", clientProtocol: .relay, channel: "other"),
-            .init(path: "/json", clientProtocol: .json, channel: "room"),
+            .init(path: "/ws", protocol: .relay, channel: "lobby"),
+            .init(path: "/other", protocol: .relay, channel: "other"),
+            .init(path: "/json", protocol: .json, channel: "room"),
         ]
         // Other tests keep the threads busy on which tokens are checked.
-        configuration.handshakeTimeout = .seconds(120)
+        configuration.server.handshakeTimeout = .seconds(120)
         return configuration
     }
 
@@ -48,7 +50,7 @@ struct ReconfigureTests {
         try await withHub { hub, port in
             let clients = try (0..<3).map { _ in try TestClient(port: port).opened() }
             var next = Self.configuration
-            next.maximumConnectionsPerAddress = 3
+            next.server.maxConnectionsPerIP = 3
             await hub.reconfigure(next)
             #expect(try TestClient(port: port).status().contains("429"))
             clients[0].leave()
@@ -58,7 +60,7 @@ struct ReconfigureTests {
             // Off and on again: all are counted anew.
             await hub.reconfigure(Self.configuration)
             let fifth = try TestClient(port: port).opened()
-            next.maximumConnectionsPerAddress = 4
+            next.server.maxConnectionsPerIP = 4
             await hub.reconfigure(next)
             #expect(try TestClient(port: port).status().contains("429"))
             withExtendedLifetime((clients, fourth, fifth)) {}
@@ -70,8 +72,8 @@ struct ReconfigureTests {
         try await withHub { hub, port in
             let client = try TestClient(port: port).opened()
             var next = Self.configuration
-            next.messagesPerSecond = 1
-            next.messageBurst = 5
+            next.limits.messagesPerSecond = 1
+            next.limits.burst = 5
             await hub.reconfigure(next)
             for number in 0..<5 {
                 client.say("\(number)")
@@ -89,9 +91,9 @@ struct ReconfigureTests {
             let old = try TestClient(port: port, path: "/other").opened()
             var next = Self.configuration
             next.endpoints = [
-                .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
-                .init(path: "/other", clientProtocol: .relay, channel: "elsewhere"),
-                .init(path: "/new", clientProtocol: .relay, channel: "other"),
+                .init(path: "/ws", protocol: .relay, channel: "lobby"),
+                .init(path: "/other", protocol: .relay, channel: "elsewhere"),
+                .init(path: "/new", protocol: .relay, channel: "other"),
             ]
             await hub.reconfigure(next)
             let new = try TestClient(port: port, path: "/new").opened()
@@ -117,7 +119,7 @@ struct ReconfigureTests {
             var next = Self.configuration
             var settings = ChannelSettings()
             settings.presence = true
-            settings.leaveDelay = 0
+            settings.leaveDelay = .zero
             next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
             await hub.reconfigure(next)
             #expect(await hub.channel("room", before: nil, limit: 0)?.users.count == 7)
@@ -128,7 +130,7 @@ struct ReconfigureTests {
             late.leave()
             try await eventually { await hub.channel("room", before: nil, limit: 0)?.users.count == 5 }
             // A limit counts them as well, whether it comes with presence or without.
-            settings.maximumMembers = 5
+            settings.maxMembers = 5
             next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
             await hub.reconfigure(next)
             #expect(try TestClient(port: port, path: "/json").status().contains("503"))
@@ -152,8 +154,8 @@ struct ReconfigureTests {
             var tracked = Self.configuration
             var settings = ChannelSettings()
             settings.presence = true
-            settings.leaveDelay = 0
-            settings.maximumMembers = 1_000
+            settings.leaveDelay = .zero
+            settings.maxMembers = 1_000
             tracked.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
@@ -176,7 +178,7 @@ struct ReconfigureTests {
         try await withHub(Self.jsonEndpoint) { hub, port in
             var next = Self.configuration
             var settings = ChannelSettings()
-            settings.history = History.Limits(messageCount: 10, age: 60_000, byteCount: 100_000)
+            settings.keepHistory(messageCount: 10, age: 60_000, byteCount: 100_000)
             next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
             await hub.reconfigure(next)
             let messages = (0..<10).map {
@@ -184,7 +186,7 @@ struct ReconfigureTests {
             }
             _ = await hub.publish(messages)
             #expect(await hub.channel("room", before: nil, limit: 100)?.messages.count == 10)
-            settings.history.messageCount = 3
+            settings.history = 3
             next.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
             await hub.reconfigure(next)
             #expect(await hub.channel("room", before: nil, limit: 100)?.messages.count == 3)
@@ -298,11 +300,11 @@ struct ReconfigureTests {
     private func tokensNoMore(lifetime: Int64) async throws -> Bool {
         let expiresAt = clinux_realtime_milliseconds() + lifetime
         var asking = Self.asking(expiresAt: expiresAt)
-        asking.tokenLeeway = .milliseconds(100)
+        asking.auth.leeway = .milliseconds(100)
         var open = Self.configuration
-        open.tokenLeeway = .milliseconds(100)
+        open.auth.leeway = .milliseconds(100)
         // Were it asked for another token, it would stay that long.
-        open.refreshGrace = .seconds(3_600)
+        open.auth.refreshGrace = .seconds(3_600)
         return try await withHub({ [asking] in $0 = asking }) { hub, port in
             var users: [TestClient] = []
             for path in ["/ws", "/json"] {
@@ -338,14 +340,14 @@ struct ReconfigureTests {
     func allowedHosts() async throws {
         try await withHub({ $0 = Self.configuration }) { hub, port in
             var next = Self.configuration
-            next.allowsHost = { $0 == "example.org" }
+            next.server.allowedHosts = [HostPattern(.exact("example.org"), description: "example.org")]
             await hub.reconfigure(next)
             for path in ["/ws", "/json", "/nothing"] {
                 #expect(try TestClient(port: port, path: path).head().contains("421 Misdirected Request"))
             }
             let refused = Statistics(total: await hub.statistics()).refused[Int(RefusalCause.host.rawValue)]
             #expect(refused == 3)
-            next.allowsHost = { $0 == "localhost" }
+            next.server.allowedHosts = [HostPattern(.exact("localhost"), description: "localhost")]
             await hub.reconfigure(next)
             _ = try TestClient(port: port).opened()
         }
@@ -354,13 +356,13 @@ struct ReconfigureTests {
     @Test("a smaller limit for heads finds room for those that are under way")
     func headerLimit() async throws {
         var wide = Self.configuration
-        wide.maximumHeaderByteCount = 1 << 20
+        wide.server.maxHeaderByteCount = 1 << 20
         try await withHub({ [wide] in $0 = wide }) { hub, port in
             // Its head has no end.
             let client = try TestClient(port: port, fields: "X-Long: " + String(repeating: "a", count: 700 << 10))
             try await eventually { Statistics(total: await hub.statistics()).bytesIn > 700 << 10 }
             var next = Self.configuration
-            next.maximumHeaderByteCount = 16 << 10
+            next.server.maxHeaderByteCount = 16 << 10
             await hub.reconfigure(next)
             client.send([UInt8(ascii: "b")])
             #expect(try client.status().contains("431"))
@@ -373,13 +375,13 @@ struct ReconfigureTests {
     @Test("a shorter interval of pings gives everyone the whole time for a pong")
     func heartbeats() async throws {
         var lazy = Self.configuration
-        lazy.pingInterval = .seconds(3_600)
+        lazy.websocket.pingInterval = .seconds(3_600)
         try await withHub({ [lazy] in $0 = lazy }) { hub, port in
             let clients = try (0..<20).map { _ in try TestClient(port: port).opened() }
             try await Task.sleep(for: .milliseconds(500))
             var next = Self.configuration
-            next.pingInterval = .milliseconds(100)
-            next.pongTimeout = .seconds(600)
+            next.websocket.pingInterval = .milliseconds(100)
+            next.websocket.pongTimeout = .seconds(600)
             await hub.reconfigure(next)
             for client in clients { #expect(try client.frame().opcode == 9) }
             // A few turns of the sweep later all are still there.

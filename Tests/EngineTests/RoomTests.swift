@@ -1,4 +1,5 @@
 import Channels
+import Settings
 import Testing
 
 @testable import Engine
@@ -13,9 +14,9 @@ struct RoomTests {
     @Test func `whose history has expired costs nothing, whoever noticed it first`() async throws {
         try await withHub({
             var settings = ChannelSettings()
-            settings.history = History.Limits(messageCount: 10, age: 50, byteCount: 10_000)
+            settings.keepHistory(messageCount: 10, age: 50, byteCount: 10_000)
             $0.channelRules = ChannelRules([(ChannelPattern("*"), settings)])
-            $0.endpoints = [.init(path: "/chat", clientProtocol: .json, channel: "lobby")]
+            $0.endpoints = [.init(path: "/chat", protocol: .json, channel: "lobby")]
         }) { hub, port in
             let client = try TestClient(port: port, path: "/chat").opened()
             _ = try client.frame()

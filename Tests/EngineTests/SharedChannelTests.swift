@@ -1,6 +1,7 @@
 import Base
 import Broker
 import Channels
+import Settings
 import Testing
 import WebSocket
 
@@ -24,15 +25,15 @@ struct SharedChannelTests {
         var settings = ChannelSettings()
         settings.presence = true
         settings.joinLeave = true
-        settings.leaveDelay = 0
-        settings.history = History.Limits(messageCount: 100, age: 60_000, byteCount: 1_000_000)
+        settings.leaveDelay = .zero
+        settings.history = 100
         configuration.channelRules = ChannelRules([
             (ChannelPattern("plain"), ChannelSettings()), (ChannelPattern("*"), settings),
         ])
         configuration.endpoints = [
-            .init(path: "/chat", clientProtocol: .json, channel: "lobby"),
-            .init(path: "/plain", clientProtocol: .json, channel: "plain"),
-            .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
+            .init(path: "/chat", protocol: .json, channel: "lobby"),
+            .init(path: "/plain", protocol: .json, channel: "plain"),
+            .init(path: "/ws", protocol: .relay, channel: "lobby"),
         ]
         configuration.verifyToken = { .success(Identity(user: $0)) }
         configuration.broker = broker
@@ -165,6 +166,23 @@ struct SharedChannelTests {
         }
     }
 
+    @Test func `withdraws its users when presence is turned off, and brings them when it is turned on`() async throws {
+        try await withNodes { server, one, _ in
+            let clients = [try one.client("ada"), try one.client("bob")]
+            for client in clients { _ = try next("system", client) }
+            try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
+            var without = EngineConfiguration()
+            Self.configure(&without, one.broker)
+            without.channelRules = ChannelRules([(ChannelPattern("none"), ChannelSettings())])
+            await one.hub.reconfigure(without)
+            try await eventually { server.users(in: "lobby").isEmpty }
+            var with = EngineConfiguration()
+            Self.configure(&with, one.broker)
+            await one.hub.reconfigure(with)
+            try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
+        }
+    }
+
     @Test func `refuses a message that the broker does not take, and keeps the client`() async throws {
         try await withNodes { _, one, _ in
             let client = try one.client("ada")
@@ -182,7 +200,7 @@ struct SharedChannelTests {
     }
 
     @Test func `lets clients wait while the queue is full, and refuses others`() async throws {
-        try await withNodes({ $0.brokerQueueByteCount = 10_000 }) { server, one, _ in
+        try await withNodes({ $0.brokerSettings.queueLimitByteCount = 10_000 }) { server, one, _ in
             let client = try one.client("ada")
             _ = try next("system", client)
             server.stop()
@@ -206,7 +224,7 @@ struct SharedChannelTests {
     }
 
     @Test func `refuses what has waited too long for its channel's state`() async throws {
-        try await withNodes({ $0.brokerQueueTimeout = .seconds(1) }) { server, one, _ in
+        try await withNodes({ $0.brokerSettings.queueTimeout = .seconds(1) }) { server, one, _ in
             let client = try one.client("ada")
             _ = try next("system", client)
             server.stop()

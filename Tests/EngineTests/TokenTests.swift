@@ -1,5 +1,6 @@
 import Channels
 import Operations
+import Settings
 import Testing
 import WebSocket
 
@@ -12,9 +13,9 @@ struct TokenTests {
         -> @Sendable (inout EngineConfiguration) -> Void
     {
         { configuration in
-            configuration.endpoints.append(.init(path: "/chat", clientProtocol: .json, channel: "lobby"))
-            configuration.tokenCookie = "session"
-            configuration.refreshGrace = .milliseconds(200)
+            configuration.endpoints.append(.init(path: "/chat", protocol: .json, channel: "lobby"))
+            configuration.auth.cookie = "session"
+            configuration.auth.refreshGrace = .milliseconds(200)
             configuration.verifyToken = { token in
                 guard token.hasPrefix("alice") else {
                     return .failure(TokenRefusal(label: "bad_signature", message: "the \"signature\" is wrong"))
@@ -66,7 +67,7 @@ struct TokenTests {
             settings.subscribe = .granted
             settings.publish = .granted
             $0.channelRules = ChannelRules([(ChannelPattern("room"), settings)])
-            $0.endpoints.append(.init(path: "/room", clientProtocol: .relay, channel: "room"))
+            $0.endpoints.append(.init(path: "/room", protocol: .relay, channel: "room"))
         }) { _, port in
             let refused = try TestClient(port: port, path: "/room?token=alice").status()
             #expect(refused.contains("403 Forbidden"))

@@ -1,4 +1,5 @@
 import Base
+import Settings
 
 @testable import Engine
 
@@ -10,12 +11,13 @@ func withHub<Outcome>(
     var configuration = EngineConfiguration()
     configuration.workerCount = 3
     configuration.maximumConnections = 1_000
+    configuration.server.maxConnectionsPerIP = 0
     configuration.endpoints = [
-        .init(path: "/ws", clientProtocol: .relay, channel: "lobby"),
-        .init(path: "/other", clientProtocol: .relay, channel: "other"),
+        .init(path: "/ws", protocol: .relay, channel: "lobby"),
+        .init(path: "/other", protocol: .relay, channel: "other"),
     ]
     // Other tests keep the threads busy on which tokens are checked.
-    configuration.handshakeTimeout = .seconds(120)
+    configuration.server.handshakeTimeout = .seconds(120)
     change(&configuration)
     let hub = Hub(configuration)
     let listener = try ListeningSocket(host: IPAddress("127.0.0.1")!, port: 0)
@@ -30,4 +32,13 @@ func withHub<Outcome>(
     }
     await hub.stop()
     return outcome
+}
+
+extension ChannelSettings {
+    /// - Parameter age: milliseconds.
+    mutating func keepHistory(messageCount: Int, age: Int64, byteCount: Int) {
+        history = messageCount
+        historyTTL = .milliseconds(age)
+        historyByteCount = byteCount
+    }
 }

@@ -154,6 +154,6 @@ private func request(
         ("null", "example.org", false), ("", "", false),
     ])
     func sameHostComparesHostAndPort(_ origin: String, _ host: String, _ expected: Bool) {
-        #expect(Origin.isSameHost(origin, host: host) == expected)
+        #expect(Handshake.isSameHost(origin, host: host) == expected)
     }
 }

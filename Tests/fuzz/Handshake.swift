@@ -19,7 +19,7 @@ public func fuzzHandshake(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt 
     checkAnswer(to: head.head)
     checkOffers(head.head.values("sec-websocket-extensions"))
     for origin in head.head.values("origin") {
-        for host in head.head.values("host") { _ = Origin.isSameHost(origin, host: host) }
+        for host in head.head.values("host") { _ = Handshake.isSameHost(origin, host: host) }
     }
     return 0
 }

@@ -1,6 +1,8 @@
 import CLinux
 import Channels
 import Glibc
+import Operations
+import Settings
 import Synchronization
 import WebSocket
 
@@ -18,7 +20,7 @@ extension Worker {
             admit(connection, as: Identity(), pending)
             return
         }
-        switch Token.find(in: head, cookie: configuration.tokenCookie) {
+        switch Token.find(in: head, cookie: configuration.auth.cookie) {
         case .none:
             let missing = TokenRefusal(label: "missing", message: Token.howToSend)
             refuseToken(connection, missing, pending, isMissing: true)
@@ -102,14 +104,14 @@ extension Worker {
                 connection, Refusal(.serviceUnavailable, reason, fields: [Worker.retryAfter]), cause: cause, known)
             return
         }
-        pending.session = session(identity, endpoint.clientProtocol)
-        connection.encoding = Encoding(endpoint.clientProtocol, pending.compression)
+        pending.session = session(identity, endpoint.protocol)
+        connection.encoding = Encoding(endpoint.protocol, pending.compression)
         connection.advance(.requested)
         let since = pending.since
         connection.keep(.admission(pending))
-        guard endpoint.clientProtocol.hasRequests, !endpoint.channel.isEmpty else {
+        guard endpoint.protocol.hasRequests, !endpoint.channel.isEmpty else {
             guard openPending(connection) else { return }
-            if endpoint.clientProtocol.hasRequests {
+            if endpoint.protocol.hasRequests {
                 sendWelcome(connection, channel: nil, nil)
             } else {
                 subscribe(connection, to: endpoint.channel)
@@ -140,7 +142,7 @@ extension Worker {
     ) -> Session? {
         guard clientProtocol.hasRequests || identity.user != nil else { return nil }
         return Session(
-            identity: identity, errorBucket: RateBucket(holding: configuration.errorsPerMinute, now: now),
+            identity: identity, errorBucket: RateBucket(holding: configuration.limits.errorsPerMinute, now: now),
             expiresAt: clock.tick(at: identity.expiresAt))
     }
 
@@ -175,11 +177,12 @@ extension Worker {
         outbox.turn.push(Turn.direct, start: start, end: outbox.direct.count, to: connection)
         armOpen(connection)
         if context.reportsEverything.load(ordering: .relaxed) {
-            let endpoint = configuration.endpoints[pending.endpoint]
-            context.report(
-                .opened(
-                    connection.id, connection.address, port: connection.port, endpoint: endpoint.path,
-                    user: name(connection), channel: endpoint.channel, userAgent: pending.userAgent))
+            let channel = configuration.endpoints[pending.endpoint].channel
+            var told = EngineEvent(event(.connect, connection, channels: channel.isEmpty ? [] : [channel]))
+            told.isNoteworthy = false
+            told.port = connection.port
+            told.userAgent = pending.userAgent
+            context.report(told)
         }
         return true
     }

@@ -1,4 +1,7 @@
+import Base
 import CLinux
+import Operations
+import Settings
 import Synchronization
 import WebSocket
 
@@ -20,7 +23,7 @@ extension Worker {
         sendClose(connection, code, reason: reason)
         connection.advance(.closeSent)
         waitNoMore(connection)
-        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
     }
 
     /// Sends the last close frame, which echoes the peer's (RFC 6455, section 5.5.1) or names its error, after all
@@ -30,7 +33,7 @@ extension Worker {
             connection.keep(.farewell(reason))
             connection.advance(.heldBack)
             waitNoMore(connection)
-            setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+            setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
         } else {
             sendFarewell(connection, reason)
         }
@@ -71,7 +74,7 @@ extension Worker {
     func finish(_ connection: Connection) {
         connection.advance(.finished)
         waitNoMore(connection)
-        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
         outbox.turn.markDirty(connection)
     }
 
@@ -87,7 +90,7 @@ extension Worker {
         connection.link.finishSending()
         connection.advance(.sentAll)
         connection.flags.remove(.resetOnClose)
-        setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
     }
 
     /// Ends a connection now. Its slot is freed at the turn's end.
@@ -126,33 +129,41 @@ extension Worker {
     /// Records why a connection ends, and reports it to the control plane.
     func report(_ connection: Connection, _ reason: String, queuedBytes: Int? = nil) {
         let queued = connection.backlog?._withUnsafeGuaranteedRef { $0.byteCount } ?? 0
-        let ending = Ending(
-            time: clinux_realtime_milliseconds(),
-            reason: .closed(connection.cause, CloseCode(rawValue: connection.closeCode)), text: reason,
-            address: connection.address, id: connection.id, user: name(connection),
-            endpoint: endpointPath(connection), channels: firstChannels(connection),
-            connectedAt: connection.connectedAt,
-            bytesIn: connection.bytesIn, bytesOut: connection.bytesOut,
-            queuedBytes: queuedBytes ?? queued, dropped: connection.dropped)
-        telemetry.endings.append(ending)
+        var event = event(.close, connection, channels: firstChannels(connection))
+        event.cause = connection.cause.label
+        event.code = Int(connection.closeCode)
+        if !reason.isEmpty { event.text = reason }
+        event.connectedSince = Timestamp(millisecondsSinceEpoch: connection.connectedAt)
+        event.queuedBytes = queuedBytes ?? queued
+        event.droppedMessages = Int(connection.dropped)
+        telemetry.endings.append(event, connection.cause)
         let reportsEverything = context.reportsEverything.load(ordering: .relaxed)
-        guard ending.isNoteworthy || reportsEverything else { return }
-        var told = ending
+        guard connection.cause.isNoteworthy || reportsEverything else { return }
+        var told = EngineEvent(event)
+        told.isNoteworthy = connection.cause.isNoteworthy
         told.port = connection.port
+        told.bytesIn = connection.bytesIn
+        told.bytesOut = connection.bytesOut
         if reportsEverything { told.userAgent = telemetry.userAgents.text(connection.userAgent) }
-        context.report(.ended(told))
+        context.report(told)
     }
 
-    /// Reports to the control plane that a slow consumer loses messages.
+    /// Reports to the control plane that a slow consumer loses messages; once until its queue is empty again.
     func reportDropping(_ connection: Connection, queuedBytes: Int) {
-        context.report(
-            .dropping(
-                connection.id, connection.address, endpoint: endpointPath(connection), user: name(connection),
-                channels: firstChannels(connection), queuedBytes: queuedBytes))
+        var event = event(.slow, connection, channels: firstChannels(connection))
+        event.queuedBytes = queuedBytes
+        context.report(EngineEvent(event))
     }
 
-    private func endpointPath(_ connection: Connection) -> String {
-        configuration.endpoints[Int(connection.endpoint)].path
+    /// An event of a connection, with what every such event says.
+    func event(_ kind: Event.Kind, _ connection: Connection, channels: [String]) -> Event {
+        var event = Event(kind, millisecondsSinceEpoch: clinux_realtime_milliseconds())
+        event.id = connection.id
+        event.address = connection.address
+        event.endpoint = configuration.endpoints[Int(connection.endpoint)].path
+        event.user = name(connection)
+        if !channels.isEmpty { event.channels = channels }
+        return event
     }
 
     /// The names of the connection's first channels, as many as are worth recording.

@@ -2,6 +2,8 @@ import Base
 import CLinux
 import Channels
 import Glibc
+import Operations
+import Settings
 import Synchronization
 import WebSocket
 
@@ -17,7 +19,7 @@ extension Worker {
         _ connection: Connection, _ bytes: UnsafeMutableRawBufferPointer,
         scannedCount: Int
     ) {
-        let limit = configuration.maximumHeaderByteCount
+        let limit = configuration.server.maxHeaderByteCount
         ingress.work += Worker.handshakeWork + 4 * (bytes.count - scannedCount)
         switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
         case .incomplete:
@@ -69,7 +71,7 @@ extension Worker {
             return .refuse(Refusal(.misdirectedRequest, reason), .host)
         }
         if let page = configuration.pages[head.path] { return answer(page, head) }
-        guard let endpoint = configuration.endpoints.firstIndex(where: { $0.path == head.path && !$0.isRetired }) else {
+        guard let endpoint = configuration.endpoint(at: head.path) else {
             return .refuse(Refusal(.notFound, "nothing is served at this path"), .notFound)
         }
         let accept: String
@@ -88,7 +90,8 @@ extension Worker {
             )
         }
         let compression =
-            configuration.compression ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
+            configuration.websocket.compression
+            ? PermessageDeflate.negotiate(head.values("sec-websocket-extensions")) : nil
         var since: MessagePosition?
         if let epoch = FormQuery.value("epoch", in: head.query),
             let seq = FormQuery.value("seq", in: head.query).flatMap({ UInt64($0) })
@@ -173,13 +176,19 @@ extension Worker {
     ) {
         telemetry.statistics.refused[Int(cause.rawValue)] &+= 1
         guard !silently else { return }
-        let ending = Ending(
-            time: clinux_realtime_milliseconds(), reason: .refused(cause), text: reason, address: address, port: port,
-            status: status, user: known.user, endpoint: known.keptPath, channels: known.channel.map { [$0] } ?? [])
-        telemetry.endings.append(ending)
-        var told = ending
+        var event = Event(.refuse, millisecondsSinceEpoch: clinux_realtime_milliseconds())
+        event.cause = cause.label
+        if !reason.isEmpty { event.text = reason }
+        event.address = address
+        event.endpoint = known.keptPath
+        event.user = known.user
+        event.channels = known.channel.map { [$0] }
+        telemetry.endings.append(event, cause)
+        var told = EngineEvent(event)
+        told.port = port
+        told.status = status
         if context.reportsEverything.load(ordering: .relaxed) { told.userAgent = known.userAgent }
-        context.report(.ended(told))
+        context.report(told)
     }
 
     private func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {

@@ -1,6 +1,7 @@
 import Base
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 /// The life of a connection's token after the connection was admitted.
@@ -31,7 +32,7 @@ extension Worker {
         guard let session = connection.session, session.expiresAt != Slab.never else { return Slab.never }
         if isToBeAsked(connection, session) { return session.expiresAt }
         let isAsked = session.isAskedToRefresh
-        return session.expiresAt &+ clock.ticks(isAsked ? configuration.refreshGrace : configuration.tokenLeeway)
+        return session.expiresAt &+ clock.ticks(isAsked ? configuration.auth.refreshGrace : configuration.auth.leeway)
     }
 
     /// Whether the client can still be asked for a new token. If a reload has abolished tokens, a client keeps the

@@ -1,6 +1,7 @@
 import CLinux
 import Channels
 import Glibc
+import Settings
 import WebSocket
 
 extension Worker {
@@ -75,7 +76,7 @@ extension Worker {
         _ connection: Connection, _ bytes: UnsafeMutableRawBufferPointer
     ) {
         let input = connection.input ?? ingress.idleInput
-        var limits = FrameReader.Limits(maximumMessageByteCount: configuration.maximumMessageByteCount)
+        var limits = FrameReader.Limits(maximumMessageByteCount: configuration.websocket.maxMessageByteCount)
         limits.allowsCompression = !connection.encoding.isPlain
         var rest = bytes
         let share = min(ingress.work + Worker.connectionShare, max(ingress.work, Worker.workBudget))
@@ -176,7 +177,7 @@ extension Worker {
         connection.messagesIn &+= 1
         telemetry.statistics.messagesIn &+= 1
         guard takeToken(connection) else {
-            let reason = "more than \(configuration.messagesPerSecond) messages a second"
+            let reason = "more than \(configuration.limits.messagesPerSecond) messages a second"
             beginClose(connection, .rateLimited, .policyViolation, reason, then: .finishing)
             return
         }
@@ -189,7 +190,7 @@ extension Worker {
     func act(
         on message: UnsafeRawBufferPointer, _ opcode: Opcode, _ connection: Connection
     ) {
-        switch configuration.endpoints[Int(connection.endpoint)].clientProtocol {
+        switch configuration.endpoints[Int(connection.endpoint)].protocol {
         case .relay: relay(connection, opcode, message)
         case .json: request(connection, opcode, message)
         }
@@ -213,12 +214,12 @@ extension Worker {
     }
 
     /// The number of messages that a connection may send at once.
-    var burst: Int { configuration.messageBurst > 0 ? configuration.messageBurst : configuration.messagesPerSecond }
+    var burst: Int { configuration.limits.effectiveBurst }
 
     /// Whether `limits.messages_per_second` allows one more message.
     private func takeToken(_ connection: Connection) -> Bool {
-        guard configuration.messagesPerSecond > 0 else { return true }
-        return connection.messageBucket.take(rate: Float(configuration.messagesPerSecond), most: burst, now: now)
+        guard configuration.limits.messagesPerSecond > 0 else { return true }
+        return connection.messageBucket.take(rate: Float(configuration.limits.messagesPerSecond), most: burst, now: now)
     }
 
     private func receivedClose(
@@ -250,7 +251,7 @@ extension Worker {
         case .invalidData: cause = .invalidData
         case .messageTooBig:
             cause = .messageTooBig
-            text += " of \(configuration.maximumMessageByteCount) bytes"
+            text += " of \(configuration.websocket.maxMessageByteCount) bytes"
         default: cause = .protocolError
         }
         beginClose(connection, cause, code, text, then: .finishing)

@@ -1,4 +1,5 @@
 import Channels
+import Settings
 
 /// One worker's view of a channel: the subscribers on this worker, and the messages published here on their way to the
 /// home.

@@ -1,6 +1,7 @@
 import Base
 import Broker
 import Channels
+import Settings
 import WebSocket
 
 /// A channel that a broker shares between nodes: what this node publishes goes to the broker, and what the broker
@@ -25,7 +26,7 @@ extension ChannelHome {
     /// The limits of the history that the broker keeps; nil if it is to keep none.
     var historyLimits: HistoryLimits? {
         guard settings.keepsHistory else { return nil }
-        let limits = settings.history
+        let limits = settings.historyLimits
         return HistoryLimits(messageCount: limits.messageCount, age: limits.age, byteCount: limits.byteCount)
     }
 

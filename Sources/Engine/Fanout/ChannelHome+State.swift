@@ -1,5 +1,6 @@
 import Base
 import Channels
+import Settings
 
 extension ChannelHome {
     /// Writes the order, the history and the users of the channel, and how its members are counted. Messages that wait

@@ -1,5 +1,7 @@
+import Base
 import Broker
 import Channels
+import Settings
 import WebSocket
 
 /// A channel at its home: the order of its messages, its members, and its history.
@@ -65,11 +67,20 @@ final class ChannelHome {
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
         if !new.countsMembersLike(settings) {
             countedSince = generation
-            room?.forgetMembers()
+            forgetMembers(at: now)
         }
         settings = new
-        room?.presence.leaveDelay = new.leaveDelay
-        room?.changeHistory { $0.setLimits(new.history, now: now) }
+        room?.presence.leaveDelay = new.leaveDelay.milliseconds
+        room?.changeHistory { $0.setLimits(new.historyLimits, now: now) }
+    }
+
+    /// Forgets the members, who will be counted again, and withdraws their users from the broker.
+    private func forgetMembers(at now: Int64) {
+        for user in shared == nil ? [] : room?.presence.users ?? [] {
+            shared?.note(
+                PresenceChange(channel: name, user: user.user, isPresent: false, isAnnounced: false, time: now))
+        }
+        room?.forgetMembers()
     }
 
     // MARK: Recipients
@@ -136,7 +147,7 @@ final class ChannelHome {
             case .unchanged?:
                 frames[Int(each.rawValue)].append(.text, payload: numbered.payload)
             case .object?:
-                if !settings.echo, each == senderProtocol, let sender {
+                if !settings.echo, each.rawValue == senderProtocol?.rawValue, let sender {
                     let frame = frames[Int(each.rawValue)].frameEnds.count
                     exclusions.append(Delivery.Exclusion(connection: sender, frame: frame))
                 }
@@ -185,7 +196,7 @@ final class ChannelHome {
     /// Adds a connection, and tells the other members if its user is new. False if the channel is full.
     func enter(_ user: String, at now: Int64, _ text: inout MessageText) -> Bool {
         let room = madeRoom()
-        guard settings.maximumMembers == 0 || room.memberCount < settings.maximumMembers else { return false }
+        guard settings.maxMembers == 0 || room.memberCount < settings.maxMembers else { return false }
         if settings.isTracked { room.memberCount += 1 }
         if settings.tracksPresence, room.presence.enter(user, at: now) { noteChange(.join, user, at: now, &text) }
         return true

@@ -1,5 +1,6 @@
 import Base
 import Channels
+import Settings
 
 /// The channels that one worker knows, by name and by a dense index that connection records hold.
 struct ChannelTable {

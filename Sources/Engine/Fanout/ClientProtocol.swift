@@ -1,13 +1,26 @@
 import Channels
+import Settings
 import WebSocket
 
-/// The protocols that clients speak, and everything in which they differ for the rest of the engine. A new protocol is a
-/// case here, its answers to these questions, its words, and its requests (`Worker.act(on:)`).
-package enum ClientProtocol: UInt8, CaseIterable, Sendable {
-    /// Every message goes unchanged to everyone in the channel, including the sender.
-    case relay
-    /// Each message is a request; see wsd-protocol(7).
-    case json
+/// Everything in which the protocols of clients differ for the rest of the engine. A new protocol is a case of
+/// `ClientProtocol`, its answers to these questions, its words, and its requests (`Worker.act(on:)`).
+extension ClientProtocol {
+    /// The number in tables. It is here and not in Settings, because the compiler doesn't inline what is in another
+    /// module, and it is asked for several times for each message.
+    var rawValue: UInt8 {
+        switch self {
+        case .relay: 0
+        case .json: 1
+        }
+    }
+
+    init?(rawValue: UInt8) {
+        switch rawValue {
+        case 0: self = .relay
+        case 1: self = .json
+        default: return nil
+        }
+    }
 
     /// A table with an element for each protocol, by `rawValue`.
     typealias Table<Element: ~Copyable> = InlineArray<2, Element>
@@ -18,14 +31,6 @@ package enum ClientProtocol: UInt8, CaseIterable, Sendable {
         case unchanged
         /// The object of the `json` protocol, as text.
         case object
-    }
-
-    /// The name in the configuration.
-    package var name: String {
-        switch self {
-        case .relay: "relay"
-        case .json: "json"
-        }
     }
 
     /// The protocol whose form of the messages a follower of a channel gets.

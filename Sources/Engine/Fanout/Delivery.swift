@@ -1,3 +1,4 @@
+import Settings
 import WebSocket
 
 /// A channel's next messages on their way to the subscribers, in every encoding that these use.
@@ -55,9 +56,7 @@ struct Delivery: Sendable {
         set {
             if encoded.isEmpty {
                 encoded = Array(repeating: nil, count: Encoding.count)
-                for each in ClientProtocol.allCases where commonProtocol.uses(each) {
-                    encoded[Int(Encoding(each).rawValue)] = common
-                }
+                commonProtocol.forEachProtocol { encoded[Int(Encoding($0).rawValue)] = common }
                 common = nil
             }
             encoded[Int(encoding.rawValue)] = newValue

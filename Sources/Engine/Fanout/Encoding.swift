@@ -1,3 +1,4 @@
+import Settings
 import WebSocket
 
 /// The form in which a connection gets a channel's messages: in its endpoint's protocol, plain or deflated for the

@@ -2,6 +2,7 @@ import Base
 import Broker
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 /// The output of a worker: what the present turn of its loop has for its connections, and what it has for other
@@ -47,8 +48,8 @@ final class Outbox {
 
     init(_ configuration: EngineConfiguration, frames: ByteMeter) {
         direct = SegmentBuilder(frames)
-        deflater = Deflater(level: configuration.compressionLevel)
+        deflater = Deflater(level: configuration.websocket.compressionLevel)
         answers = (0..<configuration.workerCount).map { _ in ReplyBatch(frames) }
-        flushDelay = WorkerClock.nanoseconds(configuration.flushDelay)
+        flushDelay = WorkerClock.nanoseconds(configuration.server.flushDelay)
     }
 }

@@ -1,4 +1,5 @@
 import Channels
+import Settings
 import WebSocket
 
 /// One message for a channel, as its publisher passes it to the channel's home. Its bytes are borrowed for the duration

@@ -1,6 +1,7 @@
 import Base
 import Broker
 import Channels
+import Settings
 
 /// The state that a channel's home keeps for the `json` protocol: the numbering of messages, the history, and the users
 /// present.
@@ -27,8 +28,8 @@ final class Room {
         var text = MessageText()
         text.append(string: name)
         quotedName = text.bytes
-        history = History(limits: settings.history, meter: cost.meter)
-        presence = Presence(leaveDelay: settings.leaveDelay)
+        history = History(limits: settings.historyLimits, meter: cost.meter)
+        presence = Presence(leaveDelay: settings.leaveDelay.milliseconds)
         count()
     }
 
@@ -55,8 +56,8 @@ final class Room {
         self.init(name: name, settings: settings, cost: cost, epoch: epoch)
         seq = try state.number()
         memberCount = try state.count(atMost: Int(Int32.max))
-        presence = try Presence(from: &state, leaveDelay: settings.leaveDelay)
-        let kept = try History(from: &state, &shared, limits: settings.history, meter: cost.meter)
+        presence = try Presence(from: &state, leaveDelay: settings.leaveDelay.milliseconds)
+        let kept = try History(from: &state, &shared, limits: settings.historyLimits, meter: cost.meter)
         try state.require(seq < 1 << 62 && kept.newestSeq <= seq, "a message with a number to come")
         changeHistory { $0 = kept }
     }

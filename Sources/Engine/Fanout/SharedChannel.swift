@@ -1,5 +1,6 @@
 import Broker
 import Channels
+import Settings
 import WebSocket
 
 /// What the home of a channel keeps while a broker shares the channel between nodes: the publications of this node until

@@ -1,5 +1,6 @@
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 extension Worker {
@@ -92,7 +93,7 @@ extension Worker {
         if home.deliveryByteCount > Worker.cheapByteCount {
             ingress.work += (byteCount + Worker.frameByteCount) * channel.subscribers.count / 2
         }
-        guard byteCount >= configuration.compressionThreshold else { return }
+        guard byteCount >= configuration.websocket.compressionThresholdByteCount else { return }
         ingress.work +=
             8 * byteCount * Worker.deflateCount(messageOf: byteCount, windows: home.encodings.deflatingCount)
     }

@@ -1,3 +1,4 @@
+import Settings
 import WebSocket
 
 extension Worker {
@@ -9,7 +10,7 @@ extension Worker {
         for encoding in encodings.deflating {
             guard let plain = delivery.plain(encoding) else { continue }
             let largest = plain.largestFrame
-            guard largest >= configuration.compressionThreshold else { continue }
+            guard largest >= configuration.websocket.compressionThresholdByteCount else { continue }
             let window = window(for: encoding, of: encodings, messageOf: largest)
             if let known = made.first(where: { $0.plain === plain && $0.window == window }) {
                 if let deflated = known.deflated { delivery[encoding] = deflated }
@@ -48,7 +49,7 @@ extension Worker {
         var builder = SegmentBuilder(context.account.frames)
         var hasGained = false
         plain.forEachFrame { opcode, payload in
-            guard !opcode.isControl, payload.count >= configuration.compressionThreshold,
+            guard !opcode.isControl, payload.count >= configuration.websocket.compressionThresholdByteCount,
                 let deflated = outbox.deflater.deflate(
                     payload, windowBits: Deflater.windowBits(forMessageOf: payload.count, agreed: agreed))
             else {
@@ -67,7 +68,7 @@ extension Worker {
     func inflate(
         _ connection: Connection, _ opcode: Opcode, _ payload: UnsafeRawBufferPointer
     ) -> UnsafeRawBufferPointer? {
-        switch ingress.inflater.inflate(payload, limit: configuration.maximumMessageByteCount) {
+        switch ingress.inflater.inflate(payload, limit: configuration.websocket.maxMessageByteCount) {
         case .corrupt:
             failed(connection, .invalidData, "compressed message is corrupt")
         case .tooLarge:

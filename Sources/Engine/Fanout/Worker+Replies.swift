@@ -1,6 +1,7 @@
 import Base
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 /// The messages to a `json` client from its own worker.
@@ -46,15 +47,15 @@ extension Worker {
         outbox.text.append("}")
         outbox.text.withBytes { sendMessage($0, connection) }
         guard !takeErrorToken(connection) else { return }
-        let reason = "more than \(configuration.errorsPerMinute) errors in a minute"
+        let reason = "more than \(configuration.limits.errorsPerMinute) errors in a minute"
         // The end is delayed, because the caller is using the connection's channels.
         endSoon(connection, .rateLimited, .policyViolation, reason)
     }
 
     /// Whether `limits.errors_per_minute` allows one more error.
     private func takeErrorToken(_ connection: Connection) -> Bool {
-        guard configuration.errorsPerMinute > 0, let session = connection.session else { return true }
-        let limit = configuration.errorsPerMinute
+        guard configuration.limits.errorsPerMinute > 0, let session = connection.session else { return true }
+        let limit = configuration.limits.errorsPerMinute
         return session.errorBucket.take(rate: Float(limit) / 60, most: limit, now: now)
     }
 
@@ -112,7 +113,7 @@ extension Worker {
         outbox.text.append("{\"type\":\"refresh\"")
         outbox.text.append(memberTime: clinux_realtime_milliseconds())
         outbox.text.append(",\"grace\":")
-        outbox.text.append(UInt64(configuration.refreshGrace.components.seconds))
+        outbox.text.append(UInt64(configuration.auth.refreshGrace.components.seconds))
         outbox.text.append("}")
         outbox.text.withBytes { sendMessage($0, connection) }
     }

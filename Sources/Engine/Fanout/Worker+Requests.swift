@@ -1,6 +1,7 @@
 import Base
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 /// The requests of `json` clients: each text message is one request.
@@ -201,7 +202,7 @@ extension Worker {
             sendError(connection, .notPermitted, message, id: Array(id), channel: name)
             return
         }
-        let limit = configuration.maximumChannels
+        let limit = configuration.limits.channels
         guard limit == 0 || session.memberships.count < limit else {
             let message = "you are in \(limit) channels, as many as limits.channels allows; leave one first"
             sendError(connection, .limit, message, id: Array(id), channel: name)

@@ -1,5 +1,6 @@
 import CLinux
 import Channels
+import Settings
 
 /// The expiry of history that is too old or too large, and of users that have not come back.
 extension Worker {
@@ -11,8 +12,8 @@ extension Worker {
     /// memory limit.
     private var historyByteLimit: Int {
         let memory = configuration.memoryByteCount
-        let limit = memory > 0 ? min(configuration.historyByteCount, memory / 4) : configuration.historyByteCount
-        return limit / configuration.workerCount
+        let limit = configuration.limits.historyByteCount
+        return (memory > 0 ? min(limit, memory / 4) : limit) / configuration.workerCount
     }
 
     /// Notes that a message has been added to a history, which may now exceed the limit or get a deadline.

@@ -1,5 +1,6 @@
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 /// Members and their questions, at a channel's home. The members' side is in `+Subscriptions`.

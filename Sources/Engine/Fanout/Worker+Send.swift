@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Settings
 import WebSocket
 
 extension Worker {
@@ -150,7 +151,7 @@ extension Worker {
                 backlog.append(Backlog.Piece(segment: segment, start: start, end: piece.end))
             }
         }
-        if connection.phase == .open, backlog.isOver(configuration.queueLimitByteCount) {
+        if connection.phase == .open, backlog.isOver(configuration.queue.limitByteCount) {
             applyPolicy(connection, backlog)
         }
         noteQueue(backlog, before, messagesBefore)
@@ -166,7 +167,8 @@ extension Worker {
         let backlog = Backlog(now: now)
         connection.backlog = Unmanaged.passRetained(backlog)
         telemetry.statistics.slowConsumers += 1
-        setDeadline(connection, min(slab.deadlines[connection.slot], now &+ clock.ticks(configuration.writeTimeout)))
+        let deadline = now &+ clock.ticks(configuration.queue.writeTimeout)
+        setDeadline(connection, min(slab.deadlines[connection.slot], deadline))
         return backlog
     }
 
@@ -177,16 +179,16 @@ extension Worker {
         let isFirst = !backlog.isOverLimitReported
         if isFirst {
             backlog.isOverLimitReported = true
-            telemetry.statistics.overLimit[Int(configuration.queuePolicy.rawValue)] &+= 1
+            telemetry.statistics.overLimit[Int(configuration.queue.policy.rawValue)] &+= 1
         }
-        switch configuration.queuePolicy {
-        case .dropOldest: dropped = backlog.dropOldest(limit: configuration.queueLimitByteCount)
-        case .dropNewest: dropped = backlog.dropNewest(limit: configuration.queueLimitByteCount)
+        switch configuration.queue.policy {
+        case .dropOldest: dropped = backlog.dropOldest(limit: configuration.queue.limitByteCount)
+        case .dropNewest: dropped = backlog.dropNewest(limit: configuration.queue.limitByteCount)
         case .disconnect:
-            let reason = "slow consumer: more than \(configuration.queueLimitByteCount) bytes queued"
+            let reason = "slow consumer: more than \(configuration.queue.limitByteCount) bytes queued"
             dropped = cutOff(backlog, connection, .slowConsumer, .policyViolation, reason, queuedBytes: queued)
         }
-        if configuration.queuePolicy != .disconnect, isFirst { reportDropping(connection, queuedBytes: queued) }
+        if configuration.queue.policy != .disconnect, isFirst { reportDropping(connection, queuedBytes: queued) }
         connection.dropped &+= UInt32(clamping: dropped)
         telemetry.statistics.dropped &+= UInt64(dropped)
     }
@@ -282,7 +284,9 @@ extension Worker {
         }
         dropBacklog(connection)
         resume(connection, .unreadAnswers)
-        if connection.phase == .closing { setDeadline(connection, now &+ clock.ticks(configuration.closeTimeout)) }
+        if connection.phase == .closing {
+            setDeadline(connection, now &+ clock.ticks(configuration.websocket.closeTimeout))
+        }
         if connection.flags.contains(.awaitsWritable) {
             connection.flags.remove(.awaitsWritable)
             setInterest(connection)

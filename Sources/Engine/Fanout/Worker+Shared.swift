@@ -3,6 +3,7 @@ import Broker
 import CLinux
 import Channels
 import Operations
+import Settings
 import WebSocket
 
 /// Channels that a broker shares between nodes, at their homes.
@@ -13,7 +14,7 @@ extension Worker {
     /// their messages (`isCongested`), and those that are published for a receipt are refused.
     func submit(_ publication: Publication, _ channel: Channel, _ home: ChannelHome, receipt: Receipt?, at time: UInt64)
     {
-        if let receipt, context.account.brokerQueue.byteCount > configuration.brokerQueueByteCount {
+        if let receipt, context.account.brokerQueue.byteCount > configuration.brokerSettings.queueLimitByteCount {
             telemetry.statistics.refusedPublications &+= 1
             receipt.refuse("more waits for the broker than broker.queue_limit allows; try again later")
             return
@@ -26,7 +27,7 @@ extension Worker {
 
     /// Uncounts a batch, and resumes the connections that have waited for room.
     private func uncount(_ batch: SharedChannel.Batch) {
-        guard context.account.brokerQueue.remove(batch.byteCount, configuration.brokerQueueByteCount) else { return }
+        guard context.account.brokerQueue.remove(batch.byteCount, configuration.brokerSettings.queueLimitByteCount) else { return }
         for handle in context.handles { handle.mailbox.post(.control(.relieved)) }
     }
 
@@ -60,7 +61,7 @@ extension Worker {
         guard !outbox.shared.isEmpty else { return }
         var batches: [OutgoingBatch] = []
         var changes: [PresenceChange] = []
-        let timeout = WorkerClock.nanoseconds(configuration.brokerQueueTimeout)
+        let timeout = WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout)
         for index in outbox.shared {
             guard let channel = channels.find(index), let home = channel.home, home.shared?.isMarked ?? false else {
                 continue
@@ -312,14 +313,14 @@ extension Worker {
     private static let returnTime: UInt64 = 30_000_000_000
 
     private func noteSharedDeadline() {
-        let timeout = Int64(clamping: WorkerClock.nanoseconds(configuration.brokerQueueTimeout) / 1_000_000)
+        let timeout = Int64(clamping: WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout) / 1_000_000)
         homes.roomsDueAt = min(homes.roomsDueAt ?? .max, clinux_realtime_milliseconds() + timeout + 1)
     }
 
     /// Refuses what has waited too long for the broker.
     func expireShared(_ channel: Channel, _ home: ChannelHome) {
         guard let shared = home.shared, !shared.isIdle else { return }
-        let timeout = WorkerClock.nanoseconds(configuration.brokerQueueTimeout)
+        let timeout = WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout)
         let due = nanoseconds > timeout ? nanoseconds - timeout : 0
         let longAgo = due > Worker.returnTime ? due - Worker.returnTime : 0
         for request in home.shared?.takeWaiting(since: due) ?? [] { refuse(request, channel) }

@@ -1,4 +1,5 @@
 import Channels
+import Settings
 import WebSocket
 
 extension Worker {
@@ -184,7 +185,7 @@ extension Worker {
         _ connection: Connection, _ reply: JoinReply, _ channel: Channel, _ index: UInt32
     ) {
         var (code, cause) = (RequestError.Code.full, RefusalCause.channelLimit)
-        var message = "the channel has its \(channel.settings.maximumMembers) members; try again later"
+        var message = "the channel has its \(channel.settings.maxMembers) members; try again later"
         if case .unavailable = reply.outcome {
             (code, cause, message) = (.unavailable, .broker, Worker.brokerUnreachable)
         }

@@ -1,17 +1,18 @@
 import Base
 import Channels
+import Operations
 
-extension Ending {
+extension Event {
     /// The properties by which two endings are alike to an operator.
     private struct Likeness: Hashable {
-        let isClose: Bool
-        let cause: UInt8
-        let address: IPAddress
+        let kind: Event.Kind
+        let cause: String?
+        let address: IPAddress?
         let user: Name?
 
-        init(_ ending: Ending) {
-            if case .closed = ending.reason { isClose = true } else { isClose = false }
-            cause = ending.reason.causeValue
+        init(_ ending: Event) {
+            kind = ending.kind
+            cause = ending.cause
             address = ending.address
             user = ending.user.map { Name($0) }
         }
@@ -22,7 +23,7 @@ extension Ending {
     /// If there are more than `limit`, a flood of endings that are alike takes at most half of the places, unless there
     /// is nothing else: its newest endings, and its first, which stands for those in between. The first is sorted by
     /// the time of the last one that it stands for.
-    static func digest(_ endings: [Ending], limit: Int) -> [Ending] {
+    static func digest(_ endings: [Event], limit: Int) -> [Event] {
         var told = endings
         if endings.count > limit {
             let floods = floods(endings.sorted { $0.time < $1.time })
@@ -33,8 +34,8 @@ extension Ending {
     }
 
     /// Groups the endings by floods: endings of one flood are alike, and near to each other in time.
-    private static func floods(_ endings: [Ending]) -> [[Ending]] {
-        var floods: [[Ending]] = []
+    private static func floods(_ endings: [Event]) -> [[Event]] {
+        var floods: [[Event]] = []
         var last: [Likeness: Int] = [:]
         for ending in endings {
             let likeness = Likeness(ending)
@@ -61,7 +62,7 @@ extension Ending {
     }
 
     /// The flood's first ending, which stands for those after it, and the newest ones.
-    private static func shortened(_ flood: [Ending], to places: Int) -> [Ending] {
+    private static func shortened(_ flood: [Event], to places: Int) -> [Event] {
         guard flood.count > places, var first = flood.first else { return flood }
         let newest = flood.suffix(places - 1)
         for ending in flood.dropFirst().dropLast(newest.count) { first.absorb(ending) }

@@ -1,108 +1,35 @@
-package import Base
-package import WebSocket
+import Base
+import Operations
 
-/// A WebSocket that began to end, or a client that was refused, with the data that explains why.
-package struct Ending: Sendable {
-    package enum Reason: Sendable {
-        case closed(CloseCause, CloseCode)
-        case refused(RefusalCause)
-
-        /// The raw value of the cause among those of its kind.
-        var causeValue: UInt8 {
-            switch self {
-            case .closed(let cause, _): cause.rawValue
-            case .refused(let cause): cause.rawValue
-            }
-        }
-    }
-
-    /// Milliseconds since 1970.
-    package var time: Int64
-    package var reason: Reason
-    /// The reason sent to the client, or received from it.
-    package var text: String
-    package var address: IPAddress
-    /// The port of the peer, which may be a proxy; 0 if it is not known.
-    package var port: UInt16 = 0
-    /// The status of the response to a refused client.
-    package var status: HTTPStatus?
-    /// The client's User-Agent; only set while `Hub.reportsEverything`.
-    package var userAgent: String?
-    /// The connection's id; nil for a refused client.
-    package var id: ConnectionID?
-    /// The user; that of a refused client is known only from a token with a valid signature.
-    package var user: String?
-    /// The endpoint's path, or the path of the refused request.
-    package var endpoint: String?
-    /// The first of the channels that the connection was in, or the one that it was refused.
-    package var channels: [String] = []
-    /// The time at which the WebSocket opened, in milliseconds since 1970.
-    package var connectedAt: Int64?
-    package var bytesIn: UInt64 = 0
-    package var bytesOut: UInt64 = 0
-    package var queuedBytes = 0
-    package var dropped: UInt32 = 0
-    /// The endings like this one that came after it and are only counted.
-    package var omitted: Omitted?
-
-    /// The label of the cause.
-    package var label: String {
-        switch reason {
-        case .closed(let cause, _): cause.label
-        case .refused(let cause): cause.label
-        }
-    }
-
-    /// Whether the ending is logged at the default level.
-    package var isNoteworthy: Bool {
-        switch reason {
-        case .closed(let cause, _): cause.isNoteworthy
-        case .refused: true
-        }
-    }
-}
-
-extension Ending {
-    /// The number of endings of one kind and cause that are only counted, and their times.
-    package struct Omitted: Sendable, Hashable {
-        package var count: Int
-        /// The times of the first and the last of them, in milliseconds since 1970.
-        package var first: Int64
-        package var last: Int64
-        /// Whether all are from the address of the ending that stands for them.
-        package var isOfOneAddress: Bool
-    }
-
+/// An ending is an event of the kind `close` or `refuse`. It may stand for others like it, which came after it and are
+/// only counted.
+extension Event {
     /// The time of the last ending that this one stands for.
-    var lastTime: Int64 { max(time, omitted?.last ?? time) }
+    var lastTime: Timestamp { max(time, more?.last ?? time) }
 
     /// The time in milliseconds beyond which two endings are not of one flood.
     private static let floodGap: Int64 = 60_000
 
     /// Whether another ending of the same kind and cause, at that time, may be of one flood with this one.
-    func isNear(_ time: Int64) -> Bool { time - lastTime <= Self.floodGap }
+    func isNear(_ time: Timestamp) -> Bool {
+        time.millisecondsSinceEpoch - lastTime.millisecondsSinceEpoch <= Self.floodGap
+    }
 
     /// Makes this ending also stand for another one that came after it.
-    mutating func absorb(_ other: Ending) {
-        let other = Omitted(
-            count: 1 + (other.omitted?.count ?? 0), first: min(other.time, other.omitted?.first ?? other.time),
-            last: other.lastTime,
-            isOfOneAddress: other.address == address && other.omitted?.isOfOneAddress ?? true)
-        guard let mine = omitted else {
-            omitted = other
-            return
-        }
-        omitted = Omitted(
-            count: mine.count + other.count, first: min(mine.first, other.first), last: max(mine.last, other.last),
-            isOfOneAddress: mine.isOfOneAddress && other.isOfOneAddress)
+    mutating func absorb(_ other: Event) {
+        let first = min(other.time, other.more?.first ?? other.time)
+        more = Others(
+            count: (more?.count ?? 0) + 1 + (other.more?.count ?? 0), first: min(more?.first ?? first, first),
+            last: max(more?.last ?? other.lastTime, other.lastTime),
+            sameAddress: more?.sameAddress ?? true && other.address == address && other.more?.sameAddress ?? true)
     }
 
     /// The maximum memory of the ending, in bytes: its strings may be shared with open connections.
     var byteCount: Int {
-        var strings = text.utf8.count + (user?.utf8.count ?? 0) + (endpoint?.utf8.count ?? 0)
-        for channel in channels { strings += channel.utf8.count + 48 }
+        var strings = (text?.utf8.count ?? 0) + (user?.utf8.count ?? 0) + (endpoint?.utf8.count ?? 0)
+        for channel in channels ?? [] { strings += channel.utf8.count + 48 }
         // A string of more than 15 bytes has a header of 32 bytes.
-        return MemoryLayout<Ending>.stride + 3 * 32 + strings
+        return MemoryLayout<Event>.stride + 3 * 32 + strings
     }
 }
 

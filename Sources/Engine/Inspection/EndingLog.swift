@@ -1,4 +1,5 @@
 import Base
+import Operations
 
 /// The last endings of a worker: closes and refusals. Neither displaces the other.
 struct EndingLogs {
@@ -12,15 +13,12 @@ struct EndingLogs {
         refusals = closes
     }
 
-    mutating func append(_ ending: Ending) {
-        switch ending.reason {
-        case .closed: closes.append(ending)
-        case .refused: refusals.append(ending)
-        }
-    }
+    mutating func append(_ ending: Event, _ cause: CloseCause) { closes.append(ending, cause: cause.rawValue) }
+
+    mutating func append(_ ending: Event, _ cause: RefusalCause) { refusals.append(ending, cause: cause.rawValue) }
 
     /// The endings for which `isMeant` is true, in no particular order.
-    func all(where isMeant: (Ending) -> Bool) -> [Ending] {
+    func all(where isMeant: (Event) -> Bool) -> [Event] {
         closes.entries.filter(isMeant) + refusals.entries.filter(isMeant)
     }
 }
@@ -47,12 +45,12 @@ struct EndingLog {
     private enum Order { case cause, source }
 
     private struct Node {
-        var ending: Ending
+        var ending: Event
         let source: Source
         private var inCause = Links()
         private var inSource = Links()
 
-        init(_ ending: Ending, _ source: Source) {
+        init(_ ending: Event, _ source: Source) {
             self.ending = ending
             self.source = source
         }
@@ -82,10 +80,11 @@ struct EndingLog {
         let high: UInt64
         let low: UInt64
 
-        init(_ ending: Ending) {
-            cause = ending.reason.causeValue
-            high = ending.address.high
-            low = ending.address.high == 0 ? ending.address.low : 0
+        init(_ ending: Event, cause: UInt8) {
+            let address = ending.address ?? IPAddress.none
+            self.cause = cause
+            high = address.high
+            low = address.high == 0 ? address.low : 0
         }
     }
 
@@ -103,10 +102,11 @@ struct EndingLog {
     var count: Int { nodes.count - free.count }
 
     /// All endings kept, in no particular order.
-    var entries: some Sequence<Ending> { nodes.lazy.compactMap { $0?.ending } }
+    var entries: some Sequence<Event> { nodes.lazy.compactMap { $0?.ending } }
 
-    mutating func append(_ ending: Ending) {
-        let source = Source(ending)
+    /// - Parameter cause: the raw value of the ending's cause among those of its kind.
+    mutating func append(_ ending: Event, cause: UInt8) {
+        let source = Source(ending, cause: cause)
         insert(ending, source)
         while count > max(1, capacity) || (byteCount > byteCapacity && count > 1) {
             let before = count
@@ -150,7 +150,7 @@ struct EndingLog {
         return nodes[place]?.ending.isNear(time) ?? false
     }
 
-    private mutating func insert(_ ending: Ending, _ source: Source) {
+    private mutating func insert(_ ending: Event, _ source: Source) {
         let place = free.popLast() ?? nodes.count
         if place == nodes.count { nodes.append(nil) }
         nodes[place] = Node(ending, source)

@@ -17,8 +17,8 @@ extension Hub {
     }
 
     /// The last endings of the selected connections, the newest first; one ending may stand for many of a flood.
-    package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Ending] {
-        Ending.digest(Array(await ask { .operation(.endings(selection, $0)) }.joined()), limit: limit)
+    package func endings(_ selection: ConnectionSelection, limit: Int) async -> [Event] {
+        Event.digest(Array(await ask { .operation(.endings(selection, $0)) }.joined()), limit: limit)
     }
 
     /// Up to `limit` channels by name, each with its number of connections, and whether there are more.

@@ -2,6 +2,7 @@ import Base
 import CLinux
 import Channels
 import Operations
+import Settings
 
 /// Queries of operators and backends.
 extension Worker {
@@ -31,7 +32,7 @@ extension Worker {
         let channel = channels[index]
         let settings = channel.settings
         var snapshot = ChannelSnapshot(
-            hasPresence: settings.presence, hasHistory: settings.history.messageCount > 0, epoch: "", seq: 0, users: [],
+            hasPresence: settings.presence, hasHistory: settings.keepsHistory, epoch: "", seq: 0, users: [],
             messages: [], hasMore: false)
         guard let room = channel.home?.room else { return snapshot }
         room.changeHistory { $0.expire(now: clinux_realtime_milliseconds()) }

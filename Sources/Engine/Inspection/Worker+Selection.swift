@@ -2,6 +2,7 @@ import Base
 import CLinux
 import Channels
 import Operations
+import Settings
 import WebSocket
 
 /// An operator's commands for a selection of connections.
@@ -147,7 +148,7 @@ extension Worker {
         let idleMilliseconds = UInt64(now &- connection.lastReceived) * WorkerClock.tickNanoseconds / 1_000_000
         return ConnectionRow(
             id: connection.id, address: connection.address, port: Int(connection.port), endpoint: endpoint.path,
-            protocol: endpoint.clientProtocol.name, channels: channelNames(connection),
+            protocol: endpoint.protocol.name, channels: channelNames(connection),
             compression: !connection.encoding.isPlain, user: name(connection),
             userAgent: telemetry.userAgents.text(connection.userAgent),
             connectedSince: Timestamp(millisecondsSinceEpoch: connection.connectedAt),

@@ -1,6 +1,8 @@
 import Base
 import CLinux
 import Glibc
+import Operations
+import Settings
 import Synchronization
 import WebSocket
 
@@ -23,7 +25,7 @@ extension Worker {
                     if refuseForDescriptors(number) { continue }
                 default: break
                 }
-                context.report(.acceptFailed(errno: error))
+                reportTrouble(error)
                 acceptor.pause(at: nanoseconds)
                 return
             }
@@ -37,6 +39,15 @@ extension Worker {
                 context.handles[target].mailbox.post(.control(.adopt(descriptor: socket, address: address, port: port)))
             }
         }
+    }
+
+    /// Reports to the control plane that accept(2) fails; the worker tries again shortly.
+    private func reportTrouble(_ error: Int32) {
+        var event = Event(.trouble, millisecondsSinceEpoch: clinux_realtime_milliseconds())
+        event.text = "accepting connections fails: \(String(cString: strerror(error)))"
+        var told = EngineEvent(event)
+        told.errorNumber = error
+        context.report(told)
     }
 
     private func leastLoaded() -> Int {
@@ -105,7 +116,7 @@ extension Worker {
         }
         connection.lastReceived = now
         connection.connectedAt = Int64(nanoseconds)
-        setDeadline(connection, now &+ clock.ticks(configuration.handshakeTimeout))
+        setDeadline(connection, now &+ clock.ticks(configuration.server.handshakeTimeout))
     }
 
     /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the

@@ -1,5 +1,6 @@
 import CLinux
 import Channels
+import Settings
 import WebSocket
 
 /// Changes of the configuration for existing connections and channels.
@@ -18,8 +19,10 @@ extension Worker {
     private func apply(_ next: EngineConfiguration) {
         let last = configuration
         configuration = next
-        outbox.flushDelay = WorkerClock.nanoseconds(next.flushDelay)
-        if next.compressionLevel != last.compressionLevel { outbox.deflater = Deflater(level: next.compressionLevel) }
+        outbox.flushDelay = WorkerClock.nanoseconds(next.server.flushDelay)
+        if next.websocket.compressionLevel != last.websocket.compressionLevel {
+            outbox.deflater = Deflater(level: next.websocket.compressionLevel)
+        }
         // The buffer never shrinks: the beginning of a head that some connection keeps has to fit.
         ingress.reserve(bufferByteCount: Worker.bufferByteCount(next))
         channels.rules = next.channelRules
@@ -37,7 +40,10 @@ extension Worker {
         distribute(channel)
         let now = clinux_realtime_milliseconds()
         channel.apply(settings, generation: configuration.generation, at: now)
-        if let room = channel.home?.room { noteDeadline(room) }
+        if let home = channel.home {
+            if let room = home.room { noteDeadline(room) }
+            markShared(channel, home)
+        }
         channels.removeIfUnused(index)
     }
 
@@ -52,13 +58,17 @@ extension Worker {
             if context.admission.note(connection.address) { connection.flags.insert(.addressCounted) }
         }
         guard phase == .open else { return }
-        if next.messagesPerSecond != last.messagesPerSecond || next.messageBurst != last.messageBurst {
+        if next.limits.messagesPerSecond != last.limits.messagesPerSecond
+            || next.limits.effectiveBurst != last.limits.effectiveBurst
+        {
             connection.messageBucket = RateBucket(holding: burst, now: now)
         }
-        if next.errorsPerMinute != last.errorsPerMinute, let session = connection.session {
-            session.errorBucket = RateBucket(holding: next.errorsPerMinute, now: now)
+        if next.limits.errorsPerMinute != last.limits.errorsPerMinute, let session = connection.session {
+            session.errorBucket = RateBucket(holding: next.limits.errorsPerMinute, now: now)
         }
-        if next.pingInterval != last.pingInterval || next.pongTimeout != last.pongTimeout {
+        if next.websocket.pingInterval != last.websocket.pingInterval
+            || next.websocket.pongTimeout != last.websocket.pongTimeout
+        {
             grantTimeToAnswer(connection)
         }
         armOpen(connection)
@@ -67,8 +77,8 @@ extension Worker {
     /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
     /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
     private func grantTimeToAnswer(_ connection: Connection) {
-        let interval = clock.ticks(configuration.pingInterval)
-        guard configuration.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
+        let interval = clock.ticks(configuration.websocket.pingInterval)
+        guard configuration.websocket.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
         connection.lastReceived = now &- interval &+ UInt32(truncatingIfNeeded: connection.slot) % max(1, interval / 4)
     }
 
@@ -111,6 +121,7 @@ extension Worker {
             guard isTracked else { continue }
             let name = name(of: session.identity, connection)
             if let home = channel.home {
+                defer { markShared(channel, home) }
                 home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
             } else {
                 context.handles[channel.homeWorker].mailbox.post(

@@ -2,6 +2,7 @@ import Base
 import CLinux
 import Channels
 import Glibc
+import Settings
 import WebSocket
 
 /// One thread of the data plane: an epoll instance and the connections and channels that belong to it alone.
@@ -74,7 +75,7 @@ final class Worker: @unchecked Sendable {
 
     /// The size of the read buffer, which must hold a whole request head and some more.
     static func bufferByteCount(_ configuration: EngineConfiguration) -> Int {
-        max(256 * 1024, configuration.maximumHeaderByteCount * 2)
+        max(256 * 1024, configuration.server.maxHeaderByteCount * 2)
     }
 
     /// Runs the loop until `stop`.
@@ -82,7 +83,7 @@ final class Worker: @unchecked Sendable {
         let events = UnsafeMutableRawPointer.allocate(
             byteCount: Worker.eventCount * clinux_epoll_event_size(), alignment: 16)
         defer { events.deallocate() }
-        if configuration.usesSendRing { outbox.ring = SendRing() }
+        if configuration.server.ioUring == .auto { outbox.ring = SendRing() }
         // Events that a turn had no budget for come first in the next one: the kernel would report the same connections
         // first again, and those after them would never be read.
         var pending = 0..<0

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import Settings
 import Synchronization
 
 /// The parts of a worker that the rest of the process may use.
@@ -47,7 +48,7 @@ final class WorkerContext: Sendable {
         account = MemoryAccount(limit: configuration.memoryByteCount)
         admission = Admission(
             maximum: configuration.maximumConnections,
-            maximumPerAddress: configuration.maximumConnectionsPerAddress,
+            maximumPerAddress: configuration.server.maxConnectionsPerIP,
             exemptsLoopback: configuration.exemptsLoopback
         )
     }

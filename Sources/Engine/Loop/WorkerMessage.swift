@@ -78,7 +78,7 @@ enum WorkerMessage: Sendable {
         case countChannels(from: UInt32, Replies<Slice<ChannelRow>>)
         case statistics(Replies<(worker: Int, Statistics)>)
         /// Asks for the last endings of the selected connections, in no particular order.
-        case endings(ConnectionSelection, Replies<[Ending]>)
+        case endings(ConnectionSelection, Replies<[Event]>)
     }
 
     /// For the worker itself.

@@ -1,6 +1,7 @@
 import Base
 import Engine
 import Glibc
+import Settings
 import WebSocket
 
 /// A program as it runs: a hub, its clients, and what is done with them, step by step.
@@ -81,7 +82,7 @@ final class Run {
     /// Another configuration, which is about to hold.
     func nextConfiguration(_ step: Step) -> EngineConfiguration {
         let configuration = Rules.configuration(life, step)
-        if configuration.queuePolicy != .disconnect { mayLoseMessages = true }
+        if configuration.queue.policy != .disconnect { mayLoseMessages = true }
         return configuration
     }
 

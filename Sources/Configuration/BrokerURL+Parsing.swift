@@ -1,0 +1,99 @@
+import Base
+import Settings
+
+extension BrokerURL {
+    private static let forms = "redis://HOST:PORT/DATABASE, rediss://HOST:PORT/DATABASE or unix:///PATH?db=DATABASE"
+
+    /// Parses a URL. No message shows what may be a password.
+    init(parsing text: String) throws(InvalidValue) {
+        guard let end = text.firstRange(of: "://") else { throw InvalidValue("this is no URL; write \(Self.forms)") }
+        let name = String(text[..<end.lowerBound])
+        guard let scheme = Scheme(rawValue: name) else {
+            throw InvalidValue("\(quoted(name)) is no scheme that a broker has; write \(Self.forms)")
+        }
+        self.init(scheme: scheme, text: text)
+        guard !text.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
+            throw InvalidValue("the URL has a space or a control character; write it as %20 and the like")
+        }
+        let rest = text[end.upperBound...]
+        if scheme == .unix { try parse(socket: rest) } else { try parse(server: rest) }
+    }
+
+    private mutating func parse(socket text: Substring) throws(InvalidValue) {
+        var text = text
+        if let at = text.firstIndex(of: "@") {
+            try parse(login: text[..<at])
+            text = text[text.index(after: at)...]
+        }
+        let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        path = try Self.decoded(parts[0])
+        guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= 107 else {
+            throw InvalidValue("a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH")
+        }
+        guard parts.count > 1 else { return }
+        guard parts[1].hasPrefix("db=") else { throw InvalidValue("after \"?\" there may be db=DATABASE, nothing else") }
+        database = try Self.database(parts[1].dropFirst(3))
+    }
+
+    private mutating func parse(server text: Substring) throws(InvalidValue) {
+        guard !text.contains("?"), !text.contains("#") else {
+            throw InvalidValue("a query or fragment has no meaning here; write \(Self.forms)")
+        }
+        var text = text
+        if let at = text.lastIndex(of: "@") {
+            try parse(login: text[..<at])
+            text = text[text.index(after: at)...]
+        }
+        if let slash = text.firstIndex(of: "/") {
+            let number = text[text.index(after: slash)...]
+            if !number.isEmpty { database = try Self.database(number) }
+            text = text[..<slash]
+        }
+        if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
+            guard let number = UInt16(text[text.index(after: colon)...]), number > 0 else {
+                throw InvalidValue("the port must be 1 to 65535; an IPv6 address is in brackets")
+            }
+            port = Int(number)
+            text = text[..<colon]
+        }
+        if text.hasPrefix("["), text.hasSuffix("]") {
+            text = text.dropFirst().dropLast()
+            guard IPAddress(String(text)) != nil else { throw InvalidValue("what is in brackets is no IPv6 address") }
+        } else if text.contains(":") {
+            throw InvalidValue("an IPv6 address is in brackets: redis://[::1]:6379")
+        }
+        guard !text.isEmpty else { throw InvalidValue("the URL names no host; write \(Self.forms)") }
+        host = try Self.decoded(text)
+    }
+
+    private mutating func parse(login text: Substring) throws(InvalidValue) {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = try Self.decoded(parts[0])
+        user = name.isEmpty ? nil : name
+        password = parts.count > 1 ? try Self.decoded(parts[1]) : nil
+    }
+
+    private static func database(_ text: Substring) throws(InvalidValue) -> Int {
+        guard let number = UInt16(text) else { throw InvalidValue("the database must be a number, 0 to 65535") }
+        return Int(number)
+    }
+
+    /// A part of the URL with its %XX decoded.
+    private static func decoded(_ text: Substring) throws(InvalidValue) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
+                throw InvalidValue("after a \"%\" come two hexadecimal digits; \"%\" itself is %25")
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw InvalidValue("the URL is not UTF-8") }
+        return text
+    }
+}

@@ -1,0 +1,102 @@
+import Base
+import Broker
+
+/// What is kept of a subscribed channel. There may be 100,000, so it is small: 48 bytes beside the name.
+struct ChannelEntry {
+    enum State: UInt8 {
+        /// To be subscribed as soon as there is a connection.
+        case wanted
+        /// Subscribed, not confirmed.
+        case confirming
+        /// Confirmed; its position is to be asked for.
+        case waiting
+        /// Its position has been asked for.
+        case syncing
+        /// Batches are delivered.
+        case live
+    }
+
+    struct Flags: OptionSet {
+        var rawValue: UInt8
+        /// Whoever subscribed it waits for `subscribed`.
+        static let isNew = Flags(rawValue: 1)
+        /// It was subscribed when the connection was lost.
+        static let isRestoring = Flags(rawValue: 2)
+        /// The position is that of what was delivered last.
+        static let isKnown = Flags(rawValue: 4)
+    }
+
+    /// The position of the last batch that was delivered.
+    var epoch = ""
+    var seq: UInt64 = 0
+    /// The identity of the batch with that number.
+    var last = BatchIdentity()
+    /// The command whose answer is awaited; others are of an earlier state.
+    var serial: UInt32 = 0
+    /// The place of the history's limits in the table of them.
+    var limits: UInt16 = 0
+    var state = State.wanted
+    var flags: Flags = .isNew
+
+    var position: BrokerPosition { BrokerPosition(epoch: epoch, seq: seq) }
+}
+
+/// What comes in while a channel's position is not known, in its order.
+struct HeldBatches {
+    /// More than this is dropped, and asked for instead.
+    static let byteCountLimit = 4 << 20
+
+    var batches: [DeliveredBatch] = []
+    var byteCount = 0
+    /// The number of batches that came before the position was asked for: the answer has them.
+    var coveredCount = 0
+    /// Whether something was dropped after the position was asked for.
+    var isIncomplete = false
+
+    mutating func append(_ batch: DeliveredBatch) {
+        byteCount += batch.publications.count + 128
+        guard byteCount <= Self.byteCountLimit else {
+            self = HeldBatches()
+            isIncomplete = true
+            return
+        }
+        batches.append(batch)
+    }
+}
+
+/// What a server says of a channel when asked for its position.
+struct ChannelAnswer {
+    var position: BrokerPosition
+    /// The identity of the last numbered batch.
+    var last: BatchIdentity
+    /// The oldest batch at or after the number that was known.
+    var known: (seq: UInt64, count: UInt64, BatchIdentity)?
+    /// Oldest first.
+    var batches: [DeliveredBatch]
+
+    /// Reads an answer of the scripts; nil if it is another.
+    init?(_ value: RESPValue, channel: String) {
+        guard let parts = value.elements, parts.count == 5, let epoch = parts[0].text, let seq = parts[1].count,
+            let last = parts[2].text, let entries = parts[4].elements
+        else { return nil }
+        position = BrokerPosition(epoch: epoch, seq: seq)
+        self.last = BatchIdentity(last)
+        if let at = parts[3].elements, at.count == 3, let id = at[0].text, let dash = id.firstIndex(of: "-"),
+            let seq = UInt64(id[..<dash]), let count = at[1].count
+        {
+            known = (seq, count, BatchIdentity(at[2].text ?? ""))
+        }
+        batches = entries.reversed().compactMap { DeliveredBatch(channel: channel, epoch: epoch, entry: $0) }
+    }
+
+    /// Whether the server's batches go on from what this node knows. They do not if the server has fewer, or another one
+    /// with the same number: then it has lost some, and given their numbers again.
+    func continues(_ entry: ChannelEntry) -> Bool {
+        if position.seq < entry.seq { return false }
+        if position.seq == entry.seq { return entry.seq == 0 || last == entry.last }
+        guard let known, entry.seq > 0 else { return true }
+        if known.seq == entry.seq { return known.2 == entry.last }
+        // A batch that begins before it and ends after it.
+        return known.count <= known.seq - entry.seq
+    }
+}

@@ -1,0 +1,137 @@
+import NIOCore
+
+/// Publishes to itself, the way that everything is published, and so sees whether a server takes and delivers.
+///
+/// A connection that has ended without a word, a server that is stopped, and a subscription that the server has
+/// forgotten all look like a quiet day otherwise.
+final class Probe {
+    /// The share of the interval by which a verdict may be late before the reason is rather that this process stood
+    /// still, and the answer may be there unread.
+    private static let lateness: UInt64 = 4
+
+    private unowned let shard: RedisShard
+    /// The time from one probe to the next, and the time in which it has to come back, in nanoseconds.
+    private let pause: UInt64
+    private var timer: Scheduled<Void>?
+    private var isStopped = false
+    /// The number of the last probe.
+    private var number: UInt64 = 0
+    private var sentAt: UInt64 = 0
+    private var isUnderWay = false
+    /// What has come back of the probe that is under way.
+    private var isAnswered = false
+    private var isSubscriptionAlive = false
+    private var isDelivered = false
+    /// The bytes that had been received when the probe was sent, or judged last.
+    private var commandBytes = 0
+    private var deliveryBytes = 0
+    /// Whether a probe has come back since the connections were made.
+    private(set) var hasReturned = false
+
+    init(_ shard: RedisShard) {
+        self.shard = shard
+        pause = UInt64(max(1, TimeAmount(shard.options.probeInterval).nanoseconds / 2))
+    }
+
+    func start() { schedule(NIODeadline.now().uptimeNanoseconds &+ pause) }
+
+    func stop() {
+        isStopped = true
+        timer?.cancel()
+    }
+
+    /// Notes that what came back before counts no more.
+    func mustReturn() { hasReturned = false }
+
+    /// Sends a probe if both connections are there.
+    func send() {
+        guard !isStopped, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready else { return }
+        number += 1
+        let number = number
+        isUnderWay = true
+        isAnswered = false
+        isSubscriptionAlive = false
+        isDelivered = false
+        sentAt = NIODeadline.now().uptimeNanoseconds
+        commandBytes = commands.receivedByteCount
+        deliveryBytes = deliveries.receivedByteCount
+        deliveries.send(["PING"]) { [weak self] reply in
+            guard let self, self.number == number else { return }
+            guard case .value = reply else { return }
+            isSubscriptionAlive = true
+            deliveryBytes = deliveries.receivedByteCount
+        }
+        let keys = shard.keys
+        let node = shard.options.node
+        shard.run(
+            .publish, keys: [keys.probeMeta(node), keys.probeHistory(node)],
+            [
+                .text(keys.probe(node)), 1, .text("\(number)"), "-", 0, .text(shard.freshEpoch()), 1, 1_000, 60, 60,
+            ], on: commands
+        ) { [weak self] reply in
+            guard let self, self.number == number else { return }
+            switch reply {
+            case .lost: break
+            case .value:
+                isAnswered = true
+                checkReturn()
+            case .error(let error):
+                isAnswered = true
+                // It is not delivered, and nobody's fault but the server's.
+                isUnderWay = false
+                shard.noteFault(error, isProbe: true)
+            }
+        }
+        schedule(sentAt &+ pause)
+    }
+
+    /// Takes a message on the channel of the probes.
+    func received(_ message: ByteBuffer) {
+        var message = message
+        guard isUnderWay, LiveHeader(from: &message) != nil, String(buffer: message) == "\(number)" else { return }
+        isDelivered = true
+        checkReturn()
+    }
+
+    private func checkReturn() {
+        guard isUnderWay, isAnswered, isDelivered else { return }
+        isUnderWay = false
+        hasReturned = true
+        shard.statistics.lastProbe = NIODeadline.now().uptimeNanoseconds &- sentAt
+        shard.probeReturned()
+    }
+
+    private func schedule(_ time: UInt64) {
+        timer?.cancel()
+        timer = shard.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(time)) { [weak self] in
+            self?.judge(dueAt: time)
+        }
+    }
+
+    private func judge(dueAt time: UInt64) {
+        let now = NIODeadline.now().uptimeNanoseconds
+        guard isUnderWay, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready else {
+            isUnderWay = false
+            schedule(now &+ pause)
+            return send()
+        }
+        if now &- time > pause / Self.lateness { return schedule(now &+ pause / Self.lateness) }
+        // Behind much else, a probe may take longer; but not for ever.
+        let isHopeless = now &- sentAt > 5 &* pause
+        let waited = Duration.nanoseconds(Int64(clamping: now &- sentAt)).secondsText
+        let areCommandsDead = !isAnswered && (isHopeless || commands.receivedByteCount == commandBytes)
+        let isDeliveryExpected = isAnswered || !isSubscriptionAlive
+        let isDeliveryDead =
+            isDeliveryExpected && !isDelivered && (isHopeless || deliveries.receivedByteCount == deliveryBytes)
+        commandBytes = commands.receivedByteCount
+        deliveryBytes = deliveries.receivedByteCount
+        guard areCommandsDead || isDeliveryDead else { return schedule(now &+ pause) }
+        isUnderWay = false
+        shard.statistics.probesLost += 1
+        if areCommandsDead { shard.commands.drop(because: "does not answer: no reply for \(waited) s") }
+        if isDeliveryDead {
+            shard.deliveries.drop(because: "does not deliver to the subscription: no probe came back for \(waited) s")
+        }
+        schedule(now &+ pause)
+    }
+}

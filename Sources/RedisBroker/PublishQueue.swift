@@ -1,0 +1,213 @@
+import Base
+import Broker
+import NIOCore
+
+/// The batches that a server has not answered yet.
+final class PublishQueue {
+    /// A batch on its way.
+    private final class Item {
+        let id: UInt64
+        var batch: OutgoingBatch
+        /// Whether it has been handed to a connection at some time.
+        var wasWritten = false
+        var writtenAt: UInt64 = 0
+        var isAnswered = false
+        /// What the server said when it was tried last.
+        var problem: String?
+
+        init(_ id: UInt64, _ batch: OutgoingBatch) {
+            self.id = id
+            self.batch = batch
+        }
+    }
+
+    /// What may be with the server without an answer; the rest waits here, where it is not uncertain.
+    private static let windowByteCount = 1 << 20
+    private static let windowBatchCount = 1_024
+    private static let retryPause: TimeAmount = .milliseconds(100)
+    /// The shortest time between two looks at all deadlines.
+    private static let sweepPause: UInt64 = 20_000_000
+
+    private unowned let shard: RedisShard
+    private var lastID: UInt64 = 0
+    /// All that is not answered.
+    private var items: [UInt64: Item] = [:]
+    /// What is to be written, in order.
+    private var waiting = CircularBuffer<Item>()
+    /// What is tried again after a pause.
+    private var paused: [Item] = []
+    private var isPauseScheduled = false
+    private var writtenBatchCount = 0
+    private var writtenByteCount = 0
+    private var sweep: Scheduled<Void>?
+    private var sweepTime = UInt64.max
+    private var whenEmpty: (() -> Void)?
+
+    init(_ shard: RedisShard) { self.shard = shard }
+
+    func publish(_ batch: OutgoingBatch) {
+        lastID += 1
+        let item = Item(lastID, batch)
+        items[lastID] = item
+        waiting.append(item)
+        shard.statistics.queuedBatches += 1
+        shard.statistics.queuedBytes += batch.publications.count
+        scheduleSweep(batch.deadline)
+    }
+
+    /// Writes what may be written.
+    func pump() {
+        guard let connection = shard.commands.ready else { return }
+        while let item = waiting.first {
+            let size = item.batch.publications.count
+            if !item.isAnswered {
+                guard writtenBatchCount == 0
+                    || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
+                else { return }
+                write(item, connection)
+            }
+            waiting.removeFirst()
+        }
+    }
+
+    /// Calls `body` as soon as all is answered.
+    func whenEmpty(_ body: @escaping () -> Void) {
+        whenEmpty = body
+        checkEmpty()
+    }
+
+    private func write(_ item: Item, _ connection: RedisConnection, asText: Bool = false) {
+        let batch = item.batch
+        let size = batch.publications.count
+        if item.wasWritten, !asText { shard.statistics.repeated += 1 }
+        item.wasWritten = true
+        item.writtenAt = NIODeadline.now().uptimeNanoseconds
+        writtenBatchCount += 1
+        writtenByteCount += size
+        let reply: (RedisConnection.Reply) -> Void = { [self] reply in
+            writtenBatchCount -= 1
+            writtenByteCount -= size
+            replied(reply, to: item)
+            pump()
+        }
+        let keys = shard.keys
+        connection.send(reply) { buffer in
+            shard.writeCall(of: .publish, asText: asText, keyCount: 2, argumentCount: 13, &buffer)
+            buffer.writeArgument(keys.meta(batch.channel))
+            buffer.writeArgument(keys.history(batch.channel))
+            buffer.writeArgument(keys.live(batch.channel))
+            buffer.writeArgument(batch.numberedCount)
+            buffer.writeArgument(batch.publications)
+            buffer.writeArgument(shard.nodeText)
+            buffer.writeArgument(batch.number)
+            buffer.writeArgument(shard.freshEpoch())
+            let lives = HistoryLives(batch.history)
+            buffer.writeArgument(batch.history?.messageCount ?? 0)
+            buffer.writeArgument(batch.history?.byteCount ?? 0)
+            buffer.writeArgument(lives.history)
+            buffer.writeArgument(lives.meta)
+            buffer.writeArgument(WallClock.milliseconds() / 1_000)
+        }
+    }
+
+    private func replied(_ reply: RedisConnection.Reply, to item: Item) {
+        guard !item.isAnswered else { return }
+        switch reply {
+        case .lost: waiting.append(item)
+        case .error(let error) where error.code == "NOSCRIPT":
+            guard let connection = shard.commands.ready else { return waiting.append(item) }
+            write(item, connection, asText: true)
+        case .error(let error):
+            item.problem = "\(shard.options.address) answered: \(error.text)"
+            shard.noteFault(error)
+            if error.isTransient { pause(item) } else { refuse(item, error.code != "NOPERM") }
+        case .value(let value):
+            guard let answer = value.elements, answer.count == 3, let epoch = answer[0].text, let seq = answer[1].count
+            else {
+                item.problem = "\(shard.options.address) gave an answer that is not that of the publish script"
+                return refuse(item, true)
+            }
+            shard.statistics.accepted += 1
+            shard.statistics.publishedBytes += UInt64(item.batch.publications.count)
+            shard.statistics.roundTrips.record(
+                nanoseconds: NIODeadline.now().uptimeNanoseconds &- item.writtenAt)
+            finish(
+                item,
+                .accepted(
+                    channel: item.batch.channel, number: item.batch.number, BrokerPosition(epoch: epoch, seq: seq)))
+        }
+    }
+
+    private func pause(_ item: Item) {
+        paused.append(item)
+        guard !isPauseScheduled else { return }
+        isPauseScheduled = true
+        shard.loop.assumeIsolated().scheduleTask(in: Self.retryPause) { [weak self] in
+            guard let self else { return }
+            isPauseScheduled = false
+            waiting.append(contentsOf: paused)
+            paused.removeAll()
+            pump()
+        }
+    }
+
+    private func refuse(_ item: Item, _ isUncertain: Bool) {
+        shard.statistics.refused += 1
+        let reason = item.problem ?? shard.problem ?? "\(shard.options.address) did not answer in time"
+        finish(
+            item,
+            .refused(
+                channel: item.batch.channel, number: item.batch.number,
+                BrokerRefusal(reason: reason, isUncertain: isUncertain)))
+    }
+
+    private func finish(_ item: Item, _ event: BrokerEvent) {
+        item.isAnswered = true
+        items[item.id] = nil
+        shard.statistics.queuedBatches -= 1
+        shard.statistics.queuedBytes -= item.batch.publications.count
+        item.batch.publications = []
+        shard.emit(event)
+        checkEmpty()
+    }
+
+    private func checkEmpty() {
+        guard items.isEmpty, let body = whenEmpty else { return }
+        whenEmpty = nil
+        body()
+    }
+
+    // Batches are refused at their deadline, whatever a connection does or does not.
+    private func scheduleSweep(_ deadline: UInt64) {
+        guard deadline < sweepTime else { return }
+        sweep?.cancel()
+        sweepTime = max(deadline, NIODeadline.now().uptimeNanoseconds)
+        sweep = shard.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(sweepTime)) { [weak self] in
+            self?.refuseOverdue()
+        }
+    }
+
+    private func refuseOverdue() {
+        sweepTime = .max
+        let now = NIODeadline.now().uptimeNanoseconds
+        var next = UInt64.max
+        var overdue: [Item] = []
+        for item in items.values {
+            if item.batch.deadline <= now { overdue.append(item) } else { next = min(next, item.batch.deadline) }
+        }
+        for item in overdue.sorted(by: { $0.id < $1.id }) { refuse(item, item.wasWritten) }
+        if next < .max { scheduleSweep(max(next, now + Self.sweepPause)) }
+    }
+}
+
+/// How long a server keeps what it has of a channel without being used, in seconds.
+struct HistoryLives {
+    var history: Int64
+    /// Longer than the history, so that its numbers are not given twice.
+    var meta: Int64
+
+    init(_ limits: HistoryLimits?) {
+        history = limits.map { max(1, $0.age / 1_000 + 1) } ?? 1
+        meta = max(86_400, 2 * min(history, .max / 4))
+    }
+}

@@ -1,0 +1,5 @@
+package import Broker
+
+extension RedisBroker {
+    package func nodes() async -> [NodeDescription] { [] }
+}

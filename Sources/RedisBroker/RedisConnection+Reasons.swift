@@ -1,0 +1,69 @@
+import Glibc
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+// Why there is no connection, for the person who has to do something about it.
+extension RedisConnection {
+    /// The reason why a server can't be used; nil if it can.
+    static func unfitness(of server: Server) -> String? {
+        let parts = server.version.split(separator: ".").prefix(2).compactMap { Int($0) }
+        if parts.count == 2, (parts[0], parts[1]) < (6, 2) {
+            return "is Redis \(server.version); at least 6.2 is needed"
+        }
+        switch server.mode {
+        case "sentinel": return "is a Sentinel, not a server that keeps data"
+        case "cluster": return "is part of a cluster, which is not supported"
+        default: break
+        }
+        if server.role == "replica" || server.role == "slave" { return "is a replica; the master is needed" }
+        return nil
+    }
+
+    /// What is wrong if a server does not accept a client.
+    static func refusal(_ error: RedisError) -> String {
+        switch error.code {
+        case "WRONGPASS": "refused the password: \(error.text)"
+        case "NOAUTH": "asks for a password: \(error.text)"
+        case "NOPERM": "does not let this user in: \(error.text)"
+        case "DENIED": "only takes connections of its own machine: \(error.text)"
+        case "ERR" where error.text.contains("unknown command"), "NOPROTO":
+            "does not speak RESP3, so is older than 6.0: \(error.text)"
+        case "ERR" where error.text.contains("without any password configured"):
+            "has no password, but one is configured: \(error.text)"
+        default: "refused the connection: \(error.text)"
+        }
+    }
+
+    static func text(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            guard let last = error.connectionErrors.last else { return "has no address: the name is not known" }
+            return text(last.error)
+        case let error as IOError: return "can't be reached: \(String(cString: strerror(error.errnoCode)))"
+        case ChannelError.connectTimeout(let time):
+            return "can't be reached: no connection within \(time.nanoseconds / 1_000_000_000) s"
+        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("CERTIFICATE_VERIFY_FAILED"):
+            return "has a certificate that nobody whom this machine trusts vouches for"
+        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("WRONG_VERSION_NUMBER"):
+            return "does not use TLS"
+        case NIOSSLError.handshakeFailed(let reason): return "failed to agree on TLS: \(reason)"
+        case NIOSSLError.uncleanShutdown: return "closed the connection"
+        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+            return "has a certificate for another name: \(error)"
+        case let error as BoringSSLError: return "failed to agree on TLS: \(error)"
+        default: return "failed: \(error)"
+        }
+    }
+}
+
+extension Duration {
+    /// The number of seconds, with as many decimal places as are needed, at most three.
+    var secondsText: String {
+        let milliseconds = components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
+        guard milliseconds % 1_000 != 0 else { return "\(milliseconds / 1_000)" }
+        var fraction = String("\(1_000 + milliseconds % 1_000)".dropFirst())
+        while fraction.hasSuffix("0") { fraction.removeLast() }
+        return "\(milliseconds / 1_000).\(fraction)"
+    }
+}

@@ -1,0 +1,168 @@
+/// The scripts that Redis runs. Each works on the keys of one channel, and either all of it happens or nothing, unless
+/// the server's access rules forbid a part of it.
+enum RedisScript: CaseIterable {
+    case publish, sync, renumber, enter, leave
+
+    var text: String {
+        switch self {
+        case .publish: Self.publishText
+        case .sync: Self.historyFunction + Self.syncText
+        case .renumber: Self.historyFunction + Self.renumberText
+        case .enter: Self.announceFunction + Self.enterText
+        case .leave: Self.announceFunction + Self.leaveText
+        }
+    }
+
+    /// KEYS: meta, history. ARGV: pub/sub channel, count of numbered publications, publications, node, number of the
+    /// batch, new epoch, limits of the history in messages and bytes, lives of history and meta in seconds, time in
+    /// seconds since 1970.
+    ///
+    /// Other programs give `-` as the node. The answer is the epoch, the last number, and 1 if this batch of this node
+    /// had been taken before.
+    private static let publishText = #"""
+        local m,h,node,number,count=KEYS[1],KEYS[2],ARGV[4],ARGV[5],tonumber(ARGV[2])
+        local own=node~='' and node~='-'
+        local d=redis.call('HMGET',m,'e','s','b','t',own and 'n:'..node or 'e')
+        if own and d[1] and d[5] then
+          local n,s=string.match(d[5],'^(%d+):(%d+)')
+          if n and tonumber(n)>=tonumber(number) then return {d[1],tonumber(s),1} end
+        end
+        if not own then
+          local t=redis.call('TIME')
+          node='-' number=t[1]..string.format('%06d',t[2])
+        end
+        local e,last=d[1],tonumber(d[2] or '0')+count
+        if not e then
+          e=ARGV[6] last=count d={} redis.call('DEL',h)
+        end
+        local text,id=string.format('%.0f',last),node..':'..number
+        local limit,f=tonumber(ARGV[7] or '0'),{'HSET',m,'e',e}
+        if count>0 then
+          f[5]='s' f[6]=text f[7]='l' f[8]=id
+          if limit>0 then
+            local from,bytes=math.max(last-limit+1,1),tonumber(ARGV[8] or '0')
+            local total=tonumber(d[3] or '0')+#ARGV[3]
+            local sum=string.format('%.0f',total)
+            local add={'XADD',h,'MINID','~',string.format('%.0f',from),text..'-0','n',ARGV[2],'d',ARGV[3],'o',id,'b',sum}
+            local ok=redis.pcall(unpack(add))
+            if ok.err then
+              if not string.find(ok.err,'equal or smaller') then return ok end
+              redis.call('DEL',h) redis.call(unpack(add))
+            end
+            f[9]='b' f[10]=sum
+            if bytes>0 and total-tonumber(d[4] or '0')>bytes/16 then
+              local low,high=from,last
+              while low<high do
+                local mid=math.floor((low+high)/2)
+                local x=redis.call('XRANGE',h,string.format('%.0f-0',mid),'+','COUNT',1)[1]
+                if total-tonumber(x[2][8])+#x[2][4]>bytes then
+                  low=math.min(tonumber(string.match(x[1],'^%d+'))+1,last)
+                else high=mid end
+              end
+              redis.call('XTRIM',h,'MINID',string.format('%.0f',low))
+              f[11]='t' f[12]=sum
+            end
+            redis.call('EXPIRE',h,ARGV[9])
+          end
+        end
+        if own then
+          f[#f+1]='n:'..node f[#f+1]=number..':'..text..':'..(ARGV[11] or '0')
+        end
+        redis.call(unpack(f))
+        if own and not d[5] and redis.call('HLEN',m)>70 then
+          local all,old=redis.call('HGETALL',m),tonumber(ARGV[11] or '0')-3600
+          for i=1,#all,2 do
+            local t=string.sub(all[i],1,2)=='n:' and string.match(all[i+1],':(%d+)$')
+            if t and tonumber(t)<old then redis.call('HDEL',m,all[i]) end
+          end
+        end
+        redis.call('EXPIRE',m,ARGV[10] or 86400)
+        redis.call('PUBLISH',ARGV[1],text..':'..ARGV[2]..':'..e..':'..id..':'..ARGV[3])
+        return {e,last,0}
+        """#
+
+    /// What the history has after a number, newest first, and no more than needed for a number of messages.
+    private static let historyFunction = #"""
+        local function history(h,after,limit)
+          local found,n,cursor={},0,'+'
+          while n<limit do
+            local page=redis.call('XREVRANGE',h,cursor,'('..after..'-0','COUNT',32)
+            for _,x in ipairs(page) do
+              if n<limit then found[#found+1]=x n=n+tonumber(x[2][2]) end
+            end
+            if #page<32 then break end
+            cursor='('..page[32][1]
+          end
+          return found
+        end
+
+        """#
+
+    /// KEYS: meta, history. ARGV: known epoch and number, limit in messages, new epoch, life of meta in seconds.
+    ///
+    /// The answer is the epoch, the last number and the batch that it is of; of the oldest batch at or after the known
+    /// number its last number, its count and its identity; and the batches after the known number, or all of them if
+    /// the epoch is another. A channel that is not known begins with the new epoch.
+    private static let syncText = #"""
+        local m,h,after,limit=KEYS[1],KEYS[2],'0',tonumber(ARGV[3])
+        local d=redis.call('HMGET',m,'e','s','l')
+        local e,s=d[1],tonumber(d[2] or '0')
+        if not e then
+          redis.call('DEL',h) redis.call('HSET',m,'e',ARGV[4]) redis.call('EXPIRE',m,ARGV[5])
+          return {ARGV[4],0,'',false,{}}
+        end
+        redis.call('EXPIRE',m,ARGV[5])
+        local at=false
+        if e==ARGV[1] then
+          after=ARGV[2]
+          if s<=tonumber(after) then return {e,s,d[3] or '',false,{}} end
+          local x=limit>0 and redis.call('XRANGE',h,after..'-0','+','COUNT',1)[1]
+          if x then at={x[1],x[2][2],x[2][6]} end
+        end
+        return {e,s,d[3] or '',at,history(h,after,limit)}
+        """#
+
+    /// KEYS: meta, history. ARGV: the epoch that is to end, new epoch, limit in messages.
+    ///
+    /// The answer is that of `sync` for another epoch.
+    private static let renumberText = #"""
+        local m,h=KEYS[1],KEYS[2]
+        if redis.call('HGET',m,'e')==ARGV[1] then redis.call('HSET',m,'e',ARGV[2]) end
+        local d=redis.call('HMGET',m,'e','s','l')
+        return {d[1] or '',tonumber(d[2] or '0'),d[3] or '',false,history(h,'0',tonumber(ARGV[3]))}
+        """#
+}
+
+extension RedisScript {
+    /// Publishes what has no number.
+    private static let announceFunction = #"""
+        local function announce(m,channel,blob)
+          local d=redis.call('HMGET',m,'e','s')
+          redis.call('PUBLISH',channel,(d[2] or '0')..':0:'..(d[1] or '')..':-:0:'..blob)
+        end
+
+        """#
+
+    /// KEYS: users, counts, meta. ARGV: field, user, time, pub/sub channel, announcement, whether the user is announced,
+    /// whether it is announced now, life of the keys in seconds.
+    private static let enterText = #"""
+        if redis.call('HSET',KEYS[1],ARGV[1],ARGV[3]..':'..ARGV[6])==1 then
+          if redis.call('HINCRBY',KEYS[2],ARGV[2],1)==1 and ARGV[7]=='1' then announce(KEYS[3],ARGV[4],ARGV[5]) end
+        end
+        redis.call('EXPIRE',KEYS[1],ARGV[8]) redis.call('EXPIRE',KEYS[2],ARGV[8])
+        return 1
+        """#
+
+    /// KEYS: users, counts, meta. ARGV: field, user, pub/sub channel, announcement, and whether it is announced: 1, 0,
+    /// or ? for what was said when the user came.
+    private static let leaveText = #"""
+        local v=redis.call('HGET',KEYS[1],ARGV[1])
+        if not v then return 0 end
+        redis.call('HDEL',KEYS[1],ARGV[1])
+        if redis.call('HINCRBY',KEYS[2],ARGV[2],-1)<=0 then
+          redis.call('HDEL',KEYS[2],ARGV[2])
+          if ARGV[5]=='1' or ARGV[5]=='?' and string.sub(v,-2)==':1' then announce(KEYS[3],ARGV[3],ARGV[4]) end
+        end
+        return 1
+        """#
+}

@@ -1,0 +1,204 @@
+import Base
+import Broker
+import NIOCore
+
+/// One server, and all that a broker does there: the channels that are kept on it, their subscriptions, its probes.
+///
+/// A broker has one of it for each server; which channel is on which is for the broker to know. All of it belongs to
+/// the broker's event loop.
+final class RedisShard {
+    let loop: any EventLoop
+    let options: RedisBroker.Options
+    let keys: RedisKeys
+    let nodeText: String
+    /// Passes an event to the sink.
+    let emit: (BrokerEvent) -> Void
+    /// Called when all that was received has been handled.
+    private let handled: () -> Void
+    /// Called when the health may have changed.
+    private let healthChanged: () -> Void
+    var statistics = RedisStatistics()
+
+    private(set) var commands: RedisLink!
+    private(set) var deliveries: RedisLink!
+    private(set) var publishing: PublishQueue!
+    private(set) var subscriptions: Subscriptions!
+    private(set) var probe: Probe!
+
+    /// The hashes of the scripts that the server has.
+    private var hashes: [RedisScript: String] = [:]
+    /// Why the server does not do what it is asked, though there is a connection.
+    private var fault: String?
+    private var random = SystemRandomNumberGenerator()
+
+    init(
+        _ loop: any EventLoop, _ options: RedisBroker.Options, emit: @escaping (BrokerEvent) -> Void,
+        handled: @escaping () -> Void, healthChanged: @escaping () -> Void
+    ) {
+        self.loop = loop
+        self.options = options
+        keys = RedisKeys(prefix: options.prefix)
+        nodeText = options.node.description
+        self.emit = emit
+        self.handled = handled
+        self.healthChanged = healthChanged
+        publishing = PublishQueue(self)
+        subscriptions = Subscriptions(self)
+        probe = Probe(self)
+        commands = RedisLink(
+            loop, options,
+            RedisLink.Events(
+                ready: { [weak self] in self?.commandsReady($0) }, pushed: { _ in },
+                handled: { [weak self] in self?.handled() }, lost: { [weak self] in self?.commandsLost() }))
+        deliveries = RedisLink(
+            loop, options,
+            RedisLink.Events(
+                ready: { [weak self] in self?.deliveriesReady($0) }, pushed: { [weak self] in self?.pushed($0) },
+                handled: { [weak self] in self?.handled() }, lost: { [weak self] in self?.deliveriesLost() }))
+    }
+
+    func start() {
+        commands.start()
+        deliveries.start()
+        probe.start()
+    }
+
+    func stop() {
+        probe.stop()
+        commands.stop()
+        deliveries.stop()
+    }
+
+    /// Why the server can't be used at present; nil if it can.
+    var problem: String? {
+        commands.problem ?? deliveries.problem ?? fault
+            ?? (subscriptions.isRestoring ? "the subscriptions at \(options.address) are being restored" : nil)
+            ?? (probe.hasReturned ? nil : "no probe has come back from \(options.address) yet")
+    }
+
+    /// A new name for a numbering.
+    func freshEpoch() -> String { String(UInt64.random(in: .min ... .max, using: &random), radix: 36) }
+
+    /// Notes an error if it is about more than one command, as any is that a probe gets.
+    func noteFault(_ error: RedisError, isProbe: Bool = false) {
+        guard error.isFault || isProbe else { return }
+        fault = "\(options.address) answered: \(error.text)"
+        probe.mustReturn()
+        // The address may be that of another server by now.
+        if error.code == "READONLY" {
+            commands.drop(because: "is a replica now: \(error.text)")
+            deliveries.drop(because: "is a replica now: \(error.text)")
+        }
+        healthChanged()
+    }
+
+    /// Notes that a probe went the whole way.
+    func probeReturned() {
+        fault = nil
+        commands.works()
+        deliveries.works()
+        healthChanged()
+    }
+
+    func checkHealth() { healthChanged() }
+}
+
+// Scripts.
+extension RedisShard {
+    /// Writes the beginning of a command that runs a script; the keys and the other arguments must follow.
+    func writeCall(
+        of script: RedisScript, asText: Bool, keyCount: Int, argumentCount: Int, _ buffer: inout ByteBuffer
+    ) {
+        buffer.writeCommandHead(3 + argumentCount)
+        if !asText, let hash = hashes[script] {
+            buffer.writeArgument("EVALSHA")
+            buffer.writeArgument(hash)
+        } else {
+            buffer.writeArgument("EVAL")
+            buffer.writeArgument(script.text)
+        }
+        buffer.writeArgument(keyCount)
+    }
+
+    /// Runs a script. A server that has forgotten it is given its text.
+    func run(
+        _ script: RedisScript, keys: [String], _ arguments: [RESPArgument], on connection: RedisConnection,
+        reply: @escaping (RedisConnection.Reply) -> Void
+    ) {
+        let all = keys.map { RESPArgument.text($0) } + arguments
+        func call(asText: Bool, _ reply: @escaping (RedisConnection.Reply) -> Void) {
+            connection.send(reply) { buffer in
+                writeCall(of: script, asText: asText, keyCount: keys.count, argumentCount: all.count, &buffer)
+                for argument in all { buffer.writeArgument(argument) }
+            }
+        }
+        call(asText: false) { answer in
+            if case .error(let error) = answer, error.code == "NOSCRIPT" {
+                call(asText: true, reply)
+            } else {
+                reply(answer)
+            }
+        }
+    }
+
+    private func loadScripts(_ connection: RedisConnection, then body: @escaping () -> Void) {
+        hashes = [:]
+        for script in RedisScript.allCases {
+            connection.send(["SCRIPT", "LOAD", .text(script.text)]) { [weak self] reply in
+                // A user who may not do this can still give the text each time.
+                if case .value(let value) = reply { self?.hashes[script] = value.text }
+            }
+        }
+        connection.send(["SET", .text(keys.publishScript), .text(RedisScript.publish.text)]) { reply in
+            if case .lost = reply { return }
+            body()
+        }
+    }
+}
+
+// What happens on the two connections.
+extension RedisShard {
+    private func commandsReady(_ connection: RedisConnection) {
+        if commands.readyCount > 1 { statistics.reconnects += 1 }
+        loadScripts(connection) { [self] in
+            publishing.pump()
+            subscriptions.pump()
+            probe.send()
+            healthChanged()
+        }
+    }
+
+    private func commandsLost() {
+        probe.mustReturn()
+        healthChanged()
+    }
+
+    private func deliveriesReady(_ connection: RedisConnection) {
+        if deliveries.readyCount > 1 { statistics.reconnects += 1 }
+        let own = [keys.probe(options.node), keys.nodes, keys.node(options.node)]
+        connection.send("SUBSCRIBE", own) { [self] name in
+            if name == own[0] { probe.send() }
+        }
+        subscriptions.restore()
+        healthChanged()
+    }
+
+    private func deliveriesLost() {
+        probe.mustReturn()
+        subscriptions.lost()
+        healthChanged()
+    }
+
+    private func pushed(_ elements: [RESPValue]) {
+        guard elements.count == 3, elements[0].text == "message", let channel = elements[1].bytes,
+            let message = elements[2].bytes
+        else { return }
+        if channel.readableBytesView.starts(with: keys.livePrefix) {
+            let name = channel.readableBytesView.dropFirst(keys.livePrefix.count)
+            subscriptions.received(Name(String(decoding: name, as: UTF8.self)), message)
+        } else {
+            let name = String(buffer: channel)
+            if name == keys.probe(options.node) { probe.received(message) }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+import Base
+import Broker
+import NIOCore
+
+// What is delivered of a channel, and what is said of what can't be.
+extension Subscriptions {
+    /// Takes a message of a channel as it comes in.
+    func received(_ name: Name, _ message: ByteBuffer) {
+        guard let index = entries.index(forKey: name) else { return }
+        guard let batch = DeliveredBatch(channel: entries.keys[index].text, message: message) else {
+            shard.statistics.damagedMessages += 1
+            return
+        }
+        switch entries.values[index].state {
+        // What was on its way when the channel was unsubscribed.
+        case .wanted: break
+        case .confirming, .waiting, .syncing: held[name, default: HeldBatches()].append(batch)
+        case .live:
+            if !deliver(batch, index) {
+                held[name, default: HeldBatches()].append(batch)
+                askAgain(name)
+            }
+        }
+    }
+
+    /// Delivers the next batch; false if others come before it, so that the server has to be asked.
+    private func deliver(_ batch: DeliveredBatch, _ index: Dictionary<Name, ChannelEntry>.Index) -> Bool {
+        let entry = entries.values[index]
+        // Only what has no number can be published to a channel of which nothing is known.
+        guard batch.position.epoch == entry.epoch || batch.position.epoch.isEmpty && batch.numberedCount == 0 else {
+            return false
+        }
+        if batch.numberedCount == 0 {
+            guard batch.position.seq <= entry.seq else { return false }
+            var batch = batch
+            batch.position = entry.position
+            emitDelivered(batch)
+            return true
+        }
+        if batch.position.seq <= entry.seq {
+            shard.statistics.droppedBatches += 1
+            return true
+        }
+        guard batch.firstSeq == entry.seq + 1 else { return false }
+        entries.values[index].seq = batch.position.seq
+        entries.values[index].last = BatchIdentity(batch)
+        emitDelivered(batch)
+        if let time = batch.time {
+            let lag = max(0, WallClock.milliseconds() &- time)
+            shard.statistics.lags.record(nanoseconds: UInt64(lag) &* 1_000_000)
+        }
+        return true
+    }
+
+    private func emitDelivered(_ batch: DeliveredBatch) {
+        shard.statistics.delivered += 1
+        shard.statistics.deliveredMessages += UInt64(batch.numberedCount)
+        shard.statistics.deliveredBytes += UInt64(batch.publications.count)
+        shard.emit(.delivered(batch))
+    }
+
+    /// Takes what the server says of a channel.
+    func take(_ answer: ChannelAnswer, _ name: Name) {
+        guard let index = entries.index(forKey: name) else { return }
+        let entry = entries.values[index]
+        let channel = entries.keys[index].text
+        // The server has lost the channel since it was asked before.
+        if answer.position.epoch.isEmpty { return askAgain(name) }
+        if entry.flags.contains(.isNew) || !entry.flags.contains(.isKnown) {
+            begin(answer, index)
+            shard.emit(.subscribed(channel: channel, answer.position, history: fresh(answer.batches, entry)))
+        } else if answer.position.epoch != entry.epoch {
+            begin(answer, index)
+            shard.statistics.renumberings += 1
+            shard.emit(.renumbered(channel: channel, answer.position, history: fresh(answer.batches, entry)))
+        } else if answer.continues(entry) {
+            fill(answer, index, channel)
+        } else {
+            return renumber(name)
+        }
+        deliverHeld(name, index)
+    }
+
+    private func begin(_ answer: ChannelAnswer, _ index: Dictionary<Name, ChannelEntry>.Index) {
+        entries.values[index].epoch = answer.position.epoch
+        entries.values[index].seq = answer.position.seq
+        entries.values[index].last = answer.last
+    }
+
+    /// Delivers what was missed, and says what is missing.
+    private func fill(
+        _ answer: ChannelAnswer, _ index: Dictionary<Name, ChannelEntry>.Index, _ channel: String
+    ) {
+        var seq = entries.values[index].seq
+        guard answer.position.seq > seq else { return }
+        var isComplete = true
+        func note(gapBefore next: UInt64) {
+            isComplete = false
+            seq = next - 1
+            shard.emit(.gap(channel: channel, BrokerPosition(epoch: answer.position.epoch, seq: seq)))
+        }
+        for batch in answer.batches where batch.position.seq > seq {
+            if batch.firstSeq > seq + 1 { note(gapBefore: batch.firstSeq) }
+            seq = batch.position.seq
+            emitDelivered(batch)
+        }
+        if answer.position.seq > seq { note(gapBefore: answer.position.seq + 1) }
+        if isComplete { shard.statistics.gapsFilled += 1 } else { shard.statistics.gapsLost += 1 }
+        entries.values[index].seq = answer.position.seq
+        entries.values[index].last = answer.last
+    }
+
+    /// Delivers what came in while the server was asked, unless it makes another question necessary.
+    private func deliverHeld(_ name: Name, _ index: Dictionary<Name, ChannelEntry>.Index) {
+        entries.values[index].flags.remove(.isNew)
+        entries.values[index].flags.insert(.isKnown)
+        guard let held = held.removeValue(forKey: name) else { return becameLive(index) }
+        for (place, batch) in held.batches.enumerated() {
+            if deliver(batch, index) { continue }
+            if place < held.coveredCount {
+                // The server has been asked since, so that it is of an epoch that has ended.
+                shard.statistics.droppedBatches += 1
+                continue
+            }
+            var rest = HeldBatches()
+            for batch in held.batches[place...] { rest.append(batch) }
+            self.held[name] = rest
+            return askAgain(name)
+        }
+        if held.isIncomplete { askAgain(name) } else { becameLive(index) }
+    }
+
+    /// The batches that are not older than the history of a channel may be.
+    private func fresh(_ batches: [DeliveredBatch], _ entry: ChannelEntry) -> [DeliveredBatch] {
+        guard let limits = limits(of: entry), !batches.isEmpty else { return [] }
+        let oldest = WallClock.milliseconds() &- limits.age
+        return batches.filter { ($0.time ?? .max) >= oldest }
+    }
+}

@@ -1,0 +1,160 @@
+import Authentication
+import Base
+import Broker
+import ClusterControl
+import Control
+import Engine
+import Glibc
+import Logging
+import RedisBroker
+import Settings
+import Synchronization
+
+/// The broker that this node shares its channels by, and what is known of its health.
+final class NodeBroker: Sendable {
+    let broker: any Broker
+    let node: NodeID
+    let name: String
+    /// The broker's figures, for metrics.
+    let statistics: @Sendable () -> RedisStatistics
+    private let logger: Logger
+    private let state: Mutex<BrokerHealth>
+    private let sinks = Mutex<(hub: Hub?, message: (@Sendable ([UInt8], NodeID) -> Void)?)>((nil, nil))
+
+    /// The broker of a configuration; nil if the node is alone.
+    ///
+    /// - Parameter addresses: those that the node listens on, for the other nodes.
+    /// - Throws: what is wrong with a file that the configuration names.
+    static func make(
+        _ configuration: Settings.Broker, addresses: [String], logger: Logger
+    ) throws(KeyErrors) -> NodeBroker? {
+        guard configuration.type == .redis, let url = configuration.url else { return nil }
+        let node = NodeID.random()
+        var options = try configuration.redisOptions(url, node)
+        let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
+        options.clientName = "wsd-\(name)"
+        let broker = RedisBroker(options)
+        return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { broker.statistics }
+    }
+
+    private init(
+        _ broker: any Broker, node: NodeID, name: String, url: BrokerURL, logger: Logger,
+        statistics: @escaping @Sendable () -> RedisStatistics
+    ) {
+        self.broker = broker
+        self.node = node
+        self.name = name
+        self.logger = logger
+        self.statistics = statistics
+        state = Mutex(.down(reason: "not connected to \(url) yet", since: Clock.milliseconds()))
+    }
+
+    /// The name of this host (gethostname(2)).
+    private static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "wsd" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Connects the hub with the broker.
+    func start(_ hub: Hub) {
+        sinks.withLock { $0.hub = hub }
+        logger.notice("node \(name) (\(node)) shares its channels through a broker")
+        broker.start(self)
+    }
+
+    /// Sets who gets the messages of other nodes.
+    func setReceiver(_ receiver: @escaping @Sendable ([UInt8], NodeID) -> Void) {
+        sinks.withLock { $0.message = receiver }
+    }
+
+    /// The operations on all nodes, which begins to take the messages of the others.
+    func cluster(of backend: HubBackend, _ logger: Logger) -> Cluster {
+        let cluster = Cluster(broker: broker, id: node, name: name, backend: backend) { logger.warning("\($0)") }
+        setReceiver { cluster.take($0, from: $1) }
+        return cluster
+    }
+
+    /// Whether the broker does its work.
+    var health: BrokerHealth { state.withLock { $0 } }
+
+    /// The reason why the node is not ready; nil if the broker does its work.
+    var problem: String? {
+        guard case .down(let reason, _) = health else { return nil }
+        return "the broker does not work: \(reason)"
+    }
+
+    private func note(_ health: BrokerHealth) {
+        let before = state.withLock { state in
+            defer { state = health }
+            return state
+        }
+        switch (before, health) {
+        case (.down(_, let since), .up):
+            let seconds = Double(max(0, Clock.milliseconds() - since)) / 1_000
+            logger.notice("the broker works, after \(seconds) s without it")
+        case (.up, .down(let reason, _)):
+            logger.error("the broker does not work: \(reason)")
+        case (.down(let earlier, _), .down(let reason, _)) where earlier != reason:
+            logger.warning("the broker still does not work: \(reason)")
+        default:
+            break
+        }
+    }
+}
+
+extension NodeBroker: BrokerSink {
+    func take(_ events: [BrokerEvent]) {
+        var isForChannels = false
+        for event in events {
+            switch event {
+            case .health(let health): note(health)
+            case .message(let bytes, let node): sinks.withLock { $0.message }?(bytes, node)
+            default: isForChannels = true
+            }
+        }
+        if isForChannels { sinks.withLock { $0.hub }?.take(events) }
+    }
+}
+
+extension Settings.Broker {
+    /// The options of Redis.
+    fileprivate func redisOptions(_ url: BrokerURL, _ node: NodeID) throws(KeyErrors) -> RedisBroker.Options {
+        let address: RedisAddress =
+            url.scheme == .unix ? .unix(path: url.path) : .tcp(host: url.host, port: url.port)
+        var options = RedisBroker.Options(address: address, node: node)
+        options.user = url.user
+        options.password = try password(url)
+        options.database = url.database
+        if url.scheme == .rediss {
+            options.tls = RedisBroker.TLS(authorityFile: authorityFile?.path)
+        }
+        options.prefix = prefix
+        options.probeInterval = probeInterval
+        options.presenceTTL = presenceTTL
+        return options
+    }
+
+    /// Checks the files that the configuration names.
+    func check() throws(KeyErrors) {
+        if let url { _ = try password(url) }
+        guard let authorityFile else { return }
+        do throws(KeyError) {
+            _ = try KeyFileReader.contents(
+                of: authorityFile.path, shownAs: "broker.ca_file = \"\(authorityFile)\"")
+        } catch { throw KeyErrors(errors: [error]) }
+    }
+
+    private func password(_ url: BrokerURL) throws(KeyErrors) -> String? {
+        guard let passwordFile else { return url.password }
+        let origin = "broker.password_file = \"\(passwordFile)\""
+        do throws(KeyError) {
+            var bytes = try KeyFileReader.contents(of: passwordFile.path, shownAs: origin)[...]
+            // An editor ends the line.
+            while let last = bytes.last, last == 0x0A || last == 0x0D { bytes.removeLast() }
+            guard !bytes.isEmpty else { throw KeyError("\(origin): empty") }
+            guard let text = String(validating: bytes, as: UTF8.self) else { throw KeyError("\(origin): not UTF-8") }
+            return text
+        } catch { throw KeyErrors(errors: [error]) }
+    }
+}

@@ -1,0 +1,64 @@
+import Authentication
+import Engine
+import Logging
+import Settings
+import Systemd
+
+extension Settings {
+    /// The configuration of the data plane.
+    ///
+    /// - Parameters:
+    ///   - descriptorLimit: the number of files that the process may have open. Connections beyond what it allows are
+    ///     refused properly instead of failing in accept(2).
+    ///   - exemptsLoopback: whether the limit per address leaves loopback alone.
+    ///   - verifier: checks tokens; nil if no tokens are needed.
+    func engineConfiguration(
+        descriptorLimit: Int, exemptsLoopback: Bool, verifier: TokenVerifier?
+    ) -> EngineConfiguration {
+        var engine = EngineConfiguration(self)
+        engine.workerCount = min(
+            server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
+        engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
+        // Room to raise the limit while the daemon runs: address space only, until connections come.
+        engine.connectionCapacity = max(
+            engine.maximumConnections,
+            min(1_000_000, descriptorLimit - Settings.reservedDescriptors(of: descriptorLimit)))
+        engine.exemptsLoopback = exemptsLoopback
+        engine.memoryByteCount = limits.memory.byteCount(of: AvailableMemory.byteCount())
+        if let verifier { engine.verifyToken = { await verifier.verify($0) } }
+        engine.pages = Pages.make(endpoint: endpoints.first { $0.protocol == .json }?.path)
+        return engine
+    }
+
+    /// The descriptors that the process needs besides connections: for listeners, control clients, API clients, the
+    /// log.
+    private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_088, limit / 16) }
+
+    /// Logs a warning if the limit of open files allows fewer connections than are configured.
+    func warnOfLimit(_ limit: Int, _ logger: Logger) {
+        guard limit < server.maxConnections else { return }
+        logger.warning(
+            """
+            the limit of open files allows \(limit) connections, not server.max_connections = \
+            \(server.maxConnections); \(DescriptorLimit.advice), and restart
+            """)
+    }
+
+    private func maximumConnections(descriptorLimit: Int) -> Int {
+        max(1, min(server.maxConnections, descriptorLimit - Settings.reservedDescriptors(of: descriptorLimit)))
+    }
+}
+
+extension ListeningSocket {
+    /// The sockets that systemd passed, or else sockets bound to these addresses.
+    static func sockets(
+        passed: [PassedSocket], else addresses: [ListenAddress]
+    ) throws(ListenError) -> [ListeningSocket] {
+        guard passed.isEmpty else {
+            return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
+        }
+        var sockets: [ListeningSocket] = []
+        for address in addresses { sockets.append(try ListeningSocket(host: address.address, port: address.port)) }
+        return sockets
+    }
+}
