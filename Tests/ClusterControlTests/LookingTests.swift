@@ -77,10 +77,10 @@ struct LookingTests {
         #expect(rows.count == 1 && silent == ["node-2"])
     }
 
-    @Test("goes on from nowhere but its own cursors", arguments: ["", "7", "/", "x!/3", "u/7", "1000000000001/x"])
+    @Test("goes on from nowhere but its own cursors", arguments: ["", "7", "/", "x!/3", "7/7", "1000000000001/x"])
     func cursors(_ cursor: String) async throws {
         let cluster = exchange.add(1, MemoryBackend(count: 1))
-        guard cursor != "u/7" else {
+        guard cursor != "7/7" else {
             // A node that has gone, before all others.
             let page = try await cluster.connections(matching: ConnectionFilter(), after: cursor, limit: 1)
             return #expect(page.connections.count == 1)
