@@ -2,8 +2,8 @@ package import Varlink
 
 /// The reason why the hub didn't do what an administrator asked for.
 package enum ControlError: Error, Sendable, Hashable {
-    /// No connection has this id: it never existed or is closed.
-    case noSuchConnection(id: String)
+    /// No connection has this id: it never existed or is closed. It may be on one of the nodes that did not answer.
+    case noSuchConnection(id: String, silent: [String] = [])
     /// The channel has no members and no history.
     case noSuchChannel(name: String)
     /// Part of a filter is invalid; `field` is its name in ``ConnectionFilter``.
@@ -22,6 +22,8 @@ package enum ControlError: Error, Sendable, Hashable {
     case noSigningKey
     /// A profile can't be taken; with the reason.
     case profileFailed(String)
+    /// A question to all nodes on a node that has no broker.
+    case noBroker
     /// The broker did not take a message, or could not be asked; with the reason.
     case unavailable(String)
     /// A parameter that is invalid in another way.
@@ -33,8 +35,9 @@ package enum ControlError: Error, Sendable, Hashable {
             VarlinkError(name: "\(interface).\(member)", parameters: parameters)
         }
         switch self {
-        case .noSuchConnection(let id):
-            return error("NoSuchConnection", ["id": .string(id)])
+        case .noSuchConnection(let id, let silent):
+            let nodes: [String: VarlinkValue] = silent.isEmpty ? [:] : ["silent": .array(silent.map { .string($0) })]
+            return error("NoSuchConnection", nodes.merging(["id": .string(id)]) { $1 })
         case .noSuchChannel(let name):
             return error("NoSuchChannel", ["channel": .string(name)])
         case .invalidFilter(let field, let value, let reason):
@@ -54,6 +57,8 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("NoSigningKey")
         case .profileFailed(let reason):
             return error("ProfileFailed", ["reason": .string(reason)])
+        case .noBroker:
+            return error("NoBroker")
         case .unavailable(let reason):
             return error("Unavailable", ["reason": .string(reason)])
         case .invalidParameter(let name):
