@@ -19,10 +19,14 @@ final class PresenceKeeper {
         var isUnderWay = false
     }
 
+    private enum Listing { case none, asked, done }
+
     private struct ChannelUsers {
         var wishes: [Name: Wish] = [:]
-        /// Whether the channel is in the set of this node's channels.
-        var isListed = false
+        /// Whether the channel is in the set of this node's channels, by which others find its users when it is gone.
+        var listing = Listing.none
+        /// The users who are written as soon as it is.
+        var unlisted: [Name] = []
     }
 
     private static let windowCount = 256
@@ -30,16 +34,20 @@ final class PresenceKeeper {
     /// The life of the keys in seconds; they are used again long before.
     static let keyLife: Int64 = 2 * 86_400
 
-    private unowned let shard: RedisShard
+    private unowned let router: any RedisRouter
     private var channels: [Name: ChannelUsers] = [:]
     private var queue = CircularBuffer<(channel: Name, user: Name)>()
+    /// What waits for a server that can't be reached.
+    private var stuck: [(channel: Name, user: Name)] = []
     private var underWayCount = 0
     private var isRetryScheduled = false
     private var whenEmpty: (() -> Void)?
+    /// Removes those whose leaving the server has forgotten.
+    private var removal: NodeRemoval?
     /// Whether this node's lease is held: before, others could not know when its users are gone.
     private(set) var isAllowed = false
 
-    init(_ shard: RedisShard) { self.shard = shard }
+    init(_ router: any RedisRouter) { self.router = router }
 
     var channelNames: [Name] { Array(channels.keys) }
     var isEmpty: Bool { channels.isEmpty }
@@ -61,10 +69,17 @@ final class PresenceKeeper {
         pump()
     }
 
-    /// Writes all users again, because the server has lost them or others took this node for gone.
-    func writeAgain(isSilent: Bool) {
-        for (channel, users) in channels {
-            channels[channel]?.isListed = false
+    /// Goes on with what waits for a server, as there is a connection.
+    func connected() {
+        queue.append(contentsOf: stuck)
+        stuck = []
+        pump()
+    }
+
+    /// Writes users again, because the server has lost them or others took this node for gone.
+    func writeAgain(isSilent: Bool, where isMeant: (Name) -> Bool = { _ in true }) {
+        for (channel, users) in channels where isMeant(channel) {
+            channels[channel]?.listing = .none
             for (user, wish) in users.wishes where wish.isPresent {
                 channels[channel]?.wishes[user]?.isDue = true
                 channels[channel]?.wishes[user]?.isSilent = isSilent
@@ -72,6 +87,18 @@ final class PresenceKeeper {
             }
         }
         pump()
+    }
+
+    /// Removes the users of this node whose leaving the server has forgotten.
+    func removeForgotten() {
+        guard removal == nil else { return }
+        let removal = NodeRemoval(router, router.options.node) { [weak self] channel, user in
+            self?.channels[channel]?.wishes[user] != nil
+        } done: { [weak self] in
+            self?.removal = nil
+        }
+        self.removal = removal
+        removal.start()
     }
 
     /// Removes all users from the server, and calls `body` when that is done.
@@ -89,48 +116,66 @@ final class PresenceKeeper {
     }
 
     func pump() {
-        guard isAllowed, !isRetryScheduled else { return }
-        while underWayCount < Self.windowCount, let connection = shard.commands.ready, let next = queue.popFirst() {
-            guard let wish = channels[next.channel]?.wishes[next.user], wish.isDue, !wish.isUnderWay else { continue }
-            write(wish, next.channel, next.user, connection)
+        guard isAllowed, !isRetryScheduled, router.isReachable else { return }
+        while !isRetryScheduled, underWayCount < Self.windowCount, let next = queue.popFirst() {
+            let (channel, user) = next
+            guard let users = channels[channel], let wish = users.wishes[user], wish.isDue, !wish.isUnderWay else {
+                continue
+            }
+            if !router.isReady(for: router.keys.users(channel.text)) {
+                stuck.append(next)
+            } else if wish.isPresent, users.listing != .done {
+                channels[channel]?.unlisted.append(user)
+                if users.listing == .none { list(channel) }
+            } else {
+                write(wish, channel, user)
+            }
         }
     }
 
-    private func write(_ wish: Wish, _ channel: Name, _ user: Name, _ connection: RedisConnection) {
-        let keys = shard.keys
+    private func write(_ wish: Wish, _ channel: Name, _ user: Name) {
+        let keys = router.keys
         channels[channel]?.wishes[user]?.isDue = false
         channels[channel]?.wishes[user]?.isUnderWay = true
         underWayCount += 1
         let all = [keys.users(channel.text), keys.userCounts(channel.text), keys.meta(channel.text)]
-        let field = Self.field(of: shard.options.node, user.text)
+        let field = Self.field(of: router.options.node, user.text)
         let replied: (RedisConnection.Reply) -> Void = { [self] in self.replied($0, channel, user) }
         if wish.isPresent {
-            list(channel, connection)
-            shard.run(
+            router.run(
                 .enter, keys: all,
                 [
                     .text(field), .text(user.text), .number(wish.since), .text(keys.live(channel.text)),
                     .bytes(Self.publication(.join, user.text, wish.since)), wish.isAnnounced ? "1" : "0",
                     wish.isAnnounced && !wish.isSilent ? "1" : "0", .number(Self.keyLife),
-                ], on: connection, reply: replied)
+                    .text(keys.publishCommand),
+                ], reply: replied)
         } else {
-            shard.run(
+            router.run(
                 .leave, keys: all,
                 [
                     .text(field), .text(user.text), .text(keys.live(channel.text)),
                     .bytes(Self.publication(.leave, user.text, wish.since)), wish.isAnnounced ? "1" : "0",
-                ], on: connection, reply: replied)
+                    .text(keys.publishCommand),
+                ], reply: replied)
         }
     }
 
-    /// Puts a channel in the set by which others find this node's users when it is gone: before the first is written.
-    private func list(_ channel: Name, _ connection: RedisConnection) {
-        guard channels[channel]?.isListed == false else { return }
-        channels[channel]?.isListed = true
-        connection.send(["SADD", .text(shard.keys.nodeChannels(shard.options.node)), .text(channel.text)]) {
+    /// Puts a channel in the set of this node's channels, before its first user is written.
+    private func list(_ channel: Name) {
+        channels[channel]?.listing = .asked
+        router.send(["SADD", .text(router.keys.nodeChannels(router.options.node)), .text(channel.text)]) {
             [weak self] reply in
-            if case .value = reply { return }
-            self?.channels[channel]?.isListed = false
+            guard let self else { return }
+            for user in channels[channel]?.unlisted ?? [] { queue.append((channel, user)) }
+            channels[channel]?.unlisted = []
+            if case .value = reply {
+                channels[channel]?.listing = .done
+                return pump()
+            }
+            channels[channel]?.listing = .none
+            if case .error(let error) = reply { router.noteFault(error) }
+            pumpLater()
         }
     }
 
@@ -139,7 +184,7 @@ final class PresenceKeeper {
         channels[channel]?.wishes[user]?.isUnderWay = false
         var isRefused = false
         if case .error(let error) = reply {
-            shard.noteFault(error)
+            router.noteFault(error)
             isRefused = true
         }
         if case .value = reply {
@@ -157,9 +202,7 @@ final class PresenceKeeper {
         channels[channel]?.wishes[user] = nil
         guard channels[channel]?.wishes.isEmpty == true else { return }
         channels[channel] = nil
-        shard.commands.ready?.send([
-            "SREM", .text(shard.keys.nodeChannels(shard.options.node)), .text(channel.text),
-        ]) { _ in }
+        router.send(["SREM", .text(router.keys.nodeChannels(router.options.node)), .text(channel.text)]) { _ in }
         checkEmpty()
     }
 
@@ -172,7 +215,7 @@ final class PresenceKeeper {
     private func pumpLater() {
         guard !isRetryScheduled else { return }
         isRetryScheduled = true
-        shard.loop.assumeIsolated().scheduleTask(in: Self.retryPause) { [weak self] in
+        router.loop.assumeIsolated().scheduleTask(in: Self.retryPause) { [weak self] in
             self?.isRetryScheduled = false
             self?.pump()
         }
@@ -188,7 +231,8 @@ final class PresenceKeeper {
         user.withUTF8 { name in
             writer.append(
                 CarriedPublication(
-                    kind, time: time, user: UnsafeRawBufferPointer(name), payload: UnsafeRawBufferPointer(start: nil, count: 0)))
+                    kind, time: time, user: UnsafeRawBufferPointer(name),
+                    payload: UnsafeRawBufferPointer(start: nil, count: 0)))
         }
         return writer.bytes
     }

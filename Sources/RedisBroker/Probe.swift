@@ -25,6 +25,8 @@ final class Probe {
     /// The bytes that had been received when the probe was sent, or judged last.
     private var commandBytes = 0
     private var deliveryBytes = 0
+    /// The position of the last probe in their channel.
+    private var position: (epoch: String, seq: UInt64)?
     /// Whether a probe has come back since the connections were made.
     private(set) var hasReturned = false
 
@@ -33,7 +35,10 @@ final class Probe {
         pause = UInt64(max(1, TimeAmount(shard.options.probeInterval).nanoseconds / 2))
     }
 
-    func start() { schedule(NIODeadline.now().uptimeNanoseconds &+ pause) }
+    func start() {
+        isStopped = false
+        schedule(NIODeadline.now().uptimeNanoseconds &+ pause)
+    }
 
     func stop() {
         isStopped = true
@@ -43,9 +48,18 @@ final class Probe {
     /// Notes that what came back before counts no more.
     func mustReturn() { hasReturned = false }
 
+    /// Notes that probes are published elsewhere from now on.
+    func moved() {
+        position = nil
+        isUnderWay = false
+        hasReturned = false
+    }
+
     /// Sends a probe if both connections are there.
     func send() {
-        guard !isStopped, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready else { return }
+        guard !isStopped, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready,
+            let mark = shard.probeMark
+        else { return }
         number += 1
         let number = number
         isUnderWay = true
@@ -63,26 +77,40 @@ final class Probe {
         }
         let keys = shard.keys
         let node = shard.options.node
-        shard.run(
-            .publish, keys: [keys.probeMeta(node), keys.probeHistory(node)],
+        commands.run(
+            .publish, keys: [keys.probeMeta(node, mark), keys.probeHistory(node, mark)],
             [
-                .text(keys.probe(node)), 1, .text("\(number)"), "-", 0, .text(shard.freshEpoch()), 1, 1_000, 60, 60,
-            ], on: commands
+                .text(keys.probe(node, mark)), 1, .text("\(number)"), "-", 0, .text(shard.freshEpoch()), 1, 1_000, 60,
+                60,
+                0, .text(keys.publishCommand),
+            ]
         ) { [weak self] reply in
             guard let self, self.number == number else { return }
             switch reply {
             case .lost: break
-            case .value:
+            case .value(let value):
                 isAnswered = true
+                notePosition(value)
                 checkReturn()
             case .error(let error):
                 isAnswered = true
                 // It is not delivered, and nobody's fault but the server's.
                 isUnderWay = false
                 shard.noteFault(error, isProbe: true)
+                shard.cluster?.noteMove(error, from: shard)
             }
         }
         schedule(sentAt &+ pause)
+    }
+
+    /// Looks at the position of a probe: if it is not beyond that of the last one, the server has lost data.
+    private func notePosition(_ value: RESPValue) {
+        guard let answer = value.elements, answer.count == 3, let epoch = answer[0].text, let seq = answer[1].count
+        else {
+            return
+        }
+        if let position, position.epoch != epoch || position.seq >= seq { shard.hasLostData() }
+        position = (epoch, seq)
     }
 
     /// Takes a message on the channel of the probes.

@@ -5,8 +5,8 @@ import NIOCore
 /// The batches that a server has not answered yet.
 final class PublishQueue {
     /// A batch on its way.
-    private final class Item {
-        let id: UInt64
+    final class Item {
+        var id: UInt64
         var batch: OutgoingBatch
         /// Whether it has been handed to a connection at some time.
         var wasWritten = false
@@ -15,7 +15,7 @@ final class PublishQueue {
         /// What the server said when it was tried last.
         var problem: String?
 
-        init(_ id: UInt64, _ batch: OutgoingBatch) {
+        fileprivate init(_ id: UInt64, _ batch: OutgoingBatch) {
             self.id = id
             self.batch = batch
         }
@@ -45,14 +45,37 @@ final class PublishQueue {
 
     init(_ shard: RedisShard) { self.shard = shard }
 
-    func publish(_ batch: OutgoingBatch) {
+    func publish(_ batch: OutgoingBatch) { adopt(Item(0, batch)) }
+
+    /// Takes a batch that another server was to get.
+    func adopt(_ item: Item) {
         lastID += 1
-        let item = Item(lastID, batch)
+        item.id = lastID
         items[lastID] = item
         waiting.append(item)
         shard.statistics.queuedBatches += 1
-        shard.statistics.queuedBytes += batch.publications.count
-        scheduleSweep(batch.deadline)
+        shard.statistics.queuedBytes += item.batch.publications.count
+        scheduleSweep(item.batch.deadline)
+    }
+
+    /// Takes out the batches of channels that are on another server now, as far as they are not under way.
+    func takeOut(where isMeant: (String) -> Bool) -> [Item] {
+        var taken: [Item] = []
+        func isTaken(_ item: Item) -> Bool {
+            guard !item.isAnswered, isMeant(item.batch.channel) else { return false }
+            release(item)
+            taken.append(item)
+            return true
+        }
+        waiting.removeAll(where: isTaken)
+        paused.removeAll(where: isTaken)
+        return taken
+    }
+
+    private func release(_ item: Item) {
+        items[item.id] = nil
+        shard.statistics.queuedBatches -= 1
+        shard.statistics.queuedBytes -= item.batch.publications.count
     }
 
     /// Writes what may be written.
@@ -61,8 +84,9 @@ final class PublishQueue {
         while let item = waiting.first {
             let size = item.batch.publications.count
             if !item.isAnswered {
-                guard writtenBatchCount == 0
-                    || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
+                guard
+                    writtenBatchCount == 0
+                        || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
                 else { return }
                 write(item, connection)
             }
@@ -76,7 +100,9 @@ final class PublishQueue {
         checkEmpty()
     }
 
-    private func write(_ item: Item, _ connection: RedisConnection, asText: Bool = false) {
+    private func write(
+        _ item: Item, _ connection: RedisConnection, asText: Bool = false, isAsking: Bool = false
+    ) {
         let batch = item.batch
         let size = batch.publications.count
         if item.wasWritten, !asText { shard.statistics.repeated += 1 }
@@ -87,12 +113,14 @@ final class PublishQueue {
         let reply: (RedisConnection.Reply) -> Void = { [self] reply in
             writtenBatchCount -= 1
             writtenByteCount -= size
-            replied(reply, to: item)
+            replied(reply, to: item, connection, isAsking)
             pump()
         }
         let keys = shard.keys
+        if isAsking { connection.send(["ASKING"]) { _ in } }
         connection.send(reply) { buffer in
-            shard.writeCall(of: .publish, asText: asText, keyCount: 2, argumentCount: 13, &buffer)
+            connection.writeCall(
+                of: .publish, asText: asText, keyCount: 2, argumentCount: keys.isCluster ? 14 : 13, &buffer)
             buffer.writeArgument(keys.meta(batch.channel))
             buffer.writeArgument(keys.history(batch.channel))
             buffer.writeArgument(keys.live(batch.channel))
@@ -107,24 +135,43 @@ final class PublishQueue {
             buffer.writeArgument(lives.history)
             buffer.writeArgument(lives.meta)
             buffer.writeArgument(WallClock.milliseconds() / 1_000)
+            if keys.isCluster { buffer.writeArgument(keys.publishCommand) }
         }
     }
 
-    private func replied(_ reply: RedisConnection.Reply, to item: Item) {
+    private func replied(
+        _ reply: RedisConnection.Reply, to item: Item, _ connection: RedisConnection, _ isAsking: Bool
+    ) {
         guard !item.isAnswered else { return }
         switch reply {
         case .lost: waiting.append(item)
         case .error(let error) where error.code == "NOSCRIPT":
-            guard let connection = shard.commands.ready else { return waiting.append(item) }
-            write(item, connection, asText: true)
+            write(item, connection, asText: true, isAsking: isAsking)
+        case .error(let error) where error.code == "MOVED":
+            item.problem = "\(shard.name) answered: \(error.text)"
+            shard.cluster?.noteMove(error, from: shard)
+            if let other = shard.cluster?.shard(for: item.batch.channel), other !== shard {
+                release(item)
+                other.publishing.adopt(item)
+                other.publishing.pump()
+            } else {
+                pause(item)
+            }
+        case .error(let error) where error.code == "ASK":
+            item.problem = "\(shard.name) answered: \(error.text)"
+            if let guest = shard.cluster?.guest(error, from: shard) {
+                write(item, guest, isAsking: true)
+            } else {
+                pause(item)
+            }
         case .error(let error):
-            item.problem = "\(shard.options.address) answered: \(error.text)"
+            item.problem = "\(shard.name) answered: \(error.text)"
             shard.noteFault(error)
             if error.isTransient { pause(item) } else { refuse(item, error.code != "NOPERM") }
         case .value(let value):
             guard let answer = value.elements, answer.count == 3, let epoch = answer[0].text, let seq = answer[1].count
             else {
-                item.problem = "\(shard.options.address) gave an answer that is not that of the publish script"
+                item.problem = "\(shard.name) gave an answer that is not that of the publish script"
                 return refuse(item, true)
             }
             shard.statistics.accepted += 1
@@ -153,7 +200,7 @@ final class PublishQueue {
 
     private func refuse(_ item: Item, _ isUncertain: Bool) {
         shard.statistics.refused += 1
-        let reason = item.problem ?? shard.problem ?? "\(shard.options.address) did not answer in time"
+        let reason = item.problem ?? shard.problem ?? "\(shard.name) did not answer in time"
         finish(
             item,
             .refused(
@@ -163,9 +210,7 @@ final class PublishQueue {
 
     private func finish(_ item: Item, _ event: BrokerEvent) {
         item.isAnswered = true
-        items[item.id] = nil
-        shard.statistics.queuedBatches -= 1
-        shard.statistics.queuedBytes -= item.batch.publications.count
+        release(item)
         item.batch.publications = []
         shard.emit(event)
         checkEmpty()

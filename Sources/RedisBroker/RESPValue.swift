@@ -83,7 +83,7 @@ struct RedisError: Error, Equatable, Sendable {
     var isTransient: Bool {
         switch code {
         case "BUSY", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "MASTERDOWN", "OOM", "NOREPLICAS", "MISCONF",
-            "UNKILLABLE":
+            "UNKILLABLE", "MOVED", "ASK":
             true
         default: false
         }

@@ -4,8 +4,8 @@ package import Broker
 extension RedisBroker {
     /// What a broker needs to know.
     package struct Options: Sendable {
-        /// The server. One, at present.
-        package var address: RedisAddress
+        /// Where the servers are.
+        package var servers: Servers
         /// The user to log in as; nil is `default`, if there is a password.
         package var user: String?
         package var password: String?
@@ -27,9 +27,40 @@ extension RedisBroker {
         /// The name of this node's connections in `CLIENT LIST`.
         package var clientName = "wsd"
 
-        package init(address: RedisAddress, node: NodeID) {
-            self.address = address
+        package init(_ servers: Servers, node: NodeID) {
+            self.servers = servers
             self.node = node
+        }
+
+        package init(address: RedisAddress, node: NodeID) { self.init(.independent([address]), node: node) }
+    }
+
+    /// Where servers are, and what they know of each other.
+    package enum Servers: Sendable, Hashable {
+        /// One server, or several that know nothing of each other: each channel is on one of them.
+        case independent([RedisAddress])
+        /// A master that Sentinels know.
+        case sentinel(Sentinel)
+        /// A cluster, by some of its servers.
+        case cluster([RedisAddress])
+    }
+
+    /// The Sentinels that know where a master is.
+    package struct Sentinel: Sendable, Hashable {
+        /// The master's name.
+        package var masterName: String
+        package var addresses: [RedisAddress]
+        /// The user to log in as at the Sentinels; nil is `default`, if there is a password.
+        package var user: String?
+        package var password: String?
+
+        package init(
+            masterName: String, addresses: [RedisAddress], user: String? = nil, password: String? = nil
+        ) {
+            self.masterName = masterName
+            self.addresses = addresses
+            self.user = user
+            self.password = password
         }
     }
 

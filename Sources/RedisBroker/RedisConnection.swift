@@ -37,11 +37,15 @@ final class RedisConnection {
     /// What an answer is expected for.
     private enum Expected {
         case reply((Reply) -> Void)
-        /// A (un)subscription of this many channels, each of which is confirmed by a push.
-        case confirmations(Int, (String) -> Void)
+        /// A (un)subscription of this many channels, each of which is confirmed by a push, unless there is an error.
+        case confirmations(Int, (String) -> Void, (RedisError) -> Void)
+        /// The end of subscriptions in a cluster, and the answer to the PING after it. In between there may be an error.
+        /// What confirms it looks like what a server sends unasked for a slot that it has no more.
+        case end
     }
 
     private let loop: any EventLoop
+    let endpoint: RedisEndpoint
     private let options: RedisBroker.Options
     private var events: Events?
     private var channel: (any Channel)?
@@ -51,11 +55,18 @@ final class RedisConnection {
     private var isFlushScheduled = false
     private var timeout: Scheduled<Void>?
     private(set) var server = Server()
+    /// The hashes of the scripts that the server has.
+    var hashes: [RedisScript: String] = [:]
+    /// Whether the server is of another kind than it has to be.
+    private(set) var isUnfit = false
     /// The number of bytes received so far, by which one sees whether the connection is alive.
     private(set) var receivedByteCount = 0
 
-    init(_ loop: any EventLoop, _ options: RedisBroker.Options, _ events: Events) {
+    init(
+        _ loop: any EventLoop, _ endpoint: RedisEndpoint, _ options: RedisBroker.Options, _ events: Events
+    ) {
         self.loop = loop
+        self.endpoint = endpoint
         self.options = options
         self.events = events
     }
@@ -68,13 +79,16 @@ final class RedisConnection {
             close(because: "did not accept the connection within \(options.connectTimeout.secondsText) s")
         }
         do {
-            let tls = try options.tls.map { try RedisTLS($0, options.address) }
+            let tls = try options.tls.map { try RedisTLS($0, endpoint.address) }
             let bound = NIOLoopBound(self, eventLoop: loop)
             let bootstrap = ClientBootstrap(group: loop)
                 .connectTimeout(limit)
                 .channelOption(.socketOption(.so_keepalive), value: 1)
-                .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 4_096, initial: 16_384, maximum: 262_144))
+                .channelOption(
+                    .recvAllocator,
+                    value: AdaptiveRecvByteBufferAllocator(
+                        minimum: 4_096, initial: 16_384, maximum: 262_144)
+                )
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler()) }
@@ -82,7 +96,7 @@ final class RedisConnection {
                     }
                 }
             let connected =
-                switch options.address {
+                switch endpoint.address {
                 case .tcp(let host, let port):
                     bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
                 case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
@@ -108,8 +122,30 @@ final class RedisConnection {
 
     /// Sends `SUBSCRIBE` or `UNSUBSCRIBE` for channels, and passes each that is confirmed.
     func send(_ command: String, _ channels: [String], confirmed: @escaping (String) -> Void) {
+        send(command, channels, confirmed: confirmed) { [self] error in
+            close(because: "does not let this client subscribe: \(error.text)")
+        }
+    }
+
+    /// Sends `SSUBSCRIBE` or the like for channels, which is confirmed for each, or refused for all.
+    func send(
+        _ command: String, _ channels: [String], confirmed: @escaping (String) -> Void,
+        refused: @escaping (RedisError) -> Void
+    ) {
         guard events != nil, !channels.isEmpty else { return }
-        expected.append(.confirmations(channels.count, confirmed))
+        expected.append(.confirmations(channels.count, confirmed, refused))
+        write(command, channels)
+    }
+
+    /// Ends subscriptions of one slot in a cluster.
+    func endSharded(_ channels: [String]) {
+        guard events != nil, !channels.isEmpty else { return }
+        expected.append(.end)
+        write("SUNSUBSCRIBE", channels)
+        output.writeCommand(["PING"])
+    }
+
+    private func write(_ command: String, _ channels: [String]) {
         output.writeCommandHead(channels.count + 1)
         output.writeArgument(command)
         for channel in channels { output.writeArgument(channel) }
@@ -127,7 +163,7 @@ final class RedisConnection {
         let lost = expected
         expected.removeAll()
         // First, so that whoever loses an answer does not ask again here.
-        events.closed("\(options.address) \(reason)")
+        events.closed("\(endpoint) \(reason)")
         for case .reply(let reply) in lost { reply(.lost) }
     }
 
@@ -152,16 +188,16 @@ extension RedisConnection {
         guard events != nil else { return channel.close(promise: nil) }
         self.channel = channel
         var hello: [RESPArgument] = ["HELLO", "3"]
-        if let password = options.password {
-            hello += ["AUTH", .text(options.user ?? "default"), .text(password)]
-        }
+        let (user, password) = endpoint.login(options)
+        if let password { hello += ["AUTH", .text(user ?? "default"), .text(password)] }
         hello += ["SETNAME", .text(options.clientName)]
         send(hello) { [self] reply in greeted(reply) }
-        if options.database != 0 {
-            send(["SELECT", .number(Int64(options.database))]) { [self] reply in selected(reply) }
-        }
+        if hasDatabase { send(["SELECT", .number(Int64(options.database))]) { [self] reply in selected(reply) } }
         flush()
     }
+
+    /// Whether a database is to be selected.
+    private var hasDatabase: Bool { endpoint.kind == .server && options.database != 0 }
 
     private func greeted(_ reply: Reply) {
         switch reply {
@@ -171,8 +207,11 @@ extension RedisConnection {
             server = Server(
                 version: hello["version"]?.text ?? "", mode: hello["mode"]?.text ?? "",
                 role: hello["role"]?.text ?? "")
-            if let reason = Self.unfitness(of: server) { return close(because: reason) }
-            if options.database == 0 { becomeReady() }
+            if let reason = Self.unfitness(of: server, as: endpoint.kind) {
+                isUnfit = true
+                return close(because: reason)
+            }
+            if !hasDatabase { becomeReady() }
         }
     }
 
@@ -193,23 +232,25 @@ extension RedisConnection {
 
     fileprivate func received(_ value: RESPValue) {
         if case .push(let elements) = value { return pushed(elements) }
+        if case .end = expected.first, case .error = value { return }
         guard let next = expected.popFirst() else { return close(because: "sent an answer that nobody asked for") }
         switch (next, value) {
+        case (.end, _): break
         case (.reply(let reply), .error(let error)): reply(.error(error))
         case (.reply(let reply), let value): reply(.value(value))
-        case (.confirmations, .error(let error)): close(because: "does not let this client subscribe: \(error.text)")
+        case (.confirmations(_, _, let refused), .error(let error)): refused(error)
         case (.confirmations, _): close(because: "sent an answer that nobody asked for")
         }
     }
 
     private func pushed(_ elements: [RESPValue]) {
         switch elements.first?.text {
-        case "subscribe", "unsubscribe":
-            guard case .confirmations(let count, let confirmed) = expected.first,
+        case "subscribe", "unsubscribe", "ssubscribe":
+            guard case .confirmations(let count, let confirmed, let refused) = expected.first,
                 elements.count > 1, let name = elements[1].text
             else { return close(because: "confirmed a subscription that nobody asked for") }
             if count > 1 {
-                expected[expected.startIndex] = .confirmations(count - 1, confirmed)
+                expected[expected.startIndex] = .confirmations(count - 1, confirmed, refused)
             } else {
                 expected.removeFirst()
             }

@@ -7,7 +7,7 @@ final class RedisCore {
     private let loop: any EventLoop
     private let sink: any BrokerSink
     private let snapshot: StatisticsBox
-    private var shards: [RedisShard] = []
+    private var topology: (any RedisTopology)!
     private var events: [BrokerEvent] = []
     private var isFlushScheduled = false
     private var health: BrokerHealth?
@@ -17,20 +17,21 @@ final class RedisCore {
         self.loop = loop
         self.sink = sink
         self.snapshot = snapshot
-        shards = [
-            RedisShard(
-                loop, options, emit: { [weak self] in self?.emit($0) }, handled: { [weak self] in self?.flush() },
-                healthChanged: { [weak self] in self?.checkHealth() })
-        ]
+        let around = RedisSurroundings(
+            emit: { [weak self] in self?.emit($0) }, handled: { [weak self] in self?.flush() },
+            healthChanged: { [weak self] in self?.checkHealth() })
+        topology =
+            switch options.servers {
+            case .independent(let addresses): IndependentServers(loop, options, addresses, around)
+            case .sentinel(let sentinel): IndependentServers(loop, options, sentinel, around)
+            case .cluster(let addresses): RedisCluster(loop, options, addresses, around)
+            }
     }
 
     func start() {
         checkHealth()
-        for shard in shards { shard.start() }
+        topology.start()
     }
-
-    /// The server that a channel is kept on. The only place that knows.
-    private func shard(for channel: String) -> RedisShard { shards[0] }
 
     func perform(_ calls: [RedisBroker.Call]) {
         guard !isStopping else {
@@ -39,25 +40,33 @@ final class RedisCore {
         }
         for call in calls {
             switch call {
-            case .publish(let batches): for batch in batches { shard(for: batch.channel).publishing.publish(batch) }
+            case .publish(let batches):
+                for batch in batches { topology.shard(for: batch.channel).publishing.publish(batch) }
             case .subscribe(let subscriptions):
                 for subscription in subscriptions {
-                    shard(for: subscription.channel).subscriptions.subscribe(subscription)
+                    topology.shard(for: subscription.channel).subscriptions.subscribe(subscription)
                 }
-            case .unsubscribe(let channels):
-                for shard in shards { shard.subscriptions.unsubscribe(channels) }
-            case .change(let changes): for change in changes { shard(for: change.channel).presence.change(change) }
-            case .members(let channel, let token): shard(for: channel).askForMembers(of: channel, token: token)
-            case .send(let message, let node): shards[0].send(message, to: node)
-            case .nodes(let promise): shards[0].askForNodes { promise.succeed($0) }
+            case .unsubscribe(let channels): unsubscribe(channels)
+            case .change(let changes):
+                for change in changes { topology.presence(for: change.channel)?.change(change) }
+            case .members(let channel, let token):
+                topology.router(for: channel).askForMembers(of: channel) { [self] members in
+                    emit(.members(channel: channel, token: token, members))
+                }
+            case .send(let message, let node): topology.send(message, to: node)
+            case .nodes(let promise): topology.askForNodes { promise.succeed($0) }
             }
         }
-        for shard in shards {
-            shard.publishing.pump()
-            shard.subscriptions.pump()
-            shard.presence.pump()
-        }
+        topology.pump()
         noteStatistics()
+    }
+
+    private func unsubscribe(_ channels: [String]) {
+        guard topology.shards.count > 1 else { return topology.shards.first?.subscriptions.unsubscribe(channels) ?? () }
+        let byShard = Dictionary(grouping: channels) { ObjectIdentifier(topology.shard(for: $0)) }
+        for shard in topology.shards {
+            if let own = byShard[ObjectIdentifier(shard)] { shard.subscriptions.unsubscribe(own) }
+        }
     }
 
     /// Sends what is there and disconnects, or disconnects when the time is over.
@@ -67,18 +76,12 @@ final class RedisCore {
         let finish = { [self] in
             guard !isDone else { return }
             isDone = true
-            for shard in shards { shard.stop() }
+            topology.stop()
             flush()
             body()
         }
         loop.assumeIsolated().scheduleTask(in: time) { finish() }
-        var missing = shards.count
-        for shard in shards {
-            shard.withdraw {
-                missing -= 1
-                if missing == 0 { finish() }
-            }
-        }
+        topology.withdraw { finish() }
     }
 
     private func emit(_ event: BrokerEvent) {
@@ -101,15 +104,19 @@ final class RedisCore {
     }
 
     private func noteStatistics() {
-        var statistics = shards[0].statistics
-        statistics.channels = shards[0].subscriptions.entries.count
-        statistics.waitingChannels = shards[0].subscriptions.waitingCount
-        statistics.isUp = health == .up
-        snapshot.value = statistics
+        var total = RedisStatistics()
+        for shard in topology.shards {
+            var statistics = shard.statistics
+            statistics.channels = shard.subscriptions.entries.count
+            statistics.waitingChannels = shard.subscriptions.waitingCount
+            total.add(statistics)
+        }
+        total.isUp = health == .up
+        snapshot.value = total
     }
 
     private func checkHealth() {
-        let problem = shards.lazy.compactMap(\.problem).first
+        let problem = topology.problem
         switch (health, problem) {
         case (.up, nil): return
         case (_, nil): health = .up

@@ -3,12 +3,17 @@ import Base
 /// The names of keys and of pub/sub channels. See ``RedisBroker`` for what is in them.
 struct RedisKeys: Sendable {
     let prefix: String
-    /// The bytes before a hub's channel in the name of its pub/sub channel.
-    let livePrefix: [UInt8]
+    /// Whether pub/sub channels have places in a cluster, as keys have.
+    let isCluster: Bool
+    /// The bytes before and after a hub's channel in the name of its pub/sub channel.
+    private let livePrefix: [UInt8]
+    private let liveSuffix: [UInt8]
 
-    init(prefix: String) {
+    init(prefix: String, isCluster: Bool = false) {
         self.prefix = prefix
-        livePrefix = Array("\(prefix):c:".utf8)
+        self.isCluster = isCluster
+        livePrefix = Array((isCluster ? "\(prefix):{c" : "\(prefix):c:").utf8)
+        liveSuffix = Array((isCluster ? "}:c" : "").utf8)
     }
 
     // The part in braces decides about the slot in a cluster: all keys of a channel are in one. After the `c`, a name
@@ -18,7 +23,20 @@ struct RedisKeys: Sendable {
     func users(_ channel: String) -> String { "\(prefix):{c\(channel)}:u" }
     func userCounts(_ channel: String) -> String { "\(prefix):{c\(channel)}:n" }
     /// The pub/sub channel.
-    func live(_ channel: String) -> String { "\(prefix):c:\(channel)" }
+    func live(_ channel: String) -> String { isCluster ? "\(prefix):{c\(channel)}:c" : "\(prefix):c:\(channel)" }
+
+    /// The hub's channel of a pub/sub channel; nil if that is another one.
+    func channel(ofLive name: some BidirectionalCollection<UInt8>) -> Name? {
+        guard name.count >= livePrefix.count + liveSuffix.count, name.starts(with: livePrefix),
+            liveSuffix.isEmpty || name.suffix(liveSuffix.count).elementsEqual(liveSuffix)
+        else { return nil }
+        return Name(String(decoding: name.dropFirst(livePrefix.count).dropLast(liveSuffix.count), as: UTF8.self))
+    }
+
+    /// The commands that publish, subscribe and end a subscription.
+    var publishCommand: String { isCluster ? "SPUBLISH" : "PUBLISH" }
+    var subscribeCommand: String { isCluster ? "SSUBSCRIBE" : "SUBSCRIBE" }
+    var unsubscribeCommand: String { isCluster ? "SUNSUBSCRIBE" : "UNSUBSCRIBE" }
 
     /// The text of the publish script.
     var publishScript: String { "\(prefix):publish" }
@@ -30,8 +48,13 @@ struct RedisKeys: Sendable {
     func nodeChannels(_ id: NodeID) -> String { "\(prefix):node:\(id):c" }
     /// Set when another node has begun to remove a node's users.
     func nodeGone(_ id: NodeID) -> String { "\(prefix):node:\(id):gone" }
-    /// The pub/sub channel of a node's probes.
-    func probe(_ id: NodeID) -> String { "\(prefix):probe:\(id)" }
-    func probeMeta(_ id: NodeID) -> String { "\(prefix):{probe:\(id)}:m" }
-    func probeHistory(_ id: NodeID) -> String { "\(prefix):{probe:\(id)}:h" }
+
+    /// The pub/sub channel of a node's probes. In a cluster the mark makes it one of a certain server.
+    func probe(_ id: NodeID, _ mark: Int) -> String { isCluster ? "\(probeTag(id, mark)):c" : "\(prefix):probe:\(id)" }
+    func probeMeta(_ id: NodeID, _ mark: Int) -> String { "\(probeTag(id, mark)):m" }
+    func probeHistory(_ id: NodeID, _ mark: Int) -> String { "\(probeTag(id, mark)):h" }
+
+    private func probeTag(_ id: NodeID, _ mark: Int) -> String {
+        isCluster ? "\(prefix):{probe:\(id):\(mark)}" : "\(prefix):{probe:\(id)}"
+    }
 }

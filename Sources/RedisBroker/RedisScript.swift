@@ -16,7 +16,7 @@ enum RedisScript: CaseIterable {
 
     /// KEYS: meta, history. ARGV: pub/sub channel, count of numbered publications, publications, node, number of the
     /// batch, new epoch, limits of the history in messages and bytes, lives of history and meta in seconds, time in
-    /// seconds since 1970.
+    /// seconds since 1970, command that publishes: SPUBLISH in a cluster.
     ///
     /// Other programs give `-` as the node. The answer is the epoch, the last number, and 1 if this batch of this node
     /// had been taken before.
@@ -79,7 +79,7 @@ enum RedisScript: CaseIterable {
           end
         end
         redis.call('EXPIRE',m,ARGV[10] or 86400)
-        redis.call('PUBLISH',ARGV[1],text..':'..ARGV[2]..':'..e..':'..id..':'..ARGV[3])
+        redis.call(ARGV[12] or 'PUBLISH',ARGV[1],text..':'..ARGV[2]..':'..e..':'..id..':'..ARGV[3])
         return {e,last,0}
         """#
 
@@ -139,32 +139,32 @@ enum RedisScript: CaseIterable {
 extension RedisScript {
     /// Publishes what has no number.
     private static let announceFunction = #"""
-        local function announce(m,channel,blob)
+        local function announce(m,channel,blob,command)
           local d=redis.call('HMGET',m,'e','s')
-          redis.call('PUBLISH',channel,(d[2] or '0')..':0:'..(d[1] or '')..':-:0:'..blob)
+          redis.call(command,channel,(d[2] or '0')..':0:'..(d[1] or '')..':-:0:'..blob)
         end
 
         """#
 
     /// KEYS: users, counts, meta. ARGV: field, user, time, pub/sub channel, announcement, whether the user is announced,
-    /// whether it is announced now, life of the keys in seconds.
+    /// whether it is announced now, life of the keys in seconds, command that publishes.
     private static let enterText = #"""
         if redis.call('HSET',KEYS[1],ARGV[1],ARGV[3]..':'..ARGV[6])==1 then
-          if redis.call('HINCRBY',KEYS[2],ARGV[2],1)==1 and ARGV[7]=='1' then announce(KEYS[3],ARGV[4],ARGV[5]) end
+          if redis.call('HINCRBY',KEYS[2],ARGV[2],1)==1 and ARGV[7]=='1' then announce(KEYS[3],ARGV[4],ARGV[5],ARGV[9]) end
         end
         redis.call('EXPIRE',KEYS[1],ARGV[8]) redis.call('EXPIRE',KEYS[2],ARGV[8])
         return 1
         """#
 
     /// KEYS: users, counts, meta. ARGV: field, user, pub/sub channel, announcement, and whether it is announced: 1, 0,
-    /// or ? for what was said when the user came.
+    /// or ? for what was said when the user came; command that publishes.
     private static let leaveText = #"""
         local v=redis.call('HGET',KEYS[1],ARGV[1])
         if not v then return 0 end
         redis.call('HDEL',KEYS[1],ARGV[1])
         if redis.call('HINCRBY',KEYS[2],ARGV[2],-1)<=0 then
           redis.call('HDEL',KEYS[2],ARGV[2])
-          if ARGV[5]=='1' or ARGV[5]=='?' and string.sub(v,-2)==':1' then announce(KEYS[3],ARGV[3],ARGV[4]) end
+          if ARGV[5]=='1' or ARGV[5]=='?' and string.sub(v,-2)==':1' then announce(KEYS[3],ARGV[3],ARGV[4],ARGV[6]) end
         end
         return 1
         """#

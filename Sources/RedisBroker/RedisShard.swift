@@ -2,21 +2,29 @@ import Base
 import Broker
 import NIOCore
 
+/// What a server's part of a broker has around it.
+struct RedisSurroundings {
+    /// Passes an event to the sink.
+    var emit: (BrokerEvent) -> Void
+    /// Called when all that was received has been handled.
+    var handled: () -> Void
+    /// Called when the health may have changed.
+    var healthChanged: () -> Void
+}
+
 /// One server, and all that a broker does there: the channels that are kept on it, their subscriptions, its probes.
 ///
-/// A broker has one of it for each server; which channel is on which is for the broker to know. All of it belongs to
+/// A broker has one of it for each server; which channel is on which is for the topology to know. All of it belongs to
 /// the broker's event loop.
 final class RedisShard {
     let loop: any EventLoop
     let options: RedisBroker.Options
     let keys: RedisKeys
     let nodeText: String
-    /// Passes an event to the sink.
-    let emit: (BrokerEvent) -> Void
-    /// Called when all that was received has been handled.
-    private let handled: () -> Void
-    /// Called when the health may have changed.
-    private let healthChanged: () -> Void
+    let surroundings: RedisSurroundings
+    private let whereabouts: RedisLink.Whereabouts
+    /// The cluster that the server is part of, if it is.
+    private(set) weak var cluster: RedisCluster?
     var statistics = RedisStatistics()
 
     private(set) var commands: RedisLink!
@@ -24,42 +32,59 @@ final class RedisShard {
     private(set) var publishing: PublishQueue!
     private(set) var subscriptions: Subscriptions!
     private(set) var probe: Probe!
-    private(set) var presence: PresenceKeeper!
-    private(set) var lease: NodeLease!
+    /// The users and the lease of this node, if they are kept on this server.
+    private(set) var presence: PresenceKeeper?
+    private(set) var lease: NodeLease?
 
-    /// The hashes of the scripts that the server has.
-    private var hashes: [RedisScript: String] = [:]
+    /// The address that the commands went to last.
+    private var lastAddress: RedisAddress?
     /// Why the server does not do what it is asked, though there is a connection.
     private var fault: String?
     private var random = SystemRandomNumberGenerator()
+    /// What makes the channel of the probes one of this server; nil before it has slots.
+    private(set) var probeMark: Int?
+    /// The pub/sub channels beside those of the hub that are on this server, and those of them that are subscribed.
+    private var ownChannels: [String] = []
+    private var subscribedOwn: Set<String> = []
+    /// Whether the server took the place of another, which may have had more.
+    var mayLackData = false
 
     init(
-        _ loop: any EventLoop, _ options: RedisBroker.Options, emit: @escaping (BrokerEvent) -> Void,
-        handled: @escaping () -> Void, healthChanged: @escaping () -> Void
+        _ loop: any EventLoop, _ options: RedisBroker.Options, _ whereabouts: RedisLink.Whereabouts,
+        _ surroundings: RedisSurroundings, in cluster: RedisCluster? = nil
     ) {
         self.loop = loop
         self.options = options
-        keys = RedisKeys(prefix: options.prefix)
+        self.whereabouts = whereabouts
+        self.surroundings = surroundings
+        self.cluster = cluster
+        keys = RedisKeys(prefix: options.prefix, isCluster: cluster != nil)
         nodeText = options.node.description
-        self.emit = emit
-        self.handled = handled
-        self.healthChanged = healthChanged
         publishing = PublishQueue(self)
         subscriptions = Subscriptions(self)
         probe = Probe(self)
-        presence = PresenceKeeper(self)
-        lease = NodeLease(self)
+        if cluster == nil {
+            let presence = PresenceKeeper(self)
+            self.presence = presence
+            lease = NodeLease(self, presence)
+            claim { _ in true }
+        }
         commands = RedisLink(
-            loop, options,
+            loop, options, whereabouts,
             RedisLink.Events(
-                ready: { [weak self] in self?.commandsReady($0) }, pushed: { _ in },
-                handled: { [weak self] in self?.handled() }, lost: { [weak self] in self?.commandsLost() }))
+                ready: { [weak self] in self?.commandsReady($0) }, pushed: { _ in }, handled: surroundings.handled,
+                lost: { [weak self] in self?.commandsLost() }))
         deliveries = RedisLink(
-            loop, options,
+            loop, options, whereabouts,
             RedisLink.Events(
                 ready: { [weak self] in self?.deliveriesReady($0) }, pushed: { [weak self] in self?.pushed($0) },
-                handled: { [weak self] in self?.handled() }, lost: { [weak self] in self?.deliveriesLost() }))
+                handled: surroundings.handled, lost: { [weak self] in self?.deliveriesLost() }))
     }
+
+    /// What the server is called in messages.
+    var name: String { commands.address?.description ?? deliveries.address?.description ?? whereabouts.name }
+
+    func emit(_ event: BrokerEvent) { surroundings.emit(event) }
 
     func start() {
         commands.start()
@@ -70,12 +95,19 @@ final class RedisShard {
     /// Sends what is there, takes the node and its users off the server, and calls `body`.
     func withdraw(then body: @escaping () -> Void) {
         publishing.whenEmpty { [self] in
-            presence.withdraw { [self] in lease.withdraw(then: body) }
+            guard let presence, let lease else { return body() }
+            presence.withdraw { lease.withdraw(then: body) }
         }
     }
 
+    /// Goes to another address, which is that of the server now.
+    func move(to address: RedisAddress) {
+        commands.move(to: address)
+        deliveries.move(to: address)
+    }
+
     func stop() {
-        lease.stop()
+        lease?.stop()
         probe.stop()
         commands.stop()
         deliveries.stop()
@@ -84,24 +116,24 @@ final class RedisShard {
     /// Why the server can't be used at present; nil if it can.
     var problem: String? {
         commands.problem ?? deliveries.problem ?? fault
-            ?? (subscriptions.isRestoring ? "the subscriptions at \(options.address) are being restored" : nil)
-            ?? (probe.hasReturned ? nil : "no probe has come back from \(options.address) yet")
+            ?? (subscriptions.isRestoring ? "the subscriptions at \(name) are being restored" : nil)
+            ?? (probe.hasReturned ? nil : "no probe has come back from \(name) yet")
     }
 
     /// A new name for a numbering.
     func freshEpoch() -> String { String(UInt64.random(in: .min ... .max, using: &random), radix: 36) }
 
     /// Notes an error if it is about more than one command, as any is that a probe gets.
-    func noteFault(_ error: RedisError, isProbe: Bool = false) {
+    func noteFault(_ error: RedisError, isProbe: Bool) {
         guard error.isFault || isProbe else { return }
-        fault = "\(options.address) answered: \(error.text)"
+        fault = "\(name) answered: \(error.text)"
         probe.mustReturn()
         // The address may be that of another server by now.
         if error.code == "READONLY" {
             commands.drop(because: "is a replica now: \(error.text)")
             deliveries.drop(because: "is a replica now: \(error.text)")
         }
-        healthChanged()
+        surroundings.healthChanged()
     }
 
     /// Notes that a probe went the whole way.
@@ -109,110 +141,125 @@ final class RedisShard {
         fault = nil
         commands.works()
         deliveries.works()
-        healthChanged()
+        surroundings.healthChanged()
     }
 
-    func checkHealth() { healthChanged() }
-}
+    func checkHealth() { surroundings.healthChanged() }
 
-// Scripts.
-extension RedisShard {
-    /// Writes the beginning of a command that runs a script; the keys and the other arguments must follow.
-    func writeCall(
-        of script: RedisScript, asText: Bool, keyCount: Int, argumentCount: Int, _ buffer: inout ByteBuffer
-    ) {
-        buffer.writeCommandHead(3 + argumentCount)
-        if !asText, let hash = hashes[script] {
-            buffer.writeArgument("EVALSHA")
-            buffer.writeArgument(hash)
-        } else {
-            buffer.writeArgument("EVAL")
-            buffer.writeArgument(script.text)
-        }
-        buffer.writeArgument(keyCount)
-    }
-
-    /// Runs a script. A server that has forgotten it is given its text.
-    func run(
-        _ script: RedisScript, keys: [String], _ arguments: [RESPArgument], on connection: RedisConnection,
-        reply: @escaping (RedisConnection.Reply) -> Void
-    ) {
-        let all = keys.map { RESPArgument.text($0) } + arguments
-        func call(asText: Bool, _ reply: @escaping (RedisConnection.Reply) -> Void) {
-            connection.send(reply) { buffer in
-                writeCall(of: script, asText: asText, keyCount: keys.count, argumentCount: all.count, &buffer)
-                for argument in all { buffer.writeArgument(argument) }
-            }
-        }
-        call(asText: false) { answer in
-            if case .error(let error) = answer, error.code == "NOSCRIPT" {
-                call(asText: true, reply)
-            } else {
-                reply(answer)
-            }
-        }
-    }
-
-    private func loadScripts(_ connection: RedisConnection, then body: @escaping () -> Void) {
-        hashes = [:]
-        for script in RedisScript.allCases {
-            connection.send(["SCRIPT", "LOAD", .text(script.text)]) { [weak self] reply in
-                // A user who may not do this can still give the text each time.
-                if case .value(let value) = reply { self?.hashes[script] = value.text }
-            }
-        }
-        connection.send(["SET", .text(keys.publishScript), .text(RedisScript.publish.text)]) { reply in
-            if case .lost = reply { return }
-            body()
-        }
-    }
+    /// Notes that the server has less than it had: users who came last may be missing.
+    func hasLostData() { (lease ?? cluster?.lease)?.noteLoss() }
 }
 
 // What happens on the two connections.
 extension RedisShard {
     private func commandsReady(_ connection: RedisConnection) {
         if commands.readyCount > 1 { statistics.reconnects += 1 }
-        loadScripts(connection) { [self] in
+        align(deliveries, to: connection)
+        let isElsewhere = lastAddress != nil && lastAddress != connection.endpoint.address
+        lastAddress = connection.endpoint.address
+        connection.loadScripts { [self] in
             publishing.pump()
             subscriptions.pump()
-            lease.connected()
-            presence.pump()
+            if let cluster {
+                cluster.commandsReady(self, connection)
+            } else {
+                connection.send(["SET", .text(keys.publishScript), .text(RedisScript.publish.text)]) { _ in }
+                lease?.connected()
+                presence?.connected()
+            }
+            if isElsewhere || mayLackData { hasLostData() }
+            mayLackData = false
             probe.send()
-            healthChanged()
+            checkHealth()
         }
     }
 
     private func commandsLost() {
         probe.mustReturn()
-        healthChanged()
+        cluster?.connectionLost()
+        checkHealth()
     }
 
     private func deliveriesReady(_ connection: RedisConnection) {
         if deliveries.readyCount > 1 { statistics.reconnects += 1 }
-        let own = [keys.probe(options.node), keys.nodes, keys.node(options.node)]
-        connection.send("SUBSCRIBE", own) { [self] name in
-            if name == own[0] { probe.send() }
-        }
+        align(commands, to: connection)
+        subscribedOwn = []
+        subscribeOwn()
         subscriptions.restore()
-        healthChanged()
+        checkHealth()
     }
 
     private func deliveriesLost() {
         probe.mustReturn()
         subscriptions.lost()
-        healthChanged()
+        checkHealth()
     }
 
+    /// Takes those of this node's own channels that are on this server.
+    func claim(_ isHere: (String) -> Bool) {
+        let node = options.node
+        if probeMark.map({ isHere(keys.probe(node, $0)) }) != true {
+            // With one slot of 16,384 it takes 16,384 tries on average; with many few.
+            probeMark = (0..<1_000_000).first { isHere(keys.probe(node, $0)) }
+            probe.moved()
+        }
+        ownChannels = [keys.nodes, keys.node(node)].filter(isHere)
+        if let probeMark { ownChannels.append(keys.probe(node, probeMark)) }
+        subscribeOwn()
+    }
+
+    private func subscribeOwn() {
+        guard let connection = deliveries?.ready else { return }
+        for channel in ownChannels where subscribedOwn.insert(channel).inserted {
+            // One by one, as they are in different slots of a cluster.
+            connection.send(keys.subscribeCommand, [channel]) { [self] name in
+                if name == probeMark.map({ keys.probe(options.node, $0) }) { probe.send() }
+            } refused: { [self] error in
+                guard let cluster else {
+                    return connection.close(because: "does not let this client subscribe: \(error.text)")
+                }
+                noteFault(error, isProbe: false)
+                cluster.noteMove(error, from: self)
+                subscribeOwnLater(channel)
+            }
+        }
+    }
+
+    private func subscribeOwnLater(_ channel: String) {
+        loop.assumeIsolated().scheduleTask(in: .milliseconds(200)) { [weak self] in
+            self?.subscribedOwn.remove(channel)
+            self?.subscribeOwn()
+        }
+    }
+
+    /// Notes that the server has ended a subscription, as the slot is on another one now.
+    private func subscriptionEnded(_ channel: ByteBuffer) {
+        cluster?.noteChange()
+        if let name = keys.channel(ofLive: channel.readableBytesView) {
+            subscriptions.ended(name)
+        } else {
+            subscribeOwnLater(String(buffer: channel))
+        }
+    }
+
+    /// Ends a connection to another server than the one that was just connected to: positions of one are not those of
+    /// the other.
+    private func align(_ link: RedisLink, to connection: RedisConnection) { link.move(to: connection.endpoint.address) }
+
     private func pushed(_ elements: [RESPValue]) {
-        guard elements.count == 3, elements[0].text == "message", let channel = elements[1].bytes,
-            let message = elements[2].bytes
-        else { return }
-        if channel.readableBytesView.starts(with: keys.livePrefix) {
-            let name = channel.readableBytesView.dropFirst(keys.livePrefix.count)
-            subscriptions.received(Name(String(decoding: name, as: UTF8.self)), message)
+        guard elements.count == 3, let channel = elements[1].bytes else { return }
+        let kind = elements[0].text
+        if kind == "sunsubscribe" { return subscriptionEnded(channel) }
+        guard kind == "message" || kind == "smessage", let message = elements[2].bytes else { return }
+        if let name = keys.channel(ofLive: channel.readableBytesView) {
+            subscriptions.received(name, message)
         } else {
             let name = String(buffer: channel)
-            if name == keys.probe(options.node) { probe.received(message) } else { receivedFromNode(message) }
+            if name == probeMark.map({ keys.probe(options.node, $0) }) {
+                probe.received(message)
+            } else {
+                receivedFromNode(message)
+            }
         }
     }
 
@@ -223,21 +270,26 @@ extension RedisShard {
         else { return }
         emit(.message(Array(bytes[(colon + 1)...]), from: sender))
     }
+}
 
-    /// Sends a message to a node, or to all others.
-    func send(_ message: [UInt8], to node: NodeID?) {
-        commands.ready?.send([
-            "PUBLISH", .text(node.map(keys.node) ?? keys.nodes), .bytes(Array("\(nodeText):".utf8) + message),
-        ]) { _ in }
+// The keys of a single server.
+extension RedisShard: RedisRouter {
+    var isReachable: Bool { commands.ready != nil }
+
+    func isReady(for key: String) -> Bool { commands.ready != nil }
+
+    func send(_ command: [RESPArgument], _ reply: @escaping (RedisConnection.Reply) -> Void) {
+        guard let connection = commands.ready else { return reply(.lost) }
+        connection.send(command, reply)
     }
 
-    /// Asks for the users in a channel on all nodes.
-    func askForMembers(of channel: String, token: UInt64) {
-        guard let connection = commands.ready else { return emit(.members(channel: channel, token: token, nil)) }
-        connection.send(["HGETALL", .text(keys.users(channel))]) { [self] reply in
-            var members: [BrokerMember]?
-            if case .value(let value) = reply { members = PresenceKeeper.members(value) }
-            emit(.members(channel: channel, token: token, members))
-        }
+    func run(
+        _ script: RedisScript, keys: [String], _ arguments: [RESPArgument],
+        reply: @escaping (RedisConnection.Reply) -> Void
+    ) {
+        guard let connection = commands.ready else { return reply(.lost) }
+        connection.run(script, keys: keys, arguments, reply: reply)
     }
+
+    func noteFault(_ error: RedisError) { noteFault(error, isProbe: false) }
 }

@@ -26,7 +26,7 @@ package struct RedisStatistics: Sendable {
     package var renumberings: UInt64 = 0
     /// Probes that did not come back in time.
     package var probesLost: UInt64 = 0
-    /// The time that the last probe took, in nanoseconds.
+    /// The time that the last probe took, in nanoseconds; with several servers, that of the slowest.
     package var lastProbe: UInt64 = 0
     /// Batches that are not answered at present, and their bytes.
     package var queuedBatches = 0
@@ -38,6 +38,31 @@ package struct RedisStatistics: Sendable {
     package var isUp = false
 
     package init() {}
+
+    /// Adds what was done at another server.
+    mutating func add(_ other: RedisStatistics) {
+        roundTrips.add(other.roundTrips)
+        lags.add(other.lags)
+        accepted &+= other.accepted
+        refused &+= other.refused
+        repeated &+= other.repeated
+        publishedBytes &+= other.publishedBytes
+        delivered &+= other.delivered
+        deliveredMessages &+= other.deliveredMessages
+        deliveredBytes &+= other.deliveredBytes
+        droppedBatches &+= other.droppedBatches
+        damagedMessages &+= other.damagedMessages
+        reconnects &+= other.reconnects
+        gapsFilled &+= other.gapsFilled
+        gapsLost &+= other.gapsLost
+        renumberings &+= other.renumberings
+        probesLost &+= other.probesLost
+        lastProbe = max(lastProbe, other.lastProbe)
+        queuedBatches += other.queuedBatches
+        queuedBytes += other.queuedBytes
+        channels += other.channels
+        waitingChannels += other.waitingChannels
+    }
 }
 
 /// A histogram of times.
@@ -63,6 +88,11 @@ package struct TimeHistogram: Sendable {
         var total: UInt64 = 0
         for bucket in counts.indices { total &+= counts[bucket] }
         return total
+    }
+
+    mutating func add(_ other: TimeHistogram) {
+        for bucket in counts.indices { counts[bucket] &+= other.counts[bucket] }
+        sum &+= other.sum
     }
 
     mutating func record(nanoseconds: UInt64) {

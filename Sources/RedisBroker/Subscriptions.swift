@@ -63,6 +63,12 @@ final class Subscriptions {
             noteRestored(entry)
             if entry.state != .wanted { sent.append(shard.keys.live(channel)) }
         }
+        if shard.keys.isCluster {
+            for names in Dictionary(grouping: sent, by: ClusterSlots.slot(of:)).values {
+                shard.deliveries.ready?.endSharded(names)
+            }
+            return
+        }
         for start in stride(from: 0, to: sent.count, by: Self.batchCount) {
             let batch = Array(sent[start..<min(start + Self.batchCount, sent.count)])
             shard.deliveries.ready?.send("UNSUBSCRIBE", batch) { _ in }
@@ -101,6 +107,14 @@ final class Subscriptions {
         guard let connection = shard.deliveries.ready, !unsent.isEmpty else { return }
         let names = unsent.filter { entries[$0]?.state == .wanted }
         unsent.removeAll()
+        guard shard.keys.isCluster else { return subscribe(names, connection) }
+        for names in Dictionary(grouping: names, by: { ClusterSlots.slot(ofChannel: $0.text) }).values {
+            subscribe(names, connection)
+        }
+    }
+
+    /// Subscribes channels, which are in one slot of a cluster.
+    private func subscribe(_ names: [Name], _ connection: RedisConnection) {
         for start in stride(from: 0, to: names.count, by: Self.batchCount) {
             let batch = names[start..<min(start + Self.batchCount, names.count)]
             lastSerial &+= 1
@@ -111,13 +125,40 @@ final class Subscriptions {
                 entries[name]?.serial = serial
                 channels.append(shard.keys.live(name.text))
             }
-            connection.send("SUBSCRIBE", channels) { [self] in confirmed($0, serial) }
+            connection.send(shard.keys.subscribeCommand, channels) { [self] in
+                confirmed($0, serial)
+            } refused: { [self] error in
+                guard let cluster = shard.cluster else {
+                    return connection.close(because: "does not let this client subscribe: \(error.text)")
+                }
+                shard.noteFault(error)
+                cluster.noteMove(error, from: shard)
+                for name in batch where entries[name]?.serial == serial { entries[name]?.state = .wanted }
+                unsent.append(contentsOf: batch)
+                pumpLater()
+            }
         }
     }
 
+    /// Notes that the server has ended a subscription, as the slot is on another one now.
+    func ended(_ name: Name) {
+        guard let index = entries.index(forKey: name) else { return }
+        switch entries.values[index].state {
+        // It was unsubscribed here, and is being subscribed again.
+        case .wanted, .confirming: return
+        case .live: waitingCount += 1
+        case .waiting, .syncing: break
+        }
+        held[name] = nil
+        entries.values[index].state = .wanted
+        entries.values[index].serial = 0
+        unsent.append(name)
+        sendSubscriptions()
+    }
+
     private func confirmed(_ channel: String, _ serial: UInt32) {
-        let name = Name(String(decoding: channel.utf8.dropFirst(shard.keys.livePrefix.count), as: UTF8.self))
-        guard let index = entries.index(forKey: name), entries.values[index].state == .confirming,
+        guard let name = shard.keys.channel(ofLive: channel.utf8), let index = entries.index(forKey: name),
+            entries.values[index].state == .confirming,
             entries.values[index].serial == serial
         else { return }
         entries.values[index].state = .waiting
@@ -136,11 +177,15 @@ final class Subscriptions {
 
     private func askLater(_ name: Name) {
         syncQueue.append(name)
+        pumpLater()
+    }
+
+    private func pumpLater() {
         guard !isRetryScheduled else { return }
         isRetryScheduled = true
         shard.loop.assumeIsolated().scheduleTask(in: Self.retryPause) { [weak self] in
             self?.isRetryScheduled = false
-            self?.sendQuestions()
+            self?.pump()
         }
     }
 
@@ -180,16 +225,21 @@ final class Subscriptions {
                 ]
             }
         syncing += 1
-        shard.run(
-            script, keys: [shard.keys.meta(name.text), shard.keys.history(name.text)], arguments, on: connection
-        ) { [self] reply in
+        let keys = [shard.keys.meta(name.text), shard.keys.history(name.text)]
+        func replied(_ reply: RedisConnection.Reply) {
             syncing -= 1
             if let index = entries.index(forKey: name), entries.values[index].state == .syncing,
                 entries.values[index].serial == serial
             {
-                replied(reply, name)
+                self.replied(reply, name)
             }
             sendQuestions()
+        }
+        connection.run(script, keys: keys, arguments) { [self] reply in
+            guard case .error(let error) = reply, let guest = shard.cluster?.guest(error, from: shard) else {
+                return replied(reply)
+            }
+            guest.run(script, keys: keys, arguments, isAsking: true, reply: replied)
         }
     }
 
@@ -205,6 +255,7 @@ final class Subscriptions {
         case .error(let error):
             shard.noteFault(error)
             entries[name]?.state = .waiting
+            shard.cluster?.noteMove(error, from: shard)
             askLater(name)
         }
     }
@@ -224,10 +275,44 @@ final class Subscriptions {
         if restoring == 0 { shard.checkHealth() }
     }
 
+    /// Takes out the channels that are on another server now.
+    func takeOut(where isMeant: (Name) -> Bool) -> [MovedChannel] {
+        var taken: [MovedChannel] = []
+        for (name, entry) in entries where isMeant(name) {
+            taken.append(MovedChannel(name: name, entry: entry, limits: limits(of: entry)))
+        }
+        for channel in taken {
+            entries[channel.name] = nil
+            held[channel.name] = nil
+            if channel.entry.state != .live { waitingCount -= 1 }
+            noteRestored(channel.entry)
+        }
+        return taken
+    }
+
+    /// Takes a channel that was on another server.
+    func adopt(_ channel: MovedChannel) {
+        var entry = channel.entry
+        entry.state = .wanted
+        entry.serial = 0
+        entry.limits = place(of: channel.limits)
+        entries[channel.name] = entry
+        unsent.append(channel.name)
+        waitingCount += 1
+        if entry.flags.contains(.isRestoring) { restoring += 1 }
+    }
+
     private func place(of limits: HistoryLimits?) -> UInt16 {
         if let place = self.limits.firstIndex(of: limits) { return UInt16(place) }
         guard self.limits.count < UInt16.max else { return 0 }
         self.limits.append(limits)
         return UInt16(self.limits.count - 1)
     }
+}
+
+/// A channel that goes to another server with its slot.
+struct MovedChannel {
+    var name: Name
+    var entry: ChannelEntry
+    var limits: HistoryLimits?
 }

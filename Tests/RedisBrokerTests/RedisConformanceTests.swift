@@ -64,7 +64,7 @@ import Testing
         try await RedisFixture.with { fixture in
             let proxy = try await Proxy(to: fixture.server.port)
             let port = proxy.port
-            let lost = fixture.node { $0.address = .tcp(host: "127.0.0.1", port: port) }
+            let lost = fixture.node { $0.servers = .independent([.tcp(host: "127.0.0.1", port: port)]) }
             try await BrokerConformance.aLostNodesUsersVanish(
                 fixture, within: .seconds(2.5), cut: { _ in try await proxy.cut() },
                 mend: { _ in try await proxy.mend() }, lost: lost)

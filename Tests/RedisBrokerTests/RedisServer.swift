@@ -10,6 +10,7 @@ final class RedisServer: Sendable {
     let port: Int
     let directory: String
     private let arguments: [String]
+    private let isSentinel: Bool
     private let process = Mutex<pid_t>(0)
     /// Below the ports that connections get, and so are those of a cluster, which are 10,000 above.
     private static let lastPort = Mutex(Int.random(in: 12_000..<22_000))
@@ -21,13 +22,35 @@ final class RedisServer: Sendable {
         var template = Array("/tmp/wsd-redis-XXXXXX".utf8CString)
         directory = String(cString: mkdtemp(&template))
         self.arguments = arguments
+        isSentinel = false
         port = try Self.freePort()
+        try start()
+    }
+
+    /// Starts a Sentinel that looks after the master "mymaster", of which two Sentinels have to say that it is down.
+    init(sentinelOf master: RedisServer, _ lines: [String] = []) throws {
+        var template = Array("/tmp/wsd-redis-XXXXXX".utf8CString)
+        directory = String(cString: mkdtemp(&template))
+        isSentinel = true
+        port = try Self.freePort()
+        let text =
+            [
+                "port \(port)", "bind 127.0.0.1", "dir \(directory)", "logfile \(directory)/log",
+                "sentinel monitor mymaster 127.0.0.1 \(master.port) 2",
+                "sentinel failover-timeout mymaster 5000",
+            ] + lines
+        arguments = [directory + "/sentinel.conf", "--sentinel"]
+        let file = try #require(fopen(arguments[0], "w"))
+        fputs(text.joined(separator: "\n") + "\n", file)
+        fclose(file)
         try start()
     }
 
     func start(_ more: [String] = []) throws {
         let words =
-            [
+            isSentinel
+            ? ["redis-server"] + arguments
+            : [
                 "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "::1", "--unixsocket", socket, "--dir",
                 directory, "--save", "", "--daemonize", "no", "--logfile", directory + "/log",
             ] + arguments + more

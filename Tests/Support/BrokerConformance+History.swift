@@ -91,6 +91,7 @@ extension BrokerConformance {
         let gap = try #require(nodes[1].record.now.gaps["few"]?.first)
         #expect(Array(seen.dropFirst(2)) == texts(Int(gap.seq) + 1...400) + ["last"])
         #expect(gap.seq <= 396)
+        try await nodes[1].record.wait("a gap") { $0.gaps["none"] != nil ? () : nil }
         try await nodes[0].publishAndWait("none", ["n4"])
         try await nodes[1].record.sees("none", ["n1", "gap", "n4"])
         #expect(nodes[1].record.now.gaps["none"]?.map(\.seq) == [3])

@@ -1,0 +1,65 @@
+import Base
+import Broker
+import NIOCore
+
+/// The way to the keys of a server, or of all servers of a cluster.
+protocol RedisRouter: AnyObject {
+    var loop: any EventLoop { get }
+    var options: RedisBroker.Options { get }
+    var keys: RedisKeys { get }
+    /// Whether any key can be reached.
+    var isReachable: Bool { get }
+
+    /// Whether a key can be reached now.
+    func isReady(for key: String) -> Bool
+
+    /// Sends a command whose first argument is its only key.
+    func send(_ command: [RESPArgument], _ reply: @escaping (RedisConnection.Reply) -> Void)
+
+    /// Runs a script on keys that are in one place.
+    func run(
+        _ script: RedisScript, keys: [String], _ arguments: [RESPArgument],
+        reply: @escaping (RedisConnection.Reply) -> Void)
+
+    /// Notes an error if it is about more than one command.
+    func noteFault(_ error: RedisError)
+}
+
+extension RedisRouter {
+    var nodeText: String { options.node.description }
+
+    /// Asks for the users in a channel on all nodes.
+    func askForMembers(of channel: String, _ body: @escaping ([BrokerMember]?) -> Void) {
+        send(["HGETALL", .text(keys.users(channel))]) { reply in
+            if case .value(let value) = reply { body(PresenceKeeper.members(value)) } else { body(nil) }
+        }
+    }
+
+    /// Asks for the nodes that are there.
+    func askForNodes(_ body: @escaping ([NodeDescription]?) -> Void) {
+        send(["SMEMBERS", .text(keys.nodes)]) { [self] reply in
+            guard case .value(let value) = reply else { return body(nil) }
+            let ids = (value.elements ?? []).compactMap { $0.text.flatMap { NodeID($0) } }
+            var found: [NodeDescription] = []
+            var missing = ids.count
+            if ids.isEmpty { return body([]) }
+            for id in ids {
+                send(["GET", .text(keys.node(id))]) { reply in
+                    if case .value(let value) = reply, let text = value.text {
+                        found.append(NodeDescription(id: id, json: text))
+                    }
+                    missing -= 1
+                    if missing == 0 { body(found.sorted { $0.id.rawValue < $1.id.rawValue }) }
+                }
+            }
+        }
+    }
+
+    /// Sends a message to a node, or to all others.
+    func sendMessage(_ message: [UInt8], to node: NodeID?) {
+        send([
+            .text(keys.publishCommand), .text(node.map(keys.node) ?? keys.nodes),
+            .bytes(Array("\(nodeText):".utf8) + message),
+        ]) { _ in }
+    }
+}
