@@ -29,9 +29,10 @@ final class FailoverLoad: Sendable {
     private let channels: [(name: String, history: HistoryLimits?)]
     private let progress = Mutex(Progress())
 
-    init(_ nodes: [BrokerNode], channels: [String]) {
+    init(_ nodes: [BrokerNode], channels: [String], isWithoutHistory: Bool = true) {
         self.nodes = nodes
-        self.channels = channels.map { ($0, BrokerConformance.limits) } + [("none", nil)]
+        self.channels =
+            channels.map { ($0, BrokerConformance.limits) } + (isWithoutHistory ? [("none", nil)] : [])
     }
 
     /// Runs `body` under load.
