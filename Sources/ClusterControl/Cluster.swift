@@ -144,7 +144,7 @@ package final class Cluster: Sendable {
 
     /// All nodes that are there.
     func nodes() async throws(ControlError) -> [NodeDescription] {
-        let nodes = await within(limits.patience) { [broker] in await broker.nodes() } ?? []
+        let nodes = (await within(limits.patience) { [broker] in await broker.nodes() } ?? nil) ?? []
         guard !nodes.isEmpty else { throw .unavailable("the broker does not say which nodes there are, so nothing was done on any of them") }
         let ids = Set(nodes.map(\.id))
         state.withLock { $0.mute.formIntersection(ids) }
