@@ -21,11 +21,24 @@ class RedisServer:
     lines of redis.conf(5) by their names, with `_` for `-`.
     """
 
-    def __init__(self, directory, *, port=None, has_socket=False, tls=None, password=None, acl=None, is_durable=False, **settings):
+    def __init__(
+        self,
+        directory,
+        *,
+        port=None,
+        has_socket=False,
+        tls=None,
+        password=None,
+        acl=None,
+        is_durable=False,
+        client_options=None,
+        **settings,
+    ):
         self.directory = Path(directory)
         self.port = port or free_port()
         self.password = password
         self.tls = tls
+        self._client_options = client_options or {}
         self.socket_path = str(self.directory / "redis.sock") if has_socket else None
         self.log_path = self.directory / "redis.log"
         self._settings = {
@@ -77,7 +90,7 @@ class RedisServer:
     def client(self, **options):
         """A connection of a test's own, closed when the server is."""
         secured = {"ssl": True, "ssl_ca_certs": self.tls.authority} if self.tls else {}
-        options = {"password": self.password, "socket_timeout": DEADLINE, "protocol": 3} | secured | options
+        options = {"password": self.password, "socket_timeout": DEADLINE, "protocol": 3} | secured | self._client_options | options
         client = redis.Redis(host="127.0.0.1", port=self.port, **options)
         self._clients.append(client)
         return client
