@@ -112,8 +112,9 @@ extension Worker {
 
     private func withShared(_ name: String, _ body: (Channel, ChannelHome) -> Void) {
         guard let index = channels.index(of: name), let home = channels[index].home, home.shared != nil else { return }
-        body(channels[index], home)
-        markPublished(channels[index], at: nanoseconds)
+        let channel = channels[index]
+        body(channel, home)
+        markPublished(channel, at: nanoseconds)
         channels.removeIfUnused(index)
     }
 
@@ -233,7 +234,9 @@ extension Worker {
         switch request {
         case .join(let request, let encoding):
             guard let reply = join(request, encoding, channel, home) else { return }
-            reply.post(encoding, channel, self)
+            guard Int(request.connection.worker) == index else { return reply.post(encoding, channel, self) }
+            // What is delivered from now on goes to the subscribers here without a mailbox.
+            joined(reply, encoding, channel.index)
         case .question(let question):
             ask(question, channel, home)
         case .inspect(let before, let limit, let replies):
