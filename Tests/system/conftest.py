@@ -36,7 +36,7 @@ def pytest_sessionstart():
 
 
 # Files whose tests measure, or load the machine so that no test beside them should.
-MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_storm", "test_wsbench")
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_nodes_soak", "test_storm", "test_wsbench")
 
 
 def pytest_itemcollected(item):

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 
 import jwt
 
@@ -152,6 +153,15 @@ class Node:
         """What `wsctl status` says."""
         done = self.daemon.wsctl("status")
         return done.stdout + done.stderr
+
+    def reload(self, old="", new=""):
+        """Puts one text for another in the configuration, and reloads it; what `wsctl reload` says."""
+        text = self.daemon.config_path.read_text()
+        assert old in text
+        self.daemon.config_path.write_text(text.replace(old, new, 1))
+        # The service manager, which this is, reads what it is told.
+        self.daemon.notified()
+        return json.loads(self.daemon.wsctl("reload", "--json").stdout)
 
     def publish(self, channel, data):
         """Publishes by the API; its answer."""

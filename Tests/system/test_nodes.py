@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -448,26 +447,41 @@ def test_a_question_knows_what_the_same_client_has_published(pair):
 
 def test_a_reload_keeps_everything(pair):
     traffic = Traffic(pair, ["kept:1", "plain:1"])
+    before = "messages_per_second = 0"
     for number in range(10):
         traffic.wait_for_more()
+        after = f"messages_per_second = {100_000 + number}"
         for node in pair:
-            text = node.daemon.config_path.read_text()
-            text = re.sub(r"messages_per_second = \d+", f"messages_per_second = {100_000 + number}", text)
-            node.daemon.config_path.write_text(text)
-            done = node.daemon.wsctl("reload", "--json")
-            assert json.loads(done.stdout) == {"changed": ["limits.messages_per_second"], "needsRestart": []}
+            assert node.reload(before, after) == {"changed": ["limits.messages_per_second"], "needsRestart": []}
+        before = after
     ledger = traffic.stop()
     assert ledger.counts["gaps"] == ledger.counts["refused"] == 0
     assert all(node.is_ready() for node in pair)
 
 
 def test_a_reload_changes_what_can_be_and_names_the_rest(pair):
-    node = pair[0]
-    text = node.daemon.config_path.read_text()
-    text = text.replace("[broker]", '[broker]\nqueue_timeout = "3s"\nprobe_interval = "1s"')
-    node.daemon.config_path.write_text(text)
-    done = json.loads(node.daemon.wsctl("reload", "--json").stdout)
-    assert done["changed"] == ["broker.queue_timeout"] and done["needsRestart"] == ["broker.probe_interval"]
+    done = pair[0].reload("[broker]", '[broker]\nqueue_timeout = "3s"\nprobe_interval = "1s"')
+    assert done == {"changed": ["broker.queue_timeout"], "needsRestart": ["broker.probe_interval"]}
+
+
+def test_a_reload_begins_and_ends_a_history(pair):
+    """On both nodes, or what one has given to Redis the other does not show."""
+    clients = [node.client("plain:1") for node in pair]
+    clients[0].ok("chat", channel="plain:1", data="before")
+    for node in pair:
+        node.reload('[channels."plain:*"]', '[channels."plain:*"]\nhistory = 10')
+    for number in range(15):
+        clients[number % 2].ok("chat", channel="plain:1", data=number)
+    late = nodes_history(pair[1].client("plain:1"))
+    assert late == nodes_history(clients[0]) == nodes_history(clients[1]) == list(range(5, 15))
+    for node in pair:
+        node.reload("history = 10\n", "")
+    assert clients[0].refused("history", channel="plain:1") == "unavailable"
+    assert clients[1].ok("chat", channel="plain:1", data="after")["seq"] == 17
+
+
+def nodes_history(client):
+    return [message["data"] for message in client.ok("history", channel="plain:1")["messages"]]
 
 
 def test_one_node_drains_and_the_other_goes_on(pair):
@@ -584,7 +598,7 @@ def test_with_a_password(start_redis, own_nodes, wsd_directory):
 
 # The rights that wsd-broker(7) names for a user of its own.
 RIGHTS = (
-    "~wsd:* &wsd:* -@all +hello +ping +select +client|setname +client|setinfo +subscribe +unsubscribe +publish +eval "
+    "~wsd:* &wsd:* -@all +hello +ping +select +client|setname +subscribe +unsubscribe +publish +eval "
     "+evalsha +script|load +set +get +del +exists +expire +pexpire +time +hmget +hget +hset +hdel +hlen +hincrby "
     "+hgetall +hscan +hexists +hkeys +sadd +srem +smembers +scard +sscan +sismember +mget +xadd +xrange +xrevrange +xtrim "
     "+info"
