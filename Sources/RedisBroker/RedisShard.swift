@@ -26,6 +26,7 @@ final class RedisShard {
     private(set) var probe: Probe!
     private(set) var presence: PresenceKeeper!
     private(set) var lease: NodeLease!
+    private var refresher: KeyRefresher!
 
     /// The hashes of the scripts that the server has.
     private var hashes: [RedisScript: String] = [:]
@@ -49,6 +50,7 @@ final class RedisShard {
         probe = Probe(self)
         presence = PresenceKeeper(self)
         lease = NodeLease(self)
+        refresher = KeyRefresher(self)
         commands = RedisLink(
             loop, options,
             RedisLink.Events(
@@ -65,6 +67,7 @@ final class RedisShard {
         commands.start()
         deliveries.start()
         probe.start()
+        refresher.start()
     }
 
     /// Sends what is there, takes the node and its users off the server, and calls `body`.
@@ -75,18 +78,19 @@ final class RedisShard {
     }
 
     func stop() {
+        refresher.stop()
         lease.stop()
         probe.stop()
         commands.stop()
         deliveries.stop()
+        publishing.refuseAll()
     }
 
-    /// Why the server can't be used at present; nil if it can.
-    var problem: String? {
-        commands.problem ?? deliveries.problem ?? fault
-            ?? (subscriptions.isRestoring ? "the subscriptions at \(options.address) are being restored" : nil)
-            ?? (probe.hasReturned ? nil : "no probe has come back from \(options.address) yet")
-    }
+    /// Why the server can't be used at present; nil if nothing is known against it.
+    var problem: String? { commands.problem ?? deliveries.problem ?? fault }
+
+    /// Whether the subscriptions are there, and a probe went the whole way, since the connections were made.
+    var isProven: Bool { !subscriptions.isRestoring && probe.hasReturned }
 
     /// A new name for a numbering.
     func freshEpoch() -> String { String(UInt64.random(in: .min ... .max, using: &random), radix: 36) }
