@@ -100,7 +100,8 @@ package enum PublicationReader {
             position += PublicationWriter.headerByteCount
             guard bytes.count - position >= userCount + count else { return false }
             let user = UnsafeRawBufferPointer(rebasing: bytes[position..<(position + userCount)])
-            let payload = UnsafeRawBufferPointer(rebasing: bytes[(position + userCount)..<(position + userCount + count)])
+            let payload = UnsafeRawBufferPointer(
+                rebasing: bytes[(position + userCount)..<(position + userCount + count)])
             body(CarriedPublication(kind, time: time, user: user, payload: payload))
             position += userCount + count
         }

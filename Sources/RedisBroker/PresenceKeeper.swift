@@ -190,7 +190,8 @@ final class PresenceKeeper {
         user.withUTF8 { name in
             writer.append(
                 CarriedPublication(
-                    kind, time: time, user: UnsafeRawBufferPointer(name), payload: UnsafeRawBufferPointer(start: nil, count: 0)))
+                    kind, time: time, user: UnsafeRawBufferPointer(name),
+                    payload: UnsafeRawBufferPointer(start: nil, count: 0)))
         }
         return writer.bytes
     }

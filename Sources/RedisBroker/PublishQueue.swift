@@ -65,8 +65,9 @@ final class PublishQueue {
         while let item = waiting.first {
             let size = item.batch.publications.count
             if !item.isAnswered {
-                guard writtenBatchCount == 0
-                    || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
+                guard
+                    writtenBatchCount == 0
+                        || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
                 else { return }
                 write(item, connection)
             }

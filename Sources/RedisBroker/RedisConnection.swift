@@ -74,8 +74,11 @@ final class RedisConnection {
             let bootstrap = ClientBootstrap(group: loop)
                 .connectTimeout(limit)
                 .channelOption(.socketOption(.so_keepalive), value: 1)
-                .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 4_096, initial: 16_384, maximum: 262_144))
+                .channelOption(
+                    .recvAllocator,
+                    value: AdaptiveRecvByteBufferAllocator(
+                        minimum: 4_096, initial: 16_384, maximum: 262_144)
+                )
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler()) }
@@ -88,7 +91,9 @@ final class RedisConnection {
                     bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
                 case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
                 }
-            connected.assumeIsolated().whenFailure { error in bound.value.close(because: Self.text(error, isConnected: false)) }
+            connected.assumeIsolated().whenFailure { error in
+                bound.value.close(because: Self.text(error, isConnected: false))
+            }
         } catch {
             close(because: Self.text(error, isConnected: false))
         }

@@ -27,11 +27,13 @@ extension RedisTests {
             }
         }
 
-        @Test("What can't be reached is said", arguments: [
-            (RedisAddress.unix(path: "/nowhere"), "/nowhere can't be reached: No such file or directory"),
-            (.tcp(host: "127.0.0.1", port: 1), "127.0.0.1:1 can't be reached: Connection refused"),
-            (.tcp(host: "no.invalid", port: 1), "no.invalid:1 has no address"),
-        ])
+        @Test(
+            "What can't be reached is said",
+            arguments: [
+                (RedisAddress.unix(path: "/nowhere"), "/nowhere can't be reached: No such file or directory"),
+                (.tcp(host: "127.0.0.1", port: 1), "127.0.0.1:1 can't be reached: Connection refused"),
+                (.tcp(host: "no.invalid", port: 1), "no.invalid:1 has no address"),
+            ])
         func unreachable(_ address: RedisAddress, _ expected: String) async throws {
             var options = RedisBroker.Options(address: address, node: .random())
             options.connectTimeout = .seconds(20)

@@ -53,17 +53,21 @@ extension RedisTests {
                     try client.call("CLIENT", "KILL", "TYPE", "pubsub")
                 }
                 let reason = try await node.isDown { $0.contains("password") }
-                #expect(reason.hasPrefix("127.0.0.1:\(fixture.server.port) refused the password: WRONGPASS"), "\(reason)")
+                #expect(
+                    reason.hasPrefix("127.0.0.1:\(fixture.server.port) refused the password: WRONGPASS"), "\(reason)")
                 try client.call("CONFIG", "SET", "requirepass", "right")
                 try await node.isUp()
                 await BrokerConformance.end([node])
             }
         }
 
-        @Test("What is wrong with a server is said", arguments: [
-            (["--requirepass", "x"], "asks for a password: NOAUTH"), (["--replicaof", "127.0.0.1", "1"], "is a replica"),
-            (["--cluster-enabled", "yes"], "is part of a cluster"),
-        ])
+        @Test(
+            "What is wrong with a server is said",
+            arguments: [
+                (["--requirepass", "x"], "asks for a password: NOAUTH"),
+                (["--replicaof", "127.0.0.1", "1"], "is a replica"),
+                (["--cluster-enabled", "yes"], "is part of a cluster"),
+            ])
         func unfit(_ arguments: [String], _ expected: String) async throws {
             try await RedisFixture.with(arguments) { fixture in
                 let node = fixture.node()
@@ -166,7 +170,9 @@ extension RedisTests {
             try await RedisFixture.with { fixture in
                 let nodes = try await fixture.nodes(1)
                 let position = try await nodes[0].subscribe("c").position
-                for text in ["", "x", "1:2:e:-:0:x", "1:1:\(position.epoch)", "-1:0:e:-:0:", "99999999999999999999:1:e:-:0:"] {
+                for text in [
+                    "", "x", "1:2:e:-:0:x", "1:1:\(position.epoch)", "-1:0:e:-:0:", "99999999999999999999:1:e:-:0:",
+                ] {
                     try fixture.server.call("PUBLISH", "t:c:c", .text(text))
                 }
                 try await nodes[0].publishAndWait("c", ["m1"])

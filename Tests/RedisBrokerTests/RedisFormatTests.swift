@@ -9,7 +9,8 @@ extension RedisTests {
     /// What is stored, as others may use it.
     @Suite struct Format {
         private static func publication(_ text: String) -> [UInt8] {
-            Array("c".utf8) + [UInt8](repeating: 0, count: 8) + [0, 0, 0, 0, 0, UInt8(text.utf8.count)] + Array(text.utf8)
+            let time = withUnsafeBytes(of: ContinuousTime.millisecondsSince1970.bigEndian) { Array($0) }
+            return Array("c".utf8) + time + [0, 0, 0, 0, 0, UInt8(text.utf8.count)] + Array(text.utf8)
         }
 
         /// Runs the publish script as a node, and returns its epoch, number and whether it had been taken.
@@ -17,11 +18,14 @@ extension RedisTests {
             _ client: RedisClient, _ channel: String = "c", count: Int64 = 1, _ blob: String = "x", node: String,
             number: Int64, limit: Int64 = 100, bytes: Int64 = 1 << 20, now: Int64 = 1_000_000
         ) throws -> (epoch: String, seq: Int64, had: Int64) {
-            let answer = try client.call([
-                "EVAL", .text(RedisScript.publish.text), "2", .text("t:{c\(channel)}:m"), .text("t:{c\(channel)}:h"),
-                .text("t:c:\(channel)"), .number(count), .text(blob), .text(node), .number(number), "fresh", .number(limit),
-                .number(bytes), 100, 1_000, .number(now),
-            ]).elements ?? []
+            let answer =
+                try client.call([
+                    "EVAL", .text(RedisScript.publish.text), "2", .text("t:{c\(channel)}:m"),
+                    .text("t:{c\(channel)}:h"),
+                    .text("t:c:\(channel)"), .number(count), .text(blob), .text(node), .number(number), "fresh",
+                    .number(limit),
+                    .number(bytes), 100, 1_000, .number(now),
+                ]).elements ?? []
             return (answer[0].text ?? "", answer[1].number ?? -1, answer[2].number ?? -1)
         }
 
@@ -57,7 +61,8 @@ extension RedisTests {
                 #expect(try publish(client, count: 0, "d", node: "n2", number: 2) == ("fresh", 3, 0))
                 let meta = try client.call("HGETALL", "t:{cc}:m")
                 for (key, value) in [
-                    ("e", "fresh"), ("s", "3"), ("l", "n2:1"), ("b", "3"), ("n:n1", "7:2:1000000"), ("n:n2", "2:3:1000000"),
+                    ("e", "fresh"), ("s", "3"), ("l", "n2:1"), ("b", "3"), ("n:n1", "7:2:1000000"),
+                    ("n:n2", "2:3:1000000"),
                 ] { #expect(meta[key]?.text == value, "\(key)") }
                 let entries = try client.call("XRANGE", "t:{cc}:h", "-", "+").elements ?? []
                 #expect(entries.map { $0.elements?.first?.text } == ["2-0", "3-0"])
@@ -109,7 +114,8 @@ extension RedisTests {
                 for index in 1...500 as ClosedRange<Int64> {
                     let size = Int.random(in: 1...2_000, using: &random)
                     _ = try publish(
-                        client, count: .random(in: 1...5, using: &random), String(repeating: "x", count: size), node: "n",
+                        client, count: .random(in: 1...5, using: &random), String(repeating: "x", count: size),
+                        node: "n",
                         number: index, limit: 10_000, bytes: 32_000)
                     guard index % 50 == 0 else { continue }
                     let entries = try client.call("XRANGE", "t:{cc}:h", "-", "+").elements ?? []
@@ -118,7 +124,8 @@ extension RedisTests {
                     if index >= 100 { #expect(total >= 32_000 - 2_000, "seed \(random.seed)") }
                 }
                 _ = try publish(
-                    client, count: 1, String(repeating: "x", count: 100_000), node: "n", number: 501, limit: 10_000, bytes: 32_000)
+                    client, count: 1, String(repeating: "x", count: 100_000), node: "n", number: 501, limit: 10_000,
+                    bytes: 32_000)
                 #expect(try client.call("XLEN", "t:{cc}:h") == .integer(1))
             }
         }
