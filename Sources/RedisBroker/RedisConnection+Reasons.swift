@@ -40,6 +40,8 @@ extension RedisConnection {
         case let error as NIOConnectionError:
             guard let last = error.connectionErrors.last else { return "has no address: the name is not known" }
             return text(last.error, isConnected: isConnected)
+        case let error as IOError where error.errnoCode == EAFNOSUPPORT:
+            return "can't be reached: the sandbox of the service permits no TCP; see \"The sandbox\" in wsd-broker(7)"
         case let error as IOError:
             let cause = String(cString: strerror(error.errnoCode))
             return isConnected ? "broke off the connection: \(cause)" : "can't be reached: \(cause)"
