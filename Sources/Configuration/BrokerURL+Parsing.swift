@@ -6,13 +6,15 @@ extension BrokerURL {
 
     /// Parses a URL. No message shows what may be a password.
     init(parsing text: String) throws(InvalidValue) {
-        guard let end = text.firstRange(of: "://") else { throw InvalidValue("this is no URL; write \(Self.forms)") }
+        guard let end = text.firstRange(of: "://"), text[..<end.lowerBound].utf8.allSatisfy(Self.isLetter) else {
+            throw InvalidValue("this is no URL; write \(Self.forms)")
+        }
         let name = String(text[..<end.lowerBound])
         guard let scheme = Scheme(rawValue: name) else {
             throw InvalidValue("\(quoted(name)) is no scheme that a broker has; write \(Self.forms)")
         }
         self.init(scheme: scheme, text: text)
-        guard !text.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
+        guard !text.utf8.contains(where: Self.isBlank) else {
             throw InvalidValue("the URL has a space or a control character; write it as %20 and the like")
         }
         let rest = text[end.upperBound...]
@@ -27,11 +29,13 @@ extension BrokerURL {
         }
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         path = try Self.decoded(parts[0])
-        guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= 107 else {
+        guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= 107, !path.utf8.contains(0) else {
             throw InvalidValue("a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH")
         }
         guard parts.count > 1 else { return }
-        guard parts[1].hasPrefix("db=") else { throw InvalidValue("after \"?\" there may be db=DATABASE, nothing else") }
+        guard parts[1].hasPrefix("db=") else {
+            throw InvalidValue("after \"?\" there may be db=DATABASE, nothing else")
+        }
         database = try Self.database(parts[1].dropFirst(3))
     }
 
@@ -50,10 +54,10 @@ extension BrokerURL {
             text = text[..<slash]
         }
         if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
-            guard let number = UInt16(text[text.index(after: colon)...]), number > 0 else {
+            guard let number = Self.number(text[text.index(after: colon)...]), number > 0 else {
                 throw InvalidValue("the port must be 1 to 65535; an IPv6 address is in brackets")
             }
-            port = Int(number)
+            port = number
             text = text[..<colon]
         }
         if text.hasPrefix("["), text.hasSuffix("]") {
@@ -64,6 +68,9 @@ extension BrokerURL {
         }
         guard !text.isEmpty else { throw InvalidValue("the URL names no host; write \(Self.forms)") }
         host = try Self.decoded(text)
+        guard !host.utf8.contains(where: Self.isBlank) else {
+            throw InvalidValue("the name of the host has a space or a control character")
+        }
     }
 
     private mutating func parse(login text: Substring) throws(InvalidValue) {
@@ -74,8 +81,22 @@ extension BrokerURL {
     }
 
     private static func database(_ text: Substring) throws(InvalidValue) -> Int {
-        guard let number = UInt16(text) else { throw InvalidValue("the database must be a number, 0 to 65535") }
-        return Int(number)
+        guard let number = Self.number(text) else { throw InvalidValue("the database must be a number, 0 to 65535") }
+        return number
+    }
+
+    /// A number of 16 bits; nil for anything but digits.
+    private static func number(_ text: Substring) -> Int? {
+        guard text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
+        return UInt16(text).map(Int.init)
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte | 0x20) }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte <= 0x20 || byte == 0x7F }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte | 0x20)
     }
 
     /// A part of the URL with its %XX decoded.
@@ -87,7 +108,9 @@ extension BrokerURL {
                 bytes.append(byte)
                 continue
             }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
+            guard rest.count >= 2, rest.prefix(2).allSatisfy(isHexadecimal),
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            else {
                 throw InvalidValue("after a \"%\" come two hexadecimal digits; \"%\" itself is %25")
             }
             bytes.append(value)

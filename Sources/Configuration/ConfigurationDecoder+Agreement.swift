@@ -52,6 +52,11 @@ extension ConfigurationDecoder {
                 "broker.password_file: broker.url has a password, too; leave one of them out",
                 about: ["broker.password_file", "broker.url"])
         }
+        if url.user != nil, url.password == nil, broker.passwordFile == nil {
+            report(
+                "broker.url: it names a user and no password; give broker.password_file, or leave the user out",
+                about: ["broker.url"])
+        }
         if broker.authorityFile != nil, url.scheme != .rediss {
             report(
                 "broker.ca_file: the connection to \(url) has no TLS; write rediss://, or leave it out",

@@ -196,7 +196,8 @@ extension ValueFormat<String> {
             }
             guard isPlain, (1...32).contains(written.utf8.count) else {
                 throw InvalidValue(
-                    "\(quoted(written)) is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; take a word such as \"wsd\"")
+                    "\(quoted(written)) is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                        + "take a word such as \"wsd\"")
             }
             return written
         },

@@ -1,4 +1,5 @@
 package import Base
+package import Broker
 
 extension RedisBroker {
     /// What a broker needs to know.
@@ -21,8 +22,8 @@ extension RedisBroker {
         package var connectTimeout: Duration = .seconds(5)
         /// This node.
         package var node: NodeID
-        /// What other nodes show of this one, as a JSON object in one line.
-        package var nodeDescription = "{}"
+        /// What other nodes show of this one; nil is its identity alone.
+        package var nodeDescription: NodeDescription?
         /// The name of this node's connections in `CLIENT LIST`.
         package var clientName = "wsd"
 

@@ -24,6 +24,8 @@ final class RedisShard {
     private(set) var publishing: PublishQueue!
     private(set) var subscriptions: Subscriptions!
     private(set) var probe: Probe!
+    private(set) var presence: PresenceKeeper!
+    private(set) var lease: NodeLease!
 
     /// The hashes of the scripts that the server has.
     private var hashes: [RedisScript: String] = [:]
@@ -45,6 +47,8 @@ final class RedisShard {
         publishing = PublishQueue(self)
         subscriptions = Subscriptions(self)
         probe = Probe(self)
+        presence = PresenceKeeper(self)
+        lease = NodeLease(self)
         commands = RedisLink(
             loop, options,
             RedisLink.Events(
@@ -63,7 +67,15 @@ final class RedisShard {
         probe.start()
     }
 
+    /// Sends what is there, takes the node and its users off the server, and calls `body`.
+    func withdraw(then body: @escaping () -> Void) {
+        publishing.whenEmpty { [self] in
+            presence.withdraw { [self] in lease.withdraw(then: body) }
+        }
+    }
+
     func stop() {
+        lease.stop()
         probe.stop()
         commands.stop()
         deliveries.stop()
@@ -163,6 +175,8 @@ extension RedisShard {
         loadScripts(connection) { [self] in
             publishing.pump()
             subscriptions.pump()
+            lease.connected()
+            presence.pump()
             probe.send()
             healthChanged()
         }
@@ -198,7 +212,32 @@ extension RedisShard {
             subscriptions.received(Name(String(decoding: name, as: UTF8.self)), message)
         } else {
             let name = String(buffer: channel)
-            if name == keys.probe(options.node) { probe.received(message) }
+            if name == keys.probe(options.node) { probe.received(message) } else { receivedFromNode(message) }
+        }
+    }
+
+    private func receivedFromNode(_ message: ByteBuffer) {
+        let bytes = message.readableBytesView
+        guard let colon = bytes.prefix(14).firstIndex(of: UInt8(ascii: ":")),
+            let sender = NodeID(String(decoding: bytes[..<colon], as: UTF8.self)), sender != options.node
+        else { return }
+        emit(.message(Array(bytes[(colon + 1)...]), from: sender))
+    }
+
+    /// Sends a message to a node, or to all others.
+    func send(_ message: [UInt8], to node: NodeID?) {
+        commands.ready?.send([
+            "PUBLISH", .text(node.map(keys.node) ?? keys.nodes), .bytes(Array("\(nodeText):".utf8) + message),
+        ]) { _ in }
+    }
+
+    /// Asks for the users in a channel on all nodes.
+    func askForMembers(of channel: String, token: UInt64) {
+        guard let connection = commands.ready else { return emit(.members(channel: channel, token: token, nil)) }
+        connection.send(["HGETALL", .text(keys.users(channel))]) { [self] reply in
+            var members: [BrokerMember]?
+            if case .value(let value) = reply { members = PresenceKeeper.members(value) }
+            emit(.members(channel: channel, token: token, members))
         }
     }
 }

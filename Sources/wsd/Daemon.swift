@@ -107,7 +107,7 @@ struct Daemon {
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
             }
-            await broker?.broker.stop(within: .seconds(2))
+            await broker?.stop(within: .seconds(2))
             await hub.stop()
             await events.value
             try await group.shutdownGracefully()

@@ -18,7 +18,7 @@ final class NodeBroker: Sendable {
     /// The broker's figures, for metrics.
     let statistics: @Sendable () -> RedisStatistics
     private let logger: Logger
-    private let state: Mutex<BrokerHealth>
+    private let state: Mutex<BrokerHealthLog>
     private let sinks = Mutex<(hub: Hub?, message: (@Sendable ([UInt8], NodeID) -> Void)?)>((nil, nil))
 
     /// The broker of a configuration; nil if the node is alone.
@@ -32,7 +32,10 @@ final class NodeBroker: Sendable {
         let node = NodeID.random()
         var options = try configuration.redisOptions(url, node)
         let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
-        options.clientName = "wsd-\(name)"
+        options.nodeDescription = NodeDescription(
+            id: node, name: name, version: WSD.version, addresses: addresses, startedAt: Clock.milliseconds())
+        // Redis takes no other characters.
+        options.clientName = "wsd-" + String(name.unicodeScalars.map { "!"..."~" ~= $0 ? Character($0) : "_" })
         let broker = RedisBroker(options)
         return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { broker.statistics }
     }
@@ -46,8 +49,12 @@ final class NodeBroker: Sendable {
         self.name = name
         self.logger = logger
         self.statistics = statistics
-        state = Mutex(.down(reason: "not connected to \(url) yet", since: Clock.milliseconds()))
+        let since = Clock.milliseconds()
+        state = Mutex(BrokerHealthLog(.down(reason: "not connected to \(url) yet", since: since)))
     }
+
+    /// The time that the first connection may take without a word in the log.
+    private static let startTime: Duration = .seconds(1)
 
     /// The name of this host (gethostname(2)).
     private static var hostName: String {
@@ -61,6 +68,16 @@ final class NodeBroker: Sendable {
         sinks.withLock { $0.hub = hub }
         logger.notice("node \(name) (\(node)) shares its channels through a broker")
         broker.start(self)
+        Task {
+            try await Task.sleep(for: Self.startTime)
+            log(state.withLock { $0.startIsOver() })
+        }
+    }
+
+    /// Sends what waits, leaves the other nodes, and disconnects.
+    func stop(within time: Duration) async {
+        state.withLock { $0.stop() }
+        await broker.stop(within: time)
     }
 
     /// Sets who gets the messages of other nodes.
@@ -76,7 +93,7 @@ final class NodeBroker: Sendable {
     }
 
     /// Whether the broker does its work.
-    var health: BrokerHealth { state.withLock { $0 } }
+    var health: BrokerHealth { state.withLock { $0.health } }
 
     /// The reason why the node is not ready; nil if the broker does its work.
     var problem: String? {
@@ -84,22 +101,29 @@ final class NodeBroker: Sendable {
         return "the broker does not work: \(reason)"
     }
 
+    /// The number of nodes that are there; nil if the broker does not say within a second.
+    func nodeCount() async -> Int? {
+        guard problem == nil else { return nil }
+        let (answers, answer) = AsyncStream.makeStream(of: Int?.self)
+        Task {
+            let nodes: [NodeDescription]? = await broker.nodes()
+            answer.yield(nodes?.count)
+        }
+        let timer = Task {
+            try await Task.sleep(for: .seconds(1))
+            answer.yield(nil)
+        }
+        defer { timer.cancel() }
+        for await count in answers { return count == 0 ? nil : count }
+        return nil
+    }
+
     private func note(_ health: BrokerHealth) {
-        let before = state.withLock { state in
-            defer { state = health }
-            return state
-        }
-        switch (before, health) {
-        case (.down(_, let since), .up):
-            let seconds = Double(max(0, Clock.milliseconds() - since)) / 1_000
-            logger.notice("the broker works, after \(seconds) s without it")
-        case (.up, .down(let reason, _)):
-            logger.error("the broker does not work: \(reason)")
-        case (.down(let earlier, _), .down(let reason, _)) where earlier != reason:
-            logger.warning("the broker still does not work: \(reason)")
-        default:
-            break
-        }
+        log(state.withLock { $0.note(health, at: Clock.milliseconds()) })
+    }
+
+    private func log(_ line: BrokerHealthLog.Line?) {
+        if let line { logger.log(level: line.level, "\(line.text)") }
     }
 }
 

@@ -24,6 +24,12 @@ struct Observation: Router.Observer {
             total: total, workers: workers, endpointPaths: hub.endpointPaths, maximumConnections: hub.maximumConnections
         )
         figures.add(to: &text)
+        if let broker {
+            let metrics = BrokerMetrics(
+                isUp: broker.problem == nil, nodeCount: await broker.nodeCount(),
+                refusedPublications: total.refusedPublications, figures: broker.statistics())
+            metrics.add(to: &text)
+        }
         await addEvents(to: &text)
         text.add(
             "wsd_api_requests_total", .counter, "Requests to the HTTP API and its probes, by path and HTTP status.",

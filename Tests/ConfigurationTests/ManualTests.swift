@@ -59,9 +59,9 @@ struct ManualTests {
                 examples[examples.count - 1].append(line)
             }
         }
-        // The others are a token's claims, lines of the access log, and messages.
+        // The others are a token's claims, the forms of a URL, lines of the access log, and messages.
         let files = examples.map { $0.joined(separator: "\n") }.filter { $0.hasPrefix("[") }
-        #expect(files.count == examples.count - 3 && files.count >= 4)
+        #expect(files.count == examples.count - 4 && files.count >= 4)
         for file in files { #expect(errors(file).isEmpty, "\(file)") }
     }
 

@@ -178,7 +178,7 @@ final class MemoryBroker: Broker, Sendable {
 
     func send(_ message: [UInt8], to node: NodeID?) {}
 
-    func nodes() async -> [NodeDescription] { [] }
+    func nodes() async -> [NodeDescription]? { [] }
 
     func stop(within time: Duration) async {}
 }

@@ -85,7 +85,14 @@ status_path = "/tmp/s"
 [api]
 listen = []
 [broker]
-type = "local"
+type = "redis"
+url = "rediss://alice:secret@[2001:db8::1]:6380/3"
+node_name = "fra-1"
+prefix = "hub:1"
+probe_interval = "500ms"
+queue_limit = "1MiB"
+queue_timeout = "2s"
+presence_ttl = "30s"
 [log]
 level = "debug"
 """

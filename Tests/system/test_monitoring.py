@@ -150,8 +150,20 @@ def test_every_alert_fires_in_its_incident_and_none_without():
         assert f"alertname: {name}}}" in tested and f'alertname="{name}"' in tested
 
 
-def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(api):
-    names = set(re.findall(r"^# TYPE (\S+) ", api.raw("GET", "/metrics")[2], re.M))
+def metric_names(start_wsd, settings):
+    """The names of the metrics of a daemon."""
+    port = free_port()
+    api = API(start_wsd(toml({"api": {"listen": [f"127.0.0.1:{port}"]}} | settings)), port)
+    return set(re.findall(r"^# TYPE (\S+) ", api.raw("GET", "/metrics")[2], re.M))
+
+
+def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(start_wsd):
+    # The broker's metrics are there even if nobody answers.
+    names = metric_names(start_wsd, {"broker": {"type": "redis", "url": f"redis://127.0.0.1:{free_port()}"}})
+    of_the_broker = names - metric_names(start_wsd, {})
+    assert of_the_broker == {name for name in names if name == "wsd_nodes" or name.startswith("wsd_broker_")} != set()
+    listed = set(re.findall(r"\bwsd_(?:nodes|broker_\w+)", (REPOSITORY / "man/wsd-broker.7").read_text()))
+    assert {re.sub("_bucket$", "", name) for name in listed} == of_the_broker
     dashboard = json.loads((MONITORING / "grafana.json").read_text())
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     expressions += re.findall(r"expr: (.*)", (MONITORING / "wsd.rules.yml").read_text())

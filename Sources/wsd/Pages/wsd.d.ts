@@ -71,7 +71,10 @@ export interface Events {
   /** A user has joined a channel, or left it. */
   join: { channel: string; from: string; time: string };
   leave: { channel: string; from: string; time: string };
-  /** The messages published since the connection was lost are no longer available: load the channel's state anew. */
+  /**
+   * Messages are missing: those published since the connection was lost are no longer available, or the hub itself
+   * has lost some. Load the channel's state anew.
+   */
   gap: { channel: string };
   /** This client is no longer in the channel. */
   left: { channel: string; reason: string };

@@ -142,6 +142,12 @@ export class Client extends EventTarget {
           this.#channels.delete(message.channel);
           return this.#tell('left', { channel: message.channel, reason: message.reason });
         }
+        if (message.event === 'gap') {
+          const { channel, epoch, seq } = message;
+          const known = this.#channels.get(channel);
+          if (known) this.#channels.set(channel, { ...known, epoch, seq });
+          return this.#tell('gap', { channel });
+        }
       // A message from the operator or the backend is handled like the others.
       case 'chat': {
         const known = this.#channels.get(message.channel);

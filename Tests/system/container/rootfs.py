@@ -28,6 +28,8 @@ PACKAGES = (
     "curl",
     "iproute2",
     "procps",
+    # The server, by another name (redis-check-rdb), and without a service.
+    "redis-tools",
 )
 
 

@@ -1,0 +1,169 @@
+import Settings
+import Testing
+
+@testable import Configuration
+
+@Suite("The broker")
+struct BrokerTests {
+    @Test(
+        "A URL says where the broker is and how one logs in there",
+        arguments: [
+            ("redis://10.0.0.5", "redis://10.0.0.5:6379"),
+            ("redis://10.0.0.5:6380/", "redis://10.0.0.5:6380"),
+            ("redis://redis.example.org/7", "redis://redis.example.org:6379/7"),
+            ("rediss://[::1]", "rediss://[::1]:6379"),
+            ("rediss://[2001:db8::1]:7000/15", "rediss://[2001:db8::1]:7000/15"),
+            ("redis://alice:hunter2@a", "redis://a:6379"),
+            ("redis://:hunter2@a:1/65535", "redis://a:1/65535"),
+            ("redis://alice:a%40b%2fc@d@a", "redis://a:6379"),
+            ("unix:///run/redis/redis.sock", "unix:///run/redis/redis.sock"),
+            ("unix://alice:hunter2@/run/r.sock?db=3", "unix:///run/r.sock?db=3"),
+            ("unix:///run/a%20b", "unix:///run/a b"),
+        ])
+    func urls(text: String, description: String) throws {
+        let url = try BrokerURL(parsing: text)
+        #expect(url.description == description)
+        #expect(url.text == text)
+    }
+
+    @Test("The user and the password are decoded, and a part that is empty is none")
+    func login() throws {
+        let url = try BrokerURL(parsing: "redis://al%3aice:h%25u:n%C3%A9@[::1]:6379")
+        #expect(url.user == "al:ice" && url.password == "h%u:né" && url.host == "::1")
+        #expect(try BrokerURL(parsing: "redis://:p@a").user == nil)
+        #expect(try BrokerURL(parsing: "redis://alice@a").password == nil)
+        #expect(try BrokerURL(parsing: "redis://a").user == nil)
+        // The last "@" is the one before the host.
+        #expect(try BrokerURL(parsing: "redis://u:p@q@a").password == "p@q")
+    }
+
+    private static let forms = "redis://HOST:PORT/DATABASE, rediss://HOST:PORT/DATABASE or unix:///PATH?db=DATABASE"
+
+    @Test(
+        "Another URL is refused with the way out",
+        arguments: [
+            ("10.0.0.5:6379", "this is no URL; write \(forms)"),
+            ("redis:/a", "this is no URL; write \(forms)"),
+            ("a:hunter2@b://c", "this is no URL; write \(forms)"),
+            ("nats://a", "\"nats\" is no scheme that a broker has; write \(forms)"),
+            ("REDIS://a", "\"REDIS\" is no scheme that a broker has; write \(forms)"),
+            ("redis://", "the URL names no host; write \(forms)"),
+            ("redis://:6379", "the URL names no host; write \(forms)"),
+            ("redis://u:hunter2@/1", "the URL names no host; write \(forms)"),
+            ("redis://a:0", "the port must be 1 to 65535; an IPv6 address is in brackets"),
+            ("redis://a:65536", "the port must be 1 to 65535; an IPv6 address is in brackets"),
+            ("redis://a:+1", "the port must be 1 to 65535; an IPv6 address is in brackets"),
+            ("redis://a:", "the port must be 1 to 65535; an IPv6 address is in brackets"),
+            ("redis://::1", "an IPv6 address is in brackets: redis://[::1]:6379"),
+            ("redis://[::1", "an IPv6 address is in brackets: redis://[::1]:6379"),
+            ("redis://[x]", "what is in brackets is no IPv6 address"),
+            ("redis://a/x", "the database must be a number, 0 to 65535"),
+            ("redis://a/-1", "the database must be a number, 0 to 65535"),
+            ("redis://a/1/2", "the database must be a number, 0 to 65535"),
+            ("redis://a?db=1", "a query or fragment has no meaning here; write \(forms)"),
+            ("redis://a#1", "a query or fragment has no meaning here; write \(forms)"),
+            ("redis://a b", "the URL has a space or a control character; write it as %20 and the like"),
+            ("redis://a%20b", "the name of the host has a space or a control character"),
+            ("redis://:hunter2%@a", "after a \"%\" come two hexadecimal digits; \"%\" itself is %25"),
+            ("redis://:hunter2%+f@a", "after a \"%\" come two hexadecimal digits; \"%\" itself is %25"),
+            ("redis://:hunter2%ff@a", "the URL is not UTF-8"),
+            ("unix://run/r.sock", "a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH"),
+            ("unix:///", "a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH"),
+            ("unix:///a%00b", "a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH"),
+            ("unix:///r.sock?x=1", "after \"?\" there may be db=DATABASE, nothing else"),
+            ("unix:///r.sock?db=", "the database must be a number, 0 to 65535"),
+        ])
+    func refused(text: String, error: String) {
+        #expect(throws: InvalidValue(error)) { try BrokerURL(parsing: text) }
+        let found = errors("[broker]\ntype = \"redis\"\nurl = \(quoted(text))")
+        #expect(found == ["f:3:7: broker.url: \(error)"])
+    }
+
+    @Test("A password is in no message")
+    func secret() {
+        for url in [
+            "redis://:hunter2@", "redis:hunter2@a://b", "redis://u:hunter2@a:x", "redis://u:hunter2@a/x",
+            "redis://u:hunter2@[x]", "redis://u:hunter2@a?b", "redis://u:hun ter2@a", "unix://u:hunter2@a",
+            "redis://u:hunter2@a",
+        ] {
+            for type in ["local", "redis"] {
+                let found = errors("[broker]\ntype = \"\(type)\"\nurl = \"\(url)\"\nca_file = \"/a\"")
+                #expect(!found.isEmpty)
+                #expect(found.allSatisfy { !$0.contains("hunter2") && !$0.contains("ter2") })
+            }
+        }
+        #expect(
+            errors("[broker]\nurl = 42") == [
+                "f:2:7: broker.url: got an integer; give a URL in quotes, such as url = \"redis://10.0.0.5:6379\""
+            ])
+    }
+
+    @Test(
+        "Its keys must agree with each other",
+        arguments: [
+            (
+                "type = \"redis\"",
+                ["2:1: broker.type: \"redis\" needs broker.url, such as \"redis://10.0.0.5:6379\""]
+            ),
+            (
+                "url = \"redis://a\"\nca_file = \"/a\"\npassword_file = \"/b\"\nnode_name = \"n\"",
+                ["url", "ca_file", "password_file", "node_name"].enumerated().map { index, key in
+                    "\(index + 2):1: broker.\(key): this node is alone, so it has no effect; "
+                        + "set broker.type = \"redis\", or leave it out"
+                }
+            ),
+            (
+                "type = \"redis\"\nurl = \"redis://:p@a\"\npassword_file = \"/a\"",
+                ["4:1: broker.password_file: broker.url has a password, too; leave one of them out"]
+            ),
+            (
+                "type = \"redis\"\nurl = \"redis://alice@a\"",
+                [
+                    "3:1: broker.url: it names a user and no password; give broker.password_file, "
+                        + "or leave the user out"
+                ]
+            ),
+            ("type = \"redis\"\nurl = \"redis://alice@a\"\npassword_file = \"/a\"", []),
+            (
+                "type = \"redis\"\nurl = \"redis://a\"\nca_file = \"/a\"",
+                [
+                    "4:1: broker.ca_file: the connection to redis://a:6379 has no TLS; write rediss://, "
+                        + "or leave it out"
+                ]
+            ),
+            ("type = \"redis\"\nurl = \"rediss://a\"\nca_file = \"/a\"", []),
+            // They are used as soon as there is a broker.
+            ("prefix = \"x\"\nqueue_limit = \"1MiB\"\npresence_ttl = \"1m\"", []),
+        ])
+    func agreement(text: String, expected: [String]) {
+        #expect(errors("[broker]\n\(text)").sorted() == expected.map { "f:\($0)" }.sorted())
+    }
+
+    @Test(
+        "A prefix and a node's name are words",
+        arguments: [
+            (
+                "prefix = \"a b\"",
+                "10: broker.prefix: \"a b\" is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                    + "take a word such as \"wsd\""
+            ),
+            (
+                "prefix = \"\"",
+                "10: broker.prefix: \"\" is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                    + "take a word such as \"wsd\""
+            ),
+            (
+                "prefix = \"a{b}\"",
+                "10: broker.prefix: \"a{b}\" is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                    + "take a word such as \"wsd\""
+            ),
+            (
+                "node_name = \"a b\"",
+                "13: broker.node_name: \"a b\" is longer than 64 bytes or has a space in it; take a word"
+            ),
+        ])
+    func words(text: String, error: String) {
+        #expect(errors("[broker]\n\(text)") == ["f:2:\(error)"])
+        #expect(errors("[broker]\nprefix = \"Az09.x_y-z:1\"").isEmpty)
+    }
+}
