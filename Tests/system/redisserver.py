@@ -122,7 +122,7 @@ class RedisServer:
         try:
             with self.client(socket_timeout=1, protocol=2) as client:
                 client.ping()
-        except (redis.AuthenticationError, redis.NoPermissionError):
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError):
             return True
         except redis.RedisError:  # it reads its data, for example
             return False

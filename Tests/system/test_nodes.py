@@ -230,8 +230,8 @@ def test_the_example_of_a_program_that_publishes_at_redis(redis_server, own_node
     page = pair[1].client("kept:new").ok("history", channel="kept:new")
     assert [m["data"] for m in page["messages"]] == ["early"]
     relay = pair[0].relay()
-    publish("hello", "lobby")
-    relay.expect_message(TEXT, b"hello")
+    publish('"hello"', "lobby")
+    relay.expect_message(TEXT, b'"hello"')
 
 
 # History.
