@@ -142,15 +142,15 @@ package final class Cluster: Sendable {
         try await nodes().filter { $0.id != id }
     }
 
-    /// All nodes that are there.
+    /// All nodes that are there, in the order of their names.
     func nodes() async throws(ControlError) -> [NodeDescription] {
-        let nodes = (await within(limits.patience) { [broker] in await broker.nodes() } ?? nil) ?? []
+        let nodes = await within(limits.patience) { [broker] in await broker.nodes() ?? [] } ?? []
         guard !nodes.isEmpty else {
             throw .unavailable("the broker does not say which nodes there are, so nothing was done on any of them")
         }
         let ids = Set(nodes.map(\.id))
         state.withLock { $0.mute.formIntersection(ids) }
-        return nodes
+        return nodes.sorted { ($0.name, $0.id.rawValue) < ($1.name, $1.id.rawValue) }
     }
 
     /// What some nodes answered.
