@@ -100,11 +100,15 @@ let package = Package(
         ),
         .target(
             name: "Control", dependencies: ["Base", "Operations", "Channels", "Varlink"], swiftSettings: safeSwift),
+        // The control plane over all nodes: what they ask each other through the broker.
+        .target(
+            name: "ClusterControl", dependencies: ["Base", "Broker", "Control", "Operations", "Varlink"],
+            swiftSettings: safeSwift),
         .target(name: "Metrics", swiftSettings: safeSwift),
         .target(
             name: "API",
             dependencies: [
-                "Base", "Control", "Operations", "Channels", "Varlink", "WebSocket",
+                "Base", "ClusterControl", "Control", "Operations", "Channels", "Varlink", "WebSocket",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -119,7 +123,7 @@ let package = Package(
         .target(
             name: "ControlServer",
             dependencies: [
-                "Base", "Control", "Operations", "Varlink", "VarlinkServer",
+                "Base", "ClusterControl", "Control", "Operations", "Varlink", "VarlinkServer",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: safeSwift
@@ -128,8 +132,8 @@ let package = Package(
         .executableTarget(
             name: "wsd",
             dependencies: [
-                "API", "Authentication", "Base", "Broker", "CLinux", "Configuration", "Control", "ControlServer", "Engine",
-                "Operations", "Channels", "RedisBroker", "Settings",
+                "API", "Authentication", "Base", "Broker", "CLinux", "ClusterControl", "Configuration", "Control",
+                "ControlServer", "Engine", "Operations", "Channels", "RedisBroker", "Settings",
                 "Systemd",
                 "Varlink",
                 "Metrics", "Profiling", "VarlinkServer",
@@ -178,6 +182,10 @@ let package = Package(
             ],
             swiftSettings: swift
         ),
+        .testTarget(
+            name: "ClusterControlTests",
+            dependencies: ["Base", "Broker", "ClusterControl", "Control", "Operations", "Varlink"],
+            swiftSettings: swift),
         .testTarget(name: "BrokerTests", dependencies: ["Base", "Broker"], swiftSettings: swift),
         .testTarget(
             name: "RedisBrokerTests",
@@ -195,7 +203,10 @@ let package = Package(
             name: "ControlTests", dependencies: ["Base", "Control", "Operations", "Varlink"], swiftSettings: swift),
         .testTarget(
             name: "ControlServerTests",
-            dependencies: ["Base", "Control", "ControlServer", "Operations", "Varlink", "VarlinkServer"],
+            dependencies: [
+                "Base", "Broker", "ClusterControl", "Control", "ControlServer", "Operations", "Varlink",
+                "VarlinkServer",
+            ],
             swiftSettings: swift
         ),
         .testTarget(
@@ -204,7 +215,10 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "APITests",
-            dependencies: ["API", "Base", "Control", "Operations", .product(name: "NIOHTTP1", package: "swift-nio")],
+            dependencies: [
+                "API", "Base", "Broker", "ClusterControl", "Control", "Operations", "Varlink",
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
             swiftSettings: swift),
         .testTarget(name: "OperationsTests", dependencies: ["Base", "Operations"], swiftSettings: swift),
         .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),

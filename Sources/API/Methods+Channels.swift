@@ -1,3 +1,4 @@
+internal import ClusterControl
 internal import Control
 internal import NIOHTTP1
 internal import Operations
@@ -20,15 +21,20 @@ extension Methods {
         var pattern: String?
         var after: String?
         var limit = ListChannels.replyLimit
+        var isForAll: Bool?
         for (name, value) in request.query {
             switch name {
             case "pattern": pattern = value
             case "after": after = value
             case "limit": limit = try Self.limit(value, atMost: ListChannels.replyLimit)
+            case "cluster": isForAll = try Self.cluster(value)
             default:
                 throw Problem(
-                    .badRequest, "unknown parameter \"\(name.prefix(64))\"; there are pattern, after, limit")
+                    .badRequest, "unknown parameter \"\(name.prefix(64))\"; there are pattern, after, limit, cluster")
             }
+        }
+        if let cluster = try cluster(isForAll) {
+            return Self.json(try await cluster.channels(pattern: pattern, after: after, limit: limit))
         }
         return Self.json(await backend.channels(pattern: pattern, after: after, limit: limit))
     }

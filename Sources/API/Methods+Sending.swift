@@ -1,4 +1,5 @@
 internal import Channels
+internal import ClusterControl
 internal import Control
 internal import NIOHTTP1
 
@@ -8,15 +9,15 @@ extension Methods {
     private enum Sending {
         /// Messages to be published in channels.
         case messages([ChannelMessage])
-        /// A message to be sent to connections, whatever their channels.
-        case direct(BroadcastMessage, channel: String?, user: String?)
+        /// A message to be sent to connections, whatever their channels: of all nodes, or of this one.
+        case direct(BroadcastMessage, channel: String?, user: String?, cluster: Cluster?)
 
         /// The size of the work: the number of messages and their bytes.
         var size: (messages: Int, bytes: Int) {
             switch self {
             case .messages(let messages):
                 (messages.count, messages.reduce(0) { $0 + $1.message.payload.count })
-            case .direct(let message, _, _): (1, message.payload.count)
+            case .direct(let message, _, _, _): (1, message.payload.count)
             }
         }
     }
@@ -105,32 +106,43 @@ extension Methods {
     }
 
     private func publishing(_ body: [UInt8]) throws -> Sending {
-        let members = try JSONMembers(body, known: ["base64", "channel", "data", "text", "user"])
+        let members = try JSONMembers(body, known: ["base64", "channel", "cluster", "data", "text", "user"])
         let channel = try Self.channel(members)
         let message = try message(members)
+        let isForAll = try Self.cluster(members)
         if let user = try members.choice("user", "the name of a user") {
-            return .direct(message, channel: channel, user: user)
+            return .direct(message, channel: channel, user: user, cluster: try cluster(isForAll))
         }
+        try Self.checkNotOnOneNode(isForAll)
         return .messages([ChannelMessage(channel: channel, message: message)])
     }
 
     private func broadcasting(_ body: [UInt8]) throws -> Sending {
-        let members = try JSONMembers(body, known: ["all", "base64", "channels", "data", "text"])
+        let members = try JSONMembers(body, known: ["all", "base64", "channels", "cluster", "data", "text"])
         let channels = try members.choices("channels", "an array of names of channels")
         let isForAll = try members.all()
         guard !isForAll || channels == nil else {
             throw Problem(.badRequest, "either \"channels\" or \"all\", not both")
         }
         let message = try message(members)
-        if isForAll { return .direct(message, channel: nil, user: nil) }
+        let isOnAllNodes = try Self.cluster(members)
+        if isForAll { return .direct(message, channel: nil, user: nil, cluster: try cluster(isOnAllNodes)) }
         guard let channels else {
             throw Problem(.badRequest, "\"channels\" is missing; to reach every connection say \"all\": true")
         }
+        try Self.checkNotOnOneNode(isOnAllNodes)
         guard channels.count <= Self.maximumCount else {
             throw Problem(.badRequest, "\(channels.count) channels; there may be \(Self.maximumCount)")
         }
         return .messages(
             try channels.map { ChannelMessage(channel: try Self.checked($0), message: message) })
+    }
+
+    /// A message in a channel's order goes to all its members.
+    private static func checkNotOnOneNode(_ isWanted: Bool?) throws(Problem) {
+        guard isWanted != nil else { return }
+        throw Problem(
+            .badRequest, "\"cluster\" is for messages to a \"user\" or to \"all\"; channels are the same on all nodes")
     }
 
     private func message(_ members: JSONMembers) throws(Problem) -> BroadcastMessage {
@@ -174,10 +186,15 @@ extension Methods {
         for sending in sendings {
             switch sending {
             case .messages(let messages): pending.append(messages)
-            case .direct(let message, let channel, let user):
+            case .direct(let message, let channel, let user, let cluster):
                 await publishPending()
                 do {
-                    let result = try await backend.broadcast(message, channel: channel, user: user, by: caller)
+                    let result =
+                        if let cluster {
+                            try await cluster.broadcast(message, channel: channel, user: user, by: caller)
+                        } else {
+                            try await backend.broadcast(message, channel: channel, user: user, by: caller)
+                        }
                     results.append(.success(result))
                 } catch { results.append(.failure(error)) }
             }

@@ -1,3 +1,4 @@
+package import ClusterControl
 package import Control
 internal import NIOHTTP1
 internal import WebSocket
@@ -37,9 +38,10 @@ package struct Router: Sendable {
         var act: @Sendable (Router, Request) async throws -> Response
     }
 
-    package init(backend: any ControlBackend, keys: KeyRing, observer: any Observer) {
+    /// - Parameter cluster: all nodes; nil if this one has no broker.
+    package init(backend: any ControlBackend, cluster: Cluster? = nil, keys: KeyRing, observer: any Observer) {
         ring = keys
-        methods = Methods(backend: backend)
+        methods = Methods(backend: backend, cluster: cluster)
         self.observer = observer
     }
 
@@ -56,6 +58,7 @@ package struct Router: Sendable {
         "/healthz": Route(method: .GET) { router, _ in health(await router.observer.whyNotAlive()) },
         "/readyz": Route(method: .GET) { router, _ in health(await router.observer.whyNotReady()) },
         "/api/status": Route(method: .GET, scope: .read) { router, _ in await router.methods.status() },
+        "/api/nodes": Route(method: .GET, scope: .read) { router, _ in try await router.methods.nodes() },
         "/api/connections": Route(method: .GET, scope: .read) { try await $0.methods.connections($1) },
         "/api/publish": Route(method: .POST, scope: .publish) { try await $0.methods.publish($1) },
         "/api/broadcast": Route(method: .POST, scope: .publish) { try await $0.methods.broadcast($1) },
@@ -196,7 +199,7 @@ extension Problem {
     /// The HTTP form of an error of the hub.
     private init(_ error: ControlError) {
         switch error {
-        case .noSuchConnection(let id): self.init(.notFound, "no connection \(id)")
+        case .noSuchConnection(let id, _): self.init(.notFound, "no connection \(id)")
         case .noSuchChannel(let name): self.init(.notFound, "nobody is in \"\(name)\", and nothing is kept of it")
         case .invalidFilter(let field, let value, let reason):
             self.init(.badRequest, "\(field) \"\(value)\": \(reason)")
@@ -214,6 +217,12 @@ extension Problem {
         case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
         case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
         case .profileFailed(let reason): self.init(.conflict, reason)
+        case .questionTooLarge(let count, let limit):
+            self.init(
+                .payloadTooLarge,
+                "for other nodes the message has \(count) bytes, in JSON; it may have \(limit) unless it is for channels"
+            )
+        case .noBroker: self.init(.conflict, "this node has no broker: see [broker] in wsd.toml(5)")
         case .noSigningKey: self.init(.conflict, "there is no auth.hmac_secret_file to sign a token with")
         }
     }

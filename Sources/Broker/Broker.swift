@@ -33,8 +33,8 @@ package protocol Broker: AnyObject, Sendable {
     /// Sends a message to one node, or to all others. A node that can't be reached does not get it.
     func send(_ message: [UInt8], to node: NodeID?)
 
-    /// The nodes that are there now, this one included, in the order of their names; empty if the broker can't be asked.
-    func nodes() async -> [NodeDescription]
+    /// The nodes that are there, this one too; nil if the broker can't be asked.
+    func nodes() async -> [NodeDescription]?
 
     /// Sends what has been published, if the broker can be reached within the time, withdraws this node and its users,
     /// and disconnects.

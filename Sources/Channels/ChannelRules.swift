@@ -9,7 +9,7 @@ package struct ChannelRules: Sendable {
     package init(_ rules: [(pattern: ChannelPattern, settings: ChannelSettings)]) { self.rules = rules }
 
     /// - Parameter channels: the configured channels in order.
-    package init(_ channels: [Settings.Channel]) {
+    package init(channels: [Settings.Channel]) {
         self.init(channels.map { (ChannelPattern($0.pattern), $0.settings) })
     }
 

@@ -10,7 +10,7 @@ package enum ListChannels {
 
     /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case pattern, after, limit }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case pattern, after, limit, cluster }
 
         /// Lists only channels that match this pattern, in which `*` stands for any run of characters; nil means all.
         package let pattern: String?
@@ -18,12 +18,15 @@ package enum ListChannels {
         package let after: String?
         /// The maximum number of channels.
         package let limit: Int?
+        /// Whether all nodes are asked; nil means this one only.
+        package let cluster: Bool?
 
         /// The selection of channels.
-        package init(pattern: String? = nil, after: String? = nil, limit: Int? = nil) {
+        package init(pattern: String? = nil, after: String? = nil, limit: Int? = nil, cluster: Bool? = nil) {
             self.pattern = pattern
             self.after = after
             self.limit = limit
+            self.cluster = cluster
         }
     }
 
@@ -33,11 +36,15 @@ package enum ListChannels {
         package let channels: [ChannelRow]
         /// The name to continue after; nil at the end of the list.
         package let next: String?
+        /// The names of the nodes that did not answer, and whose connections are not counted; nil if no other node was
+        /// asked.
+        package let silent: [String]?
 
         /// A part of the list.
-        package init(channels: [ChannelRow], next: String?) {
+        package init(channels: [ChannelRow], next: String?, silent: [String]? = nil) {
             self.channels = channels
             self.next = next
+            self.silent = silent
         }
     }
 }

@@ -5,6 +5,9 @@ package import Operations
 ///
 /// Methods may be called from many tasks at once. None may wait for a client to read.
 package protocol ControlBackend: Sendable {
+    /// A caller as fields of the log, on this node and on those that it asks.
+    func fields(of caller: Caller) -> [String: String]
+
     /// The hub at this moment.
     func status() async -> HubStatus
 
@@ -103,4 +106,8 @@ package protocol ControlBackend: Sendable {
     func makeToken(
         user: String, lifetime: Int, grants: [MakeToken.Grant], by caller: Caller
     ) async throws(ControlError) -> String
+}
+
+extension ControlBackend {
+    package func fields(of caller: Caller) -> [String: String] { caller.fields }
 }

@@ -2,8 +2,8 @@ package import Varlink
 
 /// The reason why the hub didn't do what an administrator asked for.
 package enum ControlError: Error, Sendable, Hashable {
-    /// No connection has this id: it never existed or is closed.
-    case noSuchConnection(id: String)
+    /// No connection has this id: it never existed or is closed. It may be on one of the nodes that did not answer.
+    case noSuchConnection(id: String, silent: [String] = [])
     /// The channel has no members and no history.
     case noSuchChannel(name: String)
     /// Part of a filter is invalid; `field` is its name in ``ConnectionFilter``.
@@ -16,12 +16,16 @@ package enum ControlError: Error, Sendable, Hashable {
     case reasonTooLong(byteCount: Int, limit: Int)
     /// A message that is longer than the configuration allows.
     case messageTooLarge(byteCount: Int, limit: Int)
+    /// A message that is too long to be sent to other nodes, in the form in which they get it.
+    case questionTooLarge(byteCount: Int, limit: Int)
     /// Every error in a configuration or in its keys.
     case reloadFailed([String])
     /// The daemon has no secret to sign a token with.
     case noSigningKey
     /// A profile can't be taken; with the reason.
     case profileFailed(String)
+    /// A question to all nodes on a node that has no broker.
+    case noBroker
     /// The broker did not take a message, or could not be asked; with the reason.
     case unavailable(String)
     /// A parameter that is invalid in another way.
@@ -33,8 +37,9 @@ package enum ControlError: Error, Sendable, Hashable {
             VarlinkError(name: "\(interface).\(member)", parameters: parameters)
         }
         switch self {
-        case .noSuchConnection(let id):
-            return error("NoSuchConnection", ["id": .string(id)])
+        case .noSuchConnection(let id, let silent):
+            let nodes: [String: VarlinkValue] = silent.isEmpty ? [:] : ["silent": .array(silent.map { .string($0) })]
+            return error("NoSuchConnection", nodes.merging(["id": .string(id)]) { $1 })
         case .noSuchChannel(let name):
             return error("NoSuchChannel", ["channel": .string(name)])
         case .invalidFilter(let field, let value, let reason):
@@ -48,12 +53,16 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ReasonTooLong", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
         case .messageTooLarge(let byteCount, let limit):
             return error("MessageTooLarge", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
+        case .questionTooLarge(let byteCount, let limit):
+            return error("QuestionTooLarge", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
         case .reloadFailed(let errors):
             return error("ReloadFailed", ["errors": .array(errors.map { .string($0) })])
         case .noSigningKey:
             return error("NoSigningKey")
         case .profileFailed(let reason):
             return error("ProfileFailed", ["reason": .string(reason)])
+        case .noBroker:
+            return error("NoBroker")
         case .unavailable(let reason):
             return error("Unavailable", ["reason": .string(reason)])
         case .invalidParameter(let name):

@@ -8,10 +8,14 @@ extension ControlInterface {
             # The close code: 1000, 1001, 1008, 1011, 1012, 1013 or 3000 to 4999; absent means 1008.
             code: ?int,
             # Why, for a person: at most 123 bytes; absent means a general text.
-            reason: ?string
+            reason: ?string,
+            # Whether on all nodes that share the broker; absent means on this one.
+            cluster: ?bool
         ) -> (
             # How many connections are being closed.
-            connections: int
+            connections: int,
+            # The names of the nodes that did not answer; absent where no other node was asked.
+            silent: ?[]string
         )
 
         # Send a message to many. Says to how many connections it goes, and doesn't wait for them to read.
@@ -23,13 +27,18 @@ extension ControlInterface {
             # To everyone in this channel; absent means to everyone.
             channel: ?string,
             # To this user's connections only.
-            user: ?string
+            user: ?string,
+            # Whether to the connections of all nodes that share the broker; absent means to those of this one. What goes
+            # to everyone in a channel goes to all nodes in any case.
+            cluster: ?bool
         ) -> (
             # How many connections it goes to.
             recipients: int,
             # Where the message is, as of Publish, if it went to everyone in a channel.
             epoch: ?string,
-            seq: ?int
+            seq: ?int,
+            # The names of the nodes that did not answer; absent where no other node was asked.
+            silent: ?[]string
         )
 
         # Publish a message in a channel. It gets its place in the channel's order, and is kept if the channel has a history.
@@ -140,6 +149,17 @@ extension ControlInterface {
 
         # What a token lets its bearer do in the channels of a pattern, in which an asterisk is any run of characters.
         type Grant (pattern: string, subscribe: bool, publish: bool)
+
+        # A message that is too long to be sent to other nodes, in the form in which they get it.
+        error QuestionTooLarge (
+            # Bytes that it has.
+            bytes: int,
+            # Bytes that it may have.
+            limit: int
+        )
+
+        # This node has no broker, so there are no other nodes to ask.
+        error NoBroker ()
 
         # The configuration or the keys are not as they must be, and everything stays as it was.
         error ReloadFailed (errors: []string)

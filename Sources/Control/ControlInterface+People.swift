@@ -44,7 +44,9 @@ extension ControlInterface {
             # Messages it never got, because it reads too slowly.
             droppedMessages: int,
             # Whether it still carries messages.
-            state: ConnectionState
+            state: ConnectionState,
+            # The name of its node, in an answer of all nodes.
+            node: ?string
         )
 
         # Which connections are meant. Everything given must hold; what is absent doesn't matter.
@@ -74,19 +76,29 @@ extension ControlInterface {
             after: ?string,
             # The most connections to list: 1 to 1000 and 1000 if absent, but with more any number, and no limit if
             # absent.
-            limit: ?int
+            limit: ?int,
+            # Whether on all nodes that share the broker; absent means on this one.
+            cluster: ?bool
         ) -> (
             # The connections, each at most once in a listing.
             connections: []Connection,
             # Where the list goes on; absent at its end.
-            next: ?string
+            next: ?string,
+            # The names of the nodes that did not answer; absent where no other node was asked.
+            silent: ?[]string
         )
 
         # One connection.
         method Show(
             # The connection's id, as List gives it.
-            id: string
-        ) -> (connection: Connection)
+            id: string,
+            # Whether on all nodes that share the broker; absent means on this one.
+            cluster: ?bool
+        ) -> (
+            connection: Connection,
+            # The names of the nodes that did not answer; absent where no other node was asked.
+            silent: ?[]string
+        )
 
         # A channel with how many connections are in it.
         type Channel (name: string, connections: int)
@@ -122,11 +134,15 @@ extension ControlInterface {
             # Only those behind this name: what next said.
             after: ?string,
             # At most so many: 1 to 1000, and 1000 if absent.
-            limit: ?int
+            limit: ?int,
+            # Whether with the connections of all nodes that share the broker; absent means of this one.
+            cluster: ?bool
         ) -> (
             channels: []Channel,
             # Where the list goes on; absent at its end.
-            next: ?string
+            next: ?string,
+            # The names of the nodes that did not answer; absent where no other node was asked.
+            silent: ?[]string
         )
 
         # Who is in a channel, and what was said there.
@@ -142,7 +158,11 @@ extension ControlInterface {
         error NoSuchChannel (channel: string)
 
         # No connection has this id: it never existed, or is gone.
-        error NoSuchConnection (id: string)
+        error NoSuchConnection (
+            id: string,
+            # The names of the nodes that did not answer, where all were asked; it may be on one of them.
+            silent: ?[]string
+        )
 
         # Part of a filter can't be understood.
         error InvalidFilter (

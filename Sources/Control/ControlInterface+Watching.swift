@@ -66,7 +66,9 @@ extension ControlInterface {
             # Messages it never got.
             droppedMessages: ?int,
             # Those of its kind and cause that came behind it and are not told one by one.
-            more: ?OtherEvents
+            more: ?OtherEvents,
+            # The name of the node, in an answer of all nodes.
+            node: ?string
         )
 
         # What happens, as it happens. Needs more, and ends when the caller goes away. The first reply is empty: nothing is
@@ -88,7 +90,52 @@ extension ControlInterface {
             # Only what is about these connections; absent means everything.
             filter: ?ConnectionFilter,
             # At most so many: 1 to 1000, and 1000 if absent.
-            limit: ?int
-        ) -> (events: []Event)
+            limit: ?int,
+            # Whether on all nodes that share the broker; absent means on this one.
+            cluster: ?bool
+        ) -> (
+            events: []Event,
+            # The names of the nodes that did not answer; absent where no other node was asked.
+            silent: ?[]string
+        )
+
+        # A node at one moment: a daemon that shares the broker. Without figures where it did not answer.
+        type Node (
+            # The host's name, unless it is configured.
+            name: string,
+            # Names this run of the daemon; opaque.
+            id: string,
+            # Whether it is the node that was asked.
+            isThis: bool,
+            # The daemon's version.
+            version: string,
+            # Where it listens for clients.
+            addresses: []string,
+            # When it started: RFC 3339, UTC, milliseconds.
+            since: string,
+            # Whether it takes connections.
+            state: ?HubState,
+            # Why it takes no new connections, where it does not.
+            notReady: ?string,
+            # Connections open or closing now.
+            connections: ?int,
+            # The most connections it takes.
+            maxConnections: ?int,
+            # Messages that came from clients in a second, over the last half of one.
+            messagesInPerSecond: ?float,
+            # Messages sent to clients in a second.
+            messagesOutPerSecond: ?float,
+            # How many processors it keeps busy.
+            load: ?float,
+            # Seconds that a question and its answer took through the broker; absent for the node that was asked.
+            lagSeconds: ?float
+        )
+
+        # The nodes that share the broker, by name.
+        method Nodes() -> (
+            nodes: []Node,
+            # The names of those that did not answer.
+            silent: []string
+        )
         """
 }

@@ -27,7 +27,7 @@ package enum List {
 
     /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case filter, after, limit }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case filter, after, limit, cluster }
 
         /// The selection; nil means all connections.
         package let filter: ConnectionFilter?
@@ -35,12 +35,17 @@ package enum List {
         package let after: String?
         /// The maximum number of connections.
         package let limit: Int?
+        /// Whether all nodes are asked; nil means this one only.
+        package let cluster: Bool?
 
         /// The connections to list.
-        package init(filter: ConnectionFilter? = nil, after: String? = nil, limit: Int? = nil) {
+        package init(
+            filter: ConnectionFilter? = nil, after: String? = nil, limit: Int? = nil, cluster: Bool? = nil
+        ) {
             self.filter = filter
             self.after = after
             self.limit = limit
+            self.cluster = cluster
         }
     }
 }
@@ -52,22 +57,32 @@ package enum Show {
 
     /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case id }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case id, cluster }
 
         /// The connection's id.
         package let id: String
+        /// Whether all nodes are asked; nil means this one only.
+        package let cluster: Bool?
 
         /// The connection to show.
-        package init(id: String) { self.id = id }
+        package init(id: String, cluster: Bool? = nil) {
+            self.id = id
+            self.cluster = cluster
+        }
     }
 
     /// The method's reply.
     package struct Reply: Codable, Sendable, Hashable {
         /// The connection.
         package let connection: ConnectionRow
+        /// The names of the nodes that did not answer; nil if no other node was asked.
+        package let silent: [String]?
 
         /// A connection as it is returned.
-        package init(connection: ConnectionRow) { self.connection = connection }
+        package init(connection: ConnectionRow, silent: [String]? = nil) {
+            self.connection = connection
+            self.silent = silent
+        }
     }
 }
 
@@ -82,7 +97,7 @@ package enum Kick {
 
     /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case filter, code, reason }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case filter, code, reason, cluster }
 
         /// The selection of connections.
         package let filter: ConnectionFilter
@@ -90,12 +105,17 @@ package enum Kick {
         package let code: Int?
         /// The close reason; nil means ``Kick/defaultReason``.
         package let reason: String?
+        /// Whether all nodes are asked; nil means this one only.
+        package let cluster: Bool?
 
         /// The connections to close, and the reason.
-        package init(filter: ConnectionFilter, code: Int? = nil, reason: String? = nil) {
+        package init(
+            filter: ConnectionFilter, code: Int? = nil, reason: String? = nil, cluster: Bool? = nil
+        ) {
             self.filter = filter
             self.code = code
             self.reason = reason
+            self.cluster = cluster
         }
     }
 
@@ -103,9 +123,15 @@ package enum Kick {
     package struct Reply: Codable, Sendable, Hashable {
         /// The number of connections that are being closed.
         package let connections: Int
+        /// The names of the nodes that did not answer, and whose connections are not counted; nil if no other node was
+        /// asked.
+        package let silent: [String]?
 
         /// A count as it is returned.
-        package init(connections: Int) { self.connections = connections }
+        package init(connections: Int, silent: [String]? = nil) {
+            self.connections = connections
+            self.silent = silent
+        }
     }
 }
 
@@ -116,7 +142,7 @@ package enum Broadcast {
 
     /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case message, data, channel, user }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case message, data, channel, user, cluster }
 
         /// A text message; either this or ``data`` is given.
         package let message: String?
@@ -126,15 +152,20 @@ package enum Broadcast {
         package let channel: String?
         /// Restricts the message to this user's connections; nil means everyone.
         package let user: String?
+        /// Whether it goes to the connections of all nodes; nil means those of this one. A message to everyone in a
+        /// channel always goes to all nodes.
+        package let cluster: Bool?
 
         /// A message and its recipients.
         package init(
-            message: String? = nil, data: String? = nil, channel: String? = nil, user: String? = nil
+            message: String? = nil, data: String? = nil, channel: String? = nil, user: String? = nil,
+            cluster: Bool? = nil
         ) {
             self.message = message
             self.data = data
             self.channel = channel
             self.user = user
+            self.cluster = cluster
         }
     }
 

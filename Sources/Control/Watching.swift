@@ -46,17 +46,20 @@ package enum Why {
 
     /// The method's parameters.
     package struct Parameters: VarlinkParameters, Hashable {
-        package enum CodingKeys: String, CodingKey, CaseIterable { case filter, limit }
+        package enum CodingKeys: String, CodingKey, CaseIterable { case filter, limit, cluster }
 
         /// The selection of connections; nil means all.
         package let filter: ConnectionFilter?
         /// The maximum number of events.
         package let limit: Int?
+        /// Whether all nodes are asked; nil means this one only.
+        package let cluster: Bool?
 
         /// The selection of events.
-        package init(filter: ConnectionFilter? = nil, limit: Int? = nil) {
+        package init(filter: ConnectionFilter? = nil, limit: Int? = nil, cluster: Bool? = nil) {
             self.filter = filter
             self.limit = limit
+            self.cluster = cluster
         }
     }
 
@@ -65,8 +68,13 @@ package enum Why {
         /// The events, the newest first; an event with ``Event/more`` is at the place of the last event that it
         /// summarises.
         package let events: [Event]
+        /// The names of the nodes that did not answer; nil if no other node was asked.
+        package let silent: [String]?
 
         /// Events as they are returned.
-        package init(events: [Event]) { self.events = events }
+        package init(events: [Event], silent: [String]? = nil) {
+            self.events = events
+            self.silent = silent
+        }
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import ClusterControl
 import Control
 import FoundationEssentials
 import Varlink
@@ -7,6 +8,8 @@ import VarlinkServer
 /// The methods of `io.wsd.Control` that change something, or return what only administrators may see.
 struct ActingMethods: Sendable {
     let backend: any ControlBackend
+    /// All nodes; nil if this one has no broker.
+    let cluster: Cluster?
 
     /// Executes a call of `interface`; nil if the method isn't one of these.
     func respond(
@@ -42,6 +45,9 @@ struct ActingMethods: Sendable {
         let selection = try parameters.filter.selection()
         let reason = try CloseReason(
             code: parameters.code ?? Kick.defaultCode, text: parameters.reason ?? Kick.defaultReason)
+        if let cluster = try cluster.wanted(parameters.cluster) {
+            return try await cluster.kick(parameters.filter, reason: reason, by: request.caller)
+        }
         let count = try await backend.kick(selection, reason: reason, by: request.caller)
         return Kick.Reply(connections: count)
     }
@@ -50,6 +56,10 @@ struct ActingMethods: Sendable {
         let parameters = try request.parameters(as: Broadcast.Parameters.self)
         let message = try message(text: parameters.message, base64: parameters.data)
         if let channel = parameters.channel { try ChannelName.check(channel) }
+        if let cluster = try cluster.wanted(parameters.cluster) {
+            return try await cluster.broadcast(
+                message, channel: parameters.channel, user: parameters.user, by: request.caller)
+        }
         return try await backend.broadcast(
             message, channel: parameters.channel, user: parameters.user, by: request.caller)
     }
@@ -132,4 +142,15 @@ struct ActingMethods: Sendable {
 extension VarlinkRequest {
     /// The caller, for the log.
     fileprivate var caller: Caller { .process(peer, client) }
+}
+
+extension Cluster? {
+    /// All nodes if they are asked for; nil if only this one is.
+    ///
+    /// - Throws: ``ControlError/noBroker``.
+    func wanted(_ parameter: Bool?) throws(ControlError) -> Cluster? {
+        guard parameter == true else { return nil }
+        guard let self else { throw .noBroker }
+        return self
+    }
 }

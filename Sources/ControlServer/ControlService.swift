@@ -1,3 +1,4 @@
+package import ClusterControl
 package import Control
 import Varlink
 package import VarlinkServer
@@ -15,10 +16,12 @@ package struct ControlService: Sendable {
     package let status: VarlinkService
 
     /// The services of a hub.
-    package init(backend: any ControlBackend) {
+    ///
+    /// - Parameter cluster: all nodes; nil if this one has no broker.
+    package init(backend: any ControlBackend, cluster: Cluster? = nil) {
         let figures = FigureMethods(backend: backend)
-        let looking = LookingMethods(backend: backend)
-        let acting = ActingMethods(backend: backend)
+        let looking = LookingMethods(backend: backend, cluster: cluster)
+        let acting = ActingMethods(backend: backend, cluster: cluster)
         let name = ControlInterface.control
         let description = ControlInterface.controlDescription
         let statusInterface = VarlinkInterface(

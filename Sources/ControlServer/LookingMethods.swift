@@ -1,3 +1,4 @@
+import ClusterControl
 import Control
 import Operations
 import Synchronization
@@ -7,10 +8,13 @@ import VarlinkServer
 /// The methods that change nothing, but identify clients.
 struct LookingMethods: Sendable {
     let backend: any ControlBackend
+    /// All nodes; nil if this one has no broker.
+    let cluster: Cluster?
 
     /// The names of the methods.
     static let names: Set<String> = [
         List.name, Show.name, Top.name, Why.name, Monitor.name, ListChannels.name, ShowChannel.name,
+        Nodes.name,
     ]
 
     /// Executes a call of `interface`; nil if the method isn't one of these.
@@ -22,7 +26,9 @@ struct LookingMethods: Sendable {
             case List.name:
                 return try await list(request)
             case Show.name:
-                let id = try request.parameters(as: Show.Parameters.self).id
+                let parameters = try request.parameters(as: Show.Parameters.self)
+                let id = parameters.id
+                if let cluster = try cluster.wanted(parameters.cluster) { return try await cluster.connection(id: id) }
                 guard let connection = await backend.connection(id: id) else {
                     throw ControlError.noSuchConnection(id: id)
                 }
@@ -30,6 +36,9 @@ struct LookingMethods: Sendable {
             case Top.name: return try await top(request)
             case Why.name: return try await why(request)
             case Monitor.name: return try await monitor(request)
+            case Nodes.name:
+                _ = try request.parameters(as: NoParameters.self)
+                return try await cluster.wanted(true)?.nodeRows()
             case ListChannels.name: return try await listChannels(request)
             case ShowChannel.name:
                 let parameters = try request.parameters(as: ShowChannel.Parameters.self)
@@ -66,7 +75,11 @@ struct LookingMethods: Sendable {
         let parameters = try request.parameters(as: Why.Parameters.self)
         let limit = parameters.limit ?? Why.replyLimit
         guard (1...Why.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
-        return Why.Reply(events: await backend.endings(matching: try selection(parameters.filter), limit: limit))
+        let selection = try selection(parameters.filter)
+        if let cluster = try cluster.wanted(parameters.cluster) {
+            return try await cluster.endings(matching: parameters.filter, limit: limit)
+        }
+        return Why.Reply(events: await backend.endings(matching: selection, limit: limit))
     }
 
     /// The selection of a filter; nil if the filter selects everything.
@@ -101,6 +114,9 @@ struct LookingMethods: Sendable {
         let parameters = try request.parameters(as: ListChannels.Parameters.self)
         let limit = parameters.limit ?? ListChannels.replyLimit
         guard (1...ListChannels.replyLimit).contains(limit) else { throw ControlError.invalidParameter("limit") }
+        if let cluster = try cluster.wanted(parameters.cluster) {
+            return try await cluster.channels(pattern: parameters.pattern, after: parameters.after, limit: limit)
+        }
         return await backend.channels(pattern: parameters.pattern, after: parameters.after, limit: limit)
     }
 
@@ -111,21 +127,27 @@ struct LookingMethods: Sendable {
         if let limit = parameters.limit, limit < 1 || (limit > List.replyLimit && !request.wantsMore) {
             throw ControlError.invalidParameter("limit")
         }
+        let cluster = try cluster.wanted(parameters.cluster)
+        func page(after cursor: String?, limit: Int) async throws -> ConnectionPage {
+            if let cluster {
+                let filter = parameters.filter ?? ConnectionFilter()
+                return try await cluster.connections(matching: filter, after: cursor, limit: limit)
+            }
+            return try await backend.connections(matching: selection, after: cursor, limit: limit)
+        }
         guard request.wantsMore else {
-            return try await backend.connections(
-                matching: selection, after: parameters.after, limit: parameters.limit ?? List.replyLimit)
+            return try await page(after: parameters.after, limit: parameters.limit ?? List.replyLimit)
         }
         var left = parameters.limit ?? Int.max
         var cursor = parameters.after
         while true {
             try Task.checkCancellation()
-            let page = try await backend.connections(
-                matching: selection, after: cursor, limit: min(left, List.pageLimit))
+            let page = try await page(after: cursor, limit: min(left, List.pageLimit))
             left -= page.connections.count
             guard left > 0, let next = page.next else { return page }
             cursor = next
-            // A page may be empty if a filter selects few connections; it is not sent.
-            if !page.connections.isEmpty { try await request.yield(page) }
+            // A page may be empty if a filter selects few connections; it is not sent unless it names silent nodes.
+            if !page.connections.isEmpty || page.silent?.isEmpty == false { try await request.yield(page) }
         }
     }
 }

@@ -52,7 +52,7 @@ package struct EngineConfiguration: Sendable {
         auth = settings.auth
         brokerSettings = settings.broker
         endpoints = settings.endpoints
-        channelRules = ChannelRules(settings.channels)
+        channelRules = ChannelRules(channels: settings.channels)
         maximumConnections = settings.server.maxConnections
     }
 

@@ -49,6 +49,8 @@ package struct ConnectionRow: Codable, Sendable, Hashable {
     package var droppedMessages: Int
     /// Whether the connection still carries messages.
     package var state: State
+    /// The name of its node, in a list over all nodes.
+    package var node: String?
 
     /// A connection as it is at one moment.
     package init(

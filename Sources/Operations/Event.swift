@@ -68,6 +68,8 @@ package struct Event: Codable, Sendable, Hashable {
     package var droppedMessages: Int?
     /// The later events of the same kind and cause that this event summarises; nil if there are none.
     package var more: Others?
+    /// The name of the node, in a list over all nodes.
+    package var node: String?
 
     /// The first of the channels.
     package var channel: String? { channels?.first }

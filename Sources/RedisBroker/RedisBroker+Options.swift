@@ -1,4 +1,5 @@
 package import Base
+package import Broker
 
 extension RedisBroker {
     /// What a broker needs to know.
@@ -19,10 +20,12 @@ extension RedisBroker {
         package var presenceTTL: Duration = .seconds(10)
         /// The time in which a connection has to be ready.
         package var connectTimeout: Duration = .seconds(5)
+        /// The time from one round through the keys of quiet channels to the next.
+        var keyRefreshInterval: Duration = .seconds(6 * 3_600)
         /// This node.
         package var node: NodeID
-        /// What other nodes show of this one, as a JSON object in one line.
-        package var nodeDescription = "{}"
+        /// What other nodes show of this one; nil is its identity alone.
+        package var nodeDescription: NodeDescription?
         /// The name of this node's connections in `CLIENT LIST`.
         package var clientName = "wsd"
 

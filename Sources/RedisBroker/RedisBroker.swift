@@ -44,12 +44,15 @@ package final class RedisBroker: Broker {
         case change([PresenceChange])
         case members(channel: String, token: UInt64)
         case send([UInt8], NodeID?)
+        case nodes(EventLoopPromise<[NodeDescription]?>)
     }
 
     private struct Inbox {
         var calls: [Call] = []
         /// Whether a job on the loop is going to take them.
         var isScheduled = false
+        /// Whether there is no loop any more.
+        var isClosed = false
     }
 
     private let options: Options
@@ -86,8 +89,19 @@ package final class RedisBroker: Broker {
     package func askForMembers(of channel: String, token: UInt64) { call(.members(channel: channel, token: token)) }
     package func send(_ message: [UInt8], to node: NodeID?) { call(.send(message, node)) }
 
+    package func nodes() async -> [NodeDescription]? {
+        let promise = loop.makePromise(of: [NodeDescription]?.self)
+        call(.nodes(promise))
+        return try? await promise.futureResult.get()
+    }
+
     package func stop(within time: Duration) async {
         await withCheckedContinuation { continuation in
+            let isClosed = inbox.withLock { inbox in
+                defer { inbox.isClosed = true }
+                return inbox.isClosed
+            }
+            if isClosed { return continuation.resume() }
             loop.execute { [self] in
                 takeCalls()
                 guard let core = core.value else { return continuation.resume() }
@@ -98,20 +112,28 @@ package final class RedisBroker: Broker {
     }
 
     private func call(_ call: Call) {
-        let isScheduled = inbox.withLock { inbox in
+        // In the lock, so that the loop is not gone in between.
+        inbox.withLock { inbox in
+            if inbox.isClosed {
+                if case .nodes(let promise) = call { promise.succeed(nil) }
+                return
+            }
             inbox.calls.append(call)
-            defer { inbox.isScheduled = true }
-            return inbox.isScheduled
+            if !inbox.isScheduled { loop.execute { [self] in takeCalls() } }
+            inbox.isScheduled = true
         }
-        if !isScheduled { loop.execute { [self] in takeCalls() } }
     }
 
     private func takeCalls() {
         let calls = inbox.withLock { inbox in
-            defer { inbox = Inbox() }
+            defer {
+                inbox.calls = []
+                inbox.isScheduled = false
+            }
             return inbox.calls
         }
-        core.value?.perform(calls)
+        if let core = core.value { return core.perform(calls) }
+        for case .nodes(let promise) in calls { promise.succeed(nil) }
     }
 }
 

@@ -33,7 +33,10 @@ final class RedisCore {
     private func shard(for channel: String) -> RedisShard { shards[0] }
 
     func perform(_ calls: [RedisBroker.Call]) {
-        guard !isStopping else { return }
+        guard !isStopping else {
+            for case .nodes(let promise) in calls { promise.succeed(nil) }
+            return
+        }
         for call in calls {
             switch call {
             case .publish(let batches): for batch in batches { shard(for: batch.channel).publishing.publish(batch) }
@@ -43,12 +46,16 @@ final class RedisCore {
                 }
             case .unsubscribe(let channels):
                 for shard in shards { shard.subscriptions.unsubscribe(channels) }
-            case .change, .members, .send: break
+            case .change(let changes): for change in changes { shard(for: change.channel).presence.change(change) }
+            case .members(let channel, let token): shard(for: channel).askForMembers(of: channel, token: token)
+            case .send(let message, let node): shards[0].send(message, to: node)
+            case .nodes(let promise): shards[0].askForNodes { promise.succeed($0) }
             }
         }
         for shard in shards {
             shard.publishing.pump()
             shard.subscriptions.pump()
+            shard.presence.pump()
         }
         noteStatistics()
     }
@@ -67,7 +74,7 @@ final class RedisCore {
         loop.assumeIsolated().scheduleTask(in: time) { finish() }
         var missing = shards.count
         for shard in shards {
-            shard.publishing.whenEmpty {
+            shard.withdraw {
                 missing -= 1
                 if missing == 0 { finish() }
             }
@@ -105,9 +112,11 @@ final class RedisCore {
         let problem = shards.lazy.compactMap(\.problem).first
         switch (health, problem) {
         case (.up, nil): return
-        case (_, nil): health = .up
+        case (_, nil):
+            // While it comes back, the reason remains what it went for.
+            guard shards.allSatisfy(\.isProven) else { return }
+            health = .up
         case (.down(let reason, _), let problem?) where reason == problem: return
-        // While it comes back, the reason remains what it went for.
         case (.down(_, let since), let problem?): health = .down(reason: problem, since: since)
         case (_, let problem?): health = .down(reason: problem, since: WallClock.milliseconds())
         }

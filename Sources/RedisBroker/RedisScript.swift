@@ -1,5 +1,6 @@
 /// The scripts that Redis runs. Each works on the keys of one channel, and either all of it happens or nothing, unless
-/// the server's access rules forbid a part of it.
+/// the server's access rules forbid a part of it. A full server refuses the first write, if that is one that adds
+/// something; after another it would let the rest pass.
 enum RedisScript: CaseIterable {
     case publish, sync, renumber, enter, leave
 
@@ -33,7 +34,8 @@ enum RedisScript: CaseIterable {
         end
         local e,last=d[1],tonumber(d[2] or '0')+count
         if not e then
-          e=ARGV[6] last=count d={} redis.call('DEL',h)
+          e=ARGV[6] last=count d={}
+          if redis.call('EXISTS',h)==1 then redis.call('DEL',h) end
         end
         local text,id=string.format('%.0f',last),node..':'..number
         local limit,f=tonumber(ARGV[7] or '0'),{'HSET',m,'e',e}
@@ -108,7 +110,8 @@ enum RedisScript: CaseIterable {
         local d=redis.call('HMGET',m,'e','s','l')
         local e,s=d[1],tonumber(d[2] or '0')
         if not e then
-          redis.call('DEL',h) redis.call('HSET',m,'e',ARGV[4]) redis.call('EXPIRE',m,ARGV[5])
+          if redis.call('EXISTS',h)==1 then redis.call('DEL',h) end
+          redis.call('HSET',m,'e',ARGV[4]) redis.call('EXPIRE',m,ARGV[5])
           return {ARGV[4],0,'',false,{}}
         end
         redis.call('EXPIRE',m,ARGV[5])

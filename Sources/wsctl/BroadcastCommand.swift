@@ -15,6 +15,7 @@ struct BroadcastCommand: ParsableCommand {
               wsctl broadcast --channel lobby '{"type":"reload"}'
               wsctl broadcast --user alice "your report is ready"
               wsctl broadcast --binary - < update.bin
+              wsctl broadcast --cluster "maintenance in five minutes"
             """ + ExitStatus.help)
 
     @Argument(help: ArgumentHelp("The message, or - for standard input.", valueName: "message"))
@@ -32,12 +33,14 @@ struct BroadcastCommand: ParsableCommand {
     @Flag(help: "Send a binary message rather than text.")
     var binary = false
 
+    @OptionGroup var nodes: ClusterOptions
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
         let content = try MessageArgument(message, isBinary: binary)
         let parameters = Broadcast.Parameters(
-            message: content.text, data: content.base64, channel: channel, user: user)
+            message: content.text, data: content.base64, channel: channel, user: user,
+            cluster: nodes.parameter)
         let reply = try DaemonClient.forActing(options)
             .call(Broadcast.name, parameters, returning: Broadcast.Reply.self)
         if options.json {
@@ -45,6 +48,7 @@ struct BroadcastCommand: ParsableCommand {
         } else if !options.quiet && reply.recipients > 0 {
             try Output.standard.write(line: "sent to \(HumanText.plural(reply.recipients, "connection"))")
         }
+        try ClusterOptions.check(reply.silent, options)
         if reply.recipients == 0 { throw Failure(options.quiet ? nil : "nobody is there to get it") }
     }
 }

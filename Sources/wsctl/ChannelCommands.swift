@@ -15,6 +15,7 @@ struct ChannelsCommand: ParsableCommand {
             EXAMPLES
               wsctl channels
               wsctl channels 'room:*' --json | jq -s 'map(.connections) | add'
+              wsctl channels --cluster
             """ + ExitStatus.help)
 
     @Argument(
@@ -22,6 +23,7 @@ struct ChannelsCommand: ParsableCommand {
         completion: Completion.channels)
     var pattern: String?
 
+    @OptionGroup var nodes: ClusterOptions
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
@@ -30,11 +32,13 @@ struct ChannelsCommand: ParsableCommand {
             columns: [("CONNECTIONS", .right), ("CHANNEL", .left)], for: .standard, hasLegend: !options.noLegend)
         var count = 0
         var after: String?
+        var silent: [String] = []
         repeat {
             let reply = try client.call(
-                ListChannels.name, ListChannels.Parameters(pattern: pattern, after: after),
+                ListChannels.name, ListChannels.Parameters(pattern: pattern, after: after, cluster: nodes.parameter),
                 returning: ListChannels.Reply.self)
             count += reply.channels.count
+            silent += reply.silent ?? []
             if options.json {
                 for channel in reply.channels { try Output.standard.write(line: JSONLine.bytes(channel)) }
             } else if !reply.channels.isEmpty {
@@ -43,6 +47,7 @@ struct ChannelsCommand: ParsableCommand {
             }
             after = reply.next
         } while after != nil
+        try ClusterOptions.check(silent, options)
         if pattern != nil && count == 0 { throw Failure(options.quiet ? nil : "no channel matches") }
         if !options.json && count == 0 { options.note("no channels") }
     }

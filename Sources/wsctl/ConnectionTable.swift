@@ -8,6 +8,7 @@ struct ConnectionTable {
     private var table: Table
     private let now: Timestamp
     private let output: Output
+    private let hasNodes: Bool
 
     /// A list that is written to `output`.
     ///
@@ -15,12 +16,14 @@ struct ConnectionTable {
     ///   - output: the destination.
     ///   - hasLegend: whether the list has a header.
     ///   - now: the time from which ages are computed.
-    init(output: Output, hasLegend: Bool, now: Timestamp) {
+    ///   - hasNodes: whether the list shows the node of each connection.
+    init(output: Output, hasLegend: Bool, now: Timestamp, hasNodes: Bool = false) {
+        self.hasNodes = hasNodes
         self.output = output
         self.now = now
         table = Table(
-            columns: [
-                ("ID", .left), ("ADDRESS", .left), ("USER", .left), ("ENDPOINT", .left), ("CHANNELS", .left),
+            columns: [("ID", .left)] + (hasNodes ? [("NODE", .left)] : []) + [
+                ("ADDRESS", .left), ("USER", .left), ("ENDPOINT", .left), ("CHANNELS", .left),
                 ("AGE", .right), ("IDLE", .right), ("IN", .right), ("OUT", .right), ("QUEUED", .right),
                 ("USER AGENT", .left),
             ],
@@ -34,19 +37,22 @@ struct ConnectionTable {
 
     private func row(_ connection: ConnectionRow) -> [String] {
         let endpoint = connection.state == .closing ? connection.endpoint + " (closing)" : connection.endpoint
-        return [
-            connection.id.description,
-            HumanText.address(connection.address, port: connection.port),
-            connection.user.map { TerminalText.truncate($0, to: 32) } ?? "-",
-            endpoint,
-            channels(connection.channels),
-            HumanText.duration(from: connection.connectedSince, to: now),
-            HumanText.duration(seconds: connection.idleSeconds),
-            "\(HumanText.count(connection.messagesIn))/\(HumanText.bytes(connection.bytesIn))",
-            "\(HumanText.count(connection.messagesOut))/\(HumanText.bytes(connection.bytesOut))",
-            HumanText.bytes(connection.queuedBytes),
-            connection.userAgent ?? "-",
-        ].map { TerminalText.escape($0) }
+        let values =
+            [
+                connection.id.description
+            ] + (hasNodes ? [connection.node ?? "-"] : []) + [
+                HumanText.address(connection.address, port: connection.port),
+                connection.user.map { TerminalText.truncate($0, to: 32) } ?? "-",
+                endpoint,
+                channels(connection.channels),
+                HumanText.duration(from: connection.connectedSince, to: now),
+                HumanText.duration(seconds: connection.idleSeconds),
+                "\(HumanText.count(connection.messagesIn))/\(HumanText.bytes(connection.bytesIn))",
+                "\(HumanText.count(connection.messagesOut))/\(HumanText.bytes(connection.bytesOut))",
+                HumanText.bytes(connection.queuedBytes),
+                connection.userAgent ?? "-",
+            ]
+        return values.map { TerminalText.escape($0) }
     }
 
     /// The first channels and the number of further ones: a connection with a hundred channels must not fill a page.

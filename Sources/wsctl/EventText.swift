@@ -20,6 +20,7 @@ enum EventText {
 
     static func line(_ event: Event) -> String {
         var words = [event.time.description, event.kind.rawValue.padded(to: 7)]
+        if let node = event.node { words.append("node=\(node)") }
         if let id = event.id { words.append(id.description) }
         if let address = event.address { words.append(address.description) }
         if let user = event.user { words.append("user=\(user)") }

@@ -42,7 +42,20 @@ extension Failure {
         case ("org.varlink.service", "InterfaceNotFound"), ("org.varlink.service", "MethodNotFound"):
             self.init("the daemon doesn't know this command", advice: "Is it older than wsctl, \(WSD.version)?")
         case (_, "NoSuchConnection"):
-            self.init("no connection \(text("id"))", advice: "See 'wsctl list'.")
+            guard case .array(let silent)? = error.parameters["silent"] else {
+                self.init("no connection \(text("id"))", advice: "See 'wsctl list'.")
+                return
+            }
+            let names = silent.map { "\($0)" }.joined(separator: ", ")
+            self.init(
+                "no connection \(text("id")) on the nodes that answered; no answer from \(names)",
+                advice: "See 'wsctl nodes'.")
+        case (_, "QuestionTooLarge"):
+            self.init(
+                "the message has \(text("bytes")) bytes as other nodes get it, in JSON; it may have \(text("limit"))",
+                advice: "Publish it in a channel, or ask each node without --cluster.")
+        case (_, "NoBroker"):
+            self.init("this node has no broker", advice: "See [broker] in wsd.toml(5).")
         case (_, "NoSuchChannel"):
             self.init("nobody is in '\(text("channel"))', and nothing is kept of it", advice: "See 'wsctl channels'.")
         case (_, "InvalidFilter"):

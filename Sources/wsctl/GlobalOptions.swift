@@ -44,6 +44,29 @@ struct GlobalOptions: ParsableArguments {
     }
 }
 
+/// The option of the commands that can ask all nodes.
+struct ClusterOptions: ParsableArguments {
+    @Flag(help: "Ask all nodes that share the broker, rather than this one.")
+    var cluster = false
+
+    /// The parameter of a call; nil if only this node is asked, which an older daemon understands as well.
+    var parameter: Bool? { cluster ? true : nil }
+
+    /// Fails if a node did not answer, after what the others answered has been printed.
+    static func check(_ silent: [String]?, _ options: GlobalOptions) throws(Failure) {
+        guard let failure = failure(silent, options) else { return }
+        throw failure
+    }
+
+    /// The failure that names the nodes that did not answer; nil if all did.
+    static func failure(_ silent: [String]?, _ options: GlobalOptions) -> Failure? {
+        guard let silent, !silent.isEmpty else { return nil }
+        // A page of a list names the nodes that are missing in it.
+        let names = Set(silent).sorted().joined(separator: ", ")
+        return Failure(options.quiet ? nil : "no answer from \(names)", advice: "See 'wsctl nodes'.")
+    }
+}
+
 /// The options that select connections, besides their ids.
 struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The client's address or network, such as 10.0.0.0/8.", valueName: "address"))

@@ -19,6 +19,7 @@ struct KickCommand: ParsableCommand {
               wsctl kick h0agv7h6n 126hb7h6n
               wsctl kick --ip 203.0.113.0/24 --reason "too many connections"
               wsctl kick --all --code 1012 --reason "back in a minute"
+              wsctl kick --cluster --user alice
             """ + ExitStatus.help)
 
     @Argument(
@@ -37,6 +38,7 @@ struct KickCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The reason, for a human reader; at most 123 bytes.", valueName: "text"))
     var reason = Kick.defaultReason
 
+    @OptionGroup var nodes: ClusterOptions
     @OptionGroup var options: GlobalOptions
 
     func validate() throws {
@@ -60,13 +62,16 @@ struct KickCommand: ParsableCommand {
     func run() throws {
         let client = try DaemonClient.forActing(options)
         let missing = try missingIDs(client)
-        let parameters = Kick.Parameters(filter: selection.filter(ids: ids, all: all), code: code, reason: reason)
+        let parameters = Kick.Parameters(
+            filter: selection.filter(ids: ids, all: all), code: code, reason: reason, cluster: nodes.parameter)
         let reply = try client.call(Kick.name, parameters, returning: Kick.Reply.self)
         if options.json {
             try Output.standard.write(line: JSONLine.bytes(reply))
         } else if !options.quiet && reply.connections > 0 {
             try Output.standard.write(line: "closed \(HumanText.plural(reply.connections, "connection"))")
         }
+        // On a node that did not answer, connections may still be open.
+        try ClusterOptions.check(reply.silent, options)
         if reply.connections == 0 { throw Failure(options.quiet ? nil : "no connection matches") }
         guard missing.isEmpty else {
             let message = missing.map {
@@ -82,7 +87,8 @@ struct KickCommand: ParsableCommand {
         guard !ids.isEmpty else { return [] }
         var open: Set<ConnectionID> = []
         try client.callMore(
-            List.name, List.Parameters(filter: selection.filter(ids: ids)), returning: ConnectionPage.self
+            List.name, List.Parameters(filter: selection.filter(ids: ids), cluster: nodes.parameter),
+            returning: ConnectionPage.self
         ) { page in
             for connection in page.connections where connection.state == .open { open.insert(connection.id) }
         }

@@ -10,6 +10,7 @@ struct ShowCommand: ParsableCommand {
             EXAMPLES
               wsctl show h0agv7h6n
               wsctl show --json h0agv7h6n | jq -r .userAgent
+              wsctl show --cluster h0agv7h6n
             """ + ExitStatus.help)
 
     @Argument(
@@ -17,11 +18,13 @@ struct ShowCommand: ParsableCommand {
         completion: Completion.connections)
     var id: String
 
+    @OptionGroup var nodes: ClusterOptions
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
         let connection = try DaemonClient.forLooking(options)
-            .call(Show.name, Show.Parameters(id: id), returning: Show.Reply.self).connection
+            .call(Show.name, Show.Parameters(id: id, cluster: nodes.parameter), returning: Show.Reply.self)
+            .connection
         if options.json { return try Output.standard.write(line: JSONLine.bytes(connection)) }
         for line in StatusText.lines(connection, now: WallClock.now) {
             try Output.standard.write(line: line)
@@ -65,19 +68,25 @@ struct ListCommand: ParsableCommand {
               wsctl list --channel lobby --ip 2001:db8::/32
               wsctl list --json | jq -s length
               wsctl list --json | jq -r 'select(.queuedBytes > 100000) | .id' | xargs wsctl kick
+              wsctl list --cluster --user alice
             """ + ExitStatus.help)
 
     @OptionGroup(title: "Selection") var selection: FilterOptions
+    @OptionGroup var nodes: ClusterOptions
     @OptionGroup var options: GlobalOptions
 
     func run() throws {
         let filter = selection.filter()
         let output = Output.standard
         let client = try DaemonClient.forLooking(options)
-        var table = ConnectionTable(output: output, hasLegend: !options.noLegend, now: WallClock.now)
+        var table = ConnectionTable(
+            output: output, hasLegend: !options.noLegend, now: WallClock.now, hasNodes: nodes.cluster)
         var count = 0
-        try client.callMore(List.name, List.Parameters(filter: filter), returning: ConnectionPage.self) { page in
+        var silent: [String] = []
+        let parameters = List.Parameters(filter: filter, cluster: nodes.parameter)
+        try client.callMore(List.name, parameters, returning: ConnectionPage.self) { page in
             count += page.connections.count
+            silent += page.silent ?? []
             if options.json {
                 for connection in page.connections { try output.write(line: JSONLine.bytes(connection)) }
             } else if !page.connections.isEmpty {
@@ -87,10 +96,13 @@ struct ListCommand: ParsableCommand {
             // page.
             try output.flush()
         }
-        if filter.hasCriteria && count == 0 { throw Failure(options.quiet ? nil : "no connection matches") }
+        if filter.hasCriteria && count == 0 {
+            throw ClusterOptions.failure(silent, options) ?? Failure(options.quiet ? nil : "no connection matches")
+        }
         if !options.json && count == 0 { options.note("no connections") }
         if !options.json && count > 0 && !options.noLegend && output.isTerminal {
             options.note(HumanText.plural(count, "connection"))
         }
+        try ClusterOptions.check(silent, options)
     }
 }

@@ -53,8 +53,8 @@ enum StatusText {
         let age = HumanText.duration(from: connection.connectedSince, to: now)
         var queued = "\(HumanText.bytes(connection.queuedBytes)) bytes"
         if let messages = connection.queuedMessages { queued += " in \(HumanText.plural(messages, "message"))" }
-        return aligned([
-            ("id", connection.id.description),
+        let node = connection.node.map { [("node", $0)] } ?? []
+        let rest = [
             ("state", connection.state.rawValue),
             ("address", HumanText.address(connection.address, port: connection.port)),
             ("endpoint", "\(connection.endpoint) (\(connection.protocol))"),
@@ -68,7 +68,8 @@ enum StatusText {
             ("out", traffic(connection.messagesOut, connection.bytesOut)),
             ("queued", queued),
             ("dropped", HumanText.plural(connection.droppedMessages, "message")),
-        ])
+        ]
+        return aligned([("id", connection.id.description)] + node + rest)
     }
 
     /// The memory held for clients by kind, the largest first; nil if the daemon doesn't count it.

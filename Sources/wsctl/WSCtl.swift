@@ -23,7 +23,8 @@ struct WSCtl: ParsableCommand {
             """ + ExitStatus.help,
         version: "wsctl \(WSD.version)",
         subcommands: [
-            StatusCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self, BroadcastCommand.self,
+            StatusCommand.self, NodesCommand.self, ListCommand.self, ShowCommand.self, KickCommand.self,
+            BroadcastCommand.self,
             PublishCommand.self, SubscribeCommand.self, ChannelsCommand.self, PresenceCommand.self, HistoryCommand.self,
             TopCommand.self, MonitorCommand.self, WhyCommand.self, ConfigCommand.self, LimitsCommand.self,
             LogLevelCommand.self,

@@ -19,6 +19,7 @@ struct WhyCommand: ParsableCommand {
               wsctl why 203.0.113.7
               wsctl why h0agv7h6n
               wsctl why --limit 1000 --json | jq -r .cause | sort | uniq -c
+              wsctl why --cluster alice
             """ + ExitStatus.help)
 
     @Argument(
@@ -30,6 +31,7 @@ struct WhyCommand: ParsableCommand {
     var limit = 20
 
     @OptionGroup(title: "Selection") var selection: FilterOptions
+    @OptionGroup var nodes: ClusterOptions
     @OptionGroup var options: GlobalOptions
 
     func validate() throws {
@@ -48,16 +50,24 @@ struct WhyCommand: ParsableCommand {
 
     func run() throws {
         let client = try DaemonClient.forLooking(options)
-        for filter in filters() where try show(filter, client) { return }
-        throw Failure(options.quiet ? nil : "nothing is known of that")
+        var silent: [String] = []
+        for filter in filters() where try show(filter, client, &silent) {
+            return try ClusterOptions.check(silent, options)
+        }
+        throw ClusterOptions.failure(silent, options) ?? Failure(options.quiet ? nil : "nothing is known of that")
     }
 
     /// Prints the events of a selection. False if there are none and no such connection is open.
-    private func show(_ filter: ConnectionFilter, _ client: DaemonClient) throws -> Bool {
-        let events = try client.call(
-            Why.name, Why.Parameters(filter: filter.hasCriteria ? filter : nil, limit: limit),
-            returning: Why.Reply.self
-        ).events
+    ///
+    /// - Parameter silent: gets the nodes that did not answer.
+    private func show(
+        _ filter: ConnectionFilter, _ client: DaemonClient, _ silent: inout [String]
+    ) throws -> Bool {
+        let parameters = Why.Parameters(
+            filter: filter.hasCriteria ? filter : nil, limit: limit, cluster: nodes.parameter)
+        let reply = try client.call(Why.name, parameters, returning: Why.Reply.self)
+        silent += reply.silent ?? []
+        let events = reply.events
         for event in events {
             if options.json {
                 try Output.standard.write(line: JSONLine.bytes(event))
@@ -68,9 +78,14 @@ struct WhyCommand: ParsableCommand {
             try Output.standard.write(line: EventText.line(event))
         }
         try tellMemory(client, events)
-        let open = try client.call(List.name, List.Parameters(filter: filter, limit: 1), returning: ConnectionPage.self)
-        if filter.hasCriteria, let connection = open.connections.first {
-            options.note("connected now: \(connection.id) since \(connection.connectedSince)")
+        guard filter.hasCriteria else { return !events.isEmpty }
+        let open = try client.call(
+            List.name, List.Parameters(filter: filter, limit: 1, cluster: nodes.parameter),
+            returning: ConnectionPage.self)
+        silent += open.silent ?? []
+        if let connection = open.connections.first {
+            let node = connection.node.map { " on \($0)" } ?? ""
+            options.note("connected now: \(connection.id) since \(connection.connectedSince)\(node)")
             return true
         }
         return !events.isEmpty

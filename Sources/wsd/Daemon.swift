@@ -72,7 +72,7 @@ struct Daemon {
                 lifecycle: lifecycle, broker: broker, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
                 openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
             logger: logger, loader: loader)
-        let backend = HubBackend(
+        var backend = HubBackend(
             hub: hub, lifecycle: lifecycle, reloader: reloader, feed: feed, notifier: notifier,
             tokens: tokens, broker: broker,
             facts: HubBackend.Facts(
@@ -82,6 +82,7 @@ struct Daemon {
             logger: logger,
             audit: Logger(label: "wsd") { [destination] _ in destination.handler(threshold: LogThreshold(.notice)) }
         )
+        backend.cluster = broker?.cluster(of: backend, logger)
         let events = Task {
             var log = EventLog(logger: logger)
             await log.follow(hub.events, feed: feed, access: access)
@@ -172,7 +173,7 @@ struct Daemon {
             hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, tokens: backend.tokens,
             broker: backend.broker,
             startedAt: backend.facts.startedAt)
-        return Router(backend: backend, keys: keys, observer: observation)
+        return Router(backend: backend, cluster: backend.cluster, keys: keys, observer: observation)
     }
 
     private func startHub(
@@ -190,7 +191,9 @@ struct Daemon {
         _ listeners: ControlListeners, _ backend: HubBackend, _ group: MultiThreadedEventLoopGroup, _ logger: Logger,
         in tasks: inout ThrowingTaskGroup<Void, any Error>
     ) async throws {
-        let servers = listeners.servers(ControlService(backend: backend), group: group) { $0.log(to: logger) }
+        let servers = listeners.servers(ControlService(backend: backend, cluster: backend.cluster), group: group) {
+            $0.log(to: logger)
+        }
         for (listener, server) in servers {
             let (ready, signal) = AsyncStream.makeStream(of: Void.self)
             tasks.addTask {

@@ -60,7 +60,7 @@ extension HubBackend {
     private func note(
         _ text: @autoclosure () -> Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata, _ caller: Caller
     ) {
-        if case .client = caller {
+        if caller.isBackend {
             logger.debug(text(), metadata: metadata())
         } else {
             audit.notice(text(), metadata: metadata())

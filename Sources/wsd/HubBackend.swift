@@ -1,6 +1,7 @@
 import Authentication
 import Base
 import Channels
+import ClusterControl
 import Control
 import Engine
 import Glibc
@@ -21,6 +22,8 @@ struct HubBackend: ControlBackend {
     /// Nil if the node is alone.
     let broker: NodeBroker?
     let facts: Facts
+    /// All nodes; nil if this one has no broker.
+    var cluster: Cluster?
     let logger: Logger
     /// Logs what an administrator does, whatever `log.level` says.
     let audit: Logger
@@ -165,20 +168,16 @@ struct HubBackend: ControlBackend {
         return token
     }
 
-    func metadata(_ caller: Caller) -> Logger.Metadata {
-        switch caller {
-        case .process(let peer, let claim):
-            // The unit's sandbox hides processes and users from the daemon; then the log has what the client says of
-            // itself.
-            [
-                "peer-uid": "\(peer.userID)", "peer-pid": "\(peer.processID)",
-                "peer-command": "\(ProcessFile.command(of: peer.processID) ?? claim?.command ?? "?")",
-            ].merging(
-                claim.flatMap { $0.userID == peer.userID ? nil : ["peer-says-uid": "\($0.userID)"] } ?? [:]
-            ) { $1 }
-        case .client(let address): ["api-client": "\(address)"]
+    func fields(of caller: Caller) -> [String: String] {
+        var fields = caller.fields
+        // The unit's sandbox hides processes and users from the daemon; then the log has what the client says of itself.
+        if case .process(let peer, let claim) = caller {
+            fields["peer-command"] = ProcessFile.command(of: peer.processID) ?? claim?.command ?? "?"
         }
+        return fields
     }
+
+    func metadata(_ caller: Caller) -> Logger.Metadata { fields(of: caller).mapValues { "\($0)" } }
 }
 
 extension MemoryStatus {

@@ -1,6 +1,7 @@
 import Authentication
 import Base
 import Broker
+import ClusterControl
 import Control
 import Engine
 import Glibc
@@ -31,6 +32,8 @@ final class NodeBroker: Sendable {
         let node = NodeID.random()
         var options = try configuration.redisOptions(url, node)
         let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
+        options.nodeDescription = NodeDescription(
+            id: node, name: name, version: WSD.version, addresses: addresses, startedAt: Clock.milliseconds())
         // Redis takes no other characters.
         options.clientName = "wsd-" + String(name.unicodeScalars.map { "!"..."~" ~= $0 ? Character($0) : "_" })
         let broker = RedisBroker(options)
@@ -80,6 +83,13 @@ final class NodeBroker: Sendable {
     /// Sets who gets the messages of other nodes.
     func setReceiver(_ receiver: @escaping @Sendable ([UInt8], NodeID) -> Void) {
         sinks.withLock { $0.message = receiver }
+    }
+
+    /// The operations on all nodes, which begins to take the messages of the others.
+    func cluster(of backend: HubBackend, _ logger: Logger) -> Cluster {
+        let cluster = Cluster(broker: broker, id: node, name: name, backend: backend) { logger.warning("\($0)") }
+        setReceiver { cluster.take($0, from: $1) }
+        return cluster
     }
 
     /// Whether the broker does its work.

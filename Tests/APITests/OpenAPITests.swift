@@ -68,6 +68,10 @@ struct OpenAPITests {
         for (schema, row) in [
             (schemas["Connection"], connection as Any),
             (schemas["Channels"]?.properties?["channels"]?.items, ChannelRow(name: "", connections: 0)),
+            (
+                schemas["Nodes"]?.properties?["nodes"]?.items,
+                NodeRow(name: "", id: "", isThis: true, version: "", addresses: [], since: time)
+            ),
             (schemas["Presence"]?.properties?["users"]?.items, ChannelUser(user: "", connections: 0, since: time)),
         ] {
             let schema = try #require(schema)

@@ -55,6 +55,7 @@ struct ControlInterfaceTests {
             ("OtherEvents", Event.Others(count: 0, first: time, last: time, sameAddress: true)),
             ("Channel", ChannelRow(name: "", connections: 0)),
             ("BusyChannel", BusyChannel(name: "", messagesPerSecond: 0, messages: 0)),
+            ("Node", NodeRow(name: "", id: "", isThis: true, version: "", addresses: [], since: time)),
             ("ChannelUser", ChannelUser(user: "", connections: 0, since: time)),
         ]
     }()
@@ -82,12 +83,58 @@ struct ControlInterfaceTests {
                 case "int": .integer
                 case "float": .number
                 case "bool": .boolean
-                case "string", "ConnectionState", "EventKind": .string
+                case "string", "ConnectionState", "EventKind", "HubState": .string
                 case let type where type.hasPrefix("[]"): .array
                 default: .object
                 }
             return Field(name: parts[0], kind: kind, isOptional: parts[1].hasPrefix("?"))
         }
+    }
+
+    @Test("has the parameters and the replies of the methods that all nodes can answer, and no other")
+    func parameters() throws {
+        for (method, parameters, reply) in [
+            ("List", names(List.Parameters.self), ["connections", "next", "silent"]),
+            ("Show", names(Show.Parameters.self), ["connection", "silent"]),
+            ("Kick", names(Kick.Parameters.self), ["connections", "silent"]),
+            ("Broadcast", names(Broadcast.Parameters.self), ["recipients", "epoch", "seq", "silent"]),
+            ("ListChannels", names(ListChannels.Parameters.self), ["channels", "next", "silent"]),
+            ("Why", names(Why.Parameters.self), ["events", "silent"]),
+            ("Nodes", [], ["nodes", "silent"]),
+        ] as [(String, [String], [String])] {
+            let described = try described(method)
+            #expect(described.parameters == parameters && described.reply == reply, "\(method)")
+        }
+        let page = ConnectionPage(connections: [], next: "", silent: [])
+        #expect(try members(page) == ["connections", "next", "silent"])
+        #expect(
+            try members(PublishResult(recipients: 0, epoch: "", seq: 0, silent: []))
+                == ["recipients", "epoch", "seq", "silent"])
+        #expect(try members(Kick.Reply(connections: 0, silent: [])) == ["connections", "silent"])
+        #expect(try members(Why.Reply(events: [], silent: [])) == ["events", "silent"])
+        #expect(try members(ListChannels.Reply(channels: [], next: "", silent: [])) == ["channels", "next", "silent"])
+        #expect(try members(Nodes.Reply(nodes: [], silent: [])) == ["nodes", "silent"])
+    }
+
+    private func names<Parameters: VarlinkParameters>(_ type: Parameters.Type) -> [String] {
+        Parameters.CodingKeys.allCases.map(\.stringValue)
+    }
+
+    /// The names of a method's parameters, and of the members of its reply.
+    private func described(_ method: String) throws -> (parameters: [String], reply: [String]) {
+        let code = ControlInterface.controlDescription.split(separator: "\n")
+            .filter { !$0.drop { $0 == " " }.hasPrefix("#") }.joined()
+        let start = try #require(code.firstRange(of: "method \(method)("))
+        let rest = code[start.upperBound...]
+        let parameters = rest.prefix { $0 != ")" }
+        let reply = rest.dropFirst(parameters.count).drop { $0 != "(" }.dropFirst().prefix { $0 != ")" }
+        func names(_ text: Substring) -> [String] {
+            text.split(separator: ",").compactMap { field in
+                let name = field.prefix { $0 != ":" }.filter { $0 != " " }
+                return name.isEmpty ? nil : name
+            }
+        }
+        return (names(parameters), names(reply))
     }
 
     @Test("names every kind of event and state of a connection")
@@ -109,7 +156,8 @@ struct ControlInterfaceTests {
             "method MakeToken(",
             "error ReloadFailed ", "error NoSigningKey ", "type Grant ", "error NothingSelected ",
             "error InvalidCloseCode ",
-            "error ReasonTooLong ", "error MessageTooLarge ",
+            "error ReasonTooLong ", "error MessageTooLarge ", "method Nodes(", "type Node ", "error NoBroker ",
+            "error Unavailable ", "error QuestionTooLarge ",
         ] {
             #expect(ControlInterface.controlDescription.contains(text))
             #expect(!ControlInterface.statusDescription.contains(text))

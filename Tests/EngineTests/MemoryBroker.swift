@@ -63,6 +63,7 @@ final class MemoryServer: Sendable {
     }
 
     func subscribers(of name: String) -> Int { queue.sync { channels[name]?.subscribers.count ?? 0 } }
+    func users(in name: String) -> Set<String> { queue.sync { Set(channels[name]?.users.keys.map(\.self) ?? []) } }
     func seq(of name: String) -> UInt64 { queue.sync { channels[name]?.seq ?? 0 } }
 
     fileprivate func publish(
@@ -177,7 +178,7 @@ final class MemoryBroker: Broker, Sendable {
 
     func send(_ message: [UInt8], to node: NodeID?) {}
 
-    func nodes() async -> [NodeDescription] { [] }
+    func nodes() async -> [NodeDescription]? { [] }
 
     func stop(within time: Duration) async {}
 }

@@ -166,6 +166,23 @@ struct SharedChannelTests {
         }
     }
 
+    @Test func `withdraws its users when presence is turned off, and brings them when it is turned on`() async throws {
+        try await withNodes { server, one, _ in
+            let clients = [try one.client("ada"), try one.client("bob")]
+            for client in clients { _ = try next("system", client) }
+            try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
+            var without = EngineConfiguration()
+            Self.configure(&without, one.broker)
+            without.channelRules = ChannelRules([(ChannelPattern("none"), ChannelSettings())])
+            await one.hub.reconfigure(without)
+            try await eventually { server.users(in: "lobby").isEmpty }
+            var with = EngineConfiguration()
+            Self.configure(&with, one.broker)
+            await one.hub.reconfigure(with)
+            try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
+        }
+    }
+
     @Test func `refuses a message that the broker does not take, and keeps the client`() async throws {
         try await withNodes { _, one, _ in
             let client = try one.client("ada")

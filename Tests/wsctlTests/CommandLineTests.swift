@@ -15,6 +15,7 @@ struct CommandLineTests {
             ["list", "--ip", "here"], ["list", "0.1.2"], ["show"], ["show", "a", "b"], ["broadcast"], ["frobnicate"],
             ["status", "--nope"], ["list", "--json=yes"],
             ["limits", "a=1", "b"], ["limits", "a=1", "a=2"], ["history", "x", "--limit", "0"],
+            ["presence", "x", "--cluster"], ["nodes", "x"], ["status", "--cluster"],
             ["why", "ada", "--user", "bob"], ["why", "10.0.0.1", "--ip", "10.0.0.2"],
         ])
     func usage(_ arguments: [String]) {
@@ -39,10 +40,21 @@ struct CommandLineTests {
 
     @Test(
         "takes the options of every command with each",
-        arguments: [["status"], ["list"], ["show", "x"], ["kick", "x"], ["broadcast", "x"], ["drain"]])
+        arguments: [["status"], ["nodes"], ["list"], ["show", "x"], ["kick", "x"], ["broadcast", "x"], ["drain"]])
     func globalOptions(_ command: [String]) throws {
         let arguments = command + ["--socket", "/x", "--json", "--no-legend", "-q"]
         #expect(throws: Never.self) { try WSCtl.parseAsRoot(arguments) }
+    }
+
+    @Test(
+        "asks all nodes with --cluster, and else says nothing that an older daemon would not know",
+        arguments: [["list"], ["show", "x"], ["kick", "x"], ["broadcast", "x"], ["channels"], ["why", "x"]])
+    func cluster(_ command: [String]) throws {
+        for (arguments, parameter) in [(command, nil), (command + ["--cluster"], true)] as [([String], Bool?)] {
+            let parsed = try WSCtl.parseAsRoot(arguments)
+            let nodes = try #require(Mirror(reflecting: parsed).descendant("_nodes") as? OptionGroup<ClusterOptions>)
+            #expect(nodes.wrappedValue.parameter == parameter)
+        }
     }
 
     @Test("selects what its options say")

@@ -67,11 +67,20 @@ final class ChannelHome {
     func apply(_ new: ChannelSettings, generation: UInt32, at now: Int64) {
         if !new.countsMembersLike(settings) {
             countedSince = generation
-            room?.forgetMembers()
+            forgetMembers(at: now)
         }
         settings = new
         room?.presence.leaveDelay = new.leaveDelay.milliseconds
         room?.changeHistory { $0.setLimits(new.historyLimits, now: now) }
+    }
+
+    /// Forgets the members, who will be counted again, and withdraws their users from the broker.
+    private func forgetMembers(at now: Int64) {
+        for user in shared == nil ? [] : room?.presence.users ?? [] {
+            shared?.note(
+                PresenceChange(channel: name, user: user.user, isPresent: false, isAnnounced: false, time: now))
+        }
+        room?.forgetMembers()
     }
 
     // MARK: Recipients

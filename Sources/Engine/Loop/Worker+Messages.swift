@@ -77,7 +77,10 @@ extension Worker {
             channels.removeIfUnused(index)
         case .count(let name, let user, let generation):
             let index = channels.intern(name)
-            channels[index].home?.recount(user, at: clinux_realtime_milliseconds(), countedUnder: generation)
+            if let home = channels[index].home {
+                home.recount(user, at: clinux_realtime_milliseconds(), countedUnder: generation)
+                markShared(channels[index], home)
+            }
             channels.removeIfUnused(index)
         case .ask(let name, let question):
             let index = channels.intern(name)

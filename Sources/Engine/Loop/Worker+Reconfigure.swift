@@ -40,7 +40,10 @@ extension Worker {
         distribute(channel)
         let now = clinux_realtime_milliseconds()
         channel.apply(settings, generation: configuration.generation, at: now)
-        if let room = channel.home?.room { noteDeadline(room) }
+        if let home = channel.home {
+            if let room = home.room { noteDeadline(room) }
+            markShared(channel, home)
+        }
         channels.removeIfUnused(index)
     }
 
@@ -118,6 +121,7 @@ extension Worker {
             guard isTracked else { continue }
             let name = name(of: session.identity, connection)
             if let home = channel.home {
+                defer { markShared(channel, home) }
                 home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
             } else {
                 context.handles[channel.homeWorker].mailbox.post(

@@ -1,0 +1,89 @@
+import Base
+import Broker
+import NIOCore
+
+/// Removes the users of a node that is gone. Several nodes may do this at once: who removes a user announces it.
+final class NodeRemoval {
+    private static let windowCount = 32
+    private static let pageCount = 500
+    /// The time in seconds for which a node can learn that it was taken for gone.
+    private static let noteLife = 86_400
+
+    private unowned let shard: RedisShard
+    private let node: NodeID
+    private let connection: RedisConnection
+    private let done: () -> Void
+    private var channels: [String] = []
+    private var underWayCount = 0
+    private var hasFailed = false
+    private var isDone = false
+
+    init(_ shard: RedisShard, _ node: NodeID, _ connection: RedisConnection, done: @escaping () -> Void) {
+        self.shard = shard
+        self.node = node
+        self.connection = connection
+        self.done = done
+    }
+
+    func start() {
+        connection.send([
+            "SET", .text(shard.keys.nodeGone(node)), "1", "EX", .number(Int64(Self.noteLife)),
+        ]) { _ in }
+        ask(["SMEMBERS", .text(shard.keys.nodeChannels(node))]) { [self] value in
+            channels = (value.elements ?? []).compactMap(\.text)
+        }
+    }
+
+    private func pump() {
+        while underWayCount < Self.windowCount, !hasFailed, let channel = channels.popLast() { scan(channel, "0") }
+        guard underWayCount == 0, !isDone else { return }
+        isDone = true
+        // If something failed, the node is still listed, and found again at the next look.
+        if !hasFailed {
+            connection.send(["DEL", .text(shard.keys.nodeChannels(node))]) { _ in }
+            connection.send(["SREM", .text(shard.keys.nodes), .text(node.description)]) { _ in }
+        }
+        done()
+    }
+
+    private func scan(_ channel: String, _ cursor: String) {
+        ask([
+            "HSCAN", .text(shard.keys.users(channel)), .text(cursor), "MATCH", .text("\(node)\0*"), "COUNT",
+            .number(Int64(Self.pageCount)),
+        ]) { [self] value in
+            guard let parts = value.elements, parts.count == 2, let next = parts[0].text else { return }
+            let fields = parts[1].elements ?? []
+            for index in stride(from: 0, to: fields.count, by: 2) {
+                if let field = fields[index].text { remove(field, channel) }
+            }
+            if next != "0" { scan(channel, next) }
+        }
+    }
+
+    private func remove(_ field: String, _ channel: String) {
+        guard let separator = field.utf8.firstIndex(of: 0) else { return }
+        let user = String(field[field.utf8.index(after: separator)...])
+        let keys = shard.keys
+        underWayCount += 1
+        shard.run(
+            .leave, keys: [keys.users(channel), keys.userCounts(channel), keys.meta(channel)],
+            [
+                .text(field), .text(user), .text(keys.live(channel)),
+                .bytes(PresenceKeeper.publication(.leave, user, WallClock.milliseconds())), "?",
+            ], on: connection
+        ) { [self] reply in
+            if case .value = reply {} else { hasFailed = true }
+            underWayCount -= 1
+            pump()
+        }
+    }
+
+    private func ask(_ command: [RESPArgument], _ body: @escaping (RESPValue) -> Void) {
+        underWayCount += 1
+        connection.send(command) { [self] reply in
+            if case .value(let value) = reply { body(value) } else { hasFailed = true }
+            underWayCount -= 1
+            pump()
+        }
+    }
+}

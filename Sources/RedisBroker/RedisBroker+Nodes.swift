@@ -1,5 +1,0 @@
-package import Broker
-
-extension RedisBroker {
-    package func nodes() async -> [NodeDescription] { [] }
-}

@@ -1,8 +1,0 @@
-import Broker
-import Logging
-import NIOCore
-import NIOPosix
-import RedisBroker
-import Testing
-
-@Test func trivial() {}
