@@ -196,6 +196,7 @@ extension RedisTests {
                 BrokerConformance.change(late, "c", "ada")
                 try await early.record.sees("c", ["+ada"])
                 try await proxy.cut()
+                try await late.isDown()
                 try await early.comesBack {
                     try fixture.server.call("DEL", .text("t:node:\(late.id)"), .text("t:node:\(early.id)"))
                     try fixture.cutCommands()
@@ -204,7 +205,8 @@ extension RedisTests {
                 try await BrokerConformance.eventually("some beats") {
                     (900..<1_200).contains(try fixture.server.call("PTTL", .text("t:node:\(early.id)")).number ?? 0)
                 }
-                try await late.comesBack { try await proxy.mend() }
+                try await proxy.mend()
+                try await late.isUp()
                 try await late.publishAndWait("c", ["last"])
                 try await early.record.sees("c", ["+ada", "last"])
                 try await BrokerConformance.hasMembers(early, "c", ["ada": 1])
