@@ -196,6 +196,7 @@ extension RedisTests {
                 BrokerConformance.change(late, "c", "ada")
                 try await early.record.sees("c", ["+ada"])
                 try await proxy.cut()
+                try await late.isDown()
                 try await early.comesBack {
                     try fixture.server.call("DEL", .text("t:node:\(late.id)"), .text("t:node:\(early.id)"))
                     try fixture.cutCommands()
@@ -204,7 +205,8 @@ extension RedisTests {
                 try await BrokerConformance.eventually("some beats") {
                     (900..<1_200).contains(try fixture.server.call("PTTL", .text("t:node:\(early.id)")).number ?? 0)
                 }
-                try await late.comesBack { try await proxy.mend() }
+                try await proxy.mend()
+                try await late.isUp()
                 try await late.publishAndWait("c", ["last"])
                 try await early.record.sees("c", ["+ada", "last"])
                 try await BrokerConformance.hasMembers(early, "c", ["ada": 1])
@@ -236,6 +238,43 @@ extension RedisTests {
                 try await nodes[0].record.sees("lost", ["m1", "gap", "m3"])
                 #expect(nodes[0].record.now.gaps["lost"]?.map(\.seq) == [2])
                 await BrokerConformance.end(nodes)
+            }
+        }
+
+        @Test(
+            "Numbers that were given twice before a node came back are noticed by what they were given to",
+            arguments: [
+                [["x6"], ["x7"], ["x8"]], [["x6"], ["x7"], ["x8"], ["x9"]], [["x6", "x7", "x8", "x9"]],
+                [["x6", "x7"], ["x8", "x9"]],
+            ])
+        func rollbackWhileAway(_ again: [[String]]) async throws {
+            try await RedisFixture.with { fixture in
+                let limits = BrokerConformance.limits
+                let proxy = try await Proxy(to: fixture.server.port)
+                let port = proxy.port
+                let late = fixture.node { $0.address = .tcp(host: "127.0.0.1", port: port) }
+                let publisher = fixture.node()
+                for node in [late, publisher] { try await node.isUp() }
+                let epoch = try await late.subscribe("c", history: limits).position.epoch
+                for index in 1...5 { try await publisher.publishAndWait("c", ["m\(index)"], history: limits) }
+                try await fixture.forget {
+                    for index in 6...8 { try await publisher.publishAndWait("c", ["lost\(index)"], history: limits) }
+                    try await late.record.wait("all") { $0.seen["c"]?.count == 8 ? () : nil }
+                    try await proxy.cut()
+                }
+                for texts in again { try await publisher.publishAndWait("c", texts, history: limits) }
+                try await proxy.mend()
+                let renumbered = try await late.record.wait("renumbered") { $0.renumbered["c"]?.first }
+                let all = again.flatMap(\.self)
+                #expect(renumbered.history == BrokerConformance.texts(1...5) + all)
+                #expect(renumbered.position.seq == UInt64(5 + all.count))
+                #expect(renumbered.position.epoch != epoch)
+                let next = try await publisher.publishAndWait("c", ["next"], history: limits)
+                #expect(next.epoch == renumbered.position.epoch)
+                try await late.record.wait("the next") { $0.seen["c"]?.last == "next" ? () : nil }
+                #expect(late.record.now.renumbered["c"]?.count == 1)
+                await BrokerConformance.end([late, publisher])
+                try await proxy.end()
             }
         }
     }
