@@ -10,8 +10,12 @@ final class PublishQueue {
         var batch: OutgoingBatch
         /// Whether it has been handed to a connection at some time.
         var wasWritten = false
+        /// Whether its answer is awaited.
+        var isWithServer = false
         var writtenAt: UInt64 = 0
         var isAnswered = false
+        /// Whether a connection ended before the answer, so that the batch may have been taken.
+        var wasLost = false
         /// What the server said when it was tried last.
         var problem: String?
 
@@ -61,8 +65,9 @@ final class PublishQueue {
         while let item = waiting.first {
             let size = item.batch.publications.count
             if !item.isAnswered {
-                guard writtenBatchCount == 0
-                    || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
+                guard
+                    writtenBatchCount == 0
+                        || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
                 else { return }
                 write(item, connection)
             }
@@ -76,17 +81,24 @@ final class PublishQueue {
         checkEmpty()
     }
 
+    /// Refuses all that is not answered.
+    func refuseAll() {
+        for item in items.values.sorted(by: { $0.id < $1.id }) { refuse(item, item.isWithServer || item.wasLost) }
+    }
+
     private func write(_ item: Item, _ connection: RedisConnection, asText: Bool = false) {
         let batch = item.batch
         let size = batch.publications.count
         if item.wasWritten, !asText { shard.statistics.repeated += 1 }
         item.wasWritten = true
+        item.isWithServer = true
         item.writtenAt = NIODeadline.now().uptimeNanoseconds
         writtenBatchCount += 1
         writtenByteCount += size
         let reply: (RedisConnection.Reply) -> Void = { [self] reply in
             writtenBatchCount -= 1
             writtenByteCount -= size
+            item.isWithServer = false
             replied(reply, to: item)
             pump()
         }
@@ -113,7 +125,9 @@ final class PublishQueue {
     private func replied(_ reply: RedisConnection.Reply, to item: Item) {
         guard !item.isAnswered else { return }
         switch reply {
-        case .lost: waiting.append(item)
+        case .lost:
+            item.wasLost = true
+            waiting.append(item)
         case .error(let error) where error.code == "NOSCRIPT":
             guard let connection = shard.commands.ready else { return waiting.append(item) }
             write(item, connection, asText: true)
@@ -195,7 +209,7 @@ final class PublishQueue {
         for item in items.values {
             if item.batch.deadline <= now { overdue.append(item) } else { next = min(next, item.batch.deadline) }
         }
-        for item in overdue.sorted(by: { $0.id < $1.id }) { refuse(item, item.wasWritten) }
+        for item in overdue.sorted(by: { $0.id < $1.id }) { refuse(item, item.isWithServer || item.wasLost) }
         if next < .max { scheduleSweep(max(next, now + Self.sweepPause)) }
     }
 }

@@ -65,7 +65,8 @@ final class RedisConnection {
         let limit = TimeAmount(options.connectTimeout)
         timeout = loop.assumeIsolated().scheduleTask(in: limit) { [weak self] in
             guard let self else { return }
-            close(because: "did not accept the connection within \(options.connectTimeout.secondsText) s")
+            let way = options.tls == nil ? "" : " with TLS"
+            close(because: "did not accept the connection\(way) within \(options.connectTimeout.secondsText) s")
         }
         do {
             let tls = try options.tls.map { try RedisTLS($0, options.address) }
@@ -73,8 +74,11 @@ final class RedisConnection {
             let bootstrap = ClientBootstrap(group: loop)
                 .connectTimeout(limit)
                 .channelOption(.socketOption(.so_keepalive), value: 1)
-                .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 4_096, initial: 16_384, maximum: 262_144))
+                .channelOption(
+                    .recvAllocator,
+                    value: AdaptiveRecvByteBufferAllocator(
+                        minimum: 4_096, initial: 16_384, maximum: 262_144)
+                )
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler()) }
@@ -87,9 +91,11 @@ final class RedisConnection {
                     bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
                 case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
                 }
-            connected.assumeIsolated().whenFailure { error in bound.value.close(because: Self.text(error)) }
+            connected.assumeIsolated().whenFailure { error in
+                bound.value.close(because: Self.text(error, isConnected: false))
+            }
         } catch {
-            close(because: Self.text(error))
+            close(because: Self.text(error, isConnected: false))
         }
     }
 
@@ -220,7 +226,7 @@ extension RedisConnection {
 
     fileprivate func handled() { events?.handled() }
 
-    fileprivate func failed(_ error: any Error) { close(because: Self.text(error)) }
+    fileprivate func failed(_ error: any Error) { close(because: Self.text(error, isConnected: channel != nil)) }
 
     fileprivate func ended() { close(because: "closed the connection") }
 }

@@ -26,12 +26,13 @@ final class RedisShard {
     private(set) var probe: Probe!
     private(set) var presence: PresenceKeeper!
     private(set) var lease: NodeLease!
+    private var refresher: KeyRefresher!
 
     /// The hashes of the scripts that the server has.
     private var hashes: [RedisScript: String] = [:]
     /// Why the server does not do what it is asked, though there is a connection.
     private var fault: String?
-    private var random = SystemRandomNumberGenerator()
+    private var lastEpoch = UInt64.random(in: .min ... .max)
 
     init(
         _ loop: any EventLoop, _ options: RedisBroker.Options, emit: @escaping (BrokerEvent) -> Void,
@@ -49,6 +50,7 @@ final class RedisShard {
         probe = Probe(self)
         presence = PresenceKeeper(self)
         lease = NodeLease(self)
+        refresher = KeyRefresher(self)
         commands = RedisLink(
             loop, options,
             RedisLink.Events(
@@ -65,6 +67,7 @@ final class RedisShard {
         commands.start()
         deliveries.start()
         probe.start()
+        refresher.start()
     }
 
     /// Sends what is there, takes the node and its users off the server, and calls `body`.
@@ -75,21 +78,29 @@ final class RedisShard {
     }
 
     func stop() {
+        refresher.stop()
         lease.stop()
         probe.stop()
         commands.stop()
         deliveries.stop()
+        publishing.refuseAll()
     }
 
-    /// Why the server can't be used at present; nil if it can.
-    var problem: String? {
-        commands.problem ?? deliveries.problem ?? fault
-            ?? (subscriptions.isRestoring ? "the subscriptions at \(options.address) are being restored" : nil)
-            ?? (probe.hasReturned ? nil : "no probe has come back from \(options.address) yet")
-    }
+    /// Why the server can't be used at present; nil if nothing is known against it.
+    var problem: String? { commands.problem ?? deliveries.problem ?? fault }
 
-    /// A new name for a numbering.
-    func freshEpoch() -> String { String(UInt64.random(in: .min ... .max, using: &random), radix: 36) }
+    /// Whether the subscriptions are there, and a probe went the whole way, since the connections were made.
+    var isProven: Bool { !subscriptions.isRestoring && probe.hasReturned }
+
+    /// A new name for a numbering. Each publication is sent with one, in case that its channel is new: so this asks the
+    /// kernel for nothing (SplitMix64).
+    func freshEpoch() -> String {
+        lastEpoch &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = lastEpoch
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return String(mixed ^ (mixed >> 31), radix: 36)
+    }
 
     /// Notes an error if it is about more than one command, as any is that a probe gets.
     func noteFault(_ error: RedisError, isProbe: Bool = false) {

@@ -23,7 +23,9 @@ enum BrokerConformance {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (place, node) in nodes.enumerated() {
                 group.addTask {
-                    for index in 0..<count { try await node.publishAndWait("c", ["\(place):\(index)"], history: limits) }
+                    for index in 0..<count {
+                        try await node.publishAndWait("c", ["\(place):\(index)"], history: limits)
+                    }
                 }
             }
             try await group.waitForAll()

@@ -49,6 +49,8 @@ struct SharedChannel {
         /// The connections that are told when the batch is acknowledged, and when it has come back or will not.
         var acknowledgementFences: [ConnectionReference] = []
         var fences: [ConnectionReference] = []
+        /// The questions about the history that are answered when the batch has come back or will not.
+        var questions: [Question] = []
 
         /// The size that counts towards the broker's queue, in bytes.
         var byteCount: Int { writer.bytes.count + ids.count + entries.count * MemoryLayout<Entry>.stride }
@@ -209,6 +211,13 @@ struct SharedChannel {
     mutating func fence(_ connection: ConnectionReference) -> Bool {
         guard !batches.isEmpty else { return false }
         batches[batches.count - 1].fences.append(connection)
+        return true
+    }
+
+    /// Keeps a question until what has been acknowledged has come back. False if it has.
+    mutating func keep(_ question: Question) -> Bool {
+        guard let last = batches.lastIndex(where: \.isAcknowledged) else { return false }
+        batches[last].questions.append(question)
         return true
     }
 

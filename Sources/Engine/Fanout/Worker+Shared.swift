@@ -112,8 +112,9 @@ extension Worker {
 
     private func withShared(_ name: String, _ body: (Channel, ChannelHome) -> Void) {
         guard let index = channels.index(of: name), let home = channels[index].home, home.shared != nil else { return }
-        body(channels[index], home)
-        markPublished(channels[index], at: nanoseconds)
+        let channel = channels[index]
+        body(channel, home)
+        markPublished(channel, at: nanoseconds)
         channels.removeIfUnused(index)
     }
 
@@ -180,6 +181,7 @@ extension Worker {
         if !batch.isAcknowledged { home.refuse(batch, refusal, &outbox.text) { answer($1, to: $0) } }
         for (_, receipt) in batch.receipts { receipt.refuse(refusal.message) }
         for connection in batch.acknowledgementFences { finishAnswers(to: connection) }
+        answerQuestions(batch, home)
         passFences(batch)
     }
 
@@ -187,6 +189,7 @@ extension Worker {
     private func resolve(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
         uncount(batch)
         for receipt in batch.positionedReceipts { home.append(receipt) }
+        answerQuestions(batch, home)
     }
 
     /// Answers what waits for a batch that does not come back.
@@ -194,7 +197,15 @@ extension Worker {
         uncount(batch)
         for receipt in batch.positionedReceipts { receipt.answer(0) }
         for connection in batch.acknowledgementFences { finishAnswers(to: connection) }
+        answerQuestions(batch, home)
         passFences(batch)
+    }
+
+    private func answerQuestions(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
+        for question in batch.questions {
+            answer(question, home)
+            finishAnswers(to: question.connection)
+        }
     }
 
     private func passFences(_ batch: SharedChannel.Batch) {
@@ -233,7 +244,9 @@ extension Worker {
         switch request {
         case .join(let request, let encoding):
             guard let reply = join(request, encoding, channel, home) else { return }
-            reply.post(encoding, channel, self)
+            guard Int(request.connection.worker) == index else { return reply.post(encoding, channel, self) }
+            // What is delivered from now on goes to the subscribers here without a mailbox.
+            joined(reply, encoding, channel.index)
         case .question(let question):
             ask(question, channel, home)
         case .inspect(let before, let limit, let replies):
@@ -252,12 +265,14 @@ extension Worker {
         }
     }
 
-    /// Answers a member's question, at once or when the broker has answered.
+    /// Answers a member's question: at once, or when the broker has answered, or when the history has what members here
+    /// were told that they have published.
     func ask(_ question: Question, _ channel: Channel, _ home: ChannelHome) {
         if case .presence = question.subject, home.shared != nil {
             askForMembers(of: channel.name, .question(question))
             return
         }
+        guard !(home.shared?.keep(question) ?? false) else { return }
         answer(question, home)
         finishAnswers(to: question.connection)
     }
