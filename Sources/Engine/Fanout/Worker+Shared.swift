@@ -114,6 +114,10 @@ extension Worker {
         guard let index = channels.index(of: name), let home = channels[index].home, home.shared != nil else { return }
         let channel = channels[index]
         body(channel, home)
+        if let room = home.room {
+            let position = MessagePosition(epoch: room.epoch, seq: room.seq)
+            for request in home.shared?.takeWaiting(at: position) ?? [] { goOn(request, channel, home) }
+        }
         markPublished(channel, at: nanoseconds)
         channels.removeIfUnused(index)
     }
@@ -226,7 +230,16 @@ extension Worker {
         _ home: ChannelHome
     ) -> Bool {
         guard let shared = home.shared else { return false }
-        if shared.phase == .live {
+        let isLive = shared.phase == .live
+        let request = request()
+        if isLive, let room = home.room, channel.settings.keepsHistory,
+            request.isAhead(of: MessagePosition(epoch: room.epoch, seq: room.seq))
+        {
+            home.shared?.wait(request, at: nanoseconds)
+            noteSharedDeadline()
+            return true
+        }
+        if isLive {
             // The worker may have dropped messages that the broker still has.
             guard shared.isShed, let since, let room = home.room, since.epoch == room.epoch,
                 !room.history.covers(after: since.seq, newest: room.seq)
@@ -234,7 +247,7 @@ extension Worker {
             home.shared?.reload()
             outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
         }
-        home.shared?.wait(request(), at: nanoseconds)
+        home.shared?.wait(request, at: nanoseconds)
         keepSubscribed(channel)
         noteSharedDeadline()
         return true
@@ -338,7 +351,16 @@ extension Worker {
         let timeout = WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout)
         let due = nanoseconds > timeout ? nanoseconds - timeout : 0
         let longAgo = due > Worker.returnTime ? due - Worker.returnTime : 0
-        for request in home.shared?.takeWaiting(since: due) ?? [] { refuse(request, channel) }
+        let isLive = shared.phase == .live
+        for request in home.shared?.takeWaiting(since: due) ?? [] {
+            guard isLive, case .join(var join, let encoding) = request else {
+                refuse(request, channel)
+                continue
+            }
+            // The position is none of this numbering.
+            join.since = nil
+            goOn(.join(join, encoding), channel, home)
+        }
         for batch in home.shared?.removeOverdue(waitingSince: due, acceptedSince: longAgo) ?? [] {
             if batch.state == .accepted {
                 settle(batch, home)
