@@ -41,7 +41,7 @@ def test_what_is_in_it(tree):
     expected |= {f"usr/share/doc/wsd/{name}" for name in ("README.Debian", "README.md.gz", "SECURITY.md")}
     examples = {path.name for path in tree.glob("usr/share/doc/wsd/examples/**/*")}
     assert {"self-bind.conf", "credentials.conf", "nginx.conf", "haproxy.cfg", "Caddyfile"} <= examples
-    assert {"loopback.conf", "restart-backoff.conf", "io-uring.conf"} <= examples
+    assert {"loopback.conf", "restart-backoff.conf", "io-uring.conf", "publish-to-redis.py"} <= examples
     assert {"wsd.rules.yml", "prometheus.yml", "50-site.toml.example"} <= examples
     assert expected <= files, expected - files
     copyright = (tree / "usr/share/doc/wsd/copyright").read_text()
