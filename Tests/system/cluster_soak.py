@@ -172,7 +172,7 @@ class Soak:
                 "presence_ttl": f"{PRESENCE_TTL}s", "probe_interval": f"{PROBE_INTERVAL}s", "queue_timeout": "30s",
             },
             "channels": rules,
-            "limits": {"messages_per_second": 0, "history_bytes": "1GiB", "memory": "2GiB"},
+            "limits": {"messages_per_second": 0, "channels": 10_000, "history_bytes": "1GiB", "memory": "2GiB"},
             "queue": {"limit": "16MiB"},
         }  # fmt: skip
         self.nodes = [self._start(f"node-{number}") for number in range(3)]

@@ -21,6 +21,13 @@ struct SharedChannel {
         case join(JoinRequest, Encoding)
         case question(Question)
         case inspect(before: UInt64?, limit: Int, Replies<ChannelSnapshot?>)
+
+        /// Whether it is a join from a position that the channel has not reached here: the client comes from a node that
+        /// was ahead.
+        func isAhead(of position: MessagePosition) -> Bool {
+            guard case .join(let request, _) = self, let since = request.since else { return false }
+            return since.epoch == position.epoch && since.seq > position.seq
+        }
     }
 
     private(set) var phase = Phase.idle
@@ -75,6 +82,13 @@ struct SharedChannel {
         guard !waiting.isEmpty, waitingSince <= time else { return [] }
         defer { waiting = [] }
         return waiting
+    }
+
+    /// Takes the requests that no longer wait for a live channel to reach a position.
+    mutating func takeWaiting(at position: MessagePosition) -> [Waiting] {
+        guard phase == .live, !waiting.isEmpty else { return [] }
+        defer { waiting.removeAll { !$0.isAhead(of: position) } }
+        return waiting.filter { !$0.isAhead(of: position) }
     }
 
     mutating func note(_ change: PresenceChange) { presenceChanges.append(change) }

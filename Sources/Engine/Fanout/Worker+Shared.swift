@@ -124,6 +124,11 @@ extension Worker {
         body(channel, home)
         // Whoever waited for it may have been the last who needed the channel.
         guard channels.find(index) === channel else { return }
+        if let room = home.room {
+            let position = MessagePosition(epoch: room.epoch, seq: room.seq)
+            goOn(home.shared?.takeWaiting(at: position) ?? [], channel, home)
+            guard channels.find(index) === channel else { return }
+        }
         markPublished(channel, at: nanoseconds)
         channels.removeIfUnused(index)
     }

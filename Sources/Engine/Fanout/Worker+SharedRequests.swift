@@ -16,6 +16,14 @@ extension Worker {
         _ home: ChannelHome
     ) -> Bool {
         guard let phase = home.shared?.phase else { return false }
+        let request = request()
+        if phase == .live, let room = home.room, channel.settings.keepsHistory,
+            request.isAhead(of: MessagePosition(epoch: room.epoch, seq: room.seq))
+        {
+            home.shared?.wait(request, at: nanoseconds)
+            noteSharedDeadline(nanoseconds &+ queueTime)
+            return true
+        }
         if phase == .live {
             // The worker may have dropped messages that the broker still has.
             guard home.shared?.isShed ?? false, let since, let room = home.room, since.epoch == room.epoch,
@@ -24,7 +32,7 @@ extension Worker {
             home.shared?.reload()
             outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
         }
-        home.shared?.wait(request(), at: nanoseconds)
+        home.shared?.wait(request, at: nanoseconds)
         keepSubscribed(channel)
         noteSharedDeadline(nanoseconds &+ queueTime)
         return true
@@ -161,7 +169,16 @@ extension Worker {
     /// Refuses what has waited too long for the broker.
     func expireShared(_ channel: Channel, _ home: ChannelHome) {
         guard !(home.shared?.isIdle ?? true) else { return }
-        for request in home.shared?.takeWaiting(since: longAgo(queueTime)) ?? [] { refuse(request, channel) }
+        let isLive = home.shared?.phase == .live
+        for request in home.shared?.takeWaiting(since: longAgo(queueTime)) ?? [] {
+            guard isLive, case .join(var join, let encoding) = request else {
+                refuse(request, channel)
+                continue
+            }
+            // The position is none of this numbering.
+            join.since = nil
+            goOn([.join(join, encoding)], channel, home)
+        }
         let (waitingSince, sentSince) = (longAgo(queueTime), longAgo(queueTime &+ Worker.returnTime))
         for batch in home.shared?.removeOverdue(waitingSince: waitingSince, sentSince: sentSince) ?? [] {
             if batch.state == .accepted {
