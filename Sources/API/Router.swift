@@ -217,6 +217,11 @@ extension Problem {
         case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
         case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
         case .profileFailed(let reason): self.init(.conflict, reason)
+        case .questionTooLarge(let count, let limit):
+            self.init(
+                .payloadTooLarge,
+                "for other nodes the message has \(count) bytes, in JSON; it may have \(limit) unless it is for channels"
+            )
         case .noBroker: self.init(.conflict, "this node has no broker: see [broker] in wsd.toml(5)")
         case .noSigningKey: self.init(.conflict, "there is no auth.hmac_secret_file to sign a token with")
         }

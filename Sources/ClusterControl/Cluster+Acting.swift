@@ -8,10 +8,11 @@ extension Cluster {
         _ filter: ConnectionFilter, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Kick.Reply {
         let selection = try filter.selection()
-        let others = try await others()
-        let count = try await backend.kick(selection, reason: reason, by: caller)
         let question = Question.KickParameters(
             filter: filter, code: Int(reason.code), reason: reason.text, caller: fields(of: caller))
+        try check(question)
+        let others = try await others()
+        let count = try await backend.kick(selection, reason: reason, by: caller)
         let answers = try await ask(Kick.name, question, of: others, returning: Kick.Reply.self)
         return Kick.Reply(
             connections: answers.replies.reduce(count) { $0 + $1.reply.connections }, silent: answers.silent)
@@ -22,10 +23,11 @@ extension Cluster {
         _ filter: ConnectionFilter, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Kick.Reply {
         let selection = try filter.selection()
-        let others = try await others()
-        let count = try await backend.unsubscribe(selection, channel: channel, reason: reason, by: caller)
         let question = Question.UnsubscribeParameters(
             filter: filter, channel: channel, reason: reason, caller: fields(of: caller))
+        try check(question)
+        let others = try await others()
+        let count = try await backend.unsubscribe(selection, channel: channel, reason: reason, by: caller)
         let answers = try await ask(
             Question.UnsubscribeParameters.method, question, of: others, returning: Kick.Reply.self)
         return Kick.Reply(
@@ -44,10 +46,7 @@ extension Cluster {
             message: message.isBinary ? nil : String(decoding: message.payload, as: UTF8.self),
             data: message.isBinary ? Data(message.payload).base64EncodedString() : nil,
             isPlainText: message.isPlainText, channel: channel, user: user, caller: fields(of: caller))
-        // What no other node could get is not sent here either.
-        guard message.payload.count <= limits.messageByteCount / 2 else {
-            throw .messageTooLarge(byteCount: message.payload.count, limit: limits.messageByteCount / 2)
-        }
+        try check(question)
         let others = try await others()
         var result = try await backend.broadcast(message, channel: channel, user: user, by: caller)
         let answers = try await ask(Broadcast.name, question, of: others, returning: PublishResult.self)

@@ -41,6 +41,11 @@ extension Cluster {
                     connection.node = node.name
                     return connection
                 }
+                // One that stays where it is would make it endless.
+                if part?.next == after, after != nil {
+                    page.silent?.append(node.name)
+                    part?.next = nil
+                }
                 after = part?.next
             } while after != nil
         }

@@ -142,13 +142,15 @@ package final class Cluster: Sendable {
         try await nodes().filter { $0.id != id }
     }
 
-    /// All nodes that are there.
+    /// All nodes that are there, in the order of their names.
     func nodes() async throws(ControlError) -> [NodeDescription] {
-        let nodes = await within(limits.patience) { [broker] in await broker.nodes() } ?? []
-        guard !nodes.isEmpty else { throw .unavailable("the broker does not say which nodes there are, so nothing was done on any of them") }
+        let nodes = await within(limits.patience) { [broker] in await broker.nodes() ?? [] } ?? []
+        guard !nodes.isEmpty else {
+            throw .unavailable("the broker does not say which nodes there are, so nothing was done on any of them")
+        }
         let ids = Set(nodes.map(\.id))
         state.withLock { $0.mute.formIntersection(ids) }
-        return nodes
+        return nodes.sorted { ($0.name, $0.id.rawValue) < ($1.name, $1.id.rawValue) }
     }
 
     /// What some nodes answered.
@@ -185,7 +187,7 @@ package final class Cluster: Sendable {
             throw .invalidParameter("message")
         }
         guard message.count <= limits.messageByteCount else {
-            throw .messageTooLarge(byteCount: message.count, limit: limits.messageByteCount)
+            throw .questionTooLarge(byteCount: message.count, limit: limits.messageByteCount)
         }
         if toAll { broker.send(message, to: nil) } else { for node in nodes { broker.send(message, to: node.id) } }
         let timer = Task {
@@ -213,12 +215,23 @@ package final class Cluster: Sendable {
                 result.silent.append(node.name)
             }
         }
-        let silences = result.silent.count
+        // Whoever asked may have gone, and then nobody was waited for.
+        if Task.isCancelled { late = [] }
+        let (silences, newlyMute) = (result.silent.count, late)
         state.withLock { state in
             state.counts.silences += silences
-            state.mute.formUnion(late)
+            state.mute.formUnion(newlyMute)
         }
         return result
+    }
+
+    /// Checks that a question can be sent, before anything is done here.
+    func check(_ parameters: some Encodable) throws(ControlError) {
+        // The rest of a message is small.
+        let byteCount = ((try? VarlinkJSON.encode(parameters).count) ?? 0) + 1024
+        guard byteCount <= limits.messageByteCount else {
+            throw .questionTooLarge(byteCount: byteCount, limit: limits.messageByteCount)
+        }
     }
 
     private static func reply<Reply: Decodable>(

@@ -2,11 +2,13 @@ import Base
 import Settings
 
 extension BrokerURL {
-    private static let forms = "redis://HOST:PORT/DATABASE, rediss://HOST:PORT/DATABASE or unix:///PATH?db=DATABASE"
+    private static let forms =
+        "redis://HOST:PORT/DATABASE, rediss:// likewise with TLS, unix:///PATH?db=DATABASE, "
+        + "redis+sentinel://HOST:PORT,…/MASTER or redis+cluster://HOST:PORT,…"
 
     /// Parses a URL. No message shows what may be a password.
     init(parsing text: String) throws(InvalidValue) {
-        guard let end = text.firstRange(of: "://"), text[..<end.lowerBound].utf8.allSatisfy(Self.isLetter) else {
+        guard let end = text.firstRange(of: "://"), text[..<end.lowerBound].utf8.allSatisfy(Self.isInScheme) else {
             throw InvalidValue("this is no URL; write \(Self.forms)")
         }
         let name = String(text[..<end.lowerBound])
@@ -49,10 +51,48 @@ extension BrokerURL {
             text = text[text.index(after: at)...]
         }
         if let slash = text.firstIndex(of: "/") {
-            let number = text[text.index(after: slash)...]
-            if !number.isEmpty { database = try Self.database(number) }
+            try parse(path: text[text.index(after: slash)...])
             text = text[..<slash]
+        } else if scheme.isSentinel {
+            try parse(path: "")
         }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        guard parts.count == 1 || scheme.isSentinel || scheme.isCluster else {
+            throw InvalidValue(
+                "several hosts are for redis+sentinel:// and redis+cluster://; independent servers are in broker.urls")
+        }
+        for part in parts {
+            let host = try host(part)
+            guard !hosts.contains(host) else { throw InvalidValue("\(host) is there twice; leave one out") }
+            hosts.append(host)
+        }
+    }
+
+    /// Takes what comes after the hosts: a database, a master's name and perhaps a database, or nothing.
+    private mutating func parse(path text: Substring) throws(InvalidValue) {
+        if scheme.isCluster {
+            guard text.isEmpty else {
+                throw InvalidValue("a cluster has no databases, so nothing comes after the hosts; leave \"/…\" out")
+            }
+            return
+        }
+        guard scheme.isSentinel else {
+            if !text.isEmpty { database = try Self.database(text) }
+            return
+        }
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        masterName = try Self.decoded(parts.first ?? "")
+        guard !masterName.isEmpty, !masterName.utf8.contains(where: Self.isBlank) else {
+            throw InvalidValue(
+                "the URL names no master, as \"sentinel monitor\" in sentinel.conf does; "
+                    + "write \(scheme.rawValue)://HOST:PORT,…/MASTER")
+        }
+        if parts.count > 1, !parts[1].isEmpty { database = try Self.database(parts[1]) }
+    }
+
+    private func host(_ text: Substring) throws(InvalidValue) -> Host {
+        var text = text
+        var port = scheme.port
         if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
             guard let number = Self.number(text[text.index(after: colon)...]), number > 0 else {
                 throw InvalidValue("the port must be 1 to 65535; an IPv6 address is in brackets")
@@ -67,10 +107,11 @@ extension BrokerURL {
             throw InvalidValue("an IPv6 address is in brackets: redis://[::1]:6379")
         }
         guard !text.isEmpty else { throw InvalidValue("the URL names no host; write \(Self.forms)") }
-        host = try Self.decoded(text)
-        guard !host.utf8.contains(where: Self.isBlank) else {
+        let name = try Self.decoded(text)
+        guard !name.utf8.contains(where: Self.isBlank) else {
             throw InvalidValue("the name of the host has a space or a control character")
         }
+        return Host(name: name, port: port)
     }
 
     private mutating func parse(login text: Substring) throws(InvalidValue) {
@@ -91,7 +132,9 @@ extension BrokerURL {
         return UInt16(text).map(Int.init)
     }
 
-    private static func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte | 0x20) }
+    private static func isInScheme(_ byte: UInt8) -> Bool {
+        (0x61...0x7A).contains(byte | 0x20) || byte == UInt8(ascii: "+")
+    }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte <= 0x20 || byte == 0x7F }
 

@@ -31,36 +31,75 @@ extension ConfigurationDecoder {
         guard broker.type != .local else {
             // An administrator who sets one of these keys believes that the nodes share their channels.
             let given = [
-                broker.url != nil, broker.passwordFile != nil, broker.authorityFile != nil, !broker.nodeName.isEmpty,
+                ("url", broker.url != nil), ("urls", !broker.urls.isEmpty),
+                ("password_file", broker.passwordFile != nil),
+                ("sentinel_password_file", broker.sentinelPasswordFile != nil),
+                ("ca_file", broker.authorityFile != nil), ("node_name", !broker.nodeName.isEmpty),
             ]
-            for (key, isGiven) in zip(["url", "password_file", "ca_file", "node_name"], given) where isGiven {
+            for (key, isGiven) in given where isGiven {
                 report(
                     "broker.\(key): this node is alone, so it has no effect; set broker.type = \"redis\", or leave it out",
                     about: ["broker.\(key)", "broker.type"])
             }
             return
         }
-        guard let url = broker.url else {
-            guard !unclear.contains("broker.url") else { return }
+        if broker.url != nil, !broker.urls.isEmpty {
+            report(
+                "broker.urls: broker.url says where the broker is, too; leave one of them out",
+                about: ["broker.urls", "broker.url"])
+            return
+        }
+        guard let url = broker.url ?? broker.urls.first else {
+            guard !unclear.contains("broker.url"), !unclear.contains("broker.urls") else { return }
             report(
                 "broker.type: \"\(broker.type.rawValue)\" needs broker.url, such as \"redis://10.0.0.5:6379\"",
                 about: ["broker.type"])
             return
         }
+        let key = broker.url == nil ? "broker.urls" : "broker.url"
+        checkBrokers(broker.urls)
         if url.password != nil, broker.passwordFile != nil {
             report(
-                "broker.password_file: broker.url has a password, too; leave one of them out",
-                about: ["broker.password_file", "broker.url"])
+                "broker.password_file: \(key) has a password, too; leave one of them out",
+                about: ["broker.password_file", key])
         }
         if url.user != nil, url.password == nil, broker.passwordFile == nil {
             report(
-                "broker.url: it names a user and no password; give broker.password_file, or leave the user out",
-                about: ["broker.url"])
+                "\(key): it names a user and no password; give broker.password_file, or leave the user out",
+                about: [key])
         }
-        if broker.authorityFile != nil, url.scheme != .rediss {
+        if broker.authorityFile != nil, !url.scheme.usesTLS {
             report(
-                "broker.ca_file: the connection to \(url) has no TLS; write rediss://, or leave it out",
-                about: ["broker.ca_file", "broker.url"])
+                "broker.ca_file: the connection to \(url) has no TLS; write rediss\(url.scheme.rawValue.dropFirst(5))://, "
+                    + "or leave it out",
+                about: ["broker.ca_file", key])
+        }
+        if broker.sentinelPasswordFile != nil, !url.scheme.isSentinel {
+            report(
+                "broker.sentinel_password_file: \(url) has no Sentinels; write redis+sentinel://, or leave it out",
+                about: ["broker.sentinel_password_file", key])
+        }
+    }
+
+    /// Checks the URLs of several independent servers. One login and one way to connect are used for all of them.
+    private mutating func checkBrokers(_ urls: [BrokerURL]) {
+        guard let first = urls.first else { return }
+        for url in urls where url.scheme.isSentinel || url.scheme.isCluster {
+            report("broker.urls: \(url) is more than one server; write it as broker.url", about: ["broker.urls"])
+        }
+        for (place, url) in urls.enumerated()
+        where urls[..<place].contains(where: { $0.description == url.description }) {
+            report("broker.urls: \(url) is there twice; leave one out", about: ["broker.urls"])
+        }
+        let isOther: (BrokerURL) -> Bool = { url in
+            url.user != first.user || url.password != first.password || url.database != first.database
+                || url.scheme.usesTLS != first.scheme.usesTLS
+        }
+        if let other = urls.first(where: isOther) {
+            report(
+                "broker.urls: \(other) differs from \(first) in the user, the password, the database or TLS; "
+                    + "set up the servers alike",
+                about: ["broker.urls"])
         }
     }
 

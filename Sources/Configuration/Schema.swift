@@ -152,8 +152,15 @@ enum Schema {
             "url", \.broker.url, .brokerURLOrNone, .restart, isSecret: true, example: "\"redis://10.0.0.5:6379\"",
             "where the broker is"),
         SchemaKey(
+            "urls", \.broker.urls, .array(of: .brokerURL, "URLs"), .restart, isSecret: true,
+            example: "[\"redis://10.0.0.5\", \"redis://10.0.0.6\"]",
+            "where several independent servers are, each with a part of the channels"),
+        SchemaKey(
             "password_file", \.broker.passwordFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis.password\"",
             "the file with the password for the broker"),
+        SchemaKey(
+            "sentinel_password_file", \.broker.sentinelPasswordFile, .keyFileOrNone, .restart,
+            example: "\"/etc/wsd/sentinel.password\"", "the file with the password for the Sentinels, if they have one"),
         SchemaKey(
             "ca_file", \.broker.authorityFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis-ca.pem\"",
             "the file with the authorities that sign the broker's certificate; \"\" is those of the system"),

@@ -218,7 +218,16 @@ extension ValueFormat<String> {
 extension ValueFormat<BrokerURL?> {
     /// Where a broker is, or nothing.
     static let brokerURLOrNone = string(
-        "URL", expected: "a URL in quotes", range: "redis://, rediss:// or unix://",
+        "URL", expected: "a URL in quotes",
+        range:
+            "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, redis+cluster:// or rediss+cluster://",
         parse: { written throws(InvalidValue) in written.isEmpty ? nil : try BrokerURL(parsing: written) },
         text: { $0?.text ?? "" })
+}
+
+extension ValueFormat<BrokerURL> {
+    /// Where one of several servers is.
+    static let brokerURL = string(
+        "URL", expected: "a URL in quotes", range: "redis://, rediss:// or unix://",
+        parse: { written throws(InvalidValue) in try BrokerURL(parsing: written) }, text: \.text)
 }

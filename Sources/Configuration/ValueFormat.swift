@@ -60,7 +60,8 @@ extension ValueFormat {
                 for node in elements {
                     guard let value = element.decode(node, &decoding) else { continue }
                     if values.contains(value) {
-                        decoding.report("\(element.text(value)) is there twice; leave one out", at: node)
+                        let shown = decoding.key.isSecret ? "a value" : element.text(value)
+                        decoding.report("\(shown) is there twice; leave one out", at: node)
                     }
                     values.append(value)
                 }

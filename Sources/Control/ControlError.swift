@@ -16,6 +16,8 @@ package enum ControlError: Error, Sendable, Hashable {
     case reasonTooLong(byteCount: Int, limit: Int)
     /// A message that is longer than the configuration allows.
     case messageTooLarge(byteCount: Int, limit: Int)
+    /// A message that is too long to be sent to other nodes, in the form in which they get it.
+    case questionTooLarge(byteCount: Int, limit: Int)
     /// Every error in a configuration or in its keys.
     case reloadFailed([String])
     /// The daemon has no secret to sign a token with.
@@ -51,6 +53,8 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ReasonTooLong", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
         case .messageTooLarge(let byteCount, let limit):
             return error("MessageTooLarge", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
+        case .questionTooLarge(let byteCount, let limit):
+            return error("QuestionTooLarge", ["bytes": .int(Int64(byteCount)), "limit": .int(Int64(limit))])
         case .reloadFailed(let errors):
             return error("ReloadFailed", ["errors": .array(errors.map { .string($0) })])
         case .noSigningKey:

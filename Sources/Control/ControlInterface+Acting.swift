@@ -150,6 +150,14 @@ extension ControlInterface {
         # What a token lets its bearer do in the channels of a pattern, in which an asterisk is any run of characters.
         type Grant (pattern: string, subscribe: bool, publish: bool)
 
+        # A message that is too long to be sent to other nodes, in the form in which they get it.
+        error QuestionTooLarge (
+            # Bytes that it has.
+            bytes: int,
+            # Bytes that it may have.
+            limit: int
+        )
+
         # This node has no broker, so there are no other nodes to ask.
         error NoBroker ()
 

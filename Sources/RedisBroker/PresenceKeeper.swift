@@ -103,9 +103,11 @@ final class PresenceKeeper {
 
     /// Removes all users from the server, and calls `body` when that is done.
     func withdraw(then body: @escaping () -> Void) {
+        let now = WallClock.milliseconds()
         for (channel, users) in channels {
             for (user, wish) in users.wishes where wish.isPresent {
                 channels[channel]?.wishes[user]?.isPresent = false
+                channels[channel]?.wishes[user]?.since = now
                 channels[channel]?.wishes[user]?.isDue = true
                 queue.append((channel, user))
             }

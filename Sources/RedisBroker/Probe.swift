@@ -82,7 +82,7 @@ final class Probe {
             [
                 .text(keys.probe(node, mark)), 1, .text("\(number)"), "-", 0, .text(shard.freshEpoch()), 1, 1_000, 60,
                 60,
-                0, .text(keys.publishCommand),
+                0, "-", 0, .text(keys.publishCommand),
             ]
         ) { [weak self] reply in
             guard let self, self.number == number else { return }

@@ -10,8 +10,12 @@ final class PublishQueue {
         var batch: OutgoingBatch
         /// Whether it has been handed to a connection at some time.
         var wasWritten = false
+        /// Whether its answer is awaited.
+        var isWithServer = false
         var writtenAt: UInt64 = 0
         var isAnswered = false
+        /// Whether a connection ended before the answer, so that the batch may have been taken.
+        var wasLost = false
         /// What the server said when it was tried last.
         var problem: String?
 
@@ -100,6 +104,11 @@ final class PublishQueue {
         checkEmpty()
     }
 
+    /// Refuses all that is not answered.
+    func refuseAll() {
+        for item in items.values.sorted(by: { $0.id < $1.id }) { refuse(item, item.isWithServer || item.wasLost) }
+    }
+
     private func write(
         _ item: Item, _ connection: RedisConnection, asText: Bool = false, isAsking: Bool = false
     ) {
@@ -107,12 +116,14 @@ final class PublishQueue {
         let size = batch.publications.count
         if item.wasWritten, !asText { shard.statistics.repeated += 1 }
         item.wasWritten = true
+        item.isWithServer = true
         item.writtenAt = NIODeadline.now().uptimeNanoseconds
         writtenBatchCount += 1
         writtenByteCount += size
         let reply: (RedisConnection.Reply) -> Void = { [self] reply in
             writtenBatchCount -= 1
             writtenByteCount -= size
+            item.isWithServer = false
             replied(reply, to: item, connection, isAsking)
             pump()
         }
@@ -120,7 +131,7 @@ final class PublishQueue {
         if isAsking { connection.send(["ASKING"]) { _ in } }
         connection.send(reply) { buffer in
             connection.writeCall(
-                of: .publish, asText: asText, keyCount: 2, argumentCount: keys.isCluster ? 14 : 13, &buffer)
+                of: .publish, asText: asText, keyCount: 2, argumentCount: keys.isCluster ? 16 : 15, &buffer)
             buffer.writeArgument(keys.meta(batch.channel))
             buffer.writeArgument(keys.history(batch.channel))
             buffer.writeArgument(keys.live(batch.channel))
@@ -135,6 +146,9 @@ final class PublishQueue {
             buffer.writeArgument(lives.history)
             buffer.writeArgument(lives.meta)
             buffer.writeArgument(WallClock.milliseconds() / 1_000)
+            let known = shard.subscriptions.knownPosition(of: batch.channel)
+            buffer.writeArgument(known?.epoch ?? "")
+            buffer.writeArgument(Int64(clamping: known?.seq ?? 0))
             if keys.isCluster { buffer.writeArgument(keys.publishCommand) }
         }
     }
@@ -144,7 +158,9 @@ final class PublishQueue {
     ) {
         guard !item.isAnswered else { return }
         switch reply {
-        case .lost: waiting.append(item)
+        case .lost:
+            item.wasLost = true
+            waiting.append(item)
         case .error(let error) where error.code == "NOSCRIPT":
             write(item, connection, asText: true, isAsking: isAsking)
         case .error(let error) where error.code == "MOVED":
@@ -167,7 +183,7 @@ final class PublishQueue {
         case .error(let error):
             item.problem = "\(shard.name) answered: \(error.text)"
             shard.noteFault(error)
-            if error.isTransient { pause(item) } else { refuse(item, error.code != "NOPERM") }
+            if error.isTransient { pause(item) } else { refuse(item, !error.isBeforeScript) }
         case .value(let value):
             guard let answer = value.elements, answer.count == 3, let epoch = answer[0].text, let seq = answer[1].count
             else {
@@ -240,7 +256,7 @@ final class PublishQueue {
         for item in items.values {
             if item.batch.deadline <= now { overdue.append(item) } else { next = min(next, item.batch.deadline) }
         }
-        for item in overdue.sorted(by: { $0.id < $1.id }) { refuse(item, item.wasWritten) }
+        for item in overdue.sorted(by: { $0.id < $1.id }) { refuse(item, item.isWithServer || item.wasLost) }
         if next < .max { scheduleSweep(max(next, now + Self.sweepPause)) }
     }
 }

@@ -124,7 +124,9 @@ struct RESPDecoder {
         guard let type = view.first else { return nil }
         let line = view.dropFirst()
         guard let end = line.prefix(limits.lineByteCount + 1).firstIndex(of: 0x0D) else {
-            if line.count > limits.lineByteCount { throw RESPError("a line of more than \(limits.lineByteCount) bytes") }
+            if line.count > limits.lineByteCount {
+                throw RESPError("a line of more than \(limits.lineByteCount) bytes")
+            }
             return nil
         }
         guard end + 1 < view.endIndex else { return nil }
@@ -137,7 +139,9 @@ struct RESPDecoder {
         byteCount += count
         elementCount += 1
         if byteCount > limits.valueByteCount { throw RESPError("a value of more than \(limits.valueByteCount) bytes") }
-        if elementCount > limits.elementCount { throw RESPError("a value of more than \(limits.elementCount) elements") }
+        if elementCount > limits.elementCount {
+            throw RESPError("a value of more than \(limits.elementCount) elements")
+        }
     }
 
     private mutating func string(_ type: UInt8, _ line: ByteBuffer) throws(RESPError) -> Element? {

@@ -20,6 +20,8 @@ extension RedisBroker {
         package var presenceTTL: Duration = .seconds(10)
         /// The time in which a connection has to be ready.
         package var connectTimeout: Duration = .seconds(5)
+        /// The time from one round through the keys of quiet channels to the next.
+        var keyRefreshInterval: Duration = .seconds(6 * 3_600)
         /// This node.
         package var node: NodeID
         /// What other nodes show of this one; nil is its identity alone.

@@ -4,7 +4,8 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A broker that keeps its channels on a Redis server, 6.2 or newer, or on Valkey.
+/// A broker that keeps its channels on Redis servers, 6.2 or newer, or on Valkey: on one, on the master that Sentinels know,
+/// on several that know nothing of each other, or in a cluster of 7.0 or newer.
 ///
 /// ## What is kept there
 ///
@@ -20,15 +21,16 @@ import Synchronization
 /// | `P:node:<node>` | A node's lease, with what it says of itself as JSON; gone when it is. `…:c` is the set of channels with users there, `…:gone` says that they are being removed. |
 ///
 /// A channel's messages are published as `last:count:epoch:node:number:` and the publications, on the pub/sub channel
-/// `P:c:<channel>`: the last number given, how many of them are given to this batch, and its identity. Publications are
-/// written as ``PublicationWriter`` does. Messages between nodes are the sender, a colon and the bytes, on `P:nodes` and
-/// `P:node:<node>`.
+/// `P:c:<channel>`, in a cluster `P:{c<channel>}:c` with sharded pub/sub: the last number given, how many of them are
+/// given to this batch, and its identity. Publications are written as ``PublicationWriter`` does. Messages between nodes
+/// are the sender, a colon and the bytes, on `P:nodes` and `P:node:<node>`.
 ///
 /// ## How other programs publish
 ///
 /// They run the script with the keys `P:{c<channel>}:m` and `P:{c<channel>}:h`, and the arguments: `P:c:<channel>`, the
 /// count of numbered publications, the publications, `-`, `0`, any random text as the epoch of a channel that has none,
-/// the limits of its history in messages and bytes, its age, and the life of its numbering, in seconds.
+/// the limits of its history in messages and bytes, its age, and the life of its numbering, in seconds. In a cluster, `0`,
+/// `-`, `0` and `SPUBLISH` follow, and the pub/sub channel is that of a cluster.
 ///
 /// ## How it works
 ///

@@ -47,6 +47,8 @@ final class RedisCluster: RedisTopology {
                 failed: { [weak self] in self?.failed($0) }))
     }
 
+    var isProven: Bool { active.allSatisfy { shards[$0].isProven } }
+
     var problem: String? {
         guard isKnown else { return shards[0].commands.problem }
         for place in active.sorted() {
@@ -129,7 +131,7 @@ extension RedisCluster {
         let now = NIODeadline.now()
         guests = guests.filter { !active.contains($0.key) && now - $0.value < Self.guestTime }
         for place in before.union(shards.indices.dropFirst()) where !active.contains(place) && guests[place] == nil {
-            shards[place].stop()
+            shards[place].disconnect()
         }
         for place in active {
             shards[place].claim { [owners] in owners[ClusterSlots.slot(of: $0)] == UInt16(place) }

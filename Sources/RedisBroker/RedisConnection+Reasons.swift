@@ -44,12 +44,19 @@ extension RedisConnection {
         }
     }
 
-    static func text(_ error: any Error) -> String {
+    static func text(_ error: any Error, isConnected: Bool) -> String {
         switch error {
         case let error as NIOConnectionError:
             guard let last = error.connectionErrors.last else { return "has no address: the name is not known" }
-            return text(last.error)
-        case let error as IOError: return "can't be reached: \(String(cString: strerror(error.errnoCode)))"
+            return text(last.error, isConnected: isConnected)
+        case let error as IOError where error.errnoCode == EAFNOSUPPORT:
+            return "can't be reached: the sandbox of the service permits no TCP; see \"The sandbox\" in wsd-broker(7)"
+        case let error as IOError:
+            let cause = String(cString: strerror(error.errnoCode))
+            return isConnected ? "broke off the connection: \(cause)" : "can't be reached: \(cause)"
+        case let error as RedisTLS.UnusableFile: return "can't be used with TLS: \(error)"
+        case let error where "\(error)".contains("CERTIFICATE_REQUIRED"):
+            return "asks for a certificate of this client"
         case ChannelError.connectTimeout(let time):
             return "can't be reached: no connection within \(time.nanoseconds / 1_000_000_000) s"
         case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("CERTIFICATE_VERIFY_FAILED"):

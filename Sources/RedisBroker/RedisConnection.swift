@@ -76,7 +76,8 @@ final class RedisConnection {
         let limit = TimeAmount(options.connectTimeout)
         timeout = loop.assumeIsolated().scheduleTask(in: limit) { [weak self] in
             guard let self else { return }
-            close(because: "did not accept the connection within \(options.connectTimeout.secondsText) s")
+            let way = options.tls == nil ? "" : " with TLS"
+            close(because: "did not accept the connection\(way) within \(options.connectTimeout.secondsText) s")
         }
         do {
             let tls = try options.tls.map { try RedisTLS($0, endpoint.address) }
@@ -101,9 +102,11 @@ final class RedisConnection {
                     bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
                 case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
                 }
-            connected.assumeIsolated().whenFailure { error in bound.value.close(because: Self.text(error)) }
+            connected.assumeIsolated().whenFailure { error in
+                bound.value.close(because: Self.text(error, isConnected: false))
+            }
         } catch {
-            close(because: Self.text(error))
+            close(because: Self.text(error, isConnected: false))
         }
     }
 
@@ -184,7 +187,7 @@ final class RedisConnection {
 
 // What the handler in the channel calls.
 extension RedisConnection {
-    fileprivate func opened(_ channel: any Channel) {
+    func opened(_ channel: any Channel) {
         guard events != nil else { return channel.close(promise: nil) }
         self.channel = channel
         var hello: [RESPArgument] = ["HELLO", "3"]
@@ -228,9 +231,9 @@ extension RedisConnection {
         events?.ready(server)
     }
 
-    fileprivate func received(_ byteCount: Int) { receivedByteCount += byteCount }
+    func received(_ byteCount: Int) { receivedByteCount += byteCount }
 
-    fileprivate func received(_ value: RESPValue) {
+    func received(_ value: RESPValue) {
         if case .push(let elements) = value { return pushed(elements) }
         if case .end = expected.first, case .error = value { return }
         guard let next = expected.popFirst() else { return close(because: "sent an answer that nobody asked for") }
@@ -259,45 +262,9 @@ extension RedisConnection {
         }
     }
 
-    fileprivate func handled() { events?.handled() }
+    func handled() { events?.handled() }
 
-    fileprivate func failed(_ error: any Error) { close(because: Self.text(error)) }
+    func failed(_ error: any Error) { close(because: Self.text(error, isConnected: channel != nil)) }
 
-    fileprivate func ended() { close(because: "closed the connection") }
-}
-
-/// Passes what a channel receives to its connection, as values.
-private final class RedisHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
-    private let connection: RedisConnection
-    private var decoder = RESPDecoder()
-    private var isDamaged = false
-
-    init(_ connection: RedisConnection) { self.connection = connection }
-
-    func channelActive(context: ChannelHandlerContext) {
-        connection.opened(context.channel)
-        context.fireChannelActive()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isDamaged else { return }
-        let bytes = unwrapInboundIn(data)
-        connection.received(bytes.readableBytes)
-        decoder.append(bytes)
-        do {
-            while let value = try decoder.next() { connection.received(value) }
-        } catch {
-            isDamaged = true
-            connection.close(because: "does not speak Redis' protocol: it sent \(error)")
-        }
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) { connection.handled() }
-
-    func channelInactive(context: ChannelHandlerContext) { connection.ended() }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { connection.failed(error) }
+    func ended() { close(because: "closed the connection") }
 }

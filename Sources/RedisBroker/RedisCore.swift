@@ -119,9 +119,11 @@ final class RedisCore {
         let problem = topology.problem
         switch (health, problem) {
         case (.up, nil): return
-        case (_, nil): health = .up
+        case (_, nil):
+            // While it comes back, the reason remains what it went for.
+            guard topology.isProven else { return }
+            health = .up
         case (.down(let reason, _), let problem?) where reason == problem: return
-        // While it comes back, the reason remains what it went for.
         case (.down(_, let since), let problem?): health = .down(reason: problem, since: since)
         case (_, let problem?): health = .down(reason: problem, since: WallClock.milliseconds())
         }

@@ -40,7 +40,8 @@ final class RedisShard {
     private var lastAddress: RedisAddress?
     /// Why the server does not do what it is asked, though there is a connection.
     private var fault: String?
-    private var random = SystemRandomNumberGenerator()
+    private var lastEpoch = UInt64.random(in: .min ... .max)
+    private var refresher: KeyRefresher!
     /// What makes the channel of the probes one of this server; nil before it has slots.
     private(set) var probeMark: Int?
     /// The pub/sub channels beside those of the hub that are on this server, and those of them that are subscribed.
@@ -69,6 +70,7 @@ final class RedisShard {
             lease = NodeLease(self, presence)
             claim { _ in true }
         }
+        refresher = KeyRefresher(self)
         commands = RedisLink(
             loop, options, whereabouts,
             RedisLink.Events(
@@ -90,6 +92,7 @@ final class RedisShard {
         commands.start()
         deliveries.start()
         probe.start()
+        refresher.start()
     }
 
     /// Sends what is there, takes the node and its users off the server, and calls `body`.
@@ -107,21 +110,34 @@ final class RedisShard {
     }
 
     func stop() {
+        disconnect()
+        publishing.refuseAll()
+    }
+
+    /// Ends the connections. What waits for the server remains.
+    func disconnect() {
+        refresher.stop()
         lease?.stop()
         probe.stop()
         commands.stop()
         deliveries.stop()
     }
 
-    /// Why the server can't be used at present; nil if it can.
-    var problem: String? {
-        commands.problem ?? deliveries.problem ?? fault
-            ?? (subscriptions.isRestoring ? "the subscriptions at \(name) are being restored" : nil)
-            ?? (probe.hasReturned ? nil : "no probe has come back from \(name) yet")
-    }
+    /// Why the server can't be used at present; nil if nothing is known against it.
+    var problem: String? { commands.problem ?? deliveries.problem ?? fault }
 
-    /// A new name for a numbering.
-    func freshEpoch() -> String { String(UInt64.random(in: .min ... .max, using: &random), radix: 36) }
+    /// Whether the subscriptions are there, and a probe went the whole way, since the connections were made.
+    var isProven: Bool { !subscriptions.isRestoring && probe.hasReturned }
+
+    /// A new name for a numbering. Each publication is sent with one, in case that its channel is new: so this asks the
+    /// kernel for nothing (SplitMix64).
+    func freshEpoch() -> String {
+        lastEpoch &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = lastEpoch
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return String(mixed ^ (mixed >> 31), radix: 36)
+    }
 
     /// Notes an error if it is about more than one command, as any is that a probe gets.
     func noteFault(_ error: RedisError, isProbe: Bool) {
@@ -142,6 +158,12 @@ final class RedisShard {
         commands.works()
         deliveries.works()
         surroundings.healthChanged()
+    }
+
+    /// The channels on this server in which this node has users.
+    var channelsWithUsers: [Name] {
+        guard let cluster else { return presence?.channelNames ?? [] }
+        return cluster.presence.channelNames.filter { cluster.shard(for: $0.text) === self }
     }
 
     func checkHealth() { surroundings.healthChanged() }

@@ -6,8 +6,10 @@ import NIOCore
 protocol RedisTopology: AnyObject {
     /// The servers in use.
     var shards: [RedisShard] { get }
-    /// Why the broker can't be used at present; nil if it can.
+    /// Why the broker can't be used at present; nil if nothing is known against it.
     var problem: String? { get }
+    /// Whether a probe has gone the whole way at each server since the connections were made.
+    var isProven: Bool { get }
 
     /// The server that a channel is kept on.
     func shard(for channel: String) -> RedisShard
@@ -44,7 +46,7 @@ final class IndependentServers: RedisTopology {
         _ loop: any EventLoop, _ options: RedisBroker.Options, _ sentinel: RedisBroker.Sentinel,
         _ around: RedisSurroundings
     ) {
-        var shard: RedisShard?
+        weak var shard: RedisShard?
         let watch = SentinelWatch(loop, options, sentinel) { shard?.move(to: $0) }
         let whereabouts = RedisLink.Whereabouts(
             name: "the master \"\(sentinel.masterName)\"", locate: { watch.locate($0) }, doubt: { watch.doubt($0) })
@@ -53,6 +55,8 @@ final class IndependentServers: RedisTopology {
         shards = [master]
         self.watch = watch
     }
+
+    var isProven: Bool { shards.allSatisfy(\.isProven) }
 
     var problem: String? { shards.lazy.compactMap(\.problem).first }
 

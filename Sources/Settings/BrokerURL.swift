@@ -8,14 +8,48 @@ package struct BrokerURL: Sendable, Equatable, CustomStringConvertible {
         case rediss
         /// A Unix socket.
         case unix
+        /// A master that Sentinels know.
+        case sentinel = "redis+sentinel"
+        case sentinelTLS = "rediss+sentinel"
+        /// A cluster.
+        case cluster = "redis+cluster"
+        case clusterTLS = "rediss+cluster"
+
+        package var usesTLS: Bool {
+            switch self {
+            case .rediss, .sentinelTLS, .clusterTLS: true
+            case .redis, .unix, .sentinel, .cluster: false
+            }
+        }
+
+        package var isSentinel: Bool { self == .sentinel || self == .sentinelTLS }
+        package var isCluster: Bool { self == .cluster || self == .clusterTLS }
+
+        /// The port if none is given.
+        package var port: Int { isSentinel ? 26_379 : 6_379 }
+    }
+
+    /// A server, or a Sentinel.
+    package struct Host: Sendable, Hashable, CustomStringConvertible {
+        /// A name or an address, without brackets.
+        package var name: String
+        package var port: Int
+
+        package init(name: String, port: Int) {
+            self.name = name
+            self.port = port
+        }
+
+        package var description: String { "\(name.contains(":") ? "[\(name)]" : name):\(port)" }
     }
 
     package var scheme: Scheme
-    /// A name or an address, without brackets; empty for a Unix socket.
-    package var host = ""
-    package var port = 6379
+    /// One server; or the Sentinels, or some servers of the cluster. None for a Unix socket.
+    package var hosts: [Host] = []
     /// The path of a Unix socket.
     package var path = ""
+    /// The name of the master that Sentinels know.
+    package var masterName = ""
     /// The user and the password; nil where none is given.
     package var user: String?
     package var password: String?
@@ -27,7 +61,8 @@ package struct BrokerURL: Sendable, Equatable, CustomStringConvertible {
     package var description: String {
         let suffix = database == 0 ? "" : scheme == .unix ? "?db=\(database)" : "/\(database)"
         guard scheme != .unix else { return "unix://\(path)\(suffix)" }
-        return "\(scheme.rawValue)://\(host.contains(":") ? "[\(host)]" : host):\(port)\(suffix)"
+        let list = hosts.map(\.description).joined(separator: ",")
+        return "\(scheme.rawValue)://\(list)\(scheme.isSentinel ? "/\(masterName)" : "")\(suffix)"
     }
 
     /// A URL of which only the scheme and the text are known.

@@ -28,8 +28,12 @@ extension Settings {
         package var type = BrokerType.local
         /// The broker's URL; nil for `local`. It may contain a password, so it is never shown.
         package var url: BrokerURL?
+        /// Several independent servers, each with a part of the channels; empty if there is one URL.
+        package var urls: [BrokerURL] = []
         /// The file with the password; nil for none, or if it is in the URL.
         package var passwordFile: KeyFile?
+        /// The file with the password for the Sentinels; nil for none.
+        package var sentinelPasswordFile: KeyFile?
         /// The file with the certificates of the authorities that sign the broker's; nil for those of the system.
         package var authorityFile: KeyFile?
         /// The name by which other nodes and operators know this node; empty for the host's name.

@@ -50,6 +50,10 @@ extension Failure {
             self.init(
                 "no connection \(text("id")) on the nodes that answered; no answer from \(names)",
                 advice: "See 'wsctl nodes'.")
+        case (_, "QuestionTooLarge"):
+            self.init(
+                "the message has \(text("bytes")) bytes as other nodes get it, in JSON; it may have \(text("limit"))",
+                advice: "Publish it in a channel, or ask each node without --cluster.")
         case (_, "NoBroker"):
             self.init("this node has no broker", advice: "See [broker] in wsd.toml(5).")
         case (_, "NoSuchChannel"):

@@ -8,6 +8,8 @@ struct BrokerMetrics {
     let nodeCount: Int?
     /// The messages that the hub has refused because of the broker.
     let refusedPublications: UInt64
+    /// The size of the messages that the hub holds for the broker.
+    let queuedByteCount: Int
     let figures: RedisStatistics
 
     func add(to text: inout MetricsText) {
@@ -36,7 +38,10 @@ struct BrokerMetrics {
             "Messages that were refused to their publishers because the broker did not take them.", refusedPublications)
         text.add(
             "wsd_broker_queued_batches", .gauge, "Batches that the broker has not answered.", figures.queuedBatches)
-        text.add("wsd_broker_queued_bytes", .gauge, "Bytes in these batches.", figures.queuedBytes)
+        text.add(
+            "wsd_broker_queued_bytes", .gauge,
+            "Bytes in messages that wait for the broker, or have not come back; broker.queue_limit bounds them.",
+            queuedByteCount)
         text.addHistogram(
             "wsd_broker_round_trip_seconds", "From sending a batch to the broker to its answer.",
             bounds: TimeHistogram.bounds, [figures.roundTrips.sample])

@@ -121,7 +121,8 @@ struct HubMetrics {
         let memory = total.memory
         let kinds = [
             ("input", memory.input), ("mailboxes", memory.mailboxes),
-            ("backlogs", memory.backlogs), ("history", memory.history), ("other", memory.other),
+            ("backlogs", memory.backlogs), ("history", memory.history), ("broker", memory.broker),
+            ("other", memory.other),
         ]
         text.add(
             "wsd_memory_bytes", .gauge,

@@ -28,7 +28,7 @@ final class NodeBroker: Sendable {
     static func make(
         _ configuration: Settings.Broker, addresses: [String], logger: Logger
     ) throws(KeyErrors) -> NodeBroker? {
-        guard configuration.type == .redis, let url = configuration.url else { return nil }
+        guard configuration.type == .redis, let url = configuration.allURLs.first else { return nil }
         let node = NodeID.random()
         var options = try configuration.redisOptions(url, node)
         let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
@@ -37,11 +37,12 @@ final class NodeBroker: Sendable {
         // Redis takes no other characters.
         options.clientName = "wsd-" + String(name.unicodeScalars.map { "!"..."~" ~= $0 ? Character($0) : "_" })
         let broker = RedisBroker(options)
-        return NodeBroker(broker, node: node, name: name, url: url, logger: logger) { broker.statistics }
+        let place = configuration.allURLs.map(\.description).joined(separator: ", ")
+        return NodeBroker(broker, node: node, name: name, place: place, logger: logger) { broker.statistics }
     }
 
     private init(
-        _ broker: any Broker, node: NodeID, name: String, url: BrokerURL, logger: Logger,
+        _ broker: any Broker, node: NodeID, name: String, place: String, logger: Logger,
         statistics: @escaping @Sendable () -> RedisStatistics
     ) {
         self.broker = broker
@@ -50,7 +51,7 @@ final class NodeBroker: Sendable {
         self.logger = logger
         self.statistics = statistics
         let since = Clock.milliseconds()
-        state = Mutex(BrokerHealthLog(.down(reason: "not connected to \(url) yet", since: since)))
+        state = Mutex(BrokerHealthLog(.down(reason: "not connected to \(place) yet", since: since)))
     }
 
     /// The time that the first connection may take without a word in the log.
@@ -144,13 +145,11 @@ extension NodeBroker: BrokerSink {
 extension Settings.Broker {
     /// The options of Redis.
     fileprivate func redisOptions(_ url: BrokerURL, _ node: NodeID) throws(KeyErrors) -> RedisBroker.Options {
-        let address: RedisAddress =
-            url.scheme == .unix ? .unix(path: url.path) : .tcp(host: url.host, port: url.port)
-        var options = RedisBroker.Options(address: address, node: node)
+        var options = RedisBroker.Options(try servers(url), node: node)
         options.user = url.user
         options.password = try password(url)
         options.database = url.database
-        if url.scheme == .rediss {
+        if url.scheme.usesTLS {
             options.tls = RedisBroker.TLS(authorityFile: authorityFile?.path)
         }
         options.prefix = prefix
@@ -159,9 +158,28 @@ extension Settings.Broker {
         return options
     }
 
+    /// The servers' URLs, one or several.
+    fileprivate var allURLs: [BrokerURL] { url.map { [$0] } ?? urls }
+
+    private func servers(_ url: BrokerURL) throws(KeyErrors) -> RedisBroker.Servers {
+        let addresses = url.hosts.map { RedisAddress.tcp(host: $0.name, port: $0.port) }
+        if url.scheme.isSentinel {
+            return .sentinel(
+                RedisBroker.Sentinel(
+                    masterName: url.masterName, addresses: addresses, password: try sentinelPassword()))
+        }
+        if url.scheme.isCluster { return .cluster(addresses) }
+        return .independent(
+            allURLs.compactMap { url in
+                url.scheme == .unix
+                    ? .unix(path: url.path) : url.hosts.first.map { .tcp(host: $0.name, port: $0.port) }
+            })
+    }
+
     /// Checks the files that the configuration names.
     func check() throws(KeyErrors) {
-        if let url { _ = try password(url) }
+        if let url = allURLs.first { _ = try password(url) }
+        _ = try sentinelPassword()
         guard let authorityFile else { return }
         do throws(KeyError) {
             _ = try KeyFileReader.contents(
@@ -171,9 +189,18 @@ extension Settings.Broker {
 
     private func password(_ url: BrokerURL) throws(KeyErrors) -> String? {
         guard let passwordFile else { return url.password }
-        let origin = "broker.password_file = \"\(passwordFile)\""
+        return try password(passwordFile, "password_file")
+    }
+
+    private func sentinelPassword() throws(KeyErrors) -> String? {
+        guard let sentinelPasswordFile else { return nil }
+        return try password(sentinelPasswordFile, "sentinel_password_file")
+    }
+
+    private func password(_ file: KeyFile, _ key: String) throws(KeyErrors) -> String {
+        let origin = "broker.\(key) = \"\(file)\""
         do throws(KeyError) {
-            var bytes = try KeyFileReader.contents(of: passwordFile.path, shownAs: origin)[...]
+            var bytes = try KeyFileReader.contents(of: file.path, shownAs: origin)[...]
             // An editor ends the line.
             while let last = bytes.last, last == 0x0A || last == 0x0D { bytes.removeLast() }
             guard !bytes.isEmpty else { throw KeyError("\(origin): empty") }

@@ -27,7 +27,8 @@ struct Observation: Router.Observer {
         if let broker {
             let metrics = BrokerMetrics(
                 isUp: broker.problem == nil, nodeCount: await broker.nodeCount(),
-                refusedPublications: total.refusedPublications, figures: broker.statistics())
+                refusedPublications: total.refusedPublications, queuedByteCount: total.memory.broker,
+                figures: broker.statistics())
             metrics.add(to: &text)
         }
         await addEvents(to: &text)

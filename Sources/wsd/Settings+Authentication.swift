@@ -19,6 +19,7 @@ extension Settings {
         visible.api.readKeyFile = keep(api.readKeyFile)
         visible.api.adminKeyFile = keep(api.adminKeyFile)
         visible.broker.passwordFile = keep(broker.passwordFile)
+        visible.broker.sentinelPasswordFile = keep(broker.sentinelPasswordFile)
         visible.broker.authorityFile = keep(broker.authorityFile)
         return (visible, count)
     }

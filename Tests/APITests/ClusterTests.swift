@@ -11,14 +11,19 @@ import Varlink
 
 @Suite("The API of a node with a broker")
 struct ClusterTests {
-    private let exchange = Exchange()
-    private let backends = (1...2).map { MemoryBackend(count: 4, worker: $0) }
+    private let exchange: Exchange
+    private let backends: [MemoryBackend]
     private let methods: Methods
     private let alone: Methods
 
     init() {
-        let clusters = backends.enumerated().map { exchange.add($0.offset + 1, $0.element) }
-        methods = Methods(backend: backends[0], cluster: clusters[0])
+        let exchange = Exchange()
+        let backends = (1...2).map { MemoryBackend(count: 4, worker: $0) }
+        let cluster = exchange.add(1, backends[0])
+        exchange.add(2, backends[1])
+        self.exchange = exchange
+        self.backends = backends
+        methods = Methods(backend: backends[0], cluster: cluster)
         alone = Methods(backend: backends[0], cluster: nil)
     }
 

@@ -47,6 +47,11 @@ struct ActingTests {
             try await cluster.broadcast(
                 BroadcastMessage(text: String(repeating: "x", count: 101)), channel: nil, user: nil, by: caller)
         }
+        // In Base64 it is more than a message may be.
+        let large = BroadcastMessage(data: [UInt8](repeating: 0, count: 4 << 20))
+        await #expect(throws: ControlError.self) {
+            try await cluster.broadcast(large, channel: nil, user: nil, by: caller)
+        }
         exchange.setUnreachable()
         let error = ControlError.unavailable(
             "the broker does not say which nodes there are, so nothing was done on any of them")

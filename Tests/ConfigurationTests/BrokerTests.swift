@@ -19,6 +19,11 @@ struct BrokerTests {
             ("unix:///run/redis/redis.sock", "unix:///run/redis/redis.sock"),
             ("unix://alice:hunter2@/run/r.sock?db=3", "unix:///run/r.sock?db=3"),
             ("unix:///run/a%20b", "unix:///run/a b"),
+            ("redis+sentinel://a,b:26380,[::1]/main", "redis+sentinel://a:26379,b:26380,[::1]:26379/main"),
+            ("rediss+sentinel://alice:hunter2@a/main/3", "rediss+sentinel://a:26379/main/3"),
+            ("redis+sentinel://:hunter2@a,b/my%2Fmain/", "redis+sentinel://a:26379,b:26379/my/main"),
+            ("redis+cluster://a:7000,b:7001/", "redis+cluster://a:7000,b:7001"),
+            ("rediss+cluster://alice:hunter2@a", "rediss+cluster://a:6379"),
         ])
     func urls(text: String, description: String) throws {
         let url = try BrokerURL(parsing: text)
@@ -29,7 +34,7 @@ struct BrokerTests {
     @Test("The user and the password are decoded, and a part that is empty is none")
     func login() throws {
         let url = try BrokerURL(parsing: "redis://al%3aice:h%25u:n%C3%A9@[::1]:6379")
-        #expect(url.user == "al:ice" && url.password == "h%u:né" && url.host == "::1")
+        #expect(url.user == "al:ice" && url.password == "h%u:né" && url.hosts.map(\.name) == ["::1"])
         #expect(try BrokerURL(parsing: "redis://:p@a").user == nil)
         #expect(try BrokerURL(parsing: "redis://alice@a").password == nil)
         #expect(try BrokerURL(parsing: "redis://a").user == nil)
@@ -37,7 +42,9 @@ struct BrokerTests {
         #expect(try BrokerURL(parsing: "redis://u:p@q@a").password == "p@q")
     }
 
-    private static let forms = "redis://HOST:PORT/DATABASE, rediss://HOST:PORT/DATABASE or unix:///PATH?db=DATABASE"
+    private static let forms =
+        "redis://HOST:PORT/DATABASE, rediss:// likewise with TLS, unix:///PATH?db=DATABASE, "
+        + "redis+sentinel://HOST:PORT,…/MASTER or redis+cluster://HOST:PORT,…"
 
     @Test(
         "Another URL is refused with the way out",
@@ -72,6 +79,29 @@ struct BrokerTests {
             ("unix:///a%00b", "a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH"),
             ("unix:///r.sock?x=1", "after \"?\" there may be db=DATABASE, nothing else"),
             ("unix:///r.sock?db=", "the database must be a number, 0 to 65535"),
+            ("redis+x://a", "\"redis+x\" is no scheme that a broker has; write \(forms)"),
+            (
+                "redis://a,b",
+                "several hosts are for redis+sentinel:// and redis+cluster://; independent servers are in broker.urls"
+            ),
+            ("redis+cluster://a,a:6379", "a:6379 is there twice; leave one out"),
+            ("redis+cluster://a,,b", "the URL names no host; write \(forms)"),
+            (
+                "redis+cluster://a/1",
+                "a cluster has no databases, so nothing comes after the hosts; leave \"/…\" out"
+            ),
+            (
+                "rediss+sentinel://u:hunter2@a",
+                "the URL names no master, as \"sentinel monitor\" in sentinel.conf does; "
+                    + "write rediss+sentinel://HOST:PORT,…/MASTER"
+            ),
+            (
+                "redis+sentinel://a//1",
+                "the URL names no master, as \"sentinel monitor\" in sentinel.conf does; "
+                    + "write redis+sentinel://HOST:PORT,…/MASTER"
+            ),
+            ("redis+sentinel://a/main/x", "the database must be a number, 0 to 65535"),
+            ("redis+sentinel://a:0/main", "the port must be 1 to 65535; an IPv6 address is in brackets"),
         ])
     func refused(text: String, error: String) {
         #expect(throws: InvalidValue(error)) { try BrokerURL(parsing: text) }
@@ -84,7 +114,7 @@ struct BrokerTests {
         for url in [
             "redis://:hunter2@", "redis:hunter2@a://b", "redis://u:hunter2@a:x", "redis://u:hunter2@a/x",
             "redis://u:hunter2@[x]", "redis://u:hunter2@a?b", "redis://u:hun ter2@a", "unix://u:hunter2@a",
-            "redis://u:hunter2@a",
+            "redis://u:hunter2@a", "redis+sentinel://u:hunter2@a", "redis+cluster://u:hunter2@a/1",
         ] {
             for type in ["local", "redis"] {
                 let found = errors("[broker]\ntype = \"\(type)\"\nurl = \"\(url)\"\nca_file = \"/a\"")
@@ -98,43 +128,96 @@ struct BrokerTests {
             ])
     }
 
-    @Test(
-        "Its keys must agree with each other",
-        arguments: [
-            (
-                "type = \"redis\"",
-                ["2:1: broker.type: \"redis\" needs broker.url, such as \"redis://10.0.0.5:6379\""]
-            ),
-            (
-                "url = \"redis://a\"\nca_file = \"/a\"\npassword_file = \"/b\"\nnode_name = \"n\"",
-                ["url", "ca_file", "password_file", "node_name"].enumerated().map { index, key in
-                    "\(index + 2):1: broker.\(key): this node is alone, so it has no effect; "
-                        + "set broker.type = \"redis\", or leave it out"
-                }
-            ),
-            (
-                "type = \"redis\"\nurl = \"redis://:p@a\"\npassword_file = \"/a\"",
-                ["4:1: broker.password_file: broker.url has a password, too; leave one of them out"]
-            ),
-            (
-                "type = \"redis\"\nurl = \"redis://alice@a\"",
-                [
-                    "3:1: broker.url: it names a user and no password; give broker.password_file, "
-                        + "or leave the user out"
-                ]
-            ),
-            ("type = \"redis\"\nurl = \"redis://alice@a\"\npassword_file = \"/a\"", []),
-            (
-                "type = \"redis\"\nurl = \"redis://a\"\nca_file = \"/a\"",
-                [
-                    "4:1: broker.ca_file: the connection to redis://a:6379 has no TLS; write rediss://, "
-                        + "or leave it out"
-                ]
-            ),
-            ("type = \"redis\"\nurl = \"rediss://a\"\nca_file = \"/a\"", []),
-            // They are used as soon as there is a broker.
-            ("prefix = \"x\"\nqueue_limit = \"1MiB\"\npresence_ttl = \"1m\"", []),
-        ])
+    private static let agreements: [(String, [String])] = [
+        (
+            "type = \"redis\"",
+            ["2:1: broker.type: \"redis\" needs broker.url, such as \"redis://10.0.0.5:6379\""]
+        ),
+        (
+            "url = \"redis://a\"\nca_file = \"/a\"\npassword_file = \"/b\"\nnode_name = \"n\"",
+            alone(["url", "ca_file", "password_file", "node_name"])
+        ),
+        (
+            "type = \"redis\"\nurl = \"redis://:p@a\"\npassword_file = \"/a\"",
+            ["4:1: broker.password_file: broker.url has a password, too; leave one of them out"]
+        ),
+        (
+            "type = \"redis\"\nurl = \"redis://alice@a\"",
+            [
+                "3:1: broker.url: it names a user and no password; give broker.password_file, "
+                    + "or leave the user out"
+            ]
+        ),
+        ("type = \"redis\"\nurl = \"redis://alice@a\"\npassword_file = \"/a\"", []),
+        (
+            "type = \"redis\"\nurl = \"redis://a\"\nca_file = \"/a\"",
+            [
+                "4:1: broker.ca_file: the connection to redis://a:6379 has no TLS; write rediss://, "
+                    + "or leave it out"
+            ]
+        ),
+        ("type = \"redis\"\nurl = \"rediss://a\"\nca_file = \"/a\"", []),
+        ("type = \"redis\"\nurl = \"rediss+sentinel://a/m\"\nca_file = \"/a\"", []),
+        (
+            "type = \"redis\"\nurl = \"redis+cluster://a\"\nca_file = \"/a\"",
+            [
+                "4:1: broker.ca_file: the connection to redis+cluster://a:6379 has no TLS; "
+                    + "write rediss+cluster://, or leave it out"
+            ]
+        ),
+        ("type = \"redis\"\nurl = \"redis+sentinel://a/m\"\nsentinel_password_file = \"/a\"", []),
+        (
+            "type = \"redis\"\nurl = \"redis://a\"\nsentinel_password_file = \"/a\"",
+            [
+                "4:1: broker.sentinel_password_file: redis://a:6379 has no Sentinels; write redis+sentinel://, "
+                    + "or leave it out"
+            ]
+        ),
+        ("type = \"redis\"\nurls = [\"redis://:p@a\", \"redis://:p@b\"]", []),
+        (
+            "type = \"redis\"\nurl = \"redis://a\"\nurls = [\"redis://b\"]",
+            ["4:1: broker.urls: broker.url says where the broker is, too; leave one of them out"]
+        ),
+        (
+            "urls = [\"redis://b\"]\nsentinel_password_file = \"/a\"",
+            alone(["urls", "sentinel_password_file"])
+        ),
+        (
+            "type = \"redis\"\nurls = [\"redis://:p@a\", \"redis://:p@a:6379/\"]",
+            ["3:1: broker.urls: redis://a:6379 is there twice; leave one out"]
+        ),
+        (
+            "type = \"redis\"\nurls = [\"redis://:p@a\", \"redis://:p@a\"]",
+            ["3:25: broker.urls: a value is there twice; leave one out"]
+        ),
+        (
+            "type = \"redis\"\nurls = [\"redis://:p@a\", \"redis://:q@b\"]",
+            [
+                "3:1: broker.urls: redis://b:6379 differs from redis://a:6379 in the user, the password, the database "
+                    + "or TLS; set up the servers alike"
+            ]
+        ),
+        (
+            "type = \"redis\"\nurls = [\"redis+cluster://a\"]",
+            ["3:1: broker.urls: redis+cluster://a:6379 is more than one server; write it as broker.url"]
+        ),
+        (
+            "type = \"redis\"\nurls = [\"redis://:p@a\"]\npassword_file = \"/a\"",
+            ["4:1: broker.password_file: broker.urls has a password, too; leave one of them out"]
+        ),
+        // They are used as soon as there is a broker.
+        ("prefix = \"x\"\nqueue_limit = \"1MiB\"\npresence_ttl = \"1m\"", []),
+    ]
+
+    /// What is said of keys that have no effect.
+    private static func alone(_ keys: [String]) -> [String] {
+        keys.enumerated().map { index, key in
+            "\(index + 2):1: broker.\(key): this node is alone, so it has no effect; "
+                + "set broker.type = \"redis\", or leave it out"
+        }
+    }
+
+    @Test("Its keys must agree with each other", arguments: agreements)
     func agreement(text: String, expected: [String]) {
         #expect(errors("[broker]\n\(text)").sorted() == expected.map { "f:\($0)" }.sorted())
     }

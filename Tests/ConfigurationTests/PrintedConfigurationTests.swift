@@ -75,8 +75,15 @@ struct PrintedConfigurationTests {
         configuration.broker.url = try BrokerURL(parsing: "redis://alice:hunter2@h")
         let printed = LoadedConfiguration(configuration: configuration, files: [], origins: [:]).printed
         #expect(!printed.contains("hunter2") && !printed.contains("alice"))
-        #expect(printed.contains("\n# url is set, and secret  # default\n"))
+        #expect(printed.contains("\n# url is set, and secret     # default\n"))
         #expect(errors(printed).isEmpty)
+        configuration.broker.url = nil
+        configuration.broker.urls = [try BrokerURL(parsing: "redis://:hunter2@h")]
+        let several = LoadedConfiguration(configuration: configuration, files: [], origins: [:]).printed
+        #expect(!several.contains("hunter2") && several.contains("\n# urls is set, and secret"))
+        let open = try loaded("[broker]\ntype = \"redis\"\nurl = \"rediss://a:1/2\"").printed
+        #expect(open.contains("\nurl = \"rediss://a:1/2\""))
+        #expect(try loaded(open).configuration.broker.url?.text == "rediss://a:1/2")
     }
 
     @Test("keeps a strange path on its line")

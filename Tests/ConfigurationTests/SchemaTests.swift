@@ -69,7 +69,9 @@ struct SchemaTests {
         api.admin_key_file = ""
         broker.type = "local"
         broker.url = ""
+        broker.urls = []
         broker.password_file = ""
+        broker.sentinel_password_file = ""
         broker.ca_file = ""
         broker.node_name = ""
         broker.prefix = "wsd"

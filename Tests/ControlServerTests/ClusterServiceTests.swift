@@ -1,6 +1,7 @@
 import ClusterControl
 import Control
 import ControlServer
+import Operations
 import Testing
 import Varlink
 

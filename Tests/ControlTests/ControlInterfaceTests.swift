@@ -157,7 +157,7 @@ struct ControlInterfaceTests {
             "error ReloadFailed ", "error NoSigningKey ", "type Grant ", "error NothingSelected ",
             "error InvalidCloseCode ",
             "error ReasonTooLong ", "error MessageTooLarge ", "method Nodes(", "type Node ", "error NoBroker ",
-            "error Unavailable ",
+            "error Unavailable ", "error QuestionTooLarge ",
         ] {
             #expect(ControlInterface.controlDescription.contains(text))
             #expect(!ControlInterface.statusDescription.contains(text))

@@ -62,10 +62,13 @@ import Testing
         }
     }
 
-    @Test("What is no RESP is refused, and so is what is streamed", arguments: [
-        "x\r\n", "$?\r\n", "*?\r\n", "$-2\r\n", "$1\r\nab\r\n", ":1.5\r\n", "#x\r\n", ",x\r\n", "(x\r\n", "=2\r\nab\r\n",
-        "*1\r\n>1\r\n+a\r\n", "+a\rb\r\n", "_x\r\n", "*12345678901234\r\n", ";4\r\n",
-    ])
+    @Test(
+        "What is no RESP is refused, and so is what is streamed",
+        arguments: [
+            "x\r\n", "$?\r\n", "*?\r\n", "$-2\r\n", "$1\r\nab\r\n", ":1.5\r\n", "#x\r\n", ",x\r\n", "(x\r\n",
+            "=2\r\nab\r\n",
+            "*1\r\n>1\r\n+a\r\n", "+a\rb\r\n", "_x\r\n", "*12345678901234\r\n", ";4\r\n",
+        ])
     func damage(_ text: String) {
         #expect(throws: RESPError.self) { try values([Array(text.utf8)[...]]) }
     }
@@ -94,7 +97,8 @@ import Testing
         #expect(isRefused("*21\r\n"))
         #expect(isRefused(String(repeating: "*1\r\n", count: 17)))
         #expect(!isRefused(String(repeating: "*1\r\n", count: 16)))
-        #expect(isRefused("*15\r\n" + String(repeating: "$90\r\n" + String(repeating: "x", count: 90) + "\r\n", count: 12)))
+        #expect(
+            isRefused("*15\r\n" + String(repeating: "$90\r\n" + String(repeating: "x", count: 90) + "\r\n", count: 12)))
         #expect(!isRefused(String(repeating: "$90\r\n" + String(repeating: "x", count: 90) + "\r\n", count: 12)))
     }
 
@@ -111,7 +115,9 @@ import Testing
 
     @Test func commandsAreArraysOfStrings() {
         var buffer = ByteBuffer()
-        buffer.writeCommand(["SET", .text("é"), .number(-120), .bytes([0, 13, 10]), .text(String(repeating: "x", count: 12))])
+        buffer.writeCommand([
+            "SET", .text("é"), .number(-120), .bytes([0, 13, 10]), .text(String(repeating: "x", count: 12)),
+        ])
         #expect(
             String(buffer: buffer)
                 == "*5\r\n$3\r\nSET\r\n$2\r\né\r\n$4\r\n-120\r\n$3\r\n\0\r\n\r\n$12\r\nxxxxxxxxxxxx\r\n")
@@ -121,17 +127,23 @@ import Testing
     func codes() {
         #expect(RedisError("OOM command not allowed when used memory > 'maxmemory'.").code == "OOM")
         #expect(
-            RedisError("ERR Error running script (call to f_1): @user_script:3: @user_script: 3: -OOM command not allowed")
-                .code == "OOM")
+            RedisError(
+                "ERR Error running script (call to f_1): @user_script:3: @user_script: 3: -OOM command not allowed"
+            )
+            .code == "OOM")
         #expect(RedisError("ERR The user executing the script can't run this command or subcommand").code == "NOPERM")
         #expect(RedisError("ERR unknown command").code == "ERR")
     }
 
-    @Test("Addresses", arguments: [
-        ("10.0.0.5", "10.0.0.5:6379"), ("redis:7000", "redis:7000"), ("[::1]", "[::1]:6379"), ("[::1]:1", "[::1]:1"),
-        ("/run/redis.sock", "/run/redis.sock"), ("::1", nil), ("a:0", nil), ("a:70000", nil), ("", nil), ("a b", nil),
-        (":1", nil),
-    ] as [(String, String?)])
+    @Test(
+        "Addresses",
+        arguments: [
+            ("10.0.0.5", "10.0.0.5:6379"), ("redis:7000", "redis:7000"), ("[::1]", "[::1]:6379"),
+            ("[::1]:1", "[::1]:1"),
+            ("/run/redis.sock", "/run/redis.sock"), ("::1", nil), ("a:0", nil), ("a:70000", nil), ("", nil),
+            ("a b", nil),
+            (":1", nil),
+        ] as [(String, String?)])
     func addresses(_ text: String, _ expected: String?) {
         #expect(RedisAddress(text)?.description == expected)
     }

@@ -12,7 +12,7 @@ final class RedisServer: Sendable {
     private let arguments: [String]
     private let isSentinel: Bool
     private let process = Mutex<pid_t>(0)
-    /// Below the ports that connections get, and so are those of a cluster, which are 10,000 above.
+    /// Below the ports that connections get, and so are those of a cluster, which are 10,000 above. The next one is left for TLS.
     private static let lastPort = Mutex(Int.random(in: 12_000..<22_000))
 
     var socket: String { directory + "/redis.sock" }
@@ -102,7 +102,7 @@ final class RedisServer: Sendable {
     private static func freePort() throws -> Int {
         for _ in 0..<1_000 {
             let port = lastPort.withLock { port in
-                port = port >= 22_000 ? 12_000 : port + 1
+                port = port >= 22_000 ? 12_000 : port + 2
                 return port
             }
             let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

@@ -54,7 +54,8 @@ extension BrokerConformance {
         gate.open()
         try await nodes[0].publishAndWait("c", ["last"], history: large)
         try await nodes[1].record.wait("the last") { $0.seen["c"]?.last == "last" ? () : nil }
-        #expect(nodes[1].record.seen("c").map { $0.prefix { $0 != " " } } == (texts(1...count) + ["last"]).map { $0[...] })
+        #expect(
+            nodes[1].record.seen("c").map { $0.prefix { $0 != " " } } == (texts(1...count) + ["last"]).map { $0[...] })
         try await nodes[1].isUp()
         await end(nodes)
     }

@@ -61,7 +61,9 @@ final class BrokerNode: Sendable {
 
     /// Waits until a batch has been refused.
     func refused(_ channel: String, _ number: UInt64) async throws -> BrokerRefusal {
-        let answer = try await record.wait("batch \(number) in \(channel) refused") { $0.answers[Name(channel)]?[number] }
+        let answer = try await record.wait("batch \(number) in \(channel) refused") {
+            $0.answers[Name(channel)]?[number]
+        }
         switch answer {
         case .success(let position): throw NotSeen("batch \(number) was accepted as \(position)")
         case .failure(let refusal): return refusal.refusal

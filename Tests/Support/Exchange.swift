@@ -73,7 +73,7 @@ final class Exchange: Sendable {
             startedAt: 1000 * Int64(number))
     }
 
-    fileprivate var nodes: [NodeDescription] { state.withLock { $0.isUnreachable ? [] : $0.nodes } }
+    fileprivate var nodes: [NodeDescription]? { state.withLock { $0.isUnreachable ? nil : $0.nodes } }
 
     fileprivate func send(_ bytes: [UInt8], from: NodeID, to: NodeID?) {
         let (receivers, change) = state.withLock { state in
@@ -116,7 +116,7 @@ private final class MemoryBroker: Broker {
     }
 
     func send(_ message: [UInt8], to node: NodeID?) { exchange.send(message, from: self.node, to: node) }
-    func nodes() async -> [NodeDescription] { exchange.nodes }
+    func nodes() async -> [NodeDescription]? { exchange.nodes }
 
     func start(_ sink: any BrokerSink) {}
     func publish(_ batches: [OutgoingBatch]) {}

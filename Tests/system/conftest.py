@@ -18,12 +18,15 @@ import seeded
 from browser import Browser
 from container import SUITES, Machine
 from fakeclock import Clock
+from nodes import Nodes
+from redisserver import RedisServer
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
 # says reaches another.
 ROOMS = 1000
 room_numbers = itertools.count()
+prefix_numbers = itertools.count(1)
 
 
 def pytest_sessionstart():
@@ -33,7 +36,7 @@ def pytest_sessionstart():
 
 
 # Files whose tests measure, or load the machine so that no test beside them should.
-MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_storm", "test_wsbench")
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_nodes_soak", "test_storm", "test_wsbench")
 
 
 def pytest_itemcollected(item):
@@ -166,6 +169,56 @@ def finish(daemon):
         return f"port {daemon.port}: {error}"
     finally:
         print(f"--- log of wsd (port {daemon.port}, exit code {daemon.process.returncode})\n{daemon.log()}")
+
+
+@pytest.fixture(scope="session")
+def shared_redis():
+    """The Redis of the tests that neither configure nor break it. Each of them has a prefix of its own."""
+    with tempfile.TemporaryDirectory(prefix="wsd-redis-") as directory:
+        server = RedisServer(directory)
+        yield server
+        server.finish()
+
+
+@pytest.fixture
+def start_redis(wsd_directory):
+    """Starts a Redis of a test's own: start_redis(**options), as `RedisServer` has them."""
+    started = []
+
+    def start(**options):
+        directory = wsd_directory / f"redis-{len(started)}"
+        directory.mkdir()
+        started.append(RedisServer(directory, **options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.finish()
+        print(f"--- log of redis-server (port {server.port})\n{server.log()}")
+
+
+@pytest.fixture
+def nodes(shared_redis, wsd_directory):
+    """Starts daemons that share their channels: nodes.start(...); their prefix at the shared Redis is their own."""
+    yield from run_nodes(Nodes(wsd_directory, shared_redis.url(), f"t{next(prefix_numbers)}"))
+
+
+@pytest.fixture
+def redis_server(start_redis):
+    """A Redis of the test's own, for it to break, that keeps its data over a restart."""
+    return start_redis(is_durable=True)
+
+
+@pytest.fixture
+def own_nodes(redis_server, wsd_directory):
+    """As `nodes`, at a Redis of the test's own."""
+    yield from run_nodes(Nodes(wsd_directory, redis_server.url()))
+
+
+def run_nodes(nodes):
+    yield nodes
+    if failures := nodes.finish():
+        pytest.fail("\n".join(failures), pytrace=False)
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ class API:
         self.hub = hub
         self.port = port
 
-    def raw(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+    def raw(self, method, path, body=None, headers=None, timeout=DEADLINE):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -385,6 +385,12 @@ def test_what_is_wrong_is_said(api):
         ("GET", "/api/connections?limit=0", None, 400, "limit"),
         ("GET", "/api/connections?nme=a", None, 400, "nme"),
         ("GET", "/api/connections?after=x", None, 400, "after"),
+        ("GET", "/api/connections?cluster=yes", None, 400, "cluster"),
+        ("GET", "/api/channels?cluster=true", None, 409, "no broker"),
+        ("GET", "/api/nodes", None, 409, "no broker"),
+        ("POST", "/api/disconnect", {"all": True, "cluster": True}, 409, "no broker"),
+        ("POST", "/api/publish", {"channel": "a", "data": 1, "cluster": False}, 400, '"cluster" is for'),
+        ("POST", "/api/broadcast", {"all": True, "data": 1, "cluster": None}, 400, '"cluster" must be'),
     ]
     for method, path, body, expected, text in cases:
         status, problem = api.call(method, path, body)

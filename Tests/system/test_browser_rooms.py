@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import threading
 import urllib.request
 
 import jwt
 import pytest
+import websockets.sync.server
 
 from jsonclient import JSONClient
 from waiting import wait_until
@@ -227,6 +229,53 @@ def test_the_library_tells_of_a_gap_and_sends_again(browser, restartable):
     assert library.run("client.connect(); return (await late).seq") == 1
     assert {gap["channel"] for gap in library.until_heard("gap", 1)} >= {"room:a"}
     assert [message["data"] for message in library.until_heard("message", 2)] == [1, 2]
+
+
+class TroubledHub:
+    """Says what a hub says whose broker is away, and has then lost its data."""
+
+    def __init__(self):
+        self.joins = []
+        self._connections = 0
+        self._server = websockets.sync.server.serve(self._serve, "127.0.0.1", 0)
+        self.port = self._server.socket.getsockname()[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+
+    def _serve(self, socket):
+        self._connections += 1
+        say = lambda **message: socket.send(json.dumps(message))
+        is_first = self._connections == 1
+        say(type="system", event="welcome", connection=str(self._connections), user="u", recovered=False)
+        for text in socket:
+            request = json.loads(text)
+            self.joins.append(request.get("since"))
+            if not is_first and len(self.joins) < 4:
+                say(type="error", id=request["id"], code="unavailable", message="the broker can't be reached")
+                continue
+            epoch, seq = ("A", 5) if is_first else ("B", 3)
+            say(type="ack", id=request["id"], channel="room:a", epoch=epoch, seq=seq, recovered=not is_first)
+            if is_first:
+                say(type="chat", channel="room:a", seq=6, data="before")
+                say(type="system", event="gap", channel="room:a", epoch="B", seq=2)
+                say(type="chat", channel="room:a", seq=3, data="after")
+                return
+            say(type="chat", channel="room:a", seq=4, data="again")
+
+
+def test_the_library_goes_on_after_a_gap_and_joins_until_it_can(browser, hub):
+    troubled = TroubledHub()
+    try:
+        library = Script(browser.open(hub.http("/")).until_connected(), troubled, options="{minimumWait: 50}")
+        assert library.run("return client.join('room:a')")["epoch"] == "A"
+        assert [message["data"] for message in library.until_heard("message", 3)] == ["before", "after", "again"]
+        assert library.heard("gap") == [{"channel": "room:a"}] and library.heard("left") == []
+        assert troubled.joins == [None] + 3 * [{"epoch": "B", "seq": 3}]
+        library.run("client.close()")
+    finally:
+        troubled.close()
 
 
 def test_the_library_refreshes_its_token(browser, start_wsd, wsd_directory):

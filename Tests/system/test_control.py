@@ -359,6 +359,18 @@ def test_broadcast_refuses_what_cannot_be_sent(daemon):
         assert daemon.wsctl("broadcast", "-", input="x" * (1 << 20)).returncode == 0
 
 
+def test_a_node_without_a_broker_says_that_there_are_no_others(daemon):
+    with clients(daemon, "/ws"):
+        for arguments in (
+            ["nodes"], ["list", "--cluster"], ["show", "--cluster", "x"], ["kick", "--cluster", "--all"],
+            ["broadcast", "--cluster", "hi"], ["channels", "--cluster"], ["why", "--cluster"],
+        ):  # fmt: skip
+            refused = daemon.wsctl(*arguments)
+            assert refused.returncode == 1 and refused.stdout == "", arguments
+            assert refused.stderr == "wsctl: this node has no broker\nSee [broker] in wsd.toml(5).\n", arguments
+        assert len(daemon.connections()) == 1
+
+
 def test_drain_ends_the_daemon(daemon):
     with clients(daemon, "/ws", "/ws") as opened:
         result = daemon.wsctl("drain")

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from browser import Browser
+from container.machine import kill, wait_for
 from container.passage import Passage
 
 from wsdaemon import REPOSITORY
@@ -148,6 +150,60 @@ def test_a_daemon_that_binds_its_own_sockets(administrator):
     assert administrator.run("curl", "--silent", "--fail", "http://127.0.0.1:8081/readyz").stdout == "ok\n"
     exposure = administrator.run("systemd-analyze", "security", "--no-pager", "wsd.service").stdout
     assert float(re.search(r"Overall exposure level[^0-9]*([0-9.]+)", exposure)[1]) <= 1.2, exposure
+
+
+@pytest.fixture
+def redis(administrator):
+    """A Redis in the machine, at its usual port and at the Unix socket that Debian's has for members of its group."""
+    administrator.run("systemd-sysusers", "--inline", "u redis -")
+    administrator.run("install", "-d", "-o", "redis", "-g", "redis", "-m", "2755", "/run/redis")
+    server = administrator.machine.popen(
+        "bash", "-c", "umask 007; exec -a redis-server redis-check-rdb --bind 127.0.0.1 --save '' --dir /tmp "
+        "--unixsocket /run/redis/redis-server.sock --unixsocketperm 770",
+        user="redis", stdout=subprocess.DEVNULL)
+    ping = lambda: administrator.run("redis-cli", "ping", status=None).stdout == "PONG\n"
+    wait_for(ping, "Redis answers")
+    yield server
+    administrator.run("gpasswd", "--delete", "wsd", "redis", status=None)
+    kill(server)
+
+
+def ready(administrator):
+    return administrator.run("curl", "--silent", "http://127.0.0.1:8081/readyz").stdout
+
+
+def exposure(administrator):
+    text = administrator.run("systemd-analyze", "security", "--no-pager", "wsd.service").stdout
+    return float(re.search(r"Overall exposure level[^0-9]*([0-9.]+)", text)[1])
+
+
+def test_a_broker_by_tcp_needs_the_drop_in_for_its_address(administrator, redis):
+    machine = administrator.machine
+    machine.write("/etc/wsd/wsd.toml.d/50-broker.toml", '[broker]\ntype = "redis"\nurl = "redis://127.0.0.1"\n')
+    assert "does not work" in ready(administrator)
+    wait_for(lambda: "permits no TCP" in ready(administrator), "it is said why the broker can't be reached")
+    example = (REPOSITORY / "packaging/examples/broker.conf").read_text()
+    assert "\nIPAddressAllow=10.0.0.5\n" in example
+    for address in ("10.0.0.5", "127.0.0.1"):
+        machine.write("/etc/systemd/system/wsd.service.d/broker.conf", example.replace("10.0.0.5", address))
+        administrator.run("systemctl", "daemon-reload")
+        administrator.run("systemctl", "restart", "wsd.service")
+        if address == "10.0.0.5":
+            wait_for(lambda: "did not accept the connection" in ready(administrator), "no other address is reached")
+    wait_for(lambda: ready(administrator) == "ok\n", "the broker works")
+    assert administrator.talk("hello") == "hello"
+    assert exposure(administrator) <= 1.2
+
+
+def test_a_broker_at_a_unix_socket_needs_its_group_only(administrator, redis):
+    url = "unix:///run/redis/redis-server.sock"
+    administrator.machine.write("/etc/wsd/wsd.toml.d/50-broker.toml", f'[broker]\ntype = "redis"\nurl = "{url}"\n')
+    wait_for(lambda: "Permission denied" in ready(administrator), "the socket is not for everybody")
+    administrator.run("usermod", "--append", "--groups", "redis", "wsd")
+    administrator.run("systemctl", "restart", "wsd.service")
+    wait_for(lambda: ready(administrator) == "ok\n", "the broker works")
+    assert administrator.talk("hello") == "hello"
+    assert exposure(administrator) <= 0.3
 
 
 def listeners(administrator):

@@ -155,6 +155,7 @@ extension Worker {
         figures.used = account.used
         figures.input = account.input.byteCount
         figures.history = account.history.byteCount
+        figures.broker = account.brokerQueue.byteCount
         figures.mailboxes = context.handles.reduce(0) { $0 + $1.mailbox.byteCount }
         figures.backlogs = max(0, account.frames.byteCount + account.batches.byteCount - figures.mailboxes)
         return figures

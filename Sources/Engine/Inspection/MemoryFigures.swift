@@ -12,11 +12,13 @@ package struct MemoryFigures: Sendable, Hashable {
     package var backlogs = 0
     /// The history of channels, the channels themselves included.
     package var history = 0
+    /// Messages that wait for the broker, or have been sent to it and not come back.
+    package var broker = 0
 
     package init() {}
 
     /// The memory held that is of none of the kinds.
-    package var other: Int { max(0, used - input - mailboxes - backlogs - history) }
+    package var other: Int { max(0, used - input - mailboxes - backlogs - history - broker) }
 
     /// Adds another worker's figures.
     package static func += (total: inout MemoryFigures, other: MemoryFigures) {
@@ -26,5 +28,6 @@ package struct MemoryFigures: Sendable, Hashable {
         total.mailboxes += other.mailboxes
         total.backlogs += other.backlogs
         total.history += other.history
+        total.broker += other.broker
     }
 }

@@ -110,7 +110,8 @@ export class Client extends EventTarget {
       if (request.isJoin) this.#joined(request.message.channel, message);
       request.resolve(message);
     } else {
-      if (request.isJoin) this.#channels.delete(request.message.channel);
+      const isRepeated = message.code === 'unavailable' && !request.keeps;
+      if (request.isJoin && !isRepeated) this.#channels.delete(request.message.channel);
       request.reject(new WSDError(message.code, message.message));
     }
   }
@@ -172,14 +173,22 @@ export class Client extends EventTarget {
       if (!this.#channels.has(message.channel)) this.#channels.set(message.channel, {});
       this.#joined(message.channel, message);
     }
-    for (const [channel, { wanted, epoch, seq }] of this.#channels) {
-      if (!wanted || channel === message.channel || this.#isJoining(channel)) continue;
-      const since = epoch === undefined ? undefined : { epoch, seq };
-      this.#request({ type: 'join', channel, since }, { keeps: false, isJoin: true })
-        .catch(error => this.#tell('left', { channel, reason: error.message }));
-    }
+    for (const channel of this.#channels.keys()) if (channel !== message.channel) this.#rejoin(channel);
     this.#enter('connected');
     for (const request of this.#requests.values()) if (!request.sent) this.#send(request);
+  }
+
+  /** Joins again what was joined by hand before; while the server can't, after a while once more. */
+  #rejoin(channel) {
+    const { wanted, epoch, seq } = this.#channels.get(channel) ?? {};
+    if (!wanted || this.#isJoining(channel)) return;
+    const round = this.#round;
+    const since = epoch === undefined ? undefined : { epoch, seq };
+    this.#request({ type: 'join', channel, since }, { keeps: false, isJoin: true }).catch(error => {
+      if (error.code !== 'unavailable') return this.#tell('left', { channel, reason: error.message });
+      const again = () => { if (round === this.#round) this.#rejoin(channel); };
+      setTimeout(again, (0.5 + Math.random()) * this.#options.minimumWait * 4);
+    });
   }
 
   #isJoining(channel) {
