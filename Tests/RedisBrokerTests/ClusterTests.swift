@@ -103,6 +103,38 @@ extension RedisTests {
             }
         }
 
+        @Test("The documented rules of access are enough for a cluster")
+        func access() async throws {
+            try await ClusterFixture.with { fixture in
+                let rules = RedisBroker.accessRules(prefix: "t", isCluster: true).split(separator: " ")
+                for server in fixture.masters {
+                    _ = try RedisClient(port: server.port).call(
+                        ["ACL", "SETUSER", "wsd", "on", ">secret"] + rules.map { .text(String($0)) })
+                }
+                var nodes: [BrokerNode] = []
+                for _ in 0..<2 {
+                    var options = RedisBroker.Options(.cluster(fixture.masters.map(\.address)), prefix: "t")
+                    options.user = "wsd"
+                    options.password = "secret"
+                    nodes.append(BrokerNode(options.node, RedisBroker(options)))
+                }
+                for node in nodes { try await node.isUp() }
+                for name in (0..<20).map({ "c\($0)" }) {
+                    try await nodes[1].subscribe(name, history: BrokerConformance.limits)
+                    BrokerConformance.change(nodes[0], name, "ada")
+                    try await BrokerConformance.hasMembers(nodes[1], name, ["ada": 1])
+                    try await nodes[0].publishAndWait(name, ["one"], history: BrokerConformance.limits)
+                    try await nodes[1].record.sees(name, ["+ada", "one"])
+                    nodes[1].broker.unsubscribe([name])
+                    #expect(try await nodes[1].subscribe(name, history: BrokerConformance.limits).history == ["one"])
+                }
+                nodes[0].broker.send(Array("hello".utf8), to: nodes[1].id)
+                try await nodes[1].record.wait("a message") { $0.messages.count == 1 ? () : nil }
+                #expect(await nodes[0].broker.nodes()?.count == 2)
+                await BrokerConformance.end(nodes)
+            }
+        }
+
         @Test("What is wrong with a cluster is said")
         func reasons() async throws {
             let single = try RedisServer()
