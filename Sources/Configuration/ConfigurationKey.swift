@@ -15,7 +15,7 @@ package struct ConfigurationKey: Sendable, Equatable {
     package let defaultText: String?
     /// The event after which a change of the key takes effect.
     package let change: Change
-    /// Whether the value is left out of messages and printed configurations.
+    /// Whether a value may have a secret in it: it is left out of messages, and of printed configurations if it has one.
     package let isSecret: Bool
     /// The purpose of the key, in one line.
     package let meaning: String
@@ -30,6 +30,9 @@ package struct ConfigurationKey: Sendable, Equatable {
 
     /// The full name, such as "server.listen".
     package var path: String { "\(section).\(name)" }
+
+    /// Whether a printed configuration leaves out a value, given as TOML: a URL with a login.
+    func hides(_ value: String) -> Bool { isSecret && value.contains("@") }
 
     /// Every key, in the order of the manual.
     package static var all: [ConfigurationKey] { Schema.sections.flatMap(\.keys) }

@@ -39,7 +39,7 @@ extension LoadedConfiguration {
             let value = key.text(root)
             let path = "\(prefix).\(key.name)"
             return EffectiveSetting(
-                key: path, value: described.isSecret && value != described.defaultText ? "(secret)" : value,
+                key: path, value: described.hides(value) ? "(secret)" : value,
                 origin: origin(of: path), change: described.change)
         }
     }

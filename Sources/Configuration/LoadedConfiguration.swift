@@ -67,7 +67,7 @@ package struct LoadedConfiguration: Sendable {
         let lines = zip(keys, described).map { key, described in
             let value = key.text(root)
             // A substitute value would be taken for the secret if the text were read again; a comment is not.
-            let isHidden = described.isSecret && value != described.defaultText
+            let isHidden = described.hides(value)
             let setting = isHidden ? "# \(key.name) is set, and secret" : "\(key.name) = \(value)"
             return (setting, comment(on: "\(prefix).\(key.name)"))
         }

@@ -104,7 +104,7 @@ final class PublishQueue {
         }
         let keys = shard.keys
         connection.send(reply) { buffer in
-            shard.writeCall(of: .publish, asText: asText, keyCount: 2, argumentCount: 13, &buffer)
+            shard.writeCall(of: .publish, asText: asText, keyCount: 2, argumentCount: 15, &buffer)
             buffer.writeArgument(keys.meta(batch.channel))
             buffer.writeArgument(keys.history(batch.channel))
             buffer.writeArgument(keys.live(batch.channel))
@@ -119,6 +119,9 @@ final class PublishQueue {
             buffer.writeArgument(lives.history)
             buffer.writeArgument(lives.meta)
             buffer.writeArgument(WallClock.milliseconds() / 1_000)
+            let known = shard.subscriptions.knownPosition(of: batch.channel)
+            buffer.writeArgument(known?.epoch ?? "")
+            buffer.writeArgument(Int64(clamping: known?.seq ?? 0))
         }
     }
 
@@ -134,7 +137,7 @@ final class PublishQueue {
         case .error(let error):
             item.problem = "\(shard.options.address) answered: \(error.text)"
             shard.noteFault(error)
-            if error.isTransient { pause(item) } else { refuse(item, error.code != "NOPERM") }
+            if error.isTransient { pause(item) } else { refuse(item, !error.isBeforeScript) }
         case .value(let value):
             guard let answer = value.elements, answer.count == 3, let epoch = answer[0].text, let seq = answer[1].count
             else {

@@ -89,6 +89,9 @@ struct RedisError: Error, Equatable, Sendable {
         }
     }
 
+    /// Whether the server did not even begin with the script. What a script has written before it fails remains.
+    var isBeforeScript: Bool { code == "NOPERM" && !text.contains("script") }
+
     /// Whether nothing that is written will be taken until somebody changes something at the server.
     var isFault: Bool {
         switch code {

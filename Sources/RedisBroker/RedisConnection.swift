@@ -154,7 +154,7 @@ final class RedisConnection {
 
 // What the handler in the channel calls.
 extension RedisConnection {
-    fileprivate func opened(_ channel: any Channel) {
+    func opened(_ channel: any Channel) {
         guard events != nil else { return channel.close(promise: nil) }
         self.channel = channel
         var hello: [RESPArgument] = ["HELLO", "3"]
@@ -195,9 +195,9 @@ extension RedisConnection {
         events?.ready(server)
     }
 
-    fileprivate func received(_ byteCount: Int) { receivedByteCount += byteCount }
+    func received(_ byteCount: Int) { receivedByteCount += byteCount }
 
-    fileprivate func received(_ value: RESPValue) {
+    func received(_ value: RESPValue) {
         if case .push(let elements) = value { return pushed(elements) }
         guard let next = expected.popFirst() else { return close(because: "sent an answer that nobody asked for") }
         switch (next, value) {
@@ -224,45 +224,9 @@ extension RedisConnection {
         }
     }
 
-    fileprivate func handled() { events?.handled() }
+    func handled() { events?.handled() }
 
-    fileprivate func failed(_ error: any Error) { close(because: Self.text(error, isConnected: channel != nil)) }
+    func failed(_ error: any Error) { close(because: Self.text(error, isConnected: channel != nil)) }
 
-    fileprivate func ended() { close(because: "closed the connection") }
-}
-
-/// Passes what a channel receives to its connection, as values.
-private final class RedisHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
-    private let connection: RedisConnection
-    private var decoder = RESPDecoder()
-    private var isDamaged = false
-
-    init(_ connection: RedisConnection) { self.connection = connection }
-
-    func channelActive(context: ChannelHandlerContext) {
-        connection.opened(context.channel)
-        context.fireChannelActive()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isDamaged else { return }
-        let bytes = unwrapInboundIn(data)
-        connection.received(bytes.readableBytes)
-        decoder.append(bytes)
-        do {
-            while let value = try decoder.next() { connection.received(value) }
-        } catch {
-            isDamaged = true
-            connection.close(because: "does not speak Redis' protocol: it sent \(error)")
-        }
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) { connection.handled() }
-
-    func channelInactive(context: ChannelHandlerContext) { connection.ended() }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { connection.failed(error) }
+    func ended() { close(because: "closed the connection") }
 }

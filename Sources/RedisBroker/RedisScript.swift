@@ -16,7 +16,8 @@ enum RedisScript: CaseIterable {
 
     /// KEYS: meta, history. ARGV: pub/sub channel, count of numbered publications, publications, node, number of the
     /// batch, new epoch, limits of the history in messages and bytes, lives of history and meta in seconds, time in
-    /// seconds since 1970.
+    /// seconds since 1970, and the last epoch and number that the node knows. If the server has fewer, it has lost some,
+    /// and a new epoch begins, so that no number is given twice in one.
     ///
     /// Other programs give `-` as the node. The answer is the epoch, the last number, and 1 if this batch of this node
     /// had been taken before.
@@ -36,6 +37,8 @@ enum RedisScript: CaseIterable {
         if not e then
           e=ARGV[6] last=count d={}
           if redis.call('EXISTS',h)==1 then redis.call('DEL',h) end
+        elseif e==ARGV[12] and last-count<tonumber(ARGV[13]) then
+          e=ARGV[6]
         end
         local text,id=string.format('%.0f',last),node..':'..number
         local limit,f=tonumber(ARGV[7] or '0'),{'HSET',m,'e',e}

@@ -74,7 +74,7 @@ extension Subscriptions {
             shard.statistics.renumberings += 1
             shard.emit(.renumbered(channel: channel, answer.position, history: fresh(answer.batches, entry)))
         } else if answer.continues(entry) {
-            fill(answer, index, channel)
+            fill(answer, index, channel, held[name]?.batches ?? [])
         } else {
             return renumber(name)
         }
@@ -87,9 +87,10 @@ extension Subscriptions {
         entries.values[index].last = answer.last
     }
 
-    /// Delivers what was missed, and says what is missing.
+    /// Delivers what was missed, from the history and from what came in since, and says what is missing.
     private func fill(
-        _ answer: ChannelAnswer, _ index: Dictionary<Name, ChannelEntry>.Index, _ channel: String
+        _ answer: ChannelAnswer, _ index: Dictionary<Name, ChannelEntry>.Index, _ channel: String,
+        _ held: [DeliveredBatch]
     ) {
         var seq = entries.values[index].seq
         guard answer.position.seq > seq else { return }
@@ -99,7 +100,13 @@ extension Subscriptions {
             seq = next - 1
             shard.emit(.gap(channel: channel, BrokerPosition(epoch: answer.position.epoch, seq: seq)))
         }
-        for batch in answer.batches where batch.position.seq > seq {
+        // Without a history, the batch by which a gap was noticed is only here.
+        let stored = answer.batches.last?.position.seq ?? seq
+        let others = held.filter { batch in
+            batch.numberedCount > 0 && batch.position.epoch == answer.position.epoch && batch.firstSeq > stored
+                && batch.position.seq <= answer.position.seq
+        }
+        for batch in answer.batches + others where batch.position.seq > seq {
             if batch.firstSeq > seq + 1 { note(gapBefore: batch.firstSeq) }
             seq = batch.position.seq
             emitDelivered(batch)

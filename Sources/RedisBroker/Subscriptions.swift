@@ -34,6 +34,11 @@ final class Subscriptions {
 
     func limits(of entry: ChannelEntry) -> HistoryLimits? { limits[Int(entry.limits)] }
 
+    /// The position of what was last delivered in a channel; nil if nothing is known of it.
+    func knownPosition(of channel: String) -> BrokerPosition? {
+        entries[Name(channel)].flatMap { $0.flags.contains(.isKnown) ? $0.position : nil }
+    }
+
     func subscribe(_ subscription: Subscription) {
         let name = Name(subscription.channel)
         let limits = place(of: subscription.history)

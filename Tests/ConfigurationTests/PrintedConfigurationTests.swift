@@ -77,6 +77,9 @@ struct PrintedConfigurationTests {
         #expect(!printed.contains("hunter2") && !printed.contains("alice"))
         #expect(printed.contains("\n# url is set, and secret  # default\n"))
         #expect(errors(printed).isEmpty)
+        let open = try loaded("[broker]\ntype = \"redis\"\nurl = \"rediss://a:1/2\"").printed
+        #expect(open.contains("\nurl = \"rediss://a:1/2\""))
+        #expect(try loaded(open).configuration.broker.url?.text == "rediss://a:1/2")
     }
 
     @Test("keeps a strange path on its line")

@@ -101,10 +101,54 @@ final class MemoryBroker: Broker, Sendable {
     nonisolated(unsafe) var refuses = false
     /// Whether answers to batches come after the batches have come back.
     nonisolated(unsafe) var acceptsLate = false
+    /// Whether questions about users are not answered.
+    nonisolated(unsafe) var ignoresQuestions = false
+    /// What it answers to questions about users, and the positions that it gives to this node's batches.
+    nonisolated(unsafe) var oddMembers: [BrokerMember]?
+    nonisolated(unsafe) var oddPosition: BrokerPosition?
 
     init(_ server: MemoryServer) { self.server = server }
 
-    fileprivate func tell(_ event: BrokerEvent) { sink?.take([event]) }
+    /// While set, events wait, so that they come together.
+    nonisolated(unsafe) private var gathered: [BrokerEvent]?
+
+    fileprivate func tell(_ event: BrokerEvent) {
+        if case .accepted = event, withheld != nil {
+            withheld?.append(event)
+            return
+        }
+        if gathered != nil { gathered?.append(event) } else { sink?.take([event]) }
+    }
+
+    /// While set, the answers to batches that were taken wait.
+    nonisolated(unsafe) private var withheld: [BrokerEvent]?
+
+    /// Gives the answers to the batches that are taken meanwhile only afterwards.
+    func acceptingAfter(_ body: () throws -> Void) rethrows {
+        server.queue.sync { withheld = [] }
+        defer {
+            server.queue.sync {
+                sink?.take(withheld ?? [])
+                withheld = nil
+            }
+        }
+        try body()
+    }
+
+    /// Tells the node what a broker may or may not say.
+    func claim(_ events: [BrokerEvent]) { server.queue.sync { sink?.take(events) } }
+
+    /// Gathers the events that come of what is done, and tells them all at once.
+    func together(_ body: () async throws -> Void) async rethrows {
+        server.queue.sync { gathered = [] }
+        defer {
+            server.queue.sync {
+                sink?.take(gathered ?? [])
+                gathered = nil
+            }
+        }
+        try await body()
+    }
 
     func start(_ sink: any BrokerSink) { server.queue.sync { self.sink = sink } }
 
@@ -124,7 +168,7 @@ final class MemoryBroker: Broker, Sendable {
                 } else {
                     var position = server.channels[batch.channel]?.position ?? BrokerPosition(epoch: "e1", seq: 0)
                     position.seq += UInt64(count)
-                    tell(.accepted(channel: batch.channel, number: batch.number, position))
+                    tell(.accepted(channel: batch.channel, number: batch.number, oddPosition ?? position))
                     _ = server.publish(
                         batch.channel, batch.publications, count, from: node, batch.number, keeps: batch.history != nil)
                 }
@@ -170,9 +214,10 @@ final class MemoryBroker: Broker, Sendable {
 
     func askForMembers(of channel: String, token: UInt64) {
         server.run { [self] in
+            guard !ignoresQuestions else { return }
             let users = server.channels[channel]?.users ?? [:]
             let members = users.keys.sorted().map { BrokerMember(user: $0, nodeCount: users[$0]!.count, since: 0) }
-            tell(.members(channel: channel, token: token, members))
+            tell(.members(channel: channel, token: token, oddMembers ?? members))
         }
     }
 

@@ -10,75 +10,12 @@ import WebSocket
 /// Two hubs that share their channels, with real clients on both.
 @Suite("A channel that a broker shares", .blocking)
 struct SharedChannelTests {
-    private struct Node {
-        var hub: Hub
-        var port: UInt16
-        var broker: MemoryBroker
-
-        func client(_ user: String, _ path: String = "/chat") throws -> TestClient {
-            try TestClient(port: port, path: "\(path)?token=\(user)").opened()
-        }
-    }
-
-    /// The settings: history of 100 messages, presence, joins and leaves.
-    private static func configure(_ configuration: inout EngineConfiguration, _ broker: MemoryBroker) {
-        var settings = ChannelSettings()
-        settings.presence = true
-        settings.joinLeave = true
-        settings.leaveDelay = .zero
-        settings.history = 100
-        configuration.channelRules = ChannelRules([
-            (ChannelPattern("plain"), ChannelSettings()), (ChannelPattern("*"), settings),
-        ])
-        configuration.endpoints = [
-            .init(path: "/chat", protocol: .json, channel: "lobby"),
-            .init(path: "/plain", protocol: .json, channel: "plain"),
-            .init(path: "/ws", protocol: .relay, channel: "lobby"),
-        ]
-        configuration.verifyToken = { .success(Identity(user: $0)) }
-        configuration.broker = broker
-        configuration.node = broker.node
-    }
-
-    private func withNodes(
-        _ change: (inout EngineConfiguration) -> Void = { _ in },
-        _ body: (MemoryServer, Node, Node) async throws -> Void
-    ) async throws {
-        let server = MemoryServer()
-        let (one, two) = (MemoryBroker(server), MemoryBroker(server))
-        try await withHub({
-            Self.configure(&$0, one); change(&$0)
-        }) { hub, port in
-            one.start(hub)
-            let first = Node(hub: hub, port: port, broker: one)
-            try await withHub({
-                Self.configure(&$0, two); change(&$0)
-            }) { hub, port in
-                two.start(hub)
-                try await body(server, first, Node(hub: hub, port: port, broker: two))
-            }
-        }
-    }
-
-    /// The next message of this type.
-    private func next(_ type: String, _ client: TestClient) throws -> String {
-        while true {
-            let text = try client.text()
-            if text.contains(#""type":"\#(type)""#) { return text }
-        }
-    }
-
-    private func member(_ name: String, _ text: String) -> String? {
-        guard let start = text.firstRange(of: "\"\(name)\":") else { return nil }
-        return String(text[start.upperBound...].prefix { $0 != "," && $0 != "}" })
-    }
-
     @Test(arguments: [false, true])
     func `has one order, and each message comes once`(acceptsLate: Bool) async throws {
-        try await withNodes { server, one, two in
+        try await withSharedNodes { server, one, two in
             one.broker.acceptsLate = acceptsLate
             let clients = [try one.client("ada"), try one.client("bob"), try two.client("cyd")]
-            for client in clients { _ = try next("system", client) }
+            for client in clients { _ = try client.next("system") }
             let perClient = 200
             for number in 0..<perClient {
                 for (index, client) in clients.enumerated() {
@@ -92,7 +29,7 @@ struct SharedChannelTests {
                 while messages.count < perClient * clients.count || acks.count < perClient {
                     let text = try client.text()
                     if text.contains(#""type":"ack""#) {
-                        acks.append(try #require(member("id", text).flatMap(Int.init)))
+                        acks.append(try #require(text.member("id").flatMap(Int.init)))
                         // The acknowledgement comes before the message.
                         #expect(!messages.contains { $0.contains("\"\(index)-\(acks.last!)\"") })
                     }
@@ -100,7 +37,7 @@ struct SharedChannelTests {
                 }
                 #expect(acks == Array(0..<perClient))
                 #expect(
-                    messages.compactMap { member("seq", $0).flatMap(Int.init) }
+                    messages.compactMap { $0.member("seq").flatMap(Int.init) }
                         == Array(1...(perClient * clients.count)))
                 seen.append(messages)
             }
@@ -110,12 +47,12 @@ struct SharedChannelTests {
     }
 
     @Test func `is subscribed while somebody is in it, on the nodes where that is`() async throws {
-        try await withNodes { server, one, two in
+        try await withSharedNodes { server, one, two in
             #expect(server.subscribers(of: "lobby") == 0)
             let relay = try one.client("ada", "/ws")
             try await eventually { server.subscribers(of: "lobby") == 1 }
             let other = try two.client("bob")
-            _ = try next("system", other)
+            _ = try other.next("system")
             #expect(server.subscribers(of: "lobby") == 2)
             other.say(#"{"type":"chat","data":"hi"}"#)
             #expect(try relay.text().contains(#""data":"hi""#))
@@ -127,82 +64,82 @@ struct SharedChannelTests {
     }
 
     @Test func `gives a client of another node the messages that it has missed`() async throws {
-        try await withNodes { _, one, two in
+        try await withSharedNodes { _, one, two in
             let writer = try one.client("ada")
-            let epoch = try #require(member("epoch", try next("system", writer)))
+            let epoch = try #require(try writer.next("system").member("epoch"))
             for number in 1...30 { writer.say(#"{"type":"chat","id":1,"data":\#(number)}"#) }
-            for _ in 1...30 { _ = try next("ack", writer) }
+            for _ in 1...30 { _ = try writer.next("ack") }
             // Nobody is in the channel on this node yet.
             let reader = try TestClient(
                 port: two.port, path: "/chat?token=bob&epoch=\(epoch.dropFirst().dropLast())&seq=10"
             )
             .opened()
-            #expect(try next("system", reader).contains(#""seq":30,"recovered":true"#))
-            for number in 11...30 { #expect(member("data", try next("chat", reader)) == "\(number)") }
+            #expect(try reader.next("system").contains(#""seq":30,"recovered":true"#))
+            for number in 11...30 { #expect(try reader.next("chat").member("data") == "\(number)") }
             reader.say(#"{"type":"history","id":"h","limit":3}"#)
-            let page = try next("ack", reader)
+            let page = try reader.next("ack")
             #expect(page.contains(#""data":30"#) && page.contains(#""data":28"#) && !page.contains(#""data":27}"#))
         }
     }
 
     @Test func `announces a user once, and lists the users of all nodes`() async throws {
-        try await withNodes { _, one, two in
+        try await withSharedNodes { _, one, two in
             let witness = try two.client("witness")
-            _ = try next("system", witness)
-            _ = try next("join", witness)
+            _ = try witness.next("system")
+            _ = try witness.next("join")
             let here = try one.client("ada")
-            #expect(try next("join", witness).contains(#""from":"ada""#))
+            #expect(try witness.next("join").contains(#""from":"ada""#))
             let there = try two.client("ada")
-            _ = try next("system", there)
+            _ = try there.next("system")
             witness.say(#"{"type":"presence","id":1}"#)
-            let users = try next("ack", witness)
+            let users = try witness.next("ack")
             #expect(users.contains("ada") && users.contains("witness"))
             here.leave()
             try await eventually { one.hub.connectionCount == 0 }
             there.leave()
-            #expect(try next("leave", witness).contains(#""from":"ada""#))
+            #expect(try witness.next("leave").contains(#""from":"ada""#))
             witness.say(#"{"type":"presence","id":2}"#)
-            #expect(!(try next("ack", witness)).contains("ada"))
+            #expect(!(try witness.next("ack")).contains("ada"))
         }
     }
 
     @Test func `withdraws its users when presence is turned off, and brings them when it is turned on`() async throws {
-        try await withNodes { server, one, _ in
+        try await withSharedNodes { server, one, _ in
             let clients = [try one.client("ada"), try one.client("bob")]
-            for client in clients { _ = try next("system", client) }
+            for client in clients { _ = try client.next("system") }
             try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
             var without = EngineConfiguration()
-            Self.configure(&without, one.broker)
+            configureShared(&without, one.broker)
             without.channelRules = ChannelRules([(ChannelPattern("none"), ChannelSettings())])
             await one.hub.reconfigure(without)
             try await eventually { server.users(in: "lobby").isEmpty }
             var with = EngineConfiguration()
-            Self.configure(&with, one.broker)
+            configureShared(&with, one.broker)
             await one.hub.reconfigure(with)
             try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
         }
     }
 
     @Test func `refuses a message that the broker does not take, and keeps the client`() async throws {
-        try await withNodes { _, one, _ in
+        try await withSharedNodes { _, one, _ in
             let client = try one.client("ada")
-            _ = try next("system", client)
+            _ = try client.next("system")
             one.broker.refuses = true
             client.say(#"{"type":"chat","id":7,"data":1}"#)
-            let error = try next("error", client)
+            let error = try client.next("error")
             #expect(error.contains(#""id":7"#) && error.contains("unavailable") && error.contains("it was told to"))
             let published = await one.hub.publish([.init(channel: "lobby", opcode: .text, payload: Array("x".utf8))])
             #expect(published[0].refusal?.contains("it was told to") ?? false)
             one.broker.refuses = false
             client.say(#"{"type":"chat","id":8,"data":2}"#)
-            #expect(try next("ack", client).contains(#""id":8"#))
+            #expect(try client.next("ack").contains(#""id":8"#))
         }
     }
 
     @Test func `lets clients wait while the queue is full, and refuses others`() async throws {
-        try await withNodes({ $0.brokerSettings.queueLimitByteCount = 10_000 }) { server, one, _ in
+        try await withSharedNodes({ $0.brokerSettings.queueLimitByteCount = 10_000 }) { server, one, _ in
             let client = try one.client("ada")
-            _ = try next("system", client)
+            _ = try client.next("system")
             server.stop()
             let text = String(repeating: "x", count: 5_000)
             for number in 1...9 { client.say(#"{"type":"chat","id":\#(number),"data":"\#(text)"}"#) }
@@ -219,51 +156,51 @@ struct SharedChannelTests {
             }
             #expect(refusal?.contains("broker.queue_limit") ?? false)
             server.go()
-            for number in 1...9 { #expect(try next("ack", client).contains(#""id":\#(number)"#)) }
+            for number in 1...9 { #expect(try client.next("ack").contains(#""id":\#(number)"#)) }
         }
     }
 
     @Test func `refuses what has waited too long for its channel's state`() async throws {
-        try await withNodes({ $0.brokerSettings.queueTimeout = .seconds(1) }) { server, one, _ in
+        try await withSharedNodes({ $0.brokerSettings.queueTimeout = .seconds(1) }) { server, one, _ in
             let client = try one.client("ada")
-            _ = try next("system", client)
+            _ = try client.next("system")
             server.stop()
             client.say(#"{"type":"join","id":"j","channel":"new"}"#)
-            let refused = try next("error", client)
+            let refused = try client.next("error")
             #expect(refused.contains(#""id":"j""#) && refused.contains("unavailable"))
             let late = try TestClient(port: one.port, path: "/plain?token=bob")
             #expect(try late.status().contains("503"))
             server.go()
             client.say(#"{"type":"join","id":"k","channel":"new"}"#)
-            #expect(try next("ack", client).contains(#""id":"k""#))
+            #expect(try client.next("ack").contains(#""id":"k""#))
         }
     }
 
     @Test func `tells the members of a gap, and of a new numbering`() async throws {
-        try await withNodes { server, one, two in
+        try await withSharedNodes { server, one, two in
             let client = try one.client("ada")
-            _ = try next("system", client)
+            _ = try client.next("system")
             let other = try two.client("bob")
-            _ = try next("system", other)
+            _ = try other.next("system")
             server.cut("lobby", from: one.broker) {
                 for number in 1...5 { other.say(#"{"type":"chat","id":\#(number),"data":\#(number)}"#) }
-                for _ in 1...5 { _ = try? next("ack", other) }
+                for _ in 1...5 { _ = try? other.next("ack") }
             }
-            let gap = try next("system", client)
+            let gap = try client.next("system")
             #expect(gap.contains(#""event":"gap""#) && gap.contains(#""seq":5"#))
             other.say(#"{"type":"chat","data":6}"#)
-            #expect(try next("chat", client).contains(#""seq":6"#))
+            #expect(try client.next("chat").contains(#""seq":6"#))
             server.loseData()
-            #expect(try next("system", client).contains(#""epoch":"e1x","seq":0"#))
+            #expect(try client.next("system").contains(#""epoch":"e1x","seq":0"#))
             other.say(#"{"type":"chat","data":7}"#)
-            #expect(try next("chat", client).contains(#""seq":1"#))
+            #expect(try client.next("chat").contains(#""seq":1"#))
         }
     }
 
     @Test func `takes the messages of other programs, and no damage`() async throws {
-        try await withNodes { server, one, _ in
+        try await withSharedNodes { server, one, _ in
             let client = try one.client("ada")
-            _ = try next("system", client)
+            _ = try client.next("system")
             func publish(_ kind: CarriedPublication.Kind, _ payload: [UInt8]) {
                 var writer = PublicationWriter()
                 payload.withUnsafeBytes { payload in
@@ -278,15 +215,15 @@ struct SharedChannelTests {
             publish(.systemText, [0xFF])
             server.publish("lobby", [0x78, 1, 2])
             publish(.chatText, Array("end".utf8))
-            #expect(try next("system", client).contains(#""seq":1,"data":{"a":1}"#))
-            #expect(try next("system", client).contains(#""seq":2,"data":null"#))
-            #expect(try next("system", client).contains(#""seq":3,"data":null"#))
-            #expect(try next("chat", client).contains(#""seq":5,"data":"end""#))
+            #expect(try client.next("system").contains(#""seq":1,"data":{"a":1}"#))
+            #expect(try client.next("system").contains(#""seq":2,"data":null"#))
+            #expect(try client.next("system").contains(#""seq":3,"data":null"#))
+            #expect(try client.next("chat").contains(#""seq":5,"data":"end""#))
         }
     }
 
     @Test func `gives a relay client its own message before its close`() async throws {
-        try await withNodes { _, one, _ in
+        try await withSharedNodes { _, one, _ in
             for _ in 0..<50 {
                 let client = try one.client("ada", "/ws")
                 client.say("last words")
@@ -298,9 +235,9 @@ struct SharedChannelTests {
     }
 
     @Test func `answers in the order of the requests, also to several channels`() async throws {
-        try await withNodes { _, one, _ in
+        try await withSharedNodes { _, one, _ in
             let client = try one.client("ada")
-            _ = try next("system", client)
+            _ = try client.next("system")
             var id = 0
             for round in 0..<20 {
                 client.say(#"{"type":"join","id":\#(id),"channel":"r\#(round)"}"#)
@@ -311,7 +248,7 @@ struct SharedChannelTests {
                 client.say(#"{"type":"history","id":\#(id + 5),"channel":"r\#(round)"}"#)
                 id += 6
             }
-            for expected in 0..<id { #expect(member("id", try next("ack", client)) == "\(expected)") }
+            for expected in 0..<id { #expect(try client.next("ack").member("id") == "\(expected)") }
         }
     }
 }

@@ -41,7 +41,23 @@ final class TestClient {
 
     func send(_ text: String) { send(Array(text.utf8)) }
 
+    /// What is to be sent at once.
+    private var corked: [UInt8]?
+
+    /// Sends all that `body` sends with one call, so that it comes in one turn.
+    func together(_ body: () -> Void) {
+        corked = []
+        body()
+        let bytes = corked ?? []
+        corked = nil
+        send(bytes)
+    }
+
     func send(_ bytes: [UInt8]) {
+        guard corked == nil else {
+            corked?.append(contentsOf: bytes)
+            return
+        }
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }

@@ -32,9 +32,11 @@ extension RedisTests {
             try await RedisFixture.with { try await BrokerConformance.othersHearNothing($0) }
         }
 
-        @Test("Subscribing under load makes no hole and delivers nothing twice")
-        func subscribingUnderLoad() async throws {
-            try await RedisFixture.with { try await BrokerConformance.subscribingUnderLoad($0) }
+        @Test(
+            "Subscribing under load makes no hole and delivers nothing twice",
+            arguments: [BrokerConformance.limits, nil])
+        func subscribingUnderLoad(history: HistoryLimits?) async throws {
+            try await RedisFixture.with { try await BrokerConformance.subscribingUnderLoad($0, history: history) }
         }
 
         @Test("History is limited by messages, age and bytes")

@@ -181,5 +181,101 @@ extension RedisTests {
                 await BrokerConformance.end(nodes)
             }
         }
+
+        @Test("Who comes back later than others after all leases have ended is not taken for gone")
+        func graceAfterAnOutage() async throws {
+            try await RedisFixture.with { fixture in
+                let proxy = try await Proxy(to: fixture.server.port)
+                let port = proxy.port
+                let late = fixture.node { $0.address = .tcp(host: "127.0.0.1", port: port) }
+                let early = fixture.node()
+                for node in [late, early] {
+                    try await node.isUp()
+                    try await node.subscribe("c")
+                }
+                BrokerConformance.change(late, "c", "ada")
+                try await early.record.sees("c", ["+ada"])
+                try await proxy.cut()
+                try await late.isDown()
+                try await early.comesBack {
+                    try fixture.server.call("DEL", .text("t:node:\(late.id)"), .text("t:node:\(early.id)"))
+                    try fixture.cutCommands()
+                }
+                // Longer than between two looks for those that are gone.
+                try await BrokerConformance.eventually("some beats") {
+                    (900..<1_200).contains(try fixture.server.call("PTTL", .text("t:node:\(early.id)")).number ?? 0)
+                }
+                try await proxy.mend()
+                try await late.isUp()
+                try await late.publishAndWait("c", ["last"])
+                try await early.record.sees("c", ["+ada", "last"])
+                try await BrokerConformance.hasMembers(early, "c", ["ada": 1])
+                await BrokerConformance.end([late, early])
+                try await proxy.end()
+            }
+        }
+
+        @Test("A message that does not come is fetched from the history, or told to be missing")
+        func missingMessages() async throws {
+            try await RedisFixture.with { fixture in
+                let nodes = try await fixture.nodes(1)
+                let client = try RedisClient(port: fixture.server.port)
+                for (channel, limits) in [("kept", BrokerConformance.limits), ("lost", nil)] {
+                    try await nodes[0].subscribe(channel, history: limits)
+                    try await nodes[0].publishAndWait(channel, ["m1"], history: limits)
+                    var writer = PublicationWriter()
+                    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+                    let time = ContinuousTime.millisecondsSince1970
+                    writer.append(CarriedPublication(.join, time: time, user: nothing, payload: nothing))
+                    // Numbered, stored, and sent where nobody listens.
+                    try client.call(
+                        "EVAL", .text(RedisScript.publish.text), "2", .text("t:{c\(channel)}:m"),
+                        .text("t:{c\(channel)}:h"), "t:nowhere", 1, .bytes(writer.bytes), "-", 0, "x",
+                        limits == nil ? 0 : 100, 10_000, 100, 1_000)
+                    try await nodes[0].publishAndWait(channel, ["m3"], history: limits)
+                }
+                try await nodes[0].record.sees("kept", ["m1", "+", "m3"])
+                try await nodes[0].record.sees("lost", ["m1", "gap", "m3"])
+                #expect(nodes[0].record.now.gaps["lost"]?.map(\.seq) == [2])
+                await BrokerConformance.end(nodes)
+            }
+        }
+
+        @Test(
+            "Numbers that were given twice before a node came back are noticed by what they were given to",
+            arguments: [
+                [["x6"], ["x7"], ["x8"]], [["x6"], ["x7"], ["x8"], ["x9"]], [["x6", "x7", "x8", "x9"]],
+                [["x6", "x7"], ["x8", "x9"]],
+            ])
+        func rollbackWhileAway(_ again: [[String]]) async throws {
+            try await RedisFixture.with { fixture in
+                let limits = BrokerConformance.limits
+                let proxy = try await Proxy(to: fixture.server.port)
+                let port = proxy.port
+                let late = fixture.node { $0.address = .tcp(host: "127.0.0.1", port: port) }
+                let publisher = fixture.node()
+                for node in [late, publisher] { try await node.isUp() }
+                let epoch = try await late.subscribe("c", history: limits).position.epoch
+                for index in 1...5 { try await publisher.publishAndWait("c", ["m\(index)"], history: limits) }
+                try await fixture.forget {
+                    for index in 6...8 { try await publisher.publishAndWait("c", ["lost\(index)"], history: limits) }
+                    try await late.record.wait("all") { $0.seen["c"]?.count == 8 ? () : nil }
+                    try await proxy.cut()
+                }
+                for texts in again { try await publisher.publishAndWait("c", texts, history: limits) }
+                try await proxy.mend()
+                let renumbered = try await late.record.wait("renumbered") { $0.renumbered["c"]?.first }
+                let all = again.flatMap(\.self)
+                #expect(renumbered.history == BrokerConformance.texts(1...5) + all)
+                #expect(renumbered.position.seq == UInt64(5 + all.count))
+                #expect(renumbered.position.epoch != epoch)
+                let next = try await publisher.publishAndWait("c", ["next"], history: limits)
+                #expect(next.epoch == renumbered.position.epoch)
+                try await late.record.wait("the next") { $0.seen["c"]?.last == "next" ? () : nil }
+                #expect(late.record.now.renumbered["c"]?.count == 1)
+                await BrokerConformance.end([late, publisher])
+                try await proxy.end()
+            }
+        }
     }
 }

@@ -105,7 +105,7 @@ class Person:
         """Does this and that until the connection ends, by itself or by the client."""
         end = time.monotonic() + self.random.expovariate(1 / self.soak.stay)
         while self.talker.is_open and not self.soak.is_over and time.monotonic() < end:
-            await asyncio.sleep(self.random.expovariate(self.soak.pace))
+            await self.soak.pause(self.random.expovariate(self.soak.pace))
             if not self.talker.is_open or self.soak.is_over:
                 return
             what = self.random.random()
@@ -152,7 +152,7 @@ class Soak:
         self.pace = rate / clients / 1.8
         self.arrival = min(10.0, seconds / 6)
         self.stay = max(5.0, seconds / 4)
-        self.is_over = False
+        self._over = asyncio.Event()
         self.is_settled = False
         self.counts = Counter()
         self.faults = []
@@ -172,7 +172,7 @@ class Soak:
                 "presence_ttl": f"{PRESENCE_TTL}s", "probe_interval": f"{PROBE_INTERVAL}s", "queue_timeout": "30s",
             },
             "channels": rules,
-            "limits": {"messages_per_second": 0, "history_bytes": "1GiB", "memory": "2GiB"},
+            "limits": {"messages_per_second": 0, "channels": 10_000, "history_bytes": "1GiB", "memory": "2GiB"},
             "queue": {"limit": "16MiB"},
         }  # fmt: skip
         self.nodes = [self._start(f"node-{number}") for number in range(3)]
@@ -182,6 +182,15 @@ class Soak:
     def _start(self, name, port=None):
         listen = {"server": {"listen": [f"127.0.0.1:{port}"]}} if port else {}
         return self.group.start({**self.config, **listen}, name=name, is_ready=False)
+
+    async def pause(self, seconds):
+        """Waits, but no longer than there is something to do."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+
+    @property
+    def is_over(self):
+        return self._over.is_set()
 
     def note(self, text):
         self.report(f"{time.monotonic() - self.began:7.1f} s  {text}")
@@ -193,7 +202,7 @@ class Soak:
             lives = [asyncio.create_task(person.run()) for person in self.persons]
             others = [asyncio.create_task(task) for task in (self._api(), self._wsctl(), self._break())]
             await asyncio.sleep(self.seconds)
-            self.is_over = True
+            self._over.set()
             await asyncio.gather(*others)
             await self._settle(lives)
             self.is_settled = True
@@ -264,13 +273,16 @@ class Soak:
             self._kill_node, self._kill_node, self._stop_node, self._restart_redis, self._stop_redis, self._hang_redis,
             self._kill_subscriptions, self._kill_commands, self._forget_scripts,
         ]  # fmt: skip
+        planned = []
         while not self.is_over:
-            fault = self.random.choice(faults)
+            # Each of them in turn, in an order that changes.
+            planned = planned or self.random.sample(faults, len(faults))
+            fault = planned.pop()
             self.counts[fault.__name__[1:]] += 1
             await fault()
             for node in self.nodes:
                 await self._until(lambda: _is_ready(node), lambda: f"{node.name} is ready after {fault.__name__}")
-            await asyncio.sleep(self.random.uniform(0.2, 3))
+            await self.pause(self.random.uniform(0.2, 3))
 
     async def _kill_node(self, by=signal.SIGKILL):
         index = self.random.randrange(len(self.nodes))

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import redis
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from ports import free_port
 from waiting import DEADLINE, wait_until
@@ -122,7 +123,7 @@ class RedisServer:
         try:
             with self.client(socket_timeout=1, protocol=2) as client:
                 client.ping()
-        except (redis.AuthenticationError, redis.NoPermissionError):
+        except (AuthenticationError, NoPermissionError):
             return True
         except redis.RedisError:  # it reads its data, for example
             return False

@@ -86,7 +86,7 @@ status_path = "/tmp/s"
 listen = []
 [broker]
 type = "redis"
-url = "rediss://alice:secret@[2001:db8::1]:6380/3"
+url = "rediss://[2001:db8::1]:6380/3"
 node_name = "fra-1"
 prefix = "hub:1"
 probe_interval = "500ms"

@@ -54,6 +54,11 @@ def test_what_is_in_it(tree):
             assert {f"{name}.txt", f"{name}.txt.gz"} & notices, f"what {name} asks to be passed on is not in it"
 
 
+def test_the_manual_shows_the_example_as_it_is():
+    example = (REPOSITORY / "packaging/examples/publish-to-redis.py").read_text().partition('"""\n')[2]
+    assert f".Bd -literal\n{example}.Ed\n" in (REPOSITORY / "man/wsd-broker.7").read_text()
+
+
 def test_whom_to_ask_is_said_and_that_nobody_is_there_yet(packages, tree):
     """Until the package is published with a real home page and address, it names none that could be somebody's."""
     homepage = run("dpkg-deb", "--field", packages[0], "Homepage").strip()

@@ -163,6 +163,8 @@ enum PhaseState {
     indirect case admission(PendingOpen)
     /// `open`: the question that another worker is answering.
     case question(OpenQuestion)
+    /// `open`: the channel of the messages that a broker may not have taken yet.
+    case answering(channel: String)
     /// `fenced`: the reason of the close frame that is held back.
     case farewell(String)
 }
@@ -184,6 +186,10 @@ extension Connection {
 
     var question: OpenQuestion? {
         if case .question(let question)? = self.phaseState?.value { question } else { nil }
+    }
+
+    var answeringChannelName: String? {
+        if case .answering(let channel)? = self.phaseState?.value { channel } else { nil }
     }
 
     var farewell: String? {

@@ -32,11 +32,11 @@ extension ChannelHome {
 
     // MARK: What the broker delivers
 
-    /// The batches up to a position that members here have not got: if the channel was live before in this numbering.
+    /// The batches of a history that members here have not got: if the channel was live before in this numbering.
     func missed(of history: [DeliveredBatch], until position: BrokerPosition) -> [DeliveredBatch] {
         guard let room, room.epoch == position.epoch else { return [] }
         let seq = room.seq
-        return history.filter { $0.numberedCount > 0 && $0.firstSeq > seq && $0.position.seq <= position.seq }
+        return history.filter { $0.position.seq > seq }
     }
 
     /// Takes over the channel's state.
@@ -51,14 +51,31 @@ extension ChannelHome {
         }
     }
 
-    /// Places the publications of a batch.
+    /// How the numbers of a batch go on from those before.
+    enum Continuation: Equatable {
+        /// They follow the last one, or the batch has none.
+        case next
+        /// They have all been there.
+        case past
+        /// Those up to this position are missing.
+        case after(BrokerPosition)
+    }
+
+    /// How a batch goes on from what members here have got.
+    func continuation(of batch: DeliveredBatch) -> Continuation {
+        guard batch.numberedCount > 0 else { return .next }
+        let before = BrokerPosition(epoch: batch.position.epoch, seq: batch.firstSeq &- 1)
+        guard let room, room.epoch == before.epoch else { return .after(before) }
+        if batch.position.seq <= room.seq { return .past }
+        return before.seq > room.seq ? .after(before) : .next
+    }
+
+    /// Places the publications of a batch, except those whose numbers have been there.
     ///
     /// - Parameter own: the batch as this node published it.
     func deliver(_ batch: DeliveredBatch, _ own: SharedChannel.Batch?, _ text: inout MessageText) {
         let room = madeRoom()
-        var position = batch.position
-        position.seq = batch.firstSeq &- 1
-        if batch.numberedCount > 0 { room.move(to: position) }
+        let last = room.seq
         let entries = own?.entries ?? []
         var index = 0
         Self.forEach(batch) { numbered, carried in
@@ -66,7 +83,7 @@ extension ChannelHome {
             index += 1
             if let carried {
                 take(carried, &text)
-            } else {
+            } else if numbered.seq > last {
                 place(numbered, from: entry?.sender, entry?.senderProtocol, in: room, &text)
             }
         }
@@ -95,13 +112,13 @@ extension ChannelHome {
         var seq = batch.firstSeq &- 1
         _ = PublicationReader.forEach(batch.publications) { carried in
             if carried.kind.isNumbered { seq &+= 1 }
+            let time = min(max(carried.time, 0), lastTime)
             guard batch.node != nil || isReadable(carried) else {
                 guard carried.kind.isNumbered else { return }
                 nothing.withUnsafeBytes { null in
                     let noName = UnsafeRawBufferPointer(start: nil, count: 0)
                     body(
-                        NumberedPublication(.systemJSON, seq: seq, time: carried.time, from: noName, payload: null), nil
-                    )
+                        NumberedPublication(.systemJSON, seq: seq, time: time, from: noName, payload: null), nil)
                 }
                 return
             }
@@ -113,12 +130,14 @@ extension ChannelHome {
                 case .systemJSON: .systemJSON
                 }
             body(
-                NumberedPublication(form, seq: seq, time: carried.time, from: carried.user, payload: carried.payload),
+                NumberedPublication(form, seq: seq, time: time, from: carried.user, payload: carried.payload),
                 carried.kind.isNumbered ? nil : carried)
         }
     }
 
     private static let nothing = Array("null".utf8)
+    /// The last millisecond of the year 9999, which messages of other programs may pretend to be later than.
+    private static let lastTime: Int64 = 253_402_300_799_999
 
     private static func isReadable(_ publication: CarriedPublication) -> Bool {
         guard String(validating: publication.user, as: UTF8.self) != nil else { return false }

@@ -126,7 +126,7 @@ extension MessageText {
             isFirst = false
             append(string: entry.user)
             append(",\"connections\":")
-            append(UInt64(entry.connections))
+            append(UInt64(clamping: entry.connections))
             append(",\"since\":")
             append(time: entry.since)
             append("}")

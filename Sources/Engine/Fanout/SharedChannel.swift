@@ -16,54 +16,23 @@ import WebSocket
 struct SharedChannel {
     enum Phase: Equatable { case idle, subscribing, live }
 
-    /// A batch of this node's publications.
-    struct Batch {
-        enum State: Equatable { case waiting, sent, accepted }
-
-        /// A publication's answers: to its publisher, if the request has an id.
-        struct Entry {
-            var sender: ConnectionReference?
-            var senderProtocol: ClientProtocol?
-            /// The time of the publication, in milliseconds since 1970.
-            var time: Int64
-            var idCount: UInt32
-            var isNumbered: Bool
-        }
-
-        var state = State.waiting
-        /// The number of the batch, once it is sent.
-        var number: UInt64 = 0
-        /// Whether it comes back: it was sent while the channel was subscribed.
-        var comesBack = false
-        /// Whether the requests have been acknowledged.
-        var isAcknowledged = false
-        var position: BrokerPosition?
-        var writer = PublicationWriter()
-        var entries: [Entry] = []
-        /// The ids of the requests, one after the other.
-        var ids: [UInt8] = []
-        /// The receipts, each with the index of its publication.
-        var receipts: [(index: Int, receipt: Receipt)] = []
-        /// The time at which the first publication came, in nanoseconds of the monotonic clock.
-        var begunAt: UInt64
-        /// The connections that are told when the batch is acknowledged, and when it has come back or will not.
-        var acknowledgementFences: [ConnectionReference] = []
-        var fences: [ConnectionReference] = []
-        /// The questions about the history that are answered when the batch has come back or will not.
-        var questions: [Question] = []
-
-        /// The size that counts towards the broker's queue, in bytes.
-        var byteCount: Int { writer.bytes.count + ids.count + entries.count * MemoryLayout<Entry>.stride }
-    }
-
     /// A request that waits until the channel is live.
     enum Waiting {
         case join(JoinRequest, Encoding)
         case question(Question)
         case inspect(before: UInt64?, limit: Int, Replies<ChannelSnapshot?>)
+
+        /// Whether it is a join from a position that the channel has not reached here: the client comes from a node that
+        /// was ahead.
+        func isAhead(of position: MessagePosition) -> Bool {
+            guard case .join(let request, _) = self, let since = request.since else { return false }
+            return since.epoch == position.epoch && since.seq > position.seq
+        }
     }
 
     private(set) var phase = Phase.idle
+    /// Whether the channel's state has come once, so that there may be members who have got messages.
+    private(set) var hasBeenLive = false
     private(set) var batches: [Batch] = []
     private(set) var waiting: [Waiting] = []
     /// The time from which requests wait, in nanoseconds of the monotonic clock.
@@ -98,6 +67,7 @@ struct SharedChannel {
     /// Notes that the channel's state has come, and returns the requests that waited for it.
     mutating func adopt() -> [Waiting] {
         phase = .live
+        hasBeenLive = true
         defer { waiting = [] }
         return waiting
     }
@@ -112,6 +82,13 @@ struct SharedChannel {
         guard !waiting.isEmpty, waitingSince <= time else { return [] }
         defer { waiting = [] }
         return waiting
+    }
+
+    /// Takes the requests that no longer wait for a live channel to reach a position.
+    mutating func takeWaiting(at position: MessagePosition) -> [Waiting] {
+        guard phase == .live, !waiting.isEmpty else { return [] }
+        defer { waiting.removeAll { !$0.isAhead(of: position) } }
+        return waiting.filter { !$0.isAhead(of: position) }
     }
 
     mutating func note(_ change: PresenceChange) { presenceChanges.append(change) }
@@ -164,7 +141,9 @@ struct SharedChannel {
     mutating func acknowledge(number: UInt64, at position: BrokerPosition) -> Batch? {
         guard let index = index(of: number), !batches[index].isAcknowledged else { return nil }
         batches[index].isAcknowledged = true
-        batches[index].position = position
+        // No publication has a number below 1, whatever the broker says.
+        let least = UInt64(clamping: batches[index].writer.numberedCount)
+        batches[index].position = BrokerPosition(epoch: position.epoch, seq: max(position.seq, least))
         defer { batches[index].acknowledgementFences = [] }
         return batches[index]
     }
@@ -173,31 +152,65 @@ struct SharedChannel {
     mutating func accept(number: UInt64) -> Batch? {
         guard let index = index(of: number) else { return nil }
         batches[index].state = .accepted
-        return batches[index].comesBack ? nil : batches.remove(at: index)
+        return batches[index].comesBack ? nil : remove(at: index)
     }
 
     /// Removes a batch that has come back or was refused.
-    mutating func remove(number: UInt64) -> Batch? { index(of: number).map { batches.remove(at: $0) } }
+    mutating func remove(number: UInt64) -> Batch? { index(of: number).map { remove(at: $0) } }
 
-    /// Removes the batches that were taken and will not come back, because the broker has lost some.
-    mutating func removeAccepted() -> [Batch] {
-        let lost = batches.filter { $0.state == .accepted }
-        batches.removeAll { $0.state == .accepted }
-        return lost
+    /// Removes a batch with numbers that was taken and will not come back.
+    mutating func removeAccepted(number: UInt64) -> Batch? {
+        guard let index = index(of: number), batches[index].state == .accepted, batches[index].writer.numberedCount > 0
+        else { return nil }
+        return remove(at: index)
     }
 
-    /// Removes the batches that were begun before a time and have not been sent, or have been taken long ago.
-    mutating func removeOverdue(waitingSince: UInt64, acceptedSince: UInt64) -> [Batch] {
-        func isOverdue(_ batch: Batch) -> Bool {
-            switch batch.state {
-            case .waiting: batch.begunAt <= waitingSince && phase == .subscribing
-            case .sent: false
-            case .accepted: batch.begunAt <= acceptedSince
-            }
+    /// Removes the batches that were taken and will not come back, because the broker has gone on to a position without
+    /// delivering them.
+    mutating func removeAccepted(until position: BrokerPosition) -> [Batch] {
+        removeAll { batch in
+            guard batch.state == .accepted else { return false }
+            guard let place = batch.position, place.epoch == position.epoch else { return true }
+            return place.seq <= position.seq
         }
-        let overdue = batches.filter(isOverdue)
-        if !overdue.isEmpty { batches.removeAll(where: isOverdue) }
-        return overdue
+    }
+
+    /// Removes the batches that were begun before a time and can't be sent, and those that have been sent long ago.
+    /// Batches behind an unanswered one stay: requests are answered in order.
+    mutating func removeOverdue(waitingSince: UInt64, sentSince: UInt64) -> [Batch] {
+        let late = removeAll { $0.state != .waiting && $0.begunAt <= sentSince }
+        guard phase == .subscribing, !batches.contains(where: { $0.state == .sent }) else { return late }
+        return late + removeAll { $0.state == .waiting && $0.begunAt <= waitingSince }
+    }
+
+    /// The time at which something will have waited too long, in nanoseconds of the monotonic clock; nil if nothing
+    /// waits.
+    ///
+    /// - Parameters:
+    ///   - time: how long requests and batches wait to be sent.
+    ///   - sentTime: how long a batch takes at most, from its beginning, until nothing more comes of it.
+    func deadline(waiting time: UInt64, sent sentTime: UInt64) -> UInt64? {
+        let request = waiting.isEmpty ? nil : waitingSince &+ time
+        let batch = batches.lazy.map { $0.begunAt &+ ($0.state == .waiting ? time : sentTime) }.min()
+        return [request, batch].compactMap(\.self).min()
+    }
+
+    private mutating func removeAll(where isMeant: (Batch) -> Bool) -> [Batch] {
+        var removed: [Batch] = []
+        var index = 0
+        while index < batches.count {
+            if isMeant(batches[index]) { removed.append(remove(at: index)) } else { index += 1 }
+        }
+        return removed
+    }
+
+    /// Removes a batch. The connections that wait for it and those before it go on to wait for the latter.
+    private mutating func remove(at index: Int) -> Batch {
+        var batch = batches.remove(at: index)
+        guard index > 0 else { return batch }
+        batches[index - 1].fences += batch.fences
+        batch.fences = []
+        return batch
     }
 
     /// Asks for notice when everything published so far has been acknowledged. False if it has been.
@@ -223,44 +236,5 @@ struct SharedChannel {
 
     private func index(of number: UInt64) -> Int? {
         batches.firstIndex { $0.state != .waiting && $0.number == number }
-    }
-}
-
-extension SharedChannel.Batch {
-    /// Passes each request that has an id to `body`, with the time of its publication, and its position if the batch has
-    /// one.
-    func forEachRequest(
-        _ body: (ConnectionReference, _ id: UnsafeRawBufferPointer, _ time: Int64, MessagePosition?) -> Void
-    ) {
-        ids.withUnsafeBytes { ids in
-            var start = 0
-            var seq = position.map { $0.seq &- UInt64(clamping: writer.numberedCount) } ?? 0
-            for entry in entries {
-                if entry.isNumbered { seq &+= 1 }
-                let end = start + Int(entry.idCount)
-                if end > start, let sender = entry.sender {
-                    body(
-                        sender, UnsafeRawBufferPointer(rebasing: ids[start..<end]), entry.time,
-                        position.map { MessagePosition(epoch: $0.epoch, seq: seq) })
-                }
-                start = end
-            }
-        }
-    }
-
-    /// The receipts, each with the position of its publication if that is numbered.
-    var positionedReceipts: [Receipt] {
-        guard let position else { return receipts.map(\.receipt) }
-        var seq = position.seq &- UInt64(clamping: writer.numberedCount)
-        var next = 0
-        return receipts.map { index, receipt in
-            while next <= index {
-                if entries[next].isNumbered { seq &+= 1 }
-                next += 1
-            }
-            var receipt = receipt
-            if entries[index].isNumbered { receipt.position = MessagePosition(epoch: position.epoch, seq: seq) }
-            return receipt
-        }
     }
 }

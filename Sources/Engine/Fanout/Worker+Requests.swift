@@ -45,7 +45,9 @@ extension Worker {
         guard let home = session.answeringHome, home != destination() else { return true }
         session.answeringHome = nil
         connection.flags.insert(.awaitsAnswer)
-        let channel = channels.find(session.answeringChannel)?.name ?? ""
+        // With a broker, this worker may have forgotten the channel long before its home has answered.
+        let channel = connection.answeringChannelName ?? channels.find(session.answeringChannel)?.name ?? ""
+        if context.broker != nil { connection.keep(nil) }
         outbox.pendingFences.append((home, channel, reference(to: connection)))
         `defer`(bytes, opcode, connection)
         return false
@@ -63,7 +65,7 @@ extension Worker {
             return nil
         }
         // With a broker, the answers of one channel's home may have to wait for it.
-        guard context.broker == nil || channels.index(of: name) == session.answeringChannel else { return nil }
+        guard context.broker == nil || connection.answeringChannelName.map(Name.init) == Name(name) else { return nil }
         return ChannelTable.home(of: name, workerCount: configuration.workerCount)
     }
 
@@ -157,6 +159,9 @@ extension Worker {
                 let last = channels.find(session.answeringChannel)
             {
                 distribute(last)
+            }
+            if context.broker != nil, session.answeringHome == nil {
+                connection.keep(.answering(channel: channel.name))
             }
             session.answeringHome = channel.homeWorker
             session.answeringChannel = index

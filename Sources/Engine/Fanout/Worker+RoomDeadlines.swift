@@ -49,6 +49,7 @@ extension Worker {
             homes.expiryPosition = 0
             // Deadlines after this are noted anew.
             homes.roomsDueAt = .max
+            expireQuestions()
         }
         let start = homes.expiryPosition ?? 0
         let end = min(channels.indices.upperBound, start + Worker.roomsPerLook)

@@ -22,12 +22,14 @@ extension Worker {
         let grown = home.submit(publication, receipt: receipt, at: clinux_realtime_milliseconds(), time)
         context.account.brokerQueue.add(grown)
         keepSubscribed(channel)
+        noteSharedDeadline(time &+ (home.shared?.phase == .subscribing ? queueTime : queueTime &+ Worker.returnTime))
         markShared(channel, home)
     }
 
     /// Uncounts a batch, and resumes the connections that have waited for room.
     private func uncount(_ batch: SharedChannel.Batch) {
-        guard context.account.brokerQueue.remove(batch.byteCount, configuration.brokerSettings.queueLimitByteCount) else { return }
+        let limit = configuration.brokerSettings.queueLimitByteCount
+        guard context.account.brokerQueue.remove(batch.byteCount, limit) else { return }
         for handle in context.handles { handle.mailbox.post(.control(.relieved)) }
     }
 
@@ -35,7 +37,7 @@ extension Worker {
     func keepSubscribed(_ channel: Channel) {
         guard let home = channel.home, home.isWanted, home.shared?.subscribe() ?? false else { return }
         outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
-        noteSharedDeadline()
+        noteSharedDeadline(nanoseconds &+ queueTime)
     }
 
     /// Marks a channel that has something for the broker.
@@ -49,7 +51,11 @@ extension Worker {
     func handToBroker() {
         guard let broker = context.broker else { return }
         if !channels.abandoned.isEmpty {
-            let abandoned = channels.abandoned.filter { channels.index(of: $0) == nil }
+            // Those that have been made anew in the meantime and are wanted stay subscribed.
+            let abandoned = channels.abandoned.filter { name in
+                let shared = channels.index(of: name).flatMap { channels[$0].home?.shared }
+                return shared?.phase ?? .idle == .idle
+            }
             for name in abandoned { outbox.subscriptions[Name(name)] = nil }
             channels.abandoned = []
             if !abandoned.isEmpty { broker.unsubscribe(abandoned) }
@@ -61,7 +67,7 @@ extension Worker {
         guard !outbox.shared.isEmpty else { return }
         var batches: [OutgoingBatch] = []
         var changes: [PresenceChange] = []
-        let timeout = WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout)
+        let timeout = queueTime
         for index in outbox.shared {
             guard let channel = channels.find(index), let home = channel.home, home.shared?.isMarked ?? false else {
                 continue
@@ -88,15 +94,17 @@ extension Worker {
         for event in events {
             switch event {
             case .subscribed(let name, let position, let history):
-                withShared(name) { adopt(position, history, $0, $1) }
+                let position = position.sound
+                withShared(name) { adopt(position, history.sound(until: position), $0, $1) }
             case .delivered(let batch):
-                withShared(batch.channel) { deliver(batch, $0, $1) }
+                withShared(batch.channel) { deliver(batch.sound, $0, $1) }
             case .gap(let name, let position):
-                withShared(name) { lose(to: position, [], $0, $1) }
+                withShared(name) { skip(to: position.sound, $0, $1) }
             case .renumbered(let name, let position, let history):
-                withShared(name) { lose(to: position, history, $0, $1) }
+                let position = position.sound
+                withShared(name) { lose(to: position, history.sound(until: position), $0, $1) }
             case .accepted(let name, let number, let position):
-                withShared(name) { accepted(number, position, $0, $1) }
+                withShared(name) { accepted(number, position.sound, $0, $1) }
             case .refused(let name, let number, let refusal):
                 withShared(name) { channel, home in
                     if let batch = home.shared?.remove(number: number) { refuse(batch, refusal, home) }
@@ -114,6 +122,13 @@ extension Worker {
         guard let index = channels.index(of: name), let home = channels[index].home, home.shared != nil else { return }
         let channel = channels[index]
         body(channel, home)
+        // Whoever waited for it may have been the last who needed the channel.
+        guard channels.find(index) === channel else { return }
+        if let room = home.room {
+            let position = MessagePosition(epoch: room.epoch, seq: room.seq)
+            goOn(home.shared?.takeWaiting(at: position) ?? [], channel, home)
+            guard channels.find(index) === channel else { return }
+        }
         markPublished(channel, at: nanoseconds)
         channels.removeIfUnused(index)
     }
@@ -122,17 +137,18 @@ extension Worker {
         _ position: BrokerPosition, _ history: [DeliveredBatch], _ channel: Channel, _ home: ChannelHome
     ) {
         for batch in home.missed(of: history, until: position) { deliver(batch, channel, home) }
-        let now = clinux_realtime_milliseconds()
-        guard home.shared?.phase == .subscribing else {
-            // An answer to an earlier home of this channel has made this one live.
-            if let room = home.room, room.epoch != position.epoch || room.seq < position.seq {
-                lose(to: position, history, channel, home)
-            }
-            return
+        if let shared = home.shared, shared.hasBeenLive, let room = home.room,
+            room.epoch != position.epoch || room.seq < position.seq
+        {
+            // The history does not have all that members here have missed.
+            lose(to: position, history, channel, home)
         }
+        // Otherwise an answer to an earlier home of this channel has made this one live.
+        guard home.shared?.phase == .subscribing else { return }
+        let now = clinux_realtime_milliseconds()
         home.adopt(position, history, at: now)
         noteHistory(channel, home, at: now)
-        for request in home.shared?.adopt() ?? [] { goOn(request, channel, home) }
+        goOn(home.shared?.adopt() ?? [], channel, home)
         markShared(channel, home)
     }
 
@@ -142,7 +158,16 @@ extension Worker {
             acknowledge(batch.number, batch.position, home)
             own = home.shared?.remove(number: batch.number)
         }
-        home.deliver(batch, own, &outbox.text)
+        switch home.continuation(of: batch) {
+        // Damage has been left out, but has numbers.
+        case .next where batch.numberedCount > 0 && batch.publications.isEmpty:
+            lose(to: batch.position, [], channel, home)
+        case .next: home.deliver(batch, own, &outbox.text)
+        case .past: break
+        case .after(let position):
+            lose(to: position, [], channel, home)
+            home.deliver(batch, own, &outbox.text)
+        }
         if batch.numberedCount > 0 { noteHistory(channel, home, at: clinux_realtime_milliseconds()) }
         if let own {
             resolve(own, home)
@@ -154,16 +179,28 @@ extension Worker {
         passFences(own)
     }
 
+    /// Notes that what comes next follows a position.
+    private func skip(to position: BrokerPosition, _ channel: Channel, _ home: ChannelHome) {
+        if let room = home.room, room.epoch == position.epoch, room.seq > position.seq { return }
+        lose(to: position, [], channel, home)
+    }
+
     private func lose(
         to position: BrokerPosition, _ history: [DeliveredBatch], _ channel: Channel, _ home: ChannelHome
     ) {
         home.lose(to: position, history, at: clinux_realtime_milliseconds(), &outbox.text)
-        for batch in home.shared?.removeAccepted() ?? [] { settle(batch, home) }
+        for batch in home.shared?.removeAccepted(until: position) ?? [] { settle(batch, home) }
     }
 
     private func accepted(_ number: UInt64, _ position: BrokerPosition, _ channel: Channel, _ home: ChannelHome) {
         acknowledge(number, position, home)
         if let batch = home.shared?.accept(number: number) { settle(batch, home) }
+        // It does not come back if what came after it has been here.
+        if let room = home.room, home.shared?.phase == .live, room.epoch == position.epoch, room.seq >= position.seq,
+            let batch = home.shared?.removeAccepted(number: number)
+        {
+            settle(batch, home)
+        }
         markShared(channel, home)
     }
 
@@ -175,7 +212,7 @@ extension Worker {
     }
 
     /// Refuses what a batch has published.
-    private func refuse(_ batch: SharedChannel.Batch, _ refusal: BrokerRefusal, _ home: ChannelHome) {
+    func refuse(_ batch: SharedChannel.Batch, _ refusal: BrokerRefusal, _ home: ChannelHome) {
         uncount(batch)
         telemetry.statistics.refusedPublications &+= UInt64(batch.entries.count)
         if !batch.isAcknowledged { home.refuse(batch, refusal, &outbox.text) { answer($1, to: $0) } }
@@ -188,12 +225,14 @@ extension Worker {
     /// Uncounts a batch, and lets the receipts wait for the delivery of its publications.
     private func resolve(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
         uncount(batch)
-        for receipt in batch.positionedReceipts { home.append(receipt) }
+        for receipt in batch.positionedReceipts {
+            if home.hasDelivery { home.append(receipt) } else { receipt.answer(0) }
+        }
         answerQuestions(batch, home)
     }
 
     /// Answers what waits for a batch that does not come back.
-    private func settle(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
+    func settle(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
         uncount(batch)
         for receipt in batch.positionedReceipts { receipt.answer(0) }
         for connection in batch.acknowledgementFences { finishAnswers(to: connection) }
@@ -214,147 +253,5 @@ extension Worker {
 
     func postFence(_ connection: ConnectionReference) {
         context.handles[Int(connection.worker)].mailbox.post(.connections(.fenceReached(connection)))
-    }
-
-    // MARK: Requests that wait
-
-    /// Whether a request has to wait for the broker. If so, it is kept.
-    ///
-    /// - Parameter since: the position from which messages are asked for.
-    func waits(
-        _ request: @autoclosure () -> SharedChannel.Waiting, since: MessagePosition? = nil, _ channel: Channel,
-        _ home: ChannelHome
-    ) -> Bool {
-        guard let shared = home.shared else { return false }
-        if shared.phase == .live {
-            // The worker may have dropped messages that the broker still has.
-            guard shared.isShed, let since, let room = home.room, since.epoch == room.epoch,
-                !room.history.covers(after: since.seq, newest: room.seq)
-            else { return false }
-            home.shared?.reload()
-            outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
-        }
-        home.shared?.wait(request(), at: nanoseconds)
-        keepSubscribed(channel)
-        noteSharedDeadline()
-        return true
-    }
-
-    private func goOn(_ request: SharedChannel.Waiting, _ channel: Channel, _ home: ChannelHome) {
-        switch request {
-        case .join(let request, let encoding):
-            guard let reply = join(request, encoding, channel, home) else { return }
-            guard Int(request.connection.worker) == index else { return reply.post(encoding, channel, self) }
-            // What is delivered from now on goes to the subscribers here without a mailbox.
-            joined(reply, encoding, channel.index)
-        case .question(let question):
-            ask(question, channel, home)
-        case .inspect(let before, let limit, let replies):
-            inspect(channel.name, before: before, limit: limit, replies)
-        }
-    }
-
-    private func refuse(_ request: SharedChannel.Waiting, _ channel: Channel) {
-        switch request {
-        case .join(let request, let encoding):
-            JoinReply(request: request, outcome: .unavailable).post(encoding, channel, self)
-        case .question(let question):
-            refuse(question, channel)
-        case .inspect(_, _, let replies):
-            replies.answer(nil)
-        }
-    }
-
-    /// Answers a member's question: at once, or when the broker has answered, or when the history has what members here
-    /// were told that they have published.
-    func ask(_ question: Question, _ channel: Channel, _ home: ChannelHome) {
-        if case .presence = question.subject, home.shared != nil {
-            askForMembers(of: channel.name, .question(question))
-            return
-        }
-        guard !(home.shared?.keep(question) ?? false) else { return }
-        answer(question, home)
-        finishAnswers(to: question.connection)
-    }
-
-    private func refuse(_ question: Question, _ channel: Channel) {
-        let name = channel.home?.madeRoom().quotedName ?? []
-        question.id.withUnsafeBytes {
-            outbox.text.writeError($0, .unavailable, Worker.brokerUnreachable, quotedChannel: name)
-        }
-        outbox.text.withBytes { answer($0, to: question.connection) }
-        finishAnswers(to: question.connection)
-    }
-
-    static let brokerUnreachable = "the broker can't be reached; try again later"
-
-    /// A question about the users in a channel that the broker is answering.
-    enum MembersQuestion {
-        case question(Question)
-        case inspect(ChannelSnapshot, Replies<ChannelSnapshot?>)
-    }
-
-    func askForMembers(of channel: String, _ question: MembersQuestion) {
-        homes.lastToken &+= 1
-        homes.questions[homes.lastToken] = (channel, question)
-        context.broker?.askForMembers(of: channel, token: homes.lastToken << 6 | UInt64(index))
-    }
-
-    private func answer(_ token: UInt64, _ members: [BrokerMember]?) {
-        guard let (name, question) = homes.questions.removeValue(forKey: token >> 6) else { return }
-        switch question {
-        case .inspect(var snapshot, let replies):
-            snapshot.users = (members ?? []).map {
-                ChannelUser(
-                    user: $0.user, connections: $0.nodeCount, since: Timestamp(millisecondsSinceEpoch: $0.since))
-            }
-            replies.answer(snapshot)
-        case .question(let question):
-            guard let index = channels.index(of: name), let home = channels[index].home, let members else {
-                refuse(question, channels[channels.intern(name)])
-                return
-            }
-            home.answer(
-                question, users: members.map { ($0.user, $0.nodeCount, $0.since) }, at: clinux_realtime_milliseconds(),
-                &outbox.text)
-            outbox.text.withBytes { answer($0, to: question.connection) }
-            finishAnswers(to: question.connection)
-        }
-    }
-
-    // MARK: Deadlines
-
-    /// The time that an accepted batch may take to come back, in nanoseconds, besides `broker.queue_timeout`.
-    private static let returnTime: UInt64 = 30_000_000_000
-
-    private func noteSharedDeadline() {
-        let timeout = Int64(clamping: WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout) / 1_000_000)
-        homes.roomsDueAt = min(homes.roomsDueAt ?? .max, clinux_realtime_milliseconds() + timeout + 1)
-    }
-
-    /// Refuses what has waited too long for the broker.
-    func expireShared(_ channel: Channel, _ home: ChannelHome) {
-        guard let shared = home.shared, !shared.isIdle else { return }
-        let timeout = WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout)
-        let due = nanoseconds > timeout ? nanoseconds - timeout : 0
-        let longAgo = due > Worker.returnTime ? due - Worker.returnTime : 0
-        for request in home.shared?.takeWaiting(since: due) ?? [] { refuse(request, channel) }
-        for batch in home.shared?.removeOverdue(waitingSince: due, acceptedSince: longAgo) ?? [] {
-            if batch.state == .accepted {
-                settle(batch, home)
-            } else {
-                refuse(batch, BrokerRefusal(reason: Worker.brokerUnreachable, isUncertain: false), home)
-            }
-        }
-        if home.shared?.isIdle == false { noteSharedDeadline() }
-        markShared(channel, home)
-    }
-}
-
-extension JoinReply {
-    /// Sends the reply to the worker that asked.
-    func post(_ encoding: Encoding, _ channel: Channel, _ worker: Worker) {
-        worker.context.handles[Int(request.connection.worker)].mailbox.post(
-            .connections(.joined(channel: channel.name, self, encoding)))
     }
 }

@@ -18,8 +18,13 @@ extension Worker {
         guard let home = channel.home,
             !waits(.inspect(before: before, limit: limit, replies), channel, home)
         else { return }
+        answerInspection(of: name, before: before, limit: limit, replies)
+    }
+
+    /// Answers with the state of a channel that a broker shares, once that state is here.
+    func answerInspection(of name: String, before: UInt64?, limit: Int, _ replies: Replies<ChannelSnapshot?>) {
         guard let snapshot = snapshot(of: name, before: before, limit: limit), snapshot.hasPresence else {
-            replies.answer(snapshot(of: name, before: before, limit: limit))
+            replies.answer(self.snapshot(of: name, before: before, limit: limit))
             return
         }
         askForMembers(of: name, .inspect(snapshot, replies))

@@ -6,9 +6,8 @@ struct Homes {
     /// The rooms with a history, those that have been quiet longest first, with the time of the message that put them
     /// there.
     var histories = Queue<(index: UInt32, epoch: String, time: Int64)>()
-    /// The questions about users that the broker is answering, by token, each with its channel.
-    var questions: [UInt64: (channel: String, question: Worker.MembersQuestion)] = [:]
-    var lastToken: UInt64 = 0
+    /// The questions about users that the broker is answering.
+    var questions = MembersQuestions()
     /// The next channel to check while `expireRooms` goes through all of them.
     var expiryPosition: UInt32?
     /// The time at which a room is due, in milliseconds since 1970.
