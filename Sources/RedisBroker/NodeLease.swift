@@ -56,7 +56,8 @@ final class NodeLease {
         let node = shard.options.node
         connection.send(["SADD", .text(keys.nodes), .text(shard.nodeText)]) { _ in }
         connection.send([
-            "SET", .text(keys.node(node)), .text(shard.options.nodeDescription?.json ?? "{}"), "PX", .number(3 * fifth), "GET",
+            "SET", .text(keys.node(node)), .text(shard.options.nodeDescription?.json ?? "{}"), "PX", .number(3 * fifth),
+            "GET",
         ]) { [weak self] reply in
             guard let self, !isStopped else { return }
             switch reply {
