@@ -186,17 +186,17 @@ extension ValueFormat<String> {
 
     /// The first part of names at a broker.
     static let brokerPrefix = string(
-        "string", expected: "a word in quotes", range: "1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"",
+        "string", expected: "a word in quotes", range: "1 to 32 letters, digits, \".\", \"_\" and \"-\"",
         parse: { written throws(InvalidValue) in
             let isPlain = written.utf8.allSatisfy { byte in
                 switch byte | 0x20 {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"): byte >= 0x40
-                default: (0x30...0x3A).contains(byte) || ".-_".utf8.contains(byte)
+                default: (0x30...0x39).contains(byte) || ".-_".utf8.contains(byte)
                 }
             }
             guard isPlain, (1...32).contains(written.utf8.count) else {
                 throw InvalidValue(
-                    "\(quoted(written)) is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                    "\(quoted(written)) is not 1 to 32 letters, digits, \".\", \"_\" and \"-\"; "
                         + "take a word such as \"wsd\"")
             }
             return written

@@ -53,17 +53,21 @@ struct ClusterOptions: ParsableArguments {
     var parameter: Bool? { cluster ? true : nil }
 
     /// Fails if a node did not answer, after what the others answered has been printed.
-    static func check(_ silent: [String]?, _ options: GlobalOptions) throws(Failure) {
-        guard let failure = failure(silent, options) else { return }
+    static func check(
+        _ silent: [String]?, _ options: GlobalOptions, advice: String? = "See 'wsctl nodes'."
+    ) throws(Failure) {
+        guard let failure = failure(silent, options, advice: advice) else { return }
         throw failure
     }
 
     /// The failure that names the nodes that did not answer; nil if all did.
-    static func failure(_ silent: [String]?, _ options: GlobalOptions) -> Failure? {
+    static func failure(
+        _ silent: [String]?, _ options: GlobalOptions, advice: String? = "See 'wsctl nodes'."
+    ) -> Failure? {
         guard let silent, !silent.isEmpty else { return nil }
         // A page of a list names the nodes that are missing in it.
         let names = Set(silent).sorted().joined(separator: ", ")
-        return Failure(options.quiet ? nil : "no answer from \(names)", advice: "See 'wsctl nodes'.")
+        return Failure(options.quiet ? nil : "no answer from \(names)", advice: advice)
     }
 }
 

@@ -28,7 +28,7 @@ struct NodesCommand: ParsableCommand {
             var table = Table(columns: NodeText.columns, for: .standard, hasLegend: !options.noLegend)
             try table.write(reply.nodes.map(NodeText.row), to: .standard)
         }
-        try ClusterOptions.check(reply.silent, options)
+        try ClusterOptions.check(reply.silent, options, advice: nil)
     }
 }
 

@@ -227,17 +227,17 @@ struct BrokerTests {
         arguments: [
             (
                 "prefix = \"a b\"",
-                "10: broker.prefix: \"a b\" is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                "10: broker.prefix: \"a b\" is not 1 to 32 letters, digits, \".\", \"_\" and \"-\"; "
                     + "take a word such as \"wsd\""
             ),
             (
                 "prefix = \"\"",
-                "10: broker.prefix: \"\" is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                "10: broker.prefix: \"\" is not 1 to 32 letters, digits, \".\", \"_\" and \"-\"; "
                     + "take a word such as \"wsd\""
             ),
             (
                 "prefix = \"a{b}\"",
-                "10: broker.prefix: \"a{b}\" is not 1 to 32 letters, digits, \".\", \"_\", \"-\" and \":\"; "
+                "10: broker.prefix: \"a{b}\" is not 1 to 32 letters, digits, \".\", \"_\" and \"-\"; "
                     + "take a word such as \"wsd\""
             ),
             (

@@ -18,6 +18,10 @@ final class MemoryServer: Sendable {
         var history: [DeliveredBatch] = []
         var subscribers: [NodeID: MemoryBroker] = [:]
         var users: [String: Set<NodeID>] = [:]
+        /// The limits of the history that each node asks for.
+        var limits: [NodeID: HistoryLimits] = [:]
+        /// The nodes that batches don't reach.
+        var cutOff: Set<NodeID> = []
         var position: BrokerPosition { BrokerPosition(epoch: epoch, seq: seq) }
     }
 
@@ -52,16 +56,30 @@ final class MemoryServer: Sendable {
         }
     }
 
-    /// Loses the next messages on their way to a node, and tells it of a gap.
+    /// Loses the messages on their way to a node meanwhile, and tells it of a gap.
     func cut(_ name: String, from node: MemoryBroker, during body: () -> Void) {
-        queue.sync { channels[name]?.subscribers[node.node] = nil }
+        queue.sync { _ = channels[name]?.cutOff.insert(node.node) }
         body()
         queue.sync {
-            channels[name]?.subscribers[node.node] = node
-            if let channel = channels[name] { node.tell(.gap(channel: name, channel.position)) }
+            guard let channel = channels[name] else { return }
+            channels[name]?.cutOff.remove(node.node)
+            if channel.subscribers[node.node] != nil { node.tell(.gap(channel: name, channel.position)) }
         }
     }
 
+    /// Answers a node's subscription once more.
+    func repeatSubscription(of name: String, at node: MemoryBroker) {
+        queue.sync {
+            guard let channel = channels[name], channel.subscribers[node.node] != nil else { return }
+            node.tell(.subscribed(channel: name, channel.position, history: Array(channel.history.suffix(100))))
+        }
+    }
+
+    func limits(of name: String, at node: MemoryBroker) -> HistoryLimits? {
+        queue.sync { channels[name]?.limits[node.node] }
+    }
+
+    func position(of name: String) -> BrokerPosition? { queue.sync { channels[name]?.position } }
     func subscribers(of name: String) -> Int { queue.sync { channels[name]?.subscribers.count ?? 0 } }
     func users(in name: String) -> Set<String> { queue.sync { Set(channels[name]?.users.keys.map(\.self) ?? []) } }
     func seq(of name: String) -> UInt64 { queue.sync { channels[name]?.seq ?? 0 } }
@@ -78,7 +96,9 @@ final class MemoryServer: Sendable {
             publications: bytes)
         if keeps, count > 0 { channel.history.append(batch) }
         channels[name] = channel
-        for node in channel.subscribers.values { node.tell(.delivered(batch)) }
+        for node in channel.subscribers.values where !channel.cutOff.contains(node.node) {
+            node.tell(.delivered(batch))
+        }
         return channel.position
     }
 
@@ -181,6 +201,7 @@ final class MemoryBroker: Broker, Sendable {
             for subscription in subscriptions {
                 let name = subscription.channel
                 server.channels[name, default: .init(epoch: "e1")].subscribers[node] = self
+                server.channels[name]!.limits[node] = subscription.history
                 let channel = server.channels[name]!
                 let history = subscription.history.map { Array(channel.history.suffix($0.messageCount)) } ?? []
                 tell(.subscribed(channel: name, channel.position, history: history))

@@ -217,6 +217,11 @@ struct SharedChannelFaultTests {
                     one.broker.claim(events + [.delivered(batch("none", "e1", 1, "1"))])
                 }
             }
+            // A message that is to be kept until the end of time.
+            one.broker.claim([
+                .renumbered(channel: "lobby", position(1), history: []),
+                .delivered(batch("lobby", "e1", 2, "2", time: .max)),
+            ])
             client.say(#"{"type":"ping","id":"p"}"#)
             while !(try client.text()).contains(#""id":"p""#) {}
             // It recovers once the broker does.
@@ -226,6 +231,38 @@ struct SharedChannelFaultTests {
             client.say(#"{"type":"history","id":8,"limit":10}"#)
             #expect(try client.next("ack").contains("again"))
         }
+    }
+
+    @Test func `keeps the broker's history once a reload asks for one`() async throws {
+        try await withSharedNodes { server, one, two in
+            let writer = try two.client("bob")
+            _ = try writer.next("system")
+            let client = try one.client("ada", "/plain")
+            _ = try client.next("system")
+            writer.say(#"{"type":"join","id":0,"channel":"plain"}"#)
+            _ = try writer.next("ack")
+            var configuration = EngineConfiguration()
+            configureShared(&configuration, one.broker)
+            configuration.channelRules = ChannelRules([(ChannelPattern("*"), keepingSettings)])
+            await one.hub.reconfigure(configuration)
+            configureShared(&configuration, two.broker)
+            configuration.channelRules = ChannelRules([(ChannelPattern("*"), keepingSettings)])
+            await two.hub.reconfigure(configuration)
+            for number in 1...3 {
+                writer.say(#"{"type":"chat","id":\#(number),"channel":"plain","data":\#(number)}"#)
+                _ = try writer.next("ack")
+            }
+            for number in 1...3 { #expect(try client.next("chat").member("data") == "\(number)") }
+            #expect(server.limits(of: "plain", at: one.broker)?.messageCount == 7)
+            client.say(#"{"type":"history","id":1}"#)
+            #expect(try client.next("ack").contains(#""data":1"#))
+        }
+    }
+
+    private var keepingSettings: ChannelSettings {
+        var settings = ChannelSettings()
+        settings.history = 7
+        return settings
     }
 
     @Test func `takes no harm from odd users, and odd positions of what it publishes`() async throws {

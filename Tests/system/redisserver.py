@@ -49,6 +49,8 @@ class RedisServer:
             "save": '""',
             "appendonly": "yes" if is_durable else "no",
             "appendfsync": "always",
+            # No child that outlives it.
+            "auto-aof-rewrite-percentage": 0,
             "daemonize": "no",
             "maxclients": 2000,
         }
@@ -110,7 +112,7 @@ class RedisServer:
             )
         try:
             wait_until(self._answers, "redis-server answers")
-        except AssertionError:
+        except BaseException:
             self.kill()
             raise
         return self
@@ -184,9 +186,12 @@ class RedisServer:
             self.resume()
 
     def finish(self):
-        for client in self._clients:
-            client.close()
-        self.kill()
+        try:
+            self.kill()
+        finally:
+            for client in self._clients:
+                with contextlib.suppress(redis.RedisError, OSError):
+                    client.close()
 
 
 class Authority:

@@ -225,7 +225,8 @@ def test_a_subscription_ends_because_its_buffer_is_full(redis_server, pair, talk
 
 def test_ten_thousand_channels_are_subscribed_again(redis_server, own_nodes):
     count, part = 10_000, 500
-    nodes = [own_nodes.start(PATIENT | {"limits": {"channels": part, "messages_per_second": 0}}) for _ in range(2)]
+    config = {"broker": {"queue_timeout": "60s"}, "limits": {"channels": part, "messages_per_second": 0}}
+    nodes = [own_nodes.start(config) for _ in range(2)]
     names = [f"{'kept' if number % 2 else 'plain'}:{number}" for number in range(count)]
     parts = [names[start : start + part] for start in range(0, count, part)]
     wires = [(node.wire(), part) for node in nodes for part in parts]
@@ -241,11 +242,16 @@ def test_ten_thousand_channels_are_subscribed_again(redis_server, own_nodes):
     for wire, part in wires[: len(parts)]:
         wire.request(*(("chat", {"channel": name, "data": name}) for name in part))
     for wire, part in wires:
-        # The order is one in each channel, not among them.
-        while sum(message["type"] == "chat" for message in wire.heard) < len(part):
-            wire.hear()
-        heard = sorted((m["channel"], m["data"], m["seq"]) for m in wire.heard if m["type"] == "chat")
-        assert heard == sorted((name, name, 1) for name in part)
+        # The order is one in each channel, not among them. On a machine that is busy, a subscription may seem dead once
+        # more: then who keeps no history is told of a gap.
+        heard = {}
+        while len(heard) < len(part):
+            message = wire.hear()
+            if message["type"] == "chat" or message.get("event") == "gap":
+                assert heard.setdefault(message["channel"], message) is message
+        for name, message in heard.items():
+            assert message["seq"] == 1
+            assert message.get("data") == name or name.startswith("plain")
 
 
 # One node's way to Redis.
@@ -428,6 +434,53 @@ def test_a_user_may_not_publish_any_more(start_redis, own_nodes):
         assert [m["data"] for m in heard] in ([1, 3], [1, 2, 3])
         if last == 3:
             assert "may not have been" in error["message"]
+
+
+# Who is present.
+
+
+BRIEF = {"broker": {"probe_interval": "500ms", "presence_ttl": "2s", "queue_timeout": "60s"}}
+
+
+def present(client):
+    """The users in the channel; none while Redis can't be asked."""
+    return {each["user"] for each in client.ask("presence", channel="here:1").get("users", [])}
+
+
+@pytest.mark.parametrize("is_flushed", [False, True])
+def test_users_are_present_again_after_all_data_is_lost(redis_server, own_nodes, is_flushed):
+    clients = [own_nodes.start(BRIEF).client("here:1") for _ in range(2)]
+    everybody = {client.user for client in clients}
+    wait_until(lambda: all(present(client) == everybody for client in clients), "all are there")
+    if is_flushed:
+        redis_server.client().flushall()
+    else:
+        redis_server.restart(with_data=False)
+    wait_for_all(own_nodes.all)
+    wait_until(lambda: all(present(client) == everybody for client in clients), "all are there again")
+    clients[0].ok("leave", channel="here:1")
+    wait_until(lambda: present(clients[1]) == {clients[1].user}, "who leaves then is gone")
+
+
+def test_the_users_of_a_parted_node_leave_and_come_back(redis_server, own_nodes):
+    line = Line(redis_server.port)
+    near, far = own_nodes.start(BRIEF), own_nodes.start(BRIEF, url=line.url())
+    witness, stays, goes = near.client("here:1"), far.client("here:1"), far.client("here:1")
+    wait_until(lambda: present(witness) == {witness.user, stays.user, goes.user}, "all are there")
+    # The announcements come on another way than the answers.
+    announced = set()
+    while not announced >= {stays.user, goes.user}:
+        announced.add(witness.next("join")["from"])
+    witness.heard.clear()
+    line.cut(refuse=True)
+    assert {witness.next("leave")["from"] for _ in range(2)} == {stays.user, goes.user}
+    assert present(witness) == {witness.user}
+    goes.ok("leave", channel="here:1")
+    line.release()
+    assert witness.next("join")["from"] == stays.user
+    wait_until(lambda: present(witness) == present(stays) == {witness.user, stays.user}, "who stayed is there again")
+    assert not any(message["type"] in ("join", "leave") for message in witness.heard)
+    line.close()
 
 
 # Redis is not there yet, and what waits for it.

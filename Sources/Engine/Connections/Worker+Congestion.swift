@@ -8,7 +8,9 @@ extension Worker {
     /// Whether there is no room for a client's message in a channel: the mailbox of its home is full, or, at the home,
     /// that of a worker with subscribers, or too much waits for the broker.
     func isCongested(_ channel: Channel) -> Bool {
-        if context.broker != nil, context.account.brokerQueue.isFull(configuration.brokerSettings.queueLimitByteCount) { return true }
+        if context.broker != nil, context.account.brokerQueue.isFull(configuration.brokerSettings.queueLimitByteCount) {
+            return true
+        }
         if let home = channel.home { return ingress.fullMailboxes & home.interested != 0 && isHeldUp }
         return context.handles[channel.homeWorker].mailbox.forHomes.isFull(for: index)
     }

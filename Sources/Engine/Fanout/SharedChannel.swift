@@ -10,9 +10,9 @@ import WebSocket
 ///
 ///     idle ── subscribe ──▶ subscribing ── adopt ──▶ live ── reload ──▶ subscribing
 ///
-/// Publications are handed to the broker one batch at a time: while one is unanswered, the next grows. While the
-/// channel is being subscribed they wait, so that the members here get each of them. It does no I/O and belongs to one
-/// worker's thread.
+/// Publications are handed to the broker one batch at a time: while one is unanswered, the next grows. Until the
+/// subscribed channel's state has come they wait, so that the members here get each of them. It does no I/O and belongs
+/// to one worker's thread.
 struct SharedChannel {
     enum Phase: Equatable { case idle, subscribing, live }
 
@@ -34,9 +34,8 @@ struct SharedChannel {
     /// Whether the channel's state has come once, so that there may be members who have got messages.
     private(set) var hasBeenLive = false
     private(set) var batches: [Batch] = []
-    private(set) var waiting: [Waiting] = []
-    /// The time from which requests wait, in nanoseconds of the monotonic clock.
-    private(set) var waitingSince: UInt64 = 0
+    /// The requests that wait, each with the time since which it does, in nanoseconds of the monotonic clock.
+    private(set) var waiting: [(request: Waiting, since: UInt64)] = []
     /// Whether the worker has dropped messages of the history that the broker may still have.
     var isShed = false
     /// Whether the channel is in the worker's list of channels with something for the broker.
@@ -46,6 +45,9 @@ struct SharedChannel {
 
     /// The size in bytes from which a batch takes no further publications.
     static let batchByteCount = 256 * 1024
+
+    /// Whether publications wait until the channel's state comes.
+    var holdsBack: Bool { phase == .subscribing && !hasBeenLive }
 
     /// Whether nothing is on its way and nobody waits.
     var isIdle: Bool { batches.isEmpty && waiting.isEmpty && presenceChanges.isEmpty }
@@ -57,9 +59,9 @@ struct SharedChannel {
         return true
     }
 
-    /// Begins to ask for the state of a live channel again.
+    /// Begins to ask for the state of a channel again.
     mutating func reload() {
-        assert(phase == .live)
+        assert(phase != .idle)
         phase = .subscribing
         isShed = false
     }
@@ -69,26 +71,24 @@ struct SharedChannel {
         phase = .live
         hasBeenLive = true
         defer { waiting = [] }
-        return waiting
+        return waiting.map(\.request)
     }
 
-    mutating func wait(_ request: Waiting, at nanoseconds: UInt64) {
-        if waiting.isEmpty { waitingSince = nanoseconds }
-        waiting.append(request)
-    }
+    mutating func wait(_ request: Waiting, at nanoseconds: UInt64) { waiting.append((request, nanoseconds)) }
 
     /// Takes the requests that have waited since a time or longer.
     mutating func takeWaiting(since time: UInt64) -> [Waiting] {
-        guard !waiting.isEmpty, waitingSince <= time else { return [] }
-        defer { waiting = [] }
-        return waiting
+        let due = waiting.prefix { $0.since <= time }
+        guard !due.isEmpty else { return [] }
+        waiting.removeFirst(due.count)
+        return due.map(\.request)
     }
 
     /// Takes the requests that no longer wait for a live channel to reach a position.
     mutating func takeWaiting(at position: MessagePosition) -> [Waiting] {
         guard phase == .live, !waiting.isEmpty else { return [] }
-        defer { waiting.removeAll { !$0.isAhead(of: position) } }
-        return waiting.filter { !$0.isAhead(of: position) }
+        defer { waiting.removeAll { !$0.request.isAhead(of: position) } }
+        return waiting.map(\.request).filter { !$0.isAhead(of: position) }
     }
 
     mutating func note(_ change: PresenceChange) { presenceChanges.append(change) }
@@ -122,16 +122,16 @@ struct SharedChannel {
         return batches[index].byteCount - before
     }
 
-    /// Takes the next batch to send: nil while one is unanswered or the channel is being subscribed.
+    /// Takes the next batch to send: nil while one is unanswered or the channel's state has not come.
     mutating func send(_ channel: String, number: UInt64, history: HistoryLimits?, within time: UInt64)
         -> OutgoingBatch?
     {
-        guard phase != .subscribing, !batches.contains(where: { $0.state == .sent }),
+        guard !holdsBack, !batches.contains(where: { $0.state == .sent }),
             let index = batches.firstIndex(where: { $0.state == .waiting })
         else { return nil }
         batches[index].state = .sent
         batches[index].number = number
-        batches[index].comesBack = phase == .live
+        batches[index].comesBack = hasBeenLive
         return OutgoingBatch(
             channel: channel, number: number, numberedCount: batches[index].writer.numberedCount,
             publications: batches[index].writer.bytes, history: history, deadline: batches[index].begunAt &+ time)
@@ -158,6 +158,11 @@ struct SharedChannel {
     /// Removes a batch that has come back or was refused.
     mutating func remove(number: UInt64) -> Batch? { index(of: number).map { remove(at: $0) } }
 
+    /// Removes the batches that were taken before one that has come back, and will not come back: they come in order.
+    mutating func removeAccepted(before number: UInt64) -> [Batch] {
+        removeAll { $0.state == .accepted && $0.number < number }
+    }
+
     /// Removes a batch with numbers that was taken and will not come back.
     mutating func removeAccepted(number: UInt64) -> Batch? {
         guard let index = index(of: number), batches[index].state == .accepted, batches[index].writer.numberedCount > 0
@@ -179,7 +184,7 @@ struct SharedChannel {
     /// Batches behind an unanswered one stay: requests are answered in order.
     mutating func removeOverdue(waitingSince: UInt64, sentSince: UInt64) -> [Batch] {
         let late = removeAll { $0.state != .waiting && $0.begunAt <= sentSince }
-        guard phase == .subscribing, !batches.contains(where: { $0.state == .sent }) else { return late }
+        guard holdsBack, !batches.contains(where: { $0.state == .sent }) else { return late }
         return late + removeAll { $0.state == .waiting && $0.begunAt <= waitingSince }
     }
 
@@ -190,17 +195,26 @@ struct SharedChannel {
     ///   - time: how long requests and batches wait to be sent.
     ///   - sentTime: how long a batch takes at most, from its beginning, until nothing more comes of it.
     func deadline(waiting time: UInt64, sent sentTime: UInt64) -> UInt64? {
-        let request = waiting.isEmpty ? nil : waitingSince &+ time
+        let request = waiting.first.map { $0.since &+ time }
         let batch = batches.lazy.map { $0.begunAt &+ ($0.state == .waiting ? time : sentTime) }.min()
         return [request, batch].compactMap(\.self).min()
     }
 
     private mutating func removeAll(where isMeant: (Batch) -> Bool) -> [Batch] {
-        var removed: [Batch] = []
-        var index = 0
-        while index < batches.count {
-            if isMeant(batches[index]) { removed.append(remove(at: index)) } else { index += 1 }
+        guard batches.contains(where: isMeant) else { return [] }
+        var (removed, kept): ([Batch], [Batch]) = ([], [])
+        for var batch in batches {
+            guard isMeant(batch) else {
+                kept.append(batch)
+                continue
+            }
+            if let last = kept.indices.last {
+                kept[last].fences += batch.fences
+                batch.fences = []
+            }
+            removed.append(batch)
         }
+        batches = kept
         return removed
     }
 

@@ -22,7 +22,7 @@ extension Worker {
         let grown = home.submit(publication, receipt: receipt, at: clinux_realtime_milliseconds(), time)
         context.account.brokerQueue.add(grown)
         keepSubscribed(channel)
-        noteSharedDeadline(time &+ (home.shared?.phase == .subscribing ? queueTime : queueTime &+ Worker.returnTime))
+        noteSharedDeadline(time &+ (home.shared?.holdsBack ?? false ? queueTime : queueTime &+ Worker.returnTime))
         markShared(channel, home)
     }
 
@@ -157,6 +157,9 @@ extension Worker {
         if let node = context.node, batch.node == node {
             acknowledge(batch.number, batch.position, home)
             own = home.shared?.remove(number: batch.number)
+            if own != nil {
+                for lost in home.shared?.removeAccepted(before: batch.number) ?? [] { settle(lost, home) }
+            }
         }
         switch home.continuation(of: batch) {
         // Damage has been left out, but has numbers.

@@ -29,13 +29,19 @@ extension Worker {
             guard home.shared?.isShed ?? false, let since, let room = home.room, since.epoch == room.epoch,
                 !room.history.covers(after: since.seq, newest: room.seq)
             else { return false }
-            home.shared?.reload()
-            outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
+            reload(channel, home)
         }
         home.shared?.wait(request, at: nanoseconds)
         keepSubscribed(channel)
         noteSharedDeadline(nanoseconds &+ queueTime)
         return true
+    }
+
+    /// Asks the broker for the state of a live channel again, up to the present limits of its history.
+    func reload(_ channel: Channel, _ home: ChannelHome) {
+        guard home.shared?.phase ?? .idle != .idle else { return }
+        home.shared?.reload()
+        outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
     }
 
     /// Goes on with the requests that have waited for the channel's state.

@@ -39,9 +39,11 @@ extension Worker {
         // Earlier messages are delivered under the earlier settings.
         distribute(channel)
         let now = clinux_realtime_milliseconds()
+        let limits = channel.home?.historyLimits
         channel.apply(settings, generation: configuration.generation, at: now)
         if let home = channel.home {
             if let room = home.room { noteDeadline(room) }
+            if home.historyLimits != limits { reload(channel, home) }
             markShared(channel, home)
         }
         channels.removeIfUnused(index)

@@ -154,7 +154,8 @@ final class Worker: @unchecked Sendable {
         if let drain { wake = min(wake, drain.nextStep) }
         if let time = outbox.flushAt { wake = min(wake, time) }
         if let due = homes.roomsDueAt, due != .max {
-            let wait = UInt64(max(0, due - clinux_realtime_milliseconds())) * 1_000_000
+            // A message may be kept for thousands of years.
+            let wait = UInt64(min(max(0, due - clinux_realtime_milliseconds()), 1 << 40)) * 1_000_000
             wake = min(wake, clinux_monotonic_nanoseconds() + wait)
         }
         if let time = telemetry.trimAt { wake = min(wake, time) }
