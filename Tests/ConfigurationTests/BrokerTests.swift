@@ -247,6 +247,6 @@ struct BrokerTests {
         ])
     func words(text: String, error: String) {
         #expect(errors("[broker]\n\(text)") == ["f:2:\(error)"])
-        #expect(errors("[broker]\nprefix = \"Az09.x_y-z:1\"").isEmpty)
+        #expect(errors("[broker]\nprefix = \"Az09.x_y-z\"").isEmpty)
     }
 }
