@@ -11,6 +11,9 @@ let swift: [SwiftSetting] = [
 // Where nothing unsafe is used, nothing unsafe comes in unnoticed.
 let safeSwift = swift + [.strictMemorySafety()]
 
+// What does little for each message is compiled for size: `wsd` has 32 MiB at most.
+let small: [SwiftSetting] = [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+
 // Nothing loads a program as a library: without this every symbol is exported, so that nothing unused is left out.
 let program: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]
 
@@ -68,7 +71,7 @@ let package = Package(
         ),
 
         // The control plane.
-        .target(name: "Configuration", dependencies: ["Base", "CToml", "Settings"], swiftSettings: swift),
+        .target(name: "Configuration", dependencies: ["Base", "CToml", "Settings"], swiftSettings: swift + small),
         .target(
             name: "Systemd",
             dependencies: ["CLinux", "CSystemd", .product(name: "Logging", package: "swift-log")],
@@ -86,9 +89,9 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOTLS", package: "swift-nio"),
             ],
-            swiftSettings: swift
+            swiftSettings: swift + small
         ),
-        .target(name: "Varlink", swiftSettings: swift),
+        .target(name: "Varlink", swiftSettings: swift + small),
         .target(
             name: "VarlinkServer",
             dependencies: [
@@ -96,14 +99,15 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            swiftSettings: swift
+            swiftSettings: swift + small
         ),
         .target(
-            name: "Control", dependencies: ["Base", "Operations", "Channels", "Varlink"], swiftSettings: safeSwift),
+            name: "Control", dependencies: ["Base", "Operations", "Channels", "Varlink"],
+            swiftSettings: safeSwift + small),
         // The control plane over all nodes: what they ask each other through the broker.
         .target(
             name: "ClusterControl", dependencies: ["Base", "Broker", "Control", "Operations", "Varlink"],
-            swiftSettings: safeSwift),
+            swiftSettings: safeSwift + small),
         .target(name: "Metrics", swiftSettings: safeSwift),
         .target(
             name: "API",
@@ -115,7 +119,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             resources: [.embedInCode("openapi.json")],
-            swiftSettings: safeSwift
+            swiftSettings: safeSwift + small
         ),
         .target(name: "Profiling", dependencies: ["CLinux"], swiftSettings: swift),
         .target(name: "Terminal", swiftSettings: safeSwift),
@@ -126,7 +130,7 @@ let package = Package(
                 "Base", "ClusterControl", "Control", "Operations", "Varlink", "VarlinkServer",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: safeSwift
+            swiftSettings: safeSwift + small
         ),
 
         .executableTarget(
