@@ -1,6 +1,7 @@
 import Base
 import Broker
 import Dispatch
+import Synchronization
 
 /// A broker in this process that several hubs share: it orders, keeps histories and knows who is present, and fails as it
 /// is told to. Everything runs on one queue.
@@ -117,15 +118,32 @@ final class MemoryBroker: Broker, Sendable {
     let server: MemoryServer
     let node = NodeID.random()
     nonisolated(unsafe) private var sink: (any BrokerSink)?
+    private let isRefusing = Atomic(false)
+    private let isLate = Atomic(false)
+    private let isSilent = Atomic(false)
+    nonisolated(unsafe) private var oddMembers: [BrokerMember]?
+    nonisolated(unsafe) private var oddPosition: BrokerPosition?
+
     /// Whether batches are refused.
-    nonisolated(unsafe) var refuses = false
+    var refuses: Bool {
+        get { isRefusing.load(ordering: .acquiring) }
+        set { isRefusing.store(newValue, ordering: .releasing) }
+    }
     /// Whether answers to batches come after the batches have come back.
-    nonisolated(unsafe) var acceptsLate = false
+    var acceptsLate: Bool {
+        get { isLate.load(ordering: .acquiring) }
+        set { isLate.store(newValue, ordering: .releasing) }
+    }
     /// Whether questions about users are not answered.
-    nonisolated(unsafe) var ignoresQuestions = false
-    /// What it answers to questions about users, and the positions that it gives to this node's batches.
-    nonisolated(unsafe) var oddMembers: [BrokerMember]?
-    nonisolated(unsafe) var oddPosition: BrokerPosition?
+    var ignoresQuestions: Bool {
+        get { isSilent.load(ordering: .acquiring) }
+        set { isSilent.store(newValue, ordering: .releasing) }
+    }
+
+    /// Sets what it answers to questions about users, and the position that it gives to this node's batches.
+    func answerOddly(_ members: [BrokerMember], _ position: BrokerPosition) {
+        server.queue.sync { (oddMembers, oddPosition) = (members, position) }
+    }
 
     init(_ server: MemoryServer) { self.server = server }
 
@@ -171,6 +189,14 @@ final class MemoryBroker: Broker, Sendable {
     }
 
     func start(_ sink: any BrokerSink) { server.queue.sync { self.sink = sink } }
+
+    /// Tells the node nothing more.
+    func end() {
+        server.queue.sync {
+            sink = nil
+            for name in server.channels.keys { server.channels[name]?.subscribers[node] = nil }
+        }
+    }
 
     func publish(_ batches: [OutgoingBatch]) {
         server.run { [self] in

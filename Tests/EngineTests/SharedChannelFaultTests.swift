@@ -24,6 +24,7 @@ struct SharedChannelFaultTests {
             #expect(await one.hub.channel("plain", before: nil, limit: 10)?.seq == 0)
             try await eventually { server.subscribers(of: "lobby") == 1 && server.subscribers(of: "plain") == 0 }
             try await eventually { await one.hub.statistics().reduce(0) { $0 + $1.channels } == 0 }
+            withExtendedLifetime(writer) {}
         }
     }
 
@@ -269,11 +270,11 @@ struct SharedChannelFaultTests {
         try await withSharedNodes { server, one, _ in
             let client = try one.client("ada")
             _ = try client.next("system")
-            one.broker.oddMembers = [BrokerMember(user: "\"", nodeCount: -1, since: .min)]
+            let members = [BrokerMember(user: "\"", nodeCount: -1, since: .min)]
+            one.broker.answerOddly(members, BrokerPosition(epoch: "\",\"x\":\"", seq: .max))
             client.say(#"{"type":"presence","id":1}"#)
             #expect(try client.next("ack").contains(#""user":"\"","connections":0"#))
             _ = await one.hub.channel("lobby", before: nil, limit: 1)
-            one.broker.oddPosition = BrokerPosition(epoch: "\",\"x\":\"", seq: .max)
             client.say(#"{"type":"chat","id":2,"data":1}"#)
             #expect(!(try client.next("ack")).contains(#""x""#))
             let published = await one.hub.publish([.init(channel: "y", opcode: .text, payload: Array("1".utf8))])

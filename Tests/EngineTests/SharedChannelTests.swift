@@ -117,6 +117,7 @@ struct SharedChannelTests {
             configureShared(&with, one.broker)
             await one.hub.reconfigure(with)
             try await eventually { server.users(in: "lobby") == ["ada", "bob"] }
+            withExtendedLifetime(clients) {}
         }
     }
 

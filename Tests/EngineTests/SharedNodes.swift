@@ -53,6 +53,8 @@ func withSharedNodes(
             change(&$0)
         }) { hub, port in
             two.start(hub)
+            // The hub keeps its broker, and this the hub.
+            defer { for broker in [one, two] { broker.end() } }
             try await body(server, first, SharedNode(hub: hub, port: port, broker: two))
         }
     }

@@ -154,14 +154,11 @@ extension Worker {
         countEncoding(data.count, channel)
         writeName(connection)
         if channel.homeWorker != self.index || context.broker != nil, !id.isEmpty {
-            // Messages to one home in several channels keep the order in which they were sent.
-            if session.answeringHome != nil, session.answeringChannel != index,
-                let last = channels.find(session.answeringChannel)
-            {
+            if session.answeringHome == nil {
+                if context.broker != nil { connection.keep(.answering(channel: channel.name)) }
+            } else if session.answeringChannel != index, let last = channels.find(session.answeringChannel) {
+                // Messages to one home in several channels keep the order in which they were sent.
                 distribute(last)
-            }
-            if context.broker != nil, session.answeringHome == nil {
-                connection.keep(.answering(channel: channel.name))
             }
             session.answeringHome = channel.homeWorker
             session.answeringChannel = index
