@@ -28,6 +28,9 @@ final class Chatter: @unchecked Sendable {
         client = try node.client(name + place, isRelay ? "/ws" : "/chat")
         var one: Int32 = 1
         setsockopt(client.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+        // It may hear nothing for long.
+        var never = timeval(tv_sec: 0, tv_usec: 0)
+        setsockopt(client.descriptor, SOL_SOCKET, SO_RCVTIMEO, &never, socklen_t(MemoryLayout<timeval>.size))
         let reader = Unmanaged.passRetained(self).toOpaque()
         var thread = pthread_t()
         pthread_create(

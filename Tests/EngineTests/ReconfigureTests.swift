@@ -22,6 +22,8 @@ struct ReconfigureTests {
         ]
         // Other tests keep the threads busy on which tokens are checked.
         configuration.server.handshakeTimeout = .seconds(120)
+        // The clients answer no pings.
+        configuration.websocket.pingInterval = .zero
         return configuration
     }
 

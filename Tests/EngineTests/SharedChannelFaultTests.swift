@@ -68,17 +68,17 @@ struct SharedChannelFaultTests {
     }
 
     @Test func `refuses a message that has waited too long, whenever it came`() async throws {
-        try await withSharedNodes({ $0.brokerSettings.queueTimeout = .seconds(1) }) { server, one, _ in
+        try await withSharedNodes { server, one, _ in
             let client = try one.client("ada", "/plain")
             _ = try client.next("system")
+            await one.allowWaiting(.seconds(1))
             server.stop()
             let relay = try one.client("bob", "/ws")
             // The first deadline passes with nothing to refuse.
             try await Task.sleep(for: .milliseconds(1_500))
-            let start = ContinuousClock.now
             client.say(#"{"type":"chat","id":1,"channel":"lobby","data":1}"#)
             #expect(try client.next("error").contains("unavailable"))
-            #expect(ContinuousClock.now - start < .seconds(5))
+            await one.allowWaiting(.seconds(120))
             server.go()
             client.say(#"{"type":"chat","id":2,"channel":"lobby","data":2}"#)
             #expect(try client.next("ack").member("id") == "2")
@@ -87,15 +87,15 @@ struct SharedChannelFaultTests {
     }
 
     @Test func `refuses a question that the broker does not answer`() async throws {
-        try await withSharedNodes({ $0.brokerSettings.queueTimeout = .seconds(1) }) { server, one, _ in
+        try await withSharedNodes { server, one, _ in
             let client = try one.client("ada")
             _ = try client.next("system")
+            await one.allowWaiting(.seconds(1))
             one.broker.ignoresQuestions = true
-            let start = ContinuousClock.now
             client.say(#"{"type":"presence","id":1}"#)
             #expect(try client.next("error").contains("unavailable"))
-            #expect(ContinuousClock.now - start < .seconds(5))
             _ = await one.hub.channel("lobby", before: nil, limit: 1)
+            await one.allowWaiting(.seconds(120))
             one.broker.ignoresQuestions = false
             client.say(#"{"type":"presence","id":2}"#)
             #expect(try client.next("ack").contains("ada"))

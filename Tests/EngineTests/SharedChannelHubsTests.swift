@@ -130,8 +130,7 @@ struct SharedChannelHubsTests {
     private func play(isHostile: Bool, workerCount: Int, seed: UInt64) async throws {
         try await withSharedNodes({
             $0.workerCount = workerCount
-            $0.brokerSettings.queueTimeout = .seconds(1)
-            $0.brokerSettings.queueLimitByteCount = 4_000
+            $0.brokerSettings.queueLimitByteCount = 64_000
             $0.limits.errorsPerMinute = 0
         }) { server, one, two in
             var run = Run(random: Seeded(seed: seed), server: server, nodes: [one, two], isHostile: isHostile)

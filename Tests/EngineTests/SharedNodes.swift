@@ -13,6 +13,16 @@ struct SharedNode {
     func client(_ user: String, _ path: String = "/chat") throws -> TestClient {
         try TestClient(port: port, path: "\(path)?token=\(user)").opened()
     }
+
+    /// Sets how long requests and messages may wait for the broker.
+    func allowWaiting(_ time: Duration) async {
+        var configuration = EngineConfiguration()
+        configuration.server.maxConnectionsPerIP = 0
+        configuration.server.handshakeTimeout = .seconds(120)
+        configureShared(&configuration, broker)
+        configuration.brokerSettings.queueTimeout = time
+        await hub.reconfigure(configuration)
+    }
 }
 
 /// The settings: history of 100 messages, presence, joins and leaves; none of these in the channel `plain`.
@@ -31,6 +41,10 @@ func configureShared(_ configuration: inout EngineConfiguration, _ broker: Memor
         .init(path: "/ws", protocol: .relay, channel: "lobby"),
     ]
     configuration.verifyToken = { .success(Identity(user: $0)) }
+    // The clients answer no pings.
+    configuration.websocket.pingInterval = .zero
+    // Tests beside these keep the processors busy.
+    configuration.brokerSettings.queueTimeout = .seconds(120)
     configuration.broker = broker
     configuration.node = broker.node
 }

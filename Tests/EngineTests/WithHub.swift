@@ -18,6 +18,8 @@ func withHub<Outcome>(
     ]
     // Other tests keep the threads busy on which tokens are checked.
     configuration.server.handshakeTimeout = .seconds(120)
+    // The clients answer no pings.
+    configuration.websocket.pingInterval = .zero
     change(&configuration)
     let hub = Hub(configuration)
     let listener = try ListeningSocket(host: IPAddress("127.0.0.1")!, port: 0)
