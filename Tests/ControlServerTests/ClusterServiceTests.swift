@@ -13,7 +13,10 @@ struct ClusterServiceTests {
     func everywhere() async throws {
         let exchange = Exchange()
         let backend = MemoryBackend(count: 300, worker: 1)
-        let cluster = exchange.add(1, backend)
+        // Tests beside this one keep the processors busy.
+        var limits = Cluster.Limits.short
+        limits.patience = .seconds(12)
+        let cluster = exchange.add(1, backend, limits)
         exchange.add(2, MemoryBackend(count: 400, worker: 2))
         try await withClients(of: ControlService(backend: backend, cluster: cluster)) { control, status in
             func count(_ cluster: Bool?) throws -> Int {

@@ -67,25 +67,6 @@ struct SharedChannelFaultTests {
         }
     }
 
-    @Test func `refuses a message that has waited too long, whenever it came`() async throws {
-        try await withSharedNodes { server, one, _ in
-            let client = try one.client("ada", "/plain")
-            _ = try client.next("system")
-            await one.allowWaiting(.seconds(1))
-            server.stop()
-            let relay = try one.client("bob", "/ws")
-            // The first deadline passes with nothing to refuse.
-            try await Task.sleep(for: .milliseconds(1_500))
-            client.say(#"{"type":"chat","id":1,"channel":"lobby","data":1}"#)
-            #expect(try client.next("error").contains("unavailable"))
-            await one.allowWaiting(.seconds(120))
-            server.go()
-            client.say(#"{"type":"chat","id":2,"channel":"lobby","data":2}"#)
-            #expect(try client.next("ack").member("id") == "2")
-            #expect(try relay.text().contains(#""data":2"#))
-        }
-    }
-
     @Test func `refuses a question that the broker does not answer`() async throws {
         try await withSharedNodes { server, one, _ in
             let client = try one.client("ada")

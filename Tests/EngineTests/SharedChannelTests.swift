@@ -153,24 +153,6 @@ struct SharedChannelTests {
         }
     }
 
-    @Test func `refuses what has waited too long for its channel's state`() async throws {
-        try await withSharedNodes { server, one, _ in
-            let client = try one.client("ada")
-            _ = try client.next("system")
-            await one.allowWaiting(.seconds(1))
-            server.stop()
-            client.say(#"{"type":"join","id":"j","channel":"new"}"#)
-            let refused = try client.next("error")
-            #expect(refused.contains(#""id":"j""#) && refused.contains("unavailable"))
-            let late = try TestClient(port: one.port, path: "/plain?token=bob")
-            #expect(try late.status().contains("503"))
-            await one.allowWaiting(.seconds(120))
-            server.go()
-            client.say(#"{"type":"join","id":"k","channel":"new"}"#)
-            #expect(try client.next("ack").contains(#""id":"k""#))
-        }
-    }
-
     @Test func `tells the members of a gap, and of a new numbering`() async throws {
         try await withSharedNodes { server, one, two in
             let client = try one.client("ada")

@@ -43,6 +43,7 @@ func configureShared(_ configuration: inout EngineConfiguration, _ broker: Memor
     configuration.verifyToken = { .success(Identity(user: $0)) }
     // The clients answer no pings.
     configuration.websocket.pingInterval = .zero
+    configuration.websocket.closeTimeout = .seconds(120)
     // Tests beside these keep the processors busy.
     configuration.brokerSettings.queueTimeout = .seconds(120)
     configuration.broker = broker
