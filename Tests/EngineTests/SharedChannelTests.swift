@@ -95,6 +95,7 @@ struct SharedChannelTests {
             let users = try witness.next("ack")
             #expect(users.contains("ada") && users.contains("witness"))
             here.leave()
+            here.shutDown()
             try await eventually { one.hub.connectionCount == 0 }
             there.leave()
             #expect(try witness.next("leave").contains(#""from":"ada""#))
