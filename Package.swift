@@ -61,8 +61,7 @@ let package = Package(
         .target(
             name: "RedisBroker",
             dependencies: [
-                "Base", "Broker",
-                .product(name: "Logging", package: "swift-log"),
+                "Base", "Broker", "CLinux",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -227,7 +226,7 @@ let package = Package(
         .testTarget(name: "OperationsTests", dependencies: ["Base", "Operations"], swiftSettings: swift),
         .testTarget(name: "ProfilingTests", dependencies: ["Profiling"], swiftSettings: swift),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: swift),
-        .testTarget(name: "ChannelsTests", dependencies: ["Channels", "Settings"], swiftSettings: swift),
+        .testTarget(name: "ChannelsTests", dependencies: ["Base", "Channels", "Settings"], swiftSettings: swift),
         .testTarget(
             name: "SystemdTests",
             dependencies: ["Systemd", .product(name: "Logging", package: "swift-log")],

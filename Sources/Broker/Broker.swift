@@ -91,20 +91,6 @@ package struct OutgoingBatch: Sendable {
     }
 }
 
-/// The limits of a channel's history at a broker.
-package struct HistoryLimits: Sendable, Equatable {
-    package var messageCount: Int
-    /// The maximum age in milliseconds.
-    package var age: Int64
-    package var byteCount: Int
-
-    package init(messageCount: Int, age: Int64, byteCount: Int) {
-        self.messageCount = messageCount
-        self.age = age
-        self.byteCount = byteCount
-    }
-}
-
 /// A channel to subscribe.
 package struct Subscription: Sendable, Equatable {
     package var channel: String

@@ -1,3 +1,5 @@
+package import Base
+
 /// The last publications of one channel, as plain values: no client protocol's words. Their numbers follow each other
 /// without a gap.
 ///
@@ -5,19 +7,7 @@
 /// So a recovery of any size takes a few references. Dropped messages are freed by whole blocks, or, in the buffer,
 /// once they are half of it: a message is moved about once in its life.
 package struct History: Sendable {
-    /// The limits of a history.
-    package struct Limits: Equatable, Sendable {
-        package var messageCount: Int
-        /// The maximum age in milliseconds.
-        package var age: Int64
-        package var byteCount: Int
-
-        package init(messageCount: Int, age: Int64, byteCount: Int) {
-            self.messageCount = messageCount
-            self.age = age
-            self.byteCount = byteCount
-        }
-    }
+    package typealias Limits = HistoryLimits
 
     typealias Entry = HistoryBlock.Entry
 

@@ -7,6 +7,9 @@ package struct MessageText {
 
     package init() {}
 
+    /// The text as a JSON string.
+    package init(quoting text: String) { append(string: text) }
+
     /// Empties the buffer.
     package mutating func removeAll(keepingCapacity: Bool) { bytes.removeAll(keepingCapacity: keepingCapacity) }
 

@@ -246,7 +246,7 @@ package final class Cluster: Sendable {
 }
 
 /// The result of work that may hang; nil if it takes longer than a time. The work goes on by itself.
-private func within<Value: Sendable>(
+package func within<Value: Sendable>(
     _ time: Duration, _ work: @escaping @Sendable () async -> Value
 ) async -> Value? {
     let (results, continuation) = AsyncStream.makeStream(of: Value.self)

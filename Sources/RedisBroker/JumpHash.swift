@@ -1,10 +1,12 @@
+import Base
+
 /// The choice of one of several servers for a channel, which every node makes alike. When a server is added at the end of
 /// the list, 1/n of the channels move to it, and no others.
 enum JumpHash {
     /// The place, from 0, of the server among `count` that a channel is kept on.
     static func place(of channel: String, among count: Int) -> Int {
         guard count > 1 else { return 0 }
-        return place(of: mixed(fnv1a(channel)), among: count)
+        return place(of: mixed(channel.fnv1a), among: count)
     }
 
     /// The consistent hash of Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm" (2014).
@@ -18,12 +20,6 @@ enum JumpHash {
             next = Int(Double(place + 1) * (Double(1 << 31) / Double((key >> 33) + 1)))
         }
         return place
-    }
-
-    private static func fnv1a(_ text: String) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-        return hash
     }
 
     /// Mixes the bits, as the high ones of FNV-1a hardly differ for short names (the last step of MurmurHash3).

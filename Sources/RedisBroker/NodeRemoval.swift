@@ -1,5 +1,6 @@
 import Base
 import Broker
+import CLinux
 import NIOCore
 
 /// Removes the users of a node that is gone, or some of this one. Several nodes may do this at once: who removes a user
@@ -79,7 +80,7 @@ final class NodeRemoval {
             .leave, keys: [keys.users(channel), keys.userCounts(channel), keys.meta(channel)],
             [
                 .text(field), .text(user), .text(keys.live(channel)),
-                .bytes(PresenceKeeper.publication(.leave, user, WallClock.milliseconds())),
+                .bytes(PresenceKeeper.publication(.leave, user, clinux_realtime_milliseconds())),
                 // Whoever is not there any more though the node is has been announced when leaving.
                 spares == nil ? "?" : "0",
                 .text(keys.publishCommand),

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import CLinux
 import NIOCore
 
 /// The users on this node, and what the server has been told of them.
@@ -103,7 +104,7 @@ final class PresenceKeeper {
 
     /// Removes all users from the server, and calls `body` when that is done.
     func withdraw(then body: @escaping () -> Void) {
-        let now = WallClock.milliseconds()
+        let now = clinux_realtime_milliseconds()
         for (channel, users) in channels {
             for (user, wish) in users.wishes where wish.isPresent {
                 channels[channel]?.wishes[user]?.isPresent = false

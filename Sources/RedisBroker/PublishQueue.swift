@@ -1,5 +1,6 @@
 import Base
 import Broker
+import CLinux
 import NIOCore
 
 /// The batches that a server has not answered yet.
@@ -145,7 +146,7 @@ final class PublishQueue {
             buffer.writeArgument(batch.history?.byteCount ?? 0)
             buffer.writeArgument(lives.history)
             buffer.writeArgument(lives.meta)
-            buffer.writeArgument(WallClock.milliseconds() / 1_000)
+            buffer.writeArgument(clinux_realtime_milliseconds() / 1_000)
             let known = shard.subscriptions.knownPosition(of: batch.channel)
             buffer.writeArgument(known?.epoch ?? "")
             buffer.writeArgument(Int64(clamping: known?.seq ?? 0))

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import CLinux
 import NIOCore
 
 /// The part of a broker that belongs to its event loop: it gives calls to the servers, and events to the sink.
@@ -125,7 +126,7 @@ final class RedisCore {
             health = .up
         case (.down(let reason, _), let problem?) where reason == problem: return
         case (.down(_, let since), let problem?): health = .down(reason: problem, since: since)
-        case (_, let problem?): health = .down(reason: problem, since: WallClock.milliseconds())
+        case (_, let problem?): health = .down(reason: problem, since: clinux_realtime_milliseconds())
         }
         if let health { emit(.health(health)) }
     }

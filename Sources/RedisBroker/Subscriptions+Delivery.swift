@@ -1,5 +1,6 @@
 import Base
 import Broker
+import CLinux
 import NIOCore
 
 // What is delivered of a channel, and what is said of what can't be.
@@ -46,7 +47,7 @@ extension Subscriptions {
         entries.values[index].last = BatchIdentity(batch)
         emitDelivered(batch)
         if let time = batch.time {
-            let lag = max(0, WallClock.milliseconds() &- time)
+            let lag = max(0, clinux_realtime_milliseconds() &- time)
             shard.statistics.lags.record(nanoseconds: UInt64(lag) &* 1_000_000)
         }
         return true
@@ -140,7 +141,7 @@ extension Subscriptions {
     /// The batches that are not older than the history of a channel may be.
     private func fresh(_ batches: [DeliveredBatch], _ entry: ChannelEntry) -> [DeliveredBatch] {
         guard let limits = limits(of: entry), !batches.isEmpty else { return [] }
-        let oldest = WallClock.milliseconds() &- limits.age
+        let oldest = clinux_realtime_milliseconds() &- limits.age
         return batches.filter { ($0.time ?? .max) >= oldest }
     }
 }

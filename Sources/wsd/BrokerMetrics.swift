@@ -1,3 +1,4 @@
+import Base
 import Metrics
 import RedisBroker
 
@@ -44,7 +45,7 @@ struct BrokerMetrics {
             queuedByteCount)
         text.addHistogram(
             "wsd_broker_round_trip_seconds", "From sending a batch to the broker to its answer.",
-            bounds: TimeHistogram.bounds, [figures.roundTrips.sample])
+            bounds: Histogram.secondsBounds, [([], figures.roundTrips.list, figures.roundTrips.seconds)])
     }
 
     private func addDelivery(to text: inout MetricsText) {
@@ -57,7 +58,7 @@ struct BrokerMetrics {
         text.addHistogram(
             "wsd_broker_lag_seconds",
             "From a message's publication on any node to its delivery to this one, by the clocks of both.",
-            bounds: TimeHistogram.bounds, [figures.lags.sample])
+            bounds: Histogram.secondsBounds, [([], figures.lags.list, figures.lags.seconds)])
         text.add("wsd_broker_channels", .gauge, "Channels that are subscribed at the broker.", figures.channels)
         text.add(
             "wsd_broker_waiting_channels", .gauge, "Those of them whose subscription is not complete.",
@@ -87,11 +88,5 @@ struct BrokerMetrics {
         text.add(
             "wsd_broker_damaged_messages_total", .counter,
             "Messages in the broker's channels that are not in the form of wsd-broker(7).", figures.damagedMessages)
-    }
-}
-
-extension TimeHistogram {
-    fileprivate var sample: (labels: [(String, String)], counts: [UInt64], sum: Double) {
-        ([], counts.indices.map { counts[$0] }, Double(sum) / 1e9)
     }
 }

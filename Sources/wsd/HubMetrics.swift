@@ -1,3 +1,4 @@
+import Base
 import Engine
 import Metrics
 import Settings
@@ -162,6 +163,6 @@ struct HubMetrics {
 }
 
 extension Histogram {
-    fileprivate var list: [UInt64] { counts.indices.map { counts[$0] } }
-    fileprivate var seconds: Double { Double(sum) / 1e9 }
+    var list: [UInt64] { counts.indices.map { counts[$0] } }
+    var seconds: Double { Double(sum) / 1e9 }
 }

@@ -105,18 +105,8 @@ final class NodeBroker: Sendable {
     /// The number of nodes that are there; nil if the broker does not say within a second.
     func nodeCount() async -> Int? {
         guard problem == nil else { return nil }
-        let (answers, answer) = AsyncStream.makeStream(of: Int?.self)
-        Task {
-            let nodes: [NodeDescription]? = await broker.nodes()
-            answer.yield(nodes?.count)
-        }
-        let timer = Task {
-            try await Task.sleep(for: .seconds(1))
-            answer.yield(nil)
-        }
-        defer { timer.cancel() }
-        for await count in answers { return count == 0 ? nil : count }
-        return nil
+        let nodes = await within(.seconds(1)) { [broker] in await broker.nodes() ?? [] } ?? []
+        return nodes.isEmpty ? nil : nodes.count
     }
 
     private func note(_ health: BrokerHealth) {

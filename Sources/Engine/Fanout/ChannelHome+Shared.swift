@@ -25,9 +25,7 @@ extension ChannelHome {
 
     /// The limits of the history that the broker keeps; nil if it is to keep none.
     var historyLimits: HistoryLimits? {
-        guard settings.keepsHistory else { return nil }
-        let limits = settings.historyLimits
-        return HistoryLimits(messageCount: limits.messageCount, age: limits.age, byteCount: limits.byteCount)
+        settings.keepsHistory ? settings.historyLimits : nil
     }
 
     // MARK: What the broker delivers
@@ -43,10 +41,13 @@ extension ChannelHome {
     func adopt(_ position: BrokerPosition, _ history: [DeliveredBatch], at now: Int64) {
         let room = madeRoom()
         room.move(to: position)
-        guard settings.keepsHistory else { return }
+        if settings.keepsHistory { Self.replaceHistory(of: room, by: history, at: now) }
+    }
+
+    private static func replaceHistory(of room: Room, by history: [DeliveredBatch], at now: Int64) {
         room.changeHistory { kept in
             kept.removeAll()
-            for batch in history { Self.forEach(batch) { publication, _ in kept.append(publication) } }
+            for batch in history { forEach(batch) { publication, _ in kept.append(publication) } }
             kept.expire(now: now)
         }
     }
@@ -156,13 +157,7 @@ extension ChannelHome {
     ) {
         let room = madeRoom()
         room.move(to: position)
-        if settings.keepsHistory, !history.isEmpty {
-            room.changeHistory { kept in
-                kept.removeAll()
-                for batch in history { Self.forEach(batch) { publication, _ in kept.append(publication) } }
-                kept.expire(now: now)
-            }
-        }
+        if settings.keepsHistory, !history.isEmpty { Self.replaceHistory(of: room, by: history, at: now) }
         let place = MessagePosition(epoch: room.epoch, seq: room.seq)
         tellNumbered(&text) { $0.writeGap(quotedChannel: room.quotedName, place, at: now) }
     }

@@ -91,8 +91,6 @@ struct ChannelTable {
 
     /// The home of a channel, by FNV-1a: every worker, and the next process too, computes the same home.
     static func home(of name: String, workerCount: Int) -> Int {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return Int(hash % UInt64(workerCount))
+        Int(name.fnv1a % UInt64(workerCount))
     }
 }

@@ -76,19 +76,25 @@ extension MessageText {
         append("}")
     }
 
-    /// Writes that a request could not be fulfilled.
+    /// Writes that a request could not be fulfilled; without an id if it had none, and without a channel if it is about
+    /// none.
     mutating func writeError(
-        _ id: UnsafeRawBufferPointer, _ code: RequestError.Code, _ message: String, quotedChannel: [UInt8]
+        _ id: UnsafeRawBufferPointer, _ code: RequestError.Code, _ message: String, quotedChannel: [UInt8]?
     ) {
         removeAll(keepingCapacity: true)
-        append("{\"type\":\"error\",\"id\":")
-        append(raw: id)
+        append("{\"type\":\"error\"")
+        if !id.isEmpty {
+            append(",\"id\":")
+            append(raw: id)
+        }
         append(",\"code\":\"")
         append(raw: code.rawValue)
         append("\",\"message\":")
         append(string: message)
-        append(",\"channel\":")
-        append(raw: quotedChannel)
+        if let quotedChannel {
+            append(",\"channel\":")
+            append(raw: quotedChannel)
+        }
         append("}")
     }
 

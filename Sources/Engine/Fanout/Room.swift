@@ -25,9 +25,7 @@ final class Room {
     init(name: String, settings: ChannelSettings, cost: HistoryCost, epoch: String = Epoch.random()) {
         self.cost = cost
         self.epoch = epoch
-        var text = MessageText()
-        text.append(string: name)
-        quotedName = text.bytes
+        quotedName = MessageText(quoting: name).bytes
         history = History(limits: settings.historyLimits, meter: cost.meter)
         presence = Presence(leaveDelay: settings.leaveDelay.milliseconds)
         count()
@@ -71,10 +69,8 @@ final class Room {
     /// Moves to a position that a broker gives. Unless the numbering goes on from the last message, the history begins
     /// anew.
     func move(to position: BrokerPosition) {
-        // Clients get the epoch as it is.
-        let next = Epoch.isOne(position.epoch) ? position.epoch : "0"
-        if next != epoch || position.seq < seq {
-            epoch = next
+        if position.epoch != epoch || position.seq < seq {
+            epoch = position.epoch
             changeHistory { $0.removeAll() }
         }
         seq = position.seq

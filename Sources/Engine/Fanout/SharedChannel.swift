@@ -1,3 +1,4 @@
+import Base
 import Broker
 import Channels
 import Settings

@@ -30,21 +30,8 @@ extension Worker {
         id: [UInt8] = [], channel: String? = nil
     ) {
         guard connection.phase == .open, !connection.flags.contains(.ending) else { return }
-        outbox.text.removeAll(keepingCapacity: true)
-        outbox.text.append("{\"type\":\"error\"")
-        if !id.isEmpty {
-            outbox.text.append(",\"id\":")
-            id.withUnsafeBytes { outbox.text.append(raw: $0) }
-        }
-        outbox.text.append(",\"code\":\"")
-        outbox.text.append(raw: code.rawValue)
-        outbox.text.append("\",\"message\":")
-        outbox.text.append(string: message)
-        if let channel {
-            outbox.text.append(",\"channel\":")
-            outbox.text.append(string: channel)
-        }
-        outbox.text.append("}")
+        let quotedChannel = channel.map { MessageText(quoting: $0).bytes }
+        id.withUnsafeBytes { outbox.text.writeError($0, code, message, quotedChannel: quotedChannel) }
         outbox.text.withBytes { sendMessage($0, connection) }
         guard !takeErrorToken(connection) else { return }
         let reason = "more than \(configuration.limits.errorsPerMinute) errors in a minute"

@@ -220,9 +220,7 @@ extension Worker {
         telemetry.statistics.refusedPublications &+= UInt64(batch.entries.count)
         if !batch.isAcknowledged { home.refuse(batch, refusal, &outbox.text) { answer($1, to: $0) } }
         for (_, receipt) in batch.receipts { receipt.refuse(refusal.message) }
-        for connection in batch.acknowledgementFences { finishAnswers(to: connection) }
-        answerQuestions(batch, home)
-        passFences(batch)
+        release(batch, home)
     }
 
     /// Uncounts a batch, and lets the receipts wait for the delivery of its publications.
@@ -238,16 +236,18 @@ extension Worker {
     func settle(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
         uncount(batch)
         for receipt in batch.positionedReceipts { receipt.answer(0) }
+        release(batch, home)
+    }
+
+    /// Lets go whoever has waited for a batch that does not come back.
+    private func release(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
         for connection in batch.acknowledgementFences { finishAnswers(to: connection) }
         answerQuestions(batch, home)
         passFences(batch)
     }
 
     private func answerQuestions(_ batch: SharedChannel.Batch, _ home: ChannelHome) {
-        for question in batch.questions {
-            answer(question, home)
-            finishAnswers(to: question.connection)
-        }
+        for question in batch.questions { answerNow(question, home) }
     }
 
     private func passFences(_ batch: SharedChannel.Batch) {

@@ -87,15 +87,19 @@ extension Worker {
             return
         }
         guard !(home.shared?.keep(question) ?? false) else { return }
+        answerNow(question, home)
+    }
+
+    /// Answers a member's question with what the home has.
+    func answerNow(_ question: Question, _ home: ChannelHome) {
         home.answer(question, at: clinux_realtime_milliseconds(), &outbox.text)
         finish(question)
     }
 
     private func refuse(_ question: Question, _ channel: String) {
-        var name = MessageText()
-        name.append(string: channel)
+        let name = MessageText(quoting: channel).bytes
         question.id.withUnsafeBytes {
-            outbox.text.writeError($0, .unavailable, Worker.brokerUnreachable, quotedChannel: name.bytes)
+            outbox.text.writeError($0, .unavailable, Worker.brokerUnreachable, quotedChannel: name)
         }
         finish(question)
     }
