@@ -31,7 +31,11 @@ package struct APIServer: Sendable {
     }
 
     /// Serves on a listening socket, which the server owns from now on, until the task is cancelled.
-    package func run(adopting descriptor: CInt) async throws {
+    ///
+    /// - Parameter secured: makes what stands before everything else in the pipeline of a connection: its TLS.
+    package func run(
+        adopting descriptor: CInt, secured: (@Sendable () -> any ChannelHandler)? = nil
+    ) async throws {
         let count = ConnectionCount()
         let bodies = BodyBudget()
         let throttle = Throttle()
@@ -59,6 +63,7 @@ package struct APIServer: Sendable {
                     limits.maxHeaderListSize = Self.maximumHeadByteCount
                     limits.maxHeaderFieldCount = Self.maximumFieldCount
                     let decoder = HTTPRequestDecoder(limitConfiguration: limits)
+                    if let secured { try channel.pipeline.syncOperations.addHandler(secured()) }
                     try channel.pipeline.syncOperations.addHandlers([
                         intake, HTTPResponseEncoder(), ByteToMessageHandler(decoder), handler,
                     ])

@@ -42,7 +42,7 @@ extension Methods {
     func presence(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: ["channel"])
         let name = try Self.channel(members)
-        guard let channel = await backend.channel(name, before: nil, limit: 0) else {
+        guard let channel = try await backend.channel(name, before: nil, limit: 0, wantsUsers: true) else {
             throw ControlError.noSuchChannel(name: name)
         }
         guard let users = channel.users else {
@@ -59,7 +59,7 @@ extension Methods {
         guard (1...ShowChannel.messageLimit).contains(limit), before ?? 0 >= 0 else {
             throw Problem(.badRequest, "\"limit\" must be 1 to \(ShowChannel.messageLimit), and \"before\" not below 0")
         }
-        guard let channel = await backend.channel(name, before: before, limit: limit) else {
+        guard let channel = try await backend.channel(name, before: before, limit: limit, wantsUsers: false) else {
             throw ControlError.noSuchChannel(name: name)
         }
         guard channel.messages != nil else {

@@ -3,8 +3,8 @@ internal import Glibc
 package import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
-internal import NIOSSL
-internal import NIOTLS
+internal import TLSChannel
+internal import TLSHandshake
 
 /// Fetches a key set: one GET, bounded in time and size, and no redirects.
 package struct KeySetFetcher: Sendable {
@@ -21,7 +21,7 @@ package struct KeySetFetcher: Sendable {
 
     private func answer(to url: String) throws -> EventLoopFuture<FetchedKeySet> {
         guard let target = URLTarget(url) else { throw KeyError("\(url): no URL of http or https") }
-        let tls = target.isTLS ? try NIOSSLContext(configuration: Self.tlsConfiguration()) : nil
+        let tls = target.isTLS ? try Self.context() : nil
         let loop = group.next()
         let promise = loop.makePromise(of: FetchedKeySet.self)
         let connected = ClientBootstrap(group: loop)
@@ -29,8 +29,7 @@ package struct KeySetFetcher: Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls {
-                        let handler = try NIOSSLClientHandler(
-                            context: tls, serverHostname: target.isAddress ? nil : target.host)
+                        let handler = try TLSClientHandler(tls, serverName: target.host)
                         try channel.pipeline.syncOperations.addHandler(handler)
                     }
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
@@ -43,13 +42,12 @@ package struct KeySetFetcher: Sendable {
         return promise.futureResult
     }
 
-    /// Trusts the system's authorities, or those in the file named by $SSL_CERT_FILE, as OpenSSL does.
-    private static func tlsConfiguration() -> TLSConfiguration {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        if let path = getenv("SSL_CERT_FILE"), path.pointee != 0 {
-            configuration.trustRoots = .file(String(cString: path))
-        }
-        return configuration
+    /// Trusts the authorities in the file that `$SSL_CERT_FILE` names, or those of the system.
+    private static func context() throws -> TLSClientContext {
+        guard let path = getenv("SSL_CERT_FILE"), path.pointee != 0 else { return try TLSClientContext() }
+        let origin = "$SSL_CERT_FILE (\(String(cString: path)))"
+        let authorities = try KeyFileReader.contents(of: String(cString: path), shownAs: origin)
+        do { return try TLSClientContext(authorities: authorities) } catch { throw KeyError("\(origin): \(error)") }
     }
 
     fileprivate static func text(_ error: any Error) -> String {
@@ -59,10 +57,9 @@ package struct KeySetFetcher: Sendable {
             return causes.last ?? "the host \(error.host) has no address"
         case let error as IOError: return String(cString: strerror(error.errnoCode))
         case ChannelError.connectTimeout: return "no connection within 5 s"
-        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("CERTIFICATE_VERIFY_FAILED"):
-            return
-                "nobody whom this machine trusts vouches for its certificate ($SSL_CERT_FILE names other authorities)"
-        case NIOSSLError.handshakeFailed(let reason): return "TLS failed: \(reason)"
+        case TLSClientFault.untrusted:
+            return "the server \(error) ($SSL_CERT_FILE names other authorities)"
+        case let error as TLSClientFault: return "the server \(error)"
         default: return "\(error)"
         }
     }
@@ -72,8 +69,6 @@ package struct KeySetFetcher: Sendable {
 struct URLTarget: Sendable, Hashable {
     var isTLS: Bool
     var host: String
-    /// Whether the host is an IP address, which can't be used as a TLS server name.
-    var isAddress: Bool
     var port: Int
     /// The value of the Host header.
     var authority: String
@@ -99,7 +94,6 @@ struct URLTarget: Sendable, Hashable {
         guard !host.isEmpty else { return nil }
         self.host = String(host)
         self.port = port
-        isAddress = (try? SocketAddress(ipAddress: String(host), port: 0)) != nil
     }
 }
 

@@ -19,6 +19,9 @@ package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
         rawValue = place << Self.numberBits | number & (Self.numberCount - 1)
     }
 
+    /// The id with these bits, which another process has given.
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+
     /// The number within its slot; 34 bits.
     package var number: UInt64 { rawValue & (Self.numberCount - 1) }
     /// The part of the number that tells the connections of a slot apart in references and tags; 31 bits.

@@ -5,6 +5,11 @@ package struct StateError: Error, Equatable, CustomStringConvertible {
     /// The position in bytes at which reading stopped.
     package var position: Int
 
+    package init(what: String, position: Int) {
+        self.what = what
+        self.position = position
+    }
+
     package var description: String { "the state is damaged before byte \(position): \(what)" }
 }
 
@@ -60,7 +65,9 @@ package struct StateReader {
     /// Reads a count of bytes, or of something that is not in the state.
     package mutating func count(atMost most: Int) throws(StateError) -> Int {
         let count = try number(UInt64.self)
-        guard count <= UInt64(clamping: most) else { throw error("a count of \(count) is more than \(most)") }
+        guard most >= 0, count <= UInt64(clamping: most) else {
+            throw error("a count of \(count) is more than \(most)")
+        }
         return Int(count)
     }
 

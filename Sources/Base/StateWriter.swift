@@ -1,23 +1,44 @@
-/// Writes plain values into one buffer, for a `StateReader` in another process, perhaps of another version.
+/// Writes plain values, for a `StateReader` in another process, perhaps of another version.
 ///
 /// Integers take as many bytes as they need (LEB128), the low bits first; values of a fixed size are little-endian;
 /// bytes and text follow their length.
 package struct StateWriter {
-    package private(set) var bytes: [UInt8] = []
+    /// What is written, in buffers that are full and the one that is being filled: so none is ever copied into a larger
+    /// one, and who writes them to a file can free one after the other.
+    private var full: [[UInt8]] = []
+    private var bytesOfLast: [UInt8] = []
+
+    /// From this size on, a buffer is full.
+    package static let pieceByteCount = 1 << 20
 
     package init() {}
 
-    package mutating func write(byte: UInt8) { bytes.append(byte) }
+    /// Everything that was written, piece by piece.
+    package var pieces: [[UInt8]] { bytesOfLast.isEmpty ? full : full + [bytesOfLast] }
 
-    package mutating func write(_ flag: Bool) { bytes.append(flag ? 1 : 0) }
+    /// Everything that was written.
+    package var bytes: [UInt8] { full.isEmpty ? bytesOfLast : Array(pieces.joined()) }
+
+    /// Ends a buffer that is full.
+    private mutating func endPiece() {
+        guard bytesOfLast.count >= Self.pieceByteCount else { return }
+        full.append(bytesOfLast)
+        bytesOfLast = []
+        // Most of what is added to a buffer is far smaller than this.
+        bytesOfLast.reserveCapacity(Self.pieceByteCount + Self.pieceByteCount / 16)
+    }
+
+    package mutating func write(byte: UInt8) { bytesOfLast.append(byte) }
+
+    package mutating func write(_ flag: Bool) { bytesOfLast.append(flag ? 1 : 0) }
 
     package mutating func write(_ number: some FixedWidthInteger & UnsignedInteger) {
         var rest = UInt64(truncatingIfNeeded: number)
         while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            bytesOfLast.append(UInt8(truncatingIfNeeded: rest) | 0x80)
             rest >>= 7
         }
-        bytes.append(UInt8(truncatingIfNeeded: rest))
+        bytesOfLast.append(UInt8(truncatingIfNeeded: rest))
     }
 
     /// Writes a number of elements or bytes, which is never negative.
@@ -27,19 +48,21 @@ package struct StateWriter {
     package mutating func write(time: Int64?) { write(time.map { UInt64(clamping: $0) &+ 1 } ?? 0) }
 
     package mutating func write(fixed number: UInt32) {
-        withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
+        withUnsafeBytes(of: number.littleEndian) { bytesOfLast.append(contentsOf: $0) }
     }
 
     package mutating func write(_ number: Float) { write(fixed: number.bitPattern) }
 
     package mutating func write(_ other: UnsafeRawBufferPointer) {
         write(count: other.count)
-        bytes.append(contentsOf: other)
+        endPiece()
+        bytesOfLast.append(contentsOf: other)
     }
 
     package mutating func write(_ other: some Collection<UInt8>) {
         write(count: other.count)
-        bytes.append(contentsOf: other)
+        endPiece()
+        bytesOfLast.append(contentsOf: other)
     }
 
     package mutating func write(_ text: String) { write(text.utf8) }

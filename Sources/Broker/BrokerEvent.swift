@@ -1,22 +1,10 @@
 package import Base
 
-/// The place of a publication in the order that a broker gives to a channel.
-package struct BrokerPosition: Sendable, Equatable {
-    /// The identifier of the numbering, which changes when that begins anew.
-    package var epoch: String
-    package var seq: UInt64
-
-    package init(epoch: String, seq: UInt64) {
-        self.epoch = epoch
-        self.seq = seq
-    }
-}
-
 /// Publications of one channel in their place in its order.
 package struct DeliveredBatch: Sendable {
     package var channel: String
     /// The place of the last numbered publication in the batch; if it has none, that of the last one before it.
-    package var position: BrokerPosition
+    package var position: MessagePosition
     /// The number of publications in it that have a number.
     package var numberedCount: Int
     /// The node that published the batch; nil for another program.
@@ -27,7 +15,7 @@ package struct DeliveredBatch: Sendable {
     package var publications: [UInt8]
 
     package init(
-        channel: String, position: BrokerPosition, numberedCount: Int, node: NodeID?, number: UInt64,
+        channel: String, position: MessagePosition, numberedCount: Int, node: NodeID?, number: UInt64,
         publications: [UInt8]
     ) {
         self.channel = channel
@@ -46,15 +34,18 @@ package struct DeliveredBatch: Sendable {
 package enum BrokerEvent: Sendable {
     /// The channel is subscribed; what comes after the position is delivered. The history is what the broker keeps up
     /// to the position, oldest first; whoever takes it applies the limits.
-    case subscribed(channel: String, BrokerPosition, history: [DeliveredBatch])
+    case subscribed(channel: String, MessagePosition, history: [DeliveredBatch])
     /// The next publications of a subscribed channel. Their numbers follow the last one.
     case delivered(DeliveredBatch)
     /// Publications of a subscribed channel may be missing: the next number is the one after this position.
-    case gap(channel: String, BrokerPosition)
+    case gap(channel: String, MessagePosition)
+    /// Publications of a subscribed channel may be missing, and nothing more of it is delivered until it is subscribed
+    /// once more.
+    case interrupted(channel: String)
     /// The broker has lost data, and the numbering of a subscribed channel has begun anew.
-    case renumbered(channel: String, BrokerPosition, history: [DeliveredBatch])
+    case renumbered(channel: String, MessagePosition, history: [DeliveredBatch])
     /// The broker has taken a batch; the position is that of its last numbered publication.
-    case accepted(channel: String, number: UInt64, BrokerPosition)
+    case accepted(channel: String, number: UInt64, MessagePosition)
     /// The broker has not taken a batch, or did not say that it has.
     case refused(channel: String, number: UInt64, BrokerRefusal)
     /// The users in a channel on all nodes; nil if the broker could not be asked.

@@ -67,8 +67,28 @@ package struct PublicationWriter: Sendable {
         if publication.kind.isNumbered { numberedCount += 1 }
     }
 
+    /// Frees the bytes, which are not needed any more; the count stays.
+    package mutating func discardBytes() { bytes = [] }
+
     private mutating func append(_ number: some FixedWidthInteger) {
         withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+}
+
+extension PublicationWriter {
+    /// The announcement of a user who came or left.
+    package static func announcement(
+        _ kind: CarriedPublication.Kind, _ user: String, _ time: Int64
+    ) -> [UInt8] {
+        var writer = PublicationWriter()
+        var user = user
+        user.withUTF8 { name in
+            writer.append(
+                CarriedPublication(
+                    kind, time: time, user: UnsafeRawBufferPointer(name),
+                    payload: UnsafeRawBufferPointer(start: nil, count: 0)))
+        }
+        return writer.bytes
     }
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,6 +31,8 @@ int clinux_reset_on_close(int fd) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
+
+int clinux_set_dumpable(int is_dumpable) { return prctl(PR_SET_DUMPABLE, is_dumpable, 0, 0, 0); }
 
 int clinux_accept(int listener, struct sockaddr_storage *peer) {
     socklen_t length = sizeof *peer;
@@ -49,6 +52,10 @@ int clinux_local_address(int fd, struct sockaddr_storage *address) {
     return getsockname(fd, (struct sockaddr *)address, &length);
 }
 
+int clinux_open_directory(int directory, const char *name, int follows_link) {
+    return openat(directory, name, O_PATH | O_DIRECTORY | O_CLOEXEC | (follows_link ? 0 : O_NOFOLLOW));
+}
+
 int clinux_open_null(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 int clinux_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
@@ -56,6 +63,12 @@ int clinux_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC
 void *clinux_reserve(size_t byte_count) {
     void *address = mmap(0, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return address == MAP_FAILED ? 0 : address;
+}
+
+uint64_t clinux_socket_cookie(int fd) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
 }
 
 void clinux_set_nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
@@ -92,8 +105,9 @@ int64_t clinux_open_descriptor_count(void) {
 }
 
 void clinux_trim_heap(void) { malloc_trim(0); }
+void clinux_map_blocks(size_t size) { mallopt(M_MMAP_THRESHOLD, (int)size); }
 
-int clinux_notify_now(const char *text) {
+int clinux_notify_now(const char *text, int descriptor) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path ? strlen(path) : 0;
@@ -104,8 +118,55 @@ int clinux_notify_now(const char *text) {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return errno;
     socklen_t size = offsetof(struct sockaddr_un, sun_path) + length;
-    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    int error = sendto(fd, text, strlen(text), flags, (struct sockaddr *)&address, size) < 0 ? errno : 0;
+    int error = connect(fd, (struct sockaddr *)&address, size) < 0
+        ? errno
+        : clinux_send_descriptors(fd, &descriptor, descriptor >= 0 ? 1 : 0, text, strlen(text));
     close(fd);
     return error;
+}
+
+int clinux_send_descriptors(int socket, const int *descriptors, size_t count, const void *bytes, size_t byte_count) {
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(CLINUX_DESCRIPTORS_AT_ONCE * sizeof(int))];
+    if (count > CLINUX_DESCRIPTORS_AT_ONCE) return EINVAL;
+    struct iovec piece = {.iov_base = (void *)bytes, .iov_len = byte_count};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    if (count > 0) {
+        memset(control, 0, sizeof control);
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
+    }
+    ssize_t sent;
+    do sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0) return errno;
+    return (size_t)sent == byte_count ? 0 : EMSGSIZE;
+}
+
+ssize_t clinux_receive_descriptors(int socket, int *descriptors, size_t *count, void *bytes, size_t byte_count) {
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(CLINUX_DESCRIPTORS_AT_ONCE * sizeof(int))];
+    struct iovec piece = {.iov_base = bytes, .iov_len = byte_count};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    *count = 0;
+    ssize_t received;
+    do received = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    if (received < 0) return -errno;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        *count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(descriptors, CMSG_DATA(header), *count * sizeof(int));
+    }
+    return received;
+}
+
+int clinux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+
+int clinux_seal(int fd) {
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 ? 0 : errno;
 }

@@ -100,6 +100,14 @@ extension History {
 }
 
 extension HistorySlice {
+    /// Writes the run as a history that has nothing else, for `History.init(from:)`. It has to end with the newest message.
+    package func writeHistory(to state: inout StateWriter, _ shared: inout SharedWriter<HistoryBlock>) {
+        state.write(seq + UInt64(clamping: messageCount) - 1)
+        state.write(count: position)
+        HistoryBlock.write(blocks, to: &state, &shared)
+        HistoryBlock.write([], [], to: &state)
+    }
+
     package func write(to state: inout StateWriter, _ shared: inout SharedWriter<HistoryBlock>) {
         state.write(quotedChannel)
         state.write(seq)

@@ -30,6 +30,9 @@ package struct Presence: Sendable {
     /// The time at which `expire` is due next. It may find no user to remove then.
     package var nextDeadline: Int64? { returning.first?.leavesAt }
 
+    /// Whether a user is present, or may come back.
+    package func contains(_ user: String) -> Bool { entries[Name(user)] != nil }
+
     /// Adds a connection of a user. True if the other members have to be told that the user has come.
     package mutating func enter(_ user: String, at now: Int64) -> Bool {
         connectionCount += 1

@@ -4,7 +4,8 @@ import Settings
 extension BrokerURL {
     private static let forms =
         "redis://HOST:PORT/DATABASE, rediss:// likewise with TLS, unix:///PATH?db=DATABASE, "
-        + "redis+sentinel://HOST:PORT,…/MASTER or redis+cluster://HOST:PORT,…"
+        + "redis+sentinel://HOST:PORT,…/MASTER or redis+cluster://HOST:PORT,…; or for NATS nats://HOST:PORT or tls://HOST:PORT; "
+        + "or for Kafka kafka://HOST:PORT,… or kafka+tls://HOST:PORT,…; or for RabbitMQ amqp://HOST:PORT,…/VHOST or amqps://"
 
     /// Parses a URL. No message shows what may be a password.
     init(parsing text: String) throws(InvalidValue) {
@@ -51,15 +52,23 @@ extension BrokerURL {
             text = text[text.index(after: at)...]
         }
         if let slash = text.firstIndex(of: "/") {
-            try parse(path: text[text.index(after: slash)...])
+            let path = text[text.index(after: slash)...]
+            guard scheme.type == .redis || scheme.type == .rabbitmq || path.isEmpty else {
+                throw InvalidValue(
+                    "\(scheme.type.title) has no databases, so nothing comes after the host; leave \"/…\" out")
+            }
+            try parse(path: path)
             text = text[..<slash]
         } else if scheme.isSentinel {
             try parse(path: "")
         }
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-        guard parts.count == 1 || scheme.isSentinel || scheme.isCluster else {
+        guard parts.count == 1 || scheme.hasSeveralHosts else {
             throw InvalidValue(
-                "several hosts are for redis+sentinel:// and redis+cluster://; independent servers are in broker.urls")
+                scheme.type == .nats
+                    ? "several servers of a NATS cluster are in broker.urls; write one host"
+                    : "several hosts are for redis+sentinel:// and redis+cluster://; independent servers are in broker.urls"
+            )
         }
         for part in parts {
             let host = try host(part)
@@ -68,8 +77,15 @@ extension BrokerURL {
         }
     }
 
-    /// Takes what comes after the hosts: a database, a master's name and perhaps a database, or nothing.
+    /// Takes what comes after the hosts: a virtual host, a database, a master's name and perhaps a database, or nothing.
     private mutating func parse(path text: Substring) throws(InvalidValue) {
+        if scheme.type == .rabbitmq {
+            guard !text.contains("/") else {
+                throw InvalidValue("a \"/\" in the name of a virtual host is written %2F")
+            }
+            if !text.isEmpty { virtualHost = try Self.decoded(text) }
+            return
+        }
         if scheme.isCluster {
             guard text.isEmpty else {
                 throw InvalidValue("a cluster has no databases, so nothing comes after the hosts; leave \"/…\" out")

@@ -24,6 +24,7 @@ extension ConfigurationDecoder {
         checkEndpoints()
         checkAuth()
         checkBroker()
+        checkConsumers()
     }
 
     private mutating func checkBroker() {
@@ -34,11 +35,12 @@ extension ConfigurationDecoder {
                 ("url", broker.url != nil), ("urls", !broker.urls.isEmpty),
                 ("password_file", broker.passwordFile != nil),
                 ("sentinel_password_file", broker.sentinelPasswordFile != nil),
+                ("credentials_file", broker.credentialsFile != nil),
                 ("ca_file", broker.authorityFile != nil), ("node_name", !broker.nodeName.isEmpty),
             ]
             for (key, isGiven) in given where isGiven {
                 report(
-                    "broker.\(key): this node is alone, so it has no effect; set broker.type = \"redis\", or leave it out",
+                    "broker.\(key): this node is alone, so it has no effect; set broker.type, or leave it out",
                     about: ["broker.\(key)", "broker.type"])
             }
             return
@@ -52,32 +54,145 @@ extension ConfigurationDecoder {
         guard let url = broker.url ?? broker.urls.first else {
             guard !unclear.contains("broker.url"), !unclear.contains("broker.urls") else { return }
             report(
-                "broker.type: \"\(broker.type.rawValue)\" needs broker.url, such as \"redis://10.0.0.5:6379\"",
+                "broker.type: \"\(broker.type.rawValue)\" needs broker.url, such as "
+                    + Self.exampleURL(broker.type),
                 about: ["broker.type"])
             return
         }
         let key = broker.url == nil ? "broker.urls" : "broker.url"
         checkBrokers(broker.urls)
+        checkSharedHistories()
+        if let other = ([url] + broker.urls).first(where: { $0.scheme.type != broker.type }) {
+            report(
+                "\(key): \(other) is for broker.type = \"\(other.scheme.type.rawValue)\"; set that, or another URL",
+                about: [key, "broker.type"])
+            return
+        }
+        checkNATS(url, key)
+        checkLog()
         if url.password != nil, broker.passwordFile != nil {
             report(
                 "broker.password_file: \(key) has a password, too; leave one of them out",
                 about: ["broker.password_file", key])
         }
-        if url.user != nil, url.password == nil, broker.passwordFile == nil {
+        if url.user != nil, url.password == nil, broker.passwordFile == nil, broker.type != .nats {
             report(
                 "\(key): it names a user and no password; give broker.password_file, or leave the user out",
                 about: [key])
         }
         if broker.authorityFile != nil, !url.scheme.usesTLS {
             report(
-                "broker.ca_file: the connection to \(url) has no TLS; write rediss\(url.scheme.rawValue.dropFirst(5))://, "
+                "broker.ca_file: the connection to \(url) has no TLS; write \(url.scheme.withTLS.rawValue)://, "
                     + "or leave it out",
                 about: ["broker.ca_file", key])
         }
         if broker.sentinelPasswordFile != nil, !url.scheme.isSentinel {
             report(
-                "broker.sentinel_password_file: \(url) has no Sentinels; write redis+sentinel://, or leave it out",
+                "broker.sentinel_password_file: \(url) has no Sentinels; "
+                    + (broker.type == .redis ? "write redis+sentinel://, or leave it out" : "leave it out"),
                 about: ["broker.sentinel_password_file", key])
+        }
+    }
+
+    /// The most that the history of a channel may have at a broker, in bytes: a node reads it at once.
+    private static let sharedHistoryByteCount = 64 << 20
+
+    private mutating func checkSharedHistories() {
+        for channel in configuration.channels
+        where channel.settings.history > 0 && channel.settings.historyByteCount > Self.sharedHistoryByteCount {
+            let key = "channels.\(quoted(channel.pattern)).history_bytes"
+            let most = ByteCountText.text(Self.sharedHistoryByteCount)
+            report(
+                "\(key): \(ByteCountText.text(channel.settings.historyByteCount)) is too much to be kept by a broker, as "
+                    + "nodes read a channel's history at once; give \(most) at most",
+                about: [key, "broker.type"])
+        }
+    }
+
+    static func exampleURL(_ type: Settings.BrokerType) -> String {
+        switch type {
+        case .local, .redis: "\"redis://10.0.0.5:6379\""
+        case .nats: "\"nats://10.0.0.5:4222\""
+        case .kafka: "\"kafka://10.0.0.5:9092\""
+        case .rabbitmq: "\"amqp://10.0.0.5:5672\""
+        }
+    }
+
+    /// Reports the keys of `[broker]` that are given, though the kind of broker does not have them.
+    private mutating func report(_ keys: [(name: String, isGiven: Bool)], _ reason: String) {
+        for (name, isGiven) in keys where isGiven {
+            report("broker.\(name): \(reason), or leave it out", about: ["broker.\(name)", "broker.type"])
+        }
+    }
+
+    /// Checks what only Kafka and RabbitMQ know.
+    private mutating func checkLog() {
+        let broker = configuration.broker
+        let usual = Settings().broker
+        if broker.type != .kafka {
+            report(
+                [
+                    ("kafka_replicas", broker.kafkaReplicas != usual.kafkaReplicas),
+                    ("kafka_properties", broker.kafkaProperties != usual.kafkaProperties),
+                    ("sasl_mechanism", broker.saslMechanism != usual.saslMechanism),
+                ], "only Kafka has it; set broker.type = \"kafka\"")
+        }
+        guard broker.type.isLog else {
+            report(
+                [
+                    ("partitions", broker.partitions != usual.partitions),
+                    ("retention", broker.retention != usual.retention),
+                    ("history_limit", broker.historyLimitByteCount != usual.historyLimitByteCount),
+                    ("certificate_file", broker.certificateFile != nil), ("key_file", broker.keyFile != nil),
+                ], "only Kafka and RabbitMQ have it; set broker.type to \"kafka\" or \"rabbitmq\"")
+            return
+        }
+        if (broker.certificateFile == nil) != (broker.keyFile == nil) {
+            let (given, missing) =
+                broker.keyFile == nil ? ("certificate_file", "key_file") : ("key_file", "certificate_file")
+            report(
+                "broker.\(given): broker.\(missing) is not there, and one is of no use without the other; give both",
+                about: ["broker.\(given)"])
+        }
+        if !broker.urls.isEmpty {
+            report(
+                "broker.urls: several servers of \(broker.type.title) are in one URL, "
+                    + "\(broker.type == .kafka ? "kafka" : "amqp")://HOST,HOST; write broker.url",
+                about: ["broker.urls"])
+        }
+        for channel in configuration.channels
+        where channel.settings.history > 0 && channel.settings.historyTTL > broker.retention {
+            let key = "channels.\(quoted(channel.pattern)).history_ttl"
+            report(
+                "\(key): \(broker.type.title) keeps messages for broker.retention = "
+                    + "\"\(DurationText.text(broker.retention))\" only; raise that, or give a shorter time",
+                about: [key, "broker.retention"])
+        }
+    }
+
+    /// Checks what only NATS knows.
+    private mutating func checkNATS(_ url: BrokerURL, _ key: String) {
+        let broker = configuration.broker
+        guard broker.type == .nats else {
+            let usual = Settings().broker
+            report(
+                [
+                    ("credentials_file", broker.credentialsFile != nil),
+                    ("nats_replicas", broker.natsReplicas != usual.natsReplicas),
+                    ("nats_storage", broker.natsStorage != usual.natsStorage),
+                ], "only NATS has it; set broker.type = \"nats\"")
+            return
+        }
+        guard broker.credentialsFile != nil else { return }
+        if url.user != nil || url.password != nil {
+            report(
+                "broker.credentials_file: \(key) says who this is, too; leave one of them out",
+                about: ["broker.credentials_file", key])
+        }
+        if broker.passwordFile != nil {
+            report(
+                "broker.credentials_file: broker.password_file is there, too; leave one of them out",
+                about: ["broker.credentials_file", "broker.password_file"])
         }
     }
 
@@ -115,6 +230,7 @@ extension ConfigurationDecoder {
     }
 
     private mutating func checkListeners() {
+        checkTLS()
         // The default gives way to any other listener that needs its port.
         guard origins["api.listen"] != nil else { return }
         // Port 0 is a different port each time.

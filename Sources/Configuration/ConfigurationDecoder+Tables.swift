@@ -6,46 +6,67 @@ extension ConfigurationDecoder {
     mutating func applyEndpoints(
         _ section: TOMLNode.Entry, _ keys: [SchemaKey<Settings.Endpoint>], from file: String
     ) {
-        guard case .array(let elements) = section.node.value else {
-            let way =
-                if case .table = section.node.value { "there can be several" } else { "each is a table" }
-            report("endpoint: \(way), so write [[endpoint]] above its keys", at: section.keyPosition, in: file)
-            return
-        }
-        guard !elements.isEmpty else {
+        if case .array(let elements) = section.node.value, elements.isEmpty {
             let message = "endpoint: the array is empty; leave it out for the default, or give an [[endpoint]]"
             report(message, at: section.node.position, in: file)
             return
         }
-        // Like every array, this one replaces the earlier one entirely.
-        forget { $0.hasPrefix("endpoint[") }
-        adjust(\.endpoints, to: [])
+        let blank = Settings.Endpoint(path: "")
+        if let endpoints = tables(section, keys, blank, required: [("path", "\"/ws\"")], from: file) {
+            adjust(\.endpoints, to: endpoints)
+        }
+    }
+
+    mutating func applyConsumers(
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Settings.Consume>], from file: String
+    ) {
+        let required = [("source", "\"redis-stream\""), ("stream", "\"orders\"")]
+        if let consumers = tables(section, keys, Settings.Consume(stream: ""), required: required, from: file) {
+            adjust(\.consumers, to: consumers)
+        }
+    }
+
+    /// The tables of an array, which replaces the earlier one entirely, like every array; nil for anything else.
+    ///
+    /// - Parameter required: the keys that each table has to have, with an example of the value.
+    private mutating func tables<Root>(
+        _ section: TOMLNode.Entry, _ keys: [SchemaKey<Root>], _ blank: Root, required: [(key: String, example: String)],
+        from file: String
+    ) -> [Root]? {
+        let name = section.key
+        guard case .array(let elements) = section.node.value else {
+            let way =
+                if case .table = section.node.value { "there can be several" } else { "each is a table" }
+            report("\(name): \(way), so write [[\(name)]] above its keys", at: section.keyPosition, in: file)
+            return nil
+        }
+        forget { $0.hasPrefix("\(name)[") }
+        var tables: [Root] = []
         for (index, element) in elements.enumerated() {
+            // For what is no table, a placeholder, so that the indexes of the others remain those in the file.
+            var table = blank
+            defer { tables.append(table) }
             guard case .table(let entries) = element.value else {
-                let message = "endpoint: got \(element.description); each is a table with a path"
-                report(message, at: element.position, in: file)
-                // A placeholder, so that the indexes of the others remain those in the file.
-                adjust(\.endpoints, to: configuration.endpoints + [Settings.Endpoint(path: "")])
+                let need = required.map { "a \($0.key)" }.joined(separator: " and ")
+                report(
+                    "\(name): got \(element.description); each is a table with \(need)", at: element.position, in: file)
                 continue
             }
-            let defaults = Settings.Endpoint(path: "")
-            var endpoint = defaults
             for entry in entries {
                 guard let key = keys.first(where: { $0.name == entry.key }) else {
-                    let message = UnknownName.key(entry.key, in: "endpoint")
-                    report(message, at: entry.keyPosition, in: file)
+                    report(UnknownName.key(entry.key, in: name), at: entry.keyPosition, in: file)
                     continue
                 }
                 decode(
-                    entry, by: key, in: "endpoint", defaults: defaults, into: &endpoint, from: file,
-                    as: "endpoint[\(index)]")
+                    entry, by: key, in: name, defaults: blank, into: &table, from: file, as: "\(name)[\(index)]")
             }
-            if !entries.contains(where: { $0.key == "path" }) {
-                let message = "endpoint: it has no path; give one, such as path = \"/ws\""
+            for (key, example) in required where !entries.contains(where: { $0.key == key }) {
+                let message = "\(name): it has no \(key); give one, such as \(key) = \(example)"
                 report(message, at: element.position, in: file)
             }
-            adjust(\.endpoints, to: configuration.endpoints + [endpoint])
+            note("\(name)[\(index)]", at: element.position, in: file)
         }
+        return tables
     }
 
     /// Applies the settings of channels: a known pattern keeps its place, a new one is appended.

@@ -39,6 +39,7 @@ struct ConfigurationDecoder {
             switch section {
             case .table(let name, let keys): apply(entry, to: name, keys, from: file)
             case .endpoints(let keys): applyEndpoints(entry, keys, from: file)
+            case .consumers(let keys): applyConsumers(entry, keys, from: file)
             case .channels(let keys): applyChannels(entry, keys, from: file)
             }
         }

@@ -20,6 +20,10 @@ extension LoadedConfiguration {
                 Self.changes(
                     keys, section.keys, configuration.endpoints, other.configuration.endpoints, change: .live
                 ) { index, _ in "endpoint[\(index)]" }
+            case .consumers(let keys):
+                Self.changes(
+                    keys, section.keys, configuration.consumers, other.configuration.consumers, change: .restart
+                ) { index, _ in "consume[\(index)]" }
             case .channels(let keys):
                 Self.changes(
                     keys, section.keys, configuration.channels, other.configuration.channels, change: .live

@@ -24,6 +24,10 @@ extension LoadedConfiguration {
                 configuration.endpoints.enumerated().flatMap { index, endpoint in
                     settings(keys, section.keys, of: endpoint, named: "endpoint[\(index)]")
                 }
+            case .consumers(let keys):
+                configuration.consumers.enumerated().flatMap { index, consumer in
+                    settings(keys, section.keys, of: consumer, named: "consume[\(index)]")
+                }
             case .channels(let keys):
                 configuration.channels.flatMap { channel in
                     settings(keys, section.keys, of: channel, named: "channels.\(quoted(channel.pattern))")

@@ -51,6 +51,10 @@ package struct LoadedConfiguration: Sendable {
                 configuration.endpoints.enumerated().map { index, endpoint in
                     printed("[[endpoint]]", keys, section.keys, of: endpoint, from: "endpoint[\(index)]")
                 }.joined(separator: "\n")
+            case .consumers(let keys):
+                configuration.consumers.enumerated().map { index, consumer in
+                    printed("[[consume]]", keys, section.keys, of: consumer, from: "consume[\(index)]")
+                }.joined(separator: "\n")
             case .channels(let keys):
                 configuration.channels.map { channel in
                     let name = "channels.\(quoted(channel.pattern))"

@@ -4,16 +4,21 @@ import Settings
 /// table; the defaults are those of new `Settings`.
 enum Schema {
     static let sections: [SchemaSection] = [
-        .table("server", server), .table("websocket", websocket), .table("queue", queue), .table("limits", limits),
-        .table("drain", drain), .endpoints(endpoint), .channels(channel), .table("auth", auth),
+        .table("server", server), .table("tls", tls), .table("websocket", websocket), .table("queue", queue),
+        .table("limits", limits),
+        .table("drain", drain), .table("restart", restart), .endpoints(endpoint), .channels(channel),
+        .table("auth", auth),
         .table("control", control),
-        .table("api", api), .table("broker", broker), .table("log", log),
+        .table("api", api), .table("broker", broker), .consumers(consume), .table("log", log),
     ]
 
     private static let server: [SchemaKey<Settings>] = [
         SchemaKey(
             "listen", \.server.listen, .array(of: .address, "addresses", atLeast: 1), .restart,
             "where to listen, unless systemd passes a socket named \"wsd\""),
+        SchemaKey(
+            "listen_tls", \.server.listenTLS, .array(of: .address, "addresses"), .restart, example: "[\"[::]:8443\"]",
+            "where to listen for TLS, unless systemd passes a socket named \"wsd-tls\""),
         SchemaKey(
             "workers", \.server.workers, .integer(0...64), .restart, example: "4",
             "worker threads; 0 is one per CPU that the process may use"),
@@ -120,6 +125,13 @@ enum Schema {
             "the time after which the daemon goes, whoever is left"),
     ]
 
+    private static let restart: [SchemaKey<Settings>] = [
+        SchemaKey(
+            "snapshot_interval", \.restart.snapshotInterval,
+            .duration(.milliseconds(100) ... .seconds(3600), zero: "never"), .restart,
+            "how often the histories are written down, in case the daemon is killed")
+    ]
+
     private static let control: [SchemaKey<Settings>] = [
         SchemaKey(
             "path", \.control.path, .socketPath, .restart,
@@ -134,6 +146,9 @@ enum Schema {
             "listen", \.api.listen, .array(of: .address, "addresses"), .restart,
             "where the HTTP API listens, unless systemd passes a socket named \"api\""),
         SchemaKey(
+            "listen_tls", \.api.listenTLS, .array(of: .address, "addresses"), .restart, example: "[\"[::]:8444\"]",
+            "where it listens for clients with TLS, unless systemd passes a socket named \"api-tls\""),
+        SchemaKey(
             "publish_key_file", \.api.publishKeyFile, .keyFileOrNone, .live, example: "\"/etc/wsd/publish.key\"",
             "the file with the keys of those who may send messages"),
         SchemaKey(
@@ -146,7 +161,7 @@ enum Schema {
 
     private static let broker: [SchemaKey<Settings>] = [
         SchemaKey(
-            "type", \.broker.type, .choice(later: ["kafka", "nats", "rabbitmq"]), .restart,
+            "type", \.broker.type, .choice(), .restart,
             "what carries messages between nodes"),
         SchemaKey(
             "url", \.broker.url, .brokerURLOrNone, .restart, isSecret: true, example: "\"redis://10.0.0.5:6379\"",
@@ -154,13 +169,17 @@ enum Schema {
         SchemaKey(
             "urls", \.broker.urls, .array(of: .brokerURL, "URLs"), .restart, isSecret: true,
             example: "[\"redis://10.0.0.5\", \"redis://10.0.0.6\"]",
-            "where several independent servers are, each with a part of the channels"),
+            "where several independent Redis servers are, each with a part of the channels, or servers of a NATS cluster"
+        ),
         SchemaKey(
             "password_file", \.broker.passwordFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis.password\"",
             "the file with the password for the broker"),
         SchemaKey(
             "sentinel_password_file", \.broker.sentinelPasswordFile, .keyFileOrNone, .restart,
             example: "\"/etc/wsd/sentinel.password\"", "the file with the password for the Sentinels, if they have one"),
+        SchemaKey(
+            "credentials_file", \.broker.credentialsFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/nats.creds\"",
+            "the file with the seed of a NATS user, or with credentials as nsc writes them"),
         SchemaKey(
             "ca_file", \.broker.authorityFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/redis-ca.pem\"",
             "the file with the authorities that sign the broker's certificate; \"\" is those of the system"),
@@ -171,7 +190,7 @@ enum Schema {
             "prefix", \.broker.prefix, .brokerPrefix, .restart,
             "the first part of every key and channel at the broker"),
         SchemaKey(
-            "probe_interval", \.broker.probeInterval, .duration(.milliseconds(200) ... .seconds(60)), .restart,
+            "probe_interval", \.broker.probeInterval, .duration(.seconds(1) ... .seconds(60)), .restart,
             "the time within which a broker that delivers no more is noticed"),
         SchemaKey(
             "queue_limit", \.broker.queueLimitByteCount, .byteCount(64 * 1024...1 << 40), .live,
@@ -182,6 +201,36 @@ enum Schema {
         SchemaKey(
             "presence_ttl", \.broker.presenceTTL, .duration(.seconds(2) ... .seconds(3600)), .restart,
             "the time after which a node that is not heard of is gone, and its users with it"),
+        SchemaKey(
+            "nats_replicas", \.broker.natsReplicas, .integer(1...5), .restart,
+            "the number of NATS servers that keep a copy of each stream"),
+        SchemaKey(
+            "nats_storage", \.broker.natsStorage, .choice(), .restart, "where NATS keeps streams"),
+        SchemaKey(
+            "certificate_file", \.broker.certificateFile, .keyFileOrNone, .restart,
+            example: "\"/etc/wsd/kafka-client.pem\"",
+            "the file with the certificate that Kafka or RabbitMQ gets of this node"),
+        SchemaKey(
+            "key_file", \.broker.keyFile, .keyFileOrNone, .restart, example: "\"/etc/wsd/kafka-client.key\"",
+            "the file with the key of that certificate"),
+        SchemaKey(
+            "partitions", \.broker.partitions, .integer(0...256), .restart,
+            "the number of partitions that a topic of Kafka is made with, or of streams of RabbitMQ; 0 is 8, and 1"),
+        SchemaKey(
+            "retention", \.broker.retention, .duration(.seconds(600) ... .seconds(31 * 86_400)), .restart,
+            "the time for which a topic or stream that is made keeps records"),
+        SchemaKey(
+            "history_limit", \.broker.historyLimitByteCount, .byteCount(1 << 20...1 << 40), .restart,
+            "the memory that the histories of all channels take at most with Kafka or RabbitMQ"),
+        SchemaKey(
+            "kafka_replicas", \.broker.kafkaReplicas, .integer(1...16), .restart,
+            "the number of servers of Kafka that keep a copy of each partition"),
+        SchemaKey(
+            "sasl_mechanism", \.broker.saslMechanism, .choice(), .restart,
+            "how this node proves to Kafka who it is, if there is a user"),
+        SchemaKey(
+            "kafka_properties", \.broker.kafkaProperties, .array(of: .kafkaProperty, "properties"), .restart,
+            example: "[\"compression.type=lz4\"]", "further settings of librdkafka, each as NAME=VALUE"),
     ]
 
     private static let log: [SchemaKey<Settings>] = [

@@ -40,8 +40,10 @@ struct SchemaKey<Root: Sendable>: Sendable {
 enum SchemaSection: Sendable {
     /// `[name]`.
     case table(String, [SchemaKey<Settings>])
-    /// `[[endpoint]]`, the one array of tables.
+    /// `[[endpoint]]`, an array of tables.
     case endpoints([SchemaKey<Settings.Endpoint>])
+    /// `[[consume]]`, another.
+    case consumers([SchemaKey<Settings.Consume>])
     /// `[channels."PATTERN"]`, the one table of tables.
     case channels([SchemaKey<Settings.Channel>])
 
@@ -50,6 +52,7 @@ enum SchemaSection: Sendable {
         switch self {
         case .table(let name, _): name
         case .endpoints: "endpoint"
+        case .consumers: "consume"
         case .channels: "channels"
         }
     }
@@ -58,7 +61,7 @@ enum SchemaSection: Sendable {
     var heading: String {
         switch self {
         case .table(let name, _): "[\(name)]"
-        case .endpoints: "[[\(name)]]"
+        case .endpoints, .consumers: "[[\(name)]]"
         case .channels: "[\(name).\"PATTERN\"]"
         }
     }
@@ -68,6 +71,7 @@ enum SchemaSection: Sendable {
         switch self {
         case .table(_, let keys): keys.map { $0.described(name, Settings()) }
         case .endpoints(let keys): keys.map { $0.described(name, Settings.Endpoint(path: "/ws")) }
+        case .consumers(let keys): keys.map { $0.described(name, Settings.Consume(stream: "")) }
         case .channels(let keys): keys.map { $0.described(name, Settings.Channel(pattern: "*")) }
         }
     }

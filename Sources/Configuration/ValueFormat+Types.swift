@@ -165,6 +165,24 @@ extension ValueFormat<String> {
         "string", expected: "the name of a channel in quotes", range: "1 to 255 bytes, no control characters, or empty",
         parse: { written throws(InvalidValue) in try ChannelName.parseOptional(written) }, text: { $0 })
 
+    /// The name of a stream, a group or a field; or nothing, if `isOptional`.
+    static func sourceName(isOptional: Bool = false) -> ValueFormat {
+        string(
+            "string", expected: "a name in quotes",
+            range: "1 to 255 bytes, no control characters" + (isOptional ? ", or empty" : ""),
+            parse: { written throws(InvalidValue) in
+                guard !written.isEmpty || isOptional else { throw InvalidValue("\"\" is no name; give 1 to 255 bytes") }
+                guard !written.hasControlCharacters else {
+                    throw InvalidValue("\(quoted(written)) holds a control character; leave it out")
+                }
+                guard written.utf8.count <= 255 else {
+                    throw InvalidValue("the name has \(written.utf8.count) bytes; it may have 255")
+                }
+                return written
+            },
+            text: { $0 })
+    }
+
     /// Any text.
     static let text = string(
         "string", expected: "a string", parse: { written throws(InvalidValue) in written }, text: { $0 })
@@ -203,6 +221,18 @@ extension ValueFormat<String> {
         },
         text: { $0 })
 
+    /// A setting of librdkafka.
+    static let kafkaProperty = string(
+        "string", expected: "a setting in quotes", range: "NAME=VALUE",
+        parse: { written throws(InvalidValue) in
+            guard let sign = written.firstIndex(of: "="), sign > written.startIndex, !written.utf8.contains(0) else {
+                throw InvalidValue(
+                    "\(quoted(written)) is no setting; write NAME=VALUE, such as \"compression.type=lz4\"")
+            }
+            return written
+        },
+        text: { $0 })
+
     /// The name of a node, or nothing.
     static let nodeName = string(
         "string", expected: "a name in quotes", range: "64 bytes at most, without spaces",
@@ -220,7 +250,18 @@ extension ValueFormat<BrokerURL?> {
     static let brokerURLOrNone = string(
         "URL", expected: "a URL in quotes",
         range:
-            "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, redis+cluster:// or rediss+cluster://",
+            "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://, "
+            + "nats://, tls://, kafka://, kafka+tls://, amqp:// or amqps://",
+        parse: { written throws(InvalidValue) in written.isEmpty ? nil : try BrokerURL(parsing: written) },
+        text: { $0?.text ?? "" })
+}
+
+extension ValueFormat<BrokerURL?> {
+    /// Where a server with a source is, or nothing.
+    static let sourceURLOrNone = string(
+        "URL", expected: "a URL in quotes",
+        range:
+            "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, kafka://, kafka+tls://, amqp://, amqps://, nats:// or tls://",
         parse: { written throws(InvalidValue) in written.isEmpty ? nil : try BrokerURL(parsing: written) },
         text: { $0?.text ?? "" })
 }
@@ -228,6 +269,6 @@ extension ValueFormat<BrokerURL?> {
 extension ValueFormat<BrokerURL> {
     /// Where one of several servers is.
     static let brokerURL = string(
-        "URL", expected: "a URL in quotes", range: "redis://, rediss:// or unix://",
+        "URL", expected: "a URL in quotes", range: "redis://, rediss://, unix://, nats:// or tls://",
         parse: { written throws(InvalidValue) in try BrokerURL(parsing: written) }, text: \.text)
 }

@@ -9,6 +9,9 @@ package enum Caller: Sendable, Hashable {
     /// Another node of the cluster, by its name, and the caller that it asks for, as fields of the log.
     case node(name: String, caller: [String: String])
 
+    /// A consumer of this node, by the name of its source.
+    case consumer(source: String)
+
     /// The field that only clients of the HTTP API have.
     package static let clientField = "api-client"
 
@@ -23,10 +26,13 @@ package enum Caller: Sendable, Hashable {
             }
             return fields
         case .client(let address): return [Self.clientField: address]
+        case .consumer(let source): return ["source": source]
         case .node(let name, let caller): return caller.merging(["asking-node": name]) { $1 }
         }
     }
 
     /// Whether it is a backend, wherever it is connected to.
-    package var isBackend: Bool { fields[Self.clientField] != nil }
+    package var isBackend: Bool {
+        if case .consumer = self { true } else { fields[Self.clientField] != nil }
+    }
 }

@@ -29,9 +29,13 @@ package protocol ControlBackend: Sendable {
     /// after a name.
     func channels(pattern: String?, after name: String?, limit: Int) async -> ListChannels.Reply
 
-    /// One channel with up to `limit` of its newest messages below `before`; nil if the channel has no members and no
-    /// history.
-    func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail?
+    /// One channel with up to `limit` of its newest messages below `before`, and, if they are wanted, its users; nil if the
+    /// channel has no members and no history.
+    ///
+    /// - Throws: ``ControlError/unavailable(_:)`` if the broker, which knows that, can't be asked.
+    func channel(
+        _ name: String, before: Int?, limit: Int, wantsUsers: Bool
+    ) async throws(ControlError) -> ChannelDetail?
 
     /// Closes the connections that `selection` selects and returns their number. It doesn't wait for the closing
     /// handshakes; connections that are closing already don't count.
@@ -61,8 +65,8 @@ package protocol ControlBackend: Sendable {
     func endings(matching selection: ConnectionSelection?, limit: Int) async -> [Event]
 
     /// Passes events to `body`, together with the number of events lost so far, until `body` throws or the task is
-    /// cancelled. The first call has no events.
-    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws
+    /// cancelled. The first call has no events. Returns whether the daemon ends for a restart.
+    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws -> Bool
 
     /// Passes the messages of a channel to `body`, together with the number of messages lost so far, until `body`
     /// throws or the task is cancelled. The first call has no message.
@@ -73,6 +77,9 @@ package protocol ControlBackend: Sendable {
     /// Begins to drain, as SIGTERM does: the daemon accepts no new connections, closes the open ones over the
     /// configured period, and ends. Returns at once; a drain in progress continues unchanged.
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress
+
+    /// What a restart would do with the connections of this moment.
+    func planRestart() async -> PlanRestart.Reply
 
     /// Reads the configuration and the keys again, as SIGHUP does.
     ///

@@ -61,6 +61,17 @@ extension ControlInterface {
         # period, then exit. Returns at once. A drain that is under way goes on as it was.
         method Drain() -> (drain: DrainProgress)
 
+        # What a restart would do with the connections of this moment. It restarts nothing.
+        method PlanRestart() -> (
+            # Why connections can't be handed to the next process at all, so that a restart drains; absent if they can be.
+            obstacle: ?string,
+            # The WebSockets that would go on, and the handshakes.
+            kept: int,
+            handshakes: int,
+            # Connections that would be closed, by reason.
+            closed: [string]int
+        )
+
         # Read the configuration and the keys again and apply them: all or nothing.
         method Reload() -> (
             # The keys of the configuration that changed and are in force now.
@@ -68,7 +79,9 @@ extension ControlInterface {
             # The keys that changed and take effect after a restart only.
             needsRestart: []string,
             # The keys that are given and not used, because systemd passes sockets in their place; absent for none.
-            unused: ?[]string
+            unused: ?[]string,
+            # What is no error, but wants a look: about certificates; absent for nothing.
+            notices: ?[]string
         )
 
         # What is said in a channel, as it is said, in the words of the relay protocol. Needs more, and ends when the caller

@@ -25,6 +25,12 @@ extension ControlInterface {
             user: ?string,
             # What the client calls itself. Whatever the client sent: never show it without escaping.
             userAgent: ?string,
+            # The version and the cipher of TLS, such as TLS 1.3, AES-128-GCM; absent without TLS.
+            tls: ?string,
+            # The subject of the certificate that the client has shown.
+            certificateSubject: ?string,
+            # The names in that certificate: hosts, addresses of mail, URIs.
+            certificateNames: ?[]string,
             # When the opening handshake was done: RFC 3339, UTC, milliseconds.
             connectedSince: string,
             # Seconds since the last frame came from the peer.

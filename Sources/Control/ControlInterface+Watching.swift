@@ -81,7 +81,9 @@ extension ControlInterface {
         ) -> (
             events: []Event,
             # How many events so far came too fast and are left out.
-            lost: int
+            lost: int,
+            # In the last reply, whether the daemon ends for a restart; absent in the others.
+            restarts: ?bool
         )
 
         # How the last connections ended and who was refused, the newest first. Some thousands of each are kept. A flood of

@@ -55,6 +55,21 @@ package enum ControlInterface {
             secondsLeft: float
         )
 
+        # What has become of the connections at the restart by which this process began.
+        type RestartReport (
+            # The WebSockets that go on, and the handshakes.
+            adopted: int,
+            handshakes: int,
+            # Connections that were closed, for they could not be handed over or taken over.
+            closed: int,
+            # Why nothing could be taken over, where that was so.
+            problem: ?string,
+            # Seconds from the last read of the process before to the first of this one, where that is known.
+            silentSeconds: ?float,
+            # Of these, the seconds of each phase: settle, write, start and adopt.
+            phases: [string]float
+        )
+
         # What the hub holds for its clients, in bytes.
         type MemoryStatus (
             # The most that it holds; 0 where nothing bounds it.
@@ -69,6 +84,38 @@ package enum ControlInterface {
             backlogs: int,
             # The history of channels, the channels themselves included.
             history: int
+        )
+
+        # A source outside whose records are published, as this node sees it.
+        type ConsumerStatus (
+            # The kind of source, such as redis-stream.
+            source: string,
+            # The name of the stream.
+            stream: string,
+            # The consumer group.
+            group: string,
+            # Whether this node reads it, another one does, or it can't be read.
+            state: (reading, standby, down),
+            # The node that reads it, where that is another one.
+            reader: ?string,
+            # Why it can't be read, or why its records are not published.
+            problem: ?string,
+            # Records that this node has published, and those that can't be.
+            published: int,
+            rejected: int,
+            # Records that nobody has read yet, and those that were read and are not acknowledged, where that is known.
+            lag: ?int,
+            pending: ?int
+        )
+
+        # A certificate that the hub shows its clients.
+        type CertificateStatus (
+            # The names of the hosts that it is for.
+            names: []string,
+            # The kind of its key, such as RSA and EC.
+            keyKind: string,
+            # When it expires: RFC 3339, UTC.
+            expiresAt: string
         )
 
         # The hub as a whole at one moment. Counters are since the daemon started.
@@ -121,6 +168,12 @@ package enum ControlInterface {
             unusedKeys: ?[]string,
             # What an administrator should know and decide.
             notices: ?[]string,
+            # The sources outside whose records are published.
+            consumers: ?[]ConsumerStatus,
+            # The restart by which this process began, if it took connections over.
+            lastRestart: ?RestartReport,
+            # The certificates that the hub shows its clients.
+            certificates: ?[]CertificateStatus,
             # How far the drain is, while there is one.
             drain: ?DrainProgress
         )

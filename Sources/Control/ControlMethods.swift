@@ -230,11 +230,14 @@ package struct ReloadOutcome: Codable, Sendable, Hashable {
     package let needsRestart: [String]
     /// The keys that are set but not used, because systemd passes sockets instead; nil if there are none.
     package let unused: [String]?
+    /// What is no error, but wants a look: about certificates; nil if there is nothing.
+    package let notices: [String]?
 
     /// An outcome as it is returned.
-    package init(changed: [String], needsRestart: [String], unused: [String]? = nil) {
+    package init(changed: [String], needsRestart: [String], unused: [String]? = nil, notices: [String]? = nil) {
         self.changed = changed
         self.needsRestart = needsRestart
         self.unused = unused
+        self.notices = notices
     }
 }

@@ -57,6 +57,12 @@ package struct HubStatus: Codable, Sendable, Hashable {
     package var unusedKeys: [String]?
     /// Notices for the administrator, who should make a decision.
     package var notices: [String]?
+    /// The sources outside whose records are published.
+    package var consumers: [ConsumerStatus]?
+    /// The restart by which this process began; nil if it took nothing over.
+    package var lastRestart: RestartReport?
+    /// The certificates that the hub shows its clients; nil if it has none.
+    package var certificates: [CertificateStatus]?
     /// The progress of the drain; nil if there is none.
     package var drain: DrainProgress?
 
@@ -68,7 +74,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
         closed: [String: Int], messagesIn: Int, messagesOut: Int, bytesIn: Int, bytesOut: Int, queuedBytes: Int,
         slowConsumers: Int, memory: MemoryStatus = MemoryStatus(), listeners: [String],
         configurationFiles: [String], pendingRestart: [String]? = nil, unusedKeys: [String]? = nil,
-        notices: [String]? = nil, drain: DrainProgress? = nil
+        notices: [String]? = nil, consumers: [ConsumerStatus]? = nil, lastRestart: RestartReport? = nil,
+        drain: DrainProgress? = nil
     ) {
         self.version = version
         self.pid = pid
@@ -94,6 +101,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
         self.pendingRestart = pendingRestart
         self.unusedKeys = unusedKeys
         self.notices = notices
+        self.consumers = consumers
+        self.lastRestart = lastRestart
         self.drain = drain
     }
 }

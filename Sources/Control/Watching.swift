@@ -28,11 +28,14 @@ package enum Monitor {
         package let events: [Event]
         /// The number of events so far that came too fast and were left out.
         package let lost: Int
+        /// In the last reply, whether the daemon ends for a restart; nil in the others.
+        package let restarts: Bool?
 
         /// A reply with events.
-        package init(events: [Event], lost: Int) {
+        package init(events: [Event], lost: Int, restarts: Bool? = nil) {
             self.events = events
             self.lost = lost
+            self.restarts = restarts
         }
     }
 }

@@ -21,6 +21,9 @@ struct ActingMethods: Sendable {
             case Broadcast.name: return try await broadcast(request)
             case Publish.name: return try await publish(request)
             case Drain.name: return try await drain(request)
+            case PlanRestart.name:
+                _ = try request.parameters(as: NoParameters.self)
+                return await backend.planRestart()
             case FollowChannel.name: return try await follow(request)
             case GetConfiguration.name:
                 _ = try request.parameters(as: NoParameters.self)

@@ -48,8 +48,8 @@ struct LookingMethods: Sendable {
                 }
                 if let before = parameters.before, before < 0 { throw ControlError.invalidParameter("before") }
                 guard
-                    let channel = await backend.channel(
-                        parameters.channel, before: parameters.before, limit: limit)
+                    let channel = try await backend.channel(
+                        parameters.channel, before: parameters.before, limit: limit, wantsUsers: true)
                 else { throw ControlError.noSuchChannel(name: parameters.channel) }
                 return ShowChannel.Reply(channel: channel)
             default:
@@ -97,7 +97,7 @@ struct LookingMethods: Sendable {
         }
         guard request.wantsMore else { throw VarlinkError.expectedMore }
         let told = Atomic(0)
-        try await backend.monitor { events, lost in
+        let restarts = try await backend.monitor { events, lost in
             let meant = events.filter { event in
                 (kinds?.contains(event.kind) ?? true) && (selection?.selects(event) ?? true)
             }
@@ -107,7 +107,7 @@ struct LookingMethods: Sendable {
             told.store(lost, ordering: .relaxed)
             try await request.yield(Monitor.Reply(events: meant, lost: lost))
         }
-        return Monitor.Reply(events: [], lost: told.load(ordering: .relaxed))
+        return Monitor.Reply(events: [], lost: told.load(ordering: .relaxed), restarts: restarts)
     }
 
     private func listChannels(_ request: VarlinkRequest) async throws -> ListChannels.Reply {

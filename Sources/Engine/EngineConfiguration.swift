@@ -2,6 +2,7 @@ package import Base
 package import Broker
 package import Channels
 package import Settings
+package import TLSHandshake
 internal import WebSocket
 
 /// The configuration of the data plane: settings as they are, and what the composing program derives from others.
@@ -35,6 +36,14 @@ package struct EngineConfiguration: Sendable {
     package var node: NodeID?
     /// Of these, `queueLimitByteCount` and `queueTimeout` are used.
     package var brokerSettings: Settings.Broker
+    /// How long a handshake of a client without requests waits for the broker to deliver its channel.
+    package var subscriptionPatience: Duration = .seconds(1)
+    /// What handshakes of TLS go by: certificates and the keys of tickets; nil without them.
+    package var tls: TLSContext?
+    /// The port for https to which people are redirected who open a page without TLS; nil if they stay.
+    package var redirectPort: UInt16?
+    /// The answers to challenges of certificate authorities; nil if none are served.
+    package var challenges: ChallengeDirectory?
     /// The pages by path.
     package var pages: [String: Page] = [:]
 
@@ -77,6 +86,18 @@ package struct EngineConfiguration: Sendable {
             }
         }
         return next
+    }
+
+    /// This configuration as that of a process that follows another one, whose last generation this was.
+    func following(generation last: UInt32) -> EngineConfiguration {
+        var next = self
+        next.generation = last &+ 1
+        return next
+    }
+
+    /// The index of the endpoint that another process knew by these values; nil if there is none like it.
+    func endpoint(like other: Settings.Endpoint) -> Int? {
+        endpoints.indices.first { endpoints[$0].isSame(as: other) && !retiredEndpoints.contains($0) }
     }
 
     /// The index of the endpoint at a path; nil if there is none, or it is closed to new clients.

@@ -9,7 +9,7 @@ package import WebSocket
 /// The interface of the data plane for the rest of the process: it starts, queries and commands the workers. It may be
 /// used from any thread.
 package final class Hub: Sendable {
-    private let context: WorkerContext
+    let context: WorkerContext
     private let threads: [WorkerThread]
     private let listeners = Mutex<[ListeningSocket]>([])
     /// The configuration that the workers use, or are about to use.
@@ -19,19 +19,33 @@ package final class Hub: Sendable {
     /// are exact, the log need not be.
     package let events: AsyncStream<EngineEvent>
 
-    /// Starts the workers. They do nothing until `listen`.
-    package init(_ configuration: EngineConfiguration) {
+    /// What was taken over from an earlier process; nil if there was nothing.
+    package let adopted: Adopted?
+    /// What was taken over from the snapshot of a process that was killed; nil if there was none.
+    package let recovered: RecoveredHistory?
+
+    /// Starts the workers. They accept nobody until `listen`.
+    ///
+    /// - Parameter parked: what an earlier process has left. What can't be taken over is closed.
+    package init(_ configuration: EngineConfiguration, adopting parked: ParkedState? = nil) {
         precondition((1...Hub.maximumWorkerCount).contains(configuration.workerCount))
         let (events, continuation) = AsyncStream.makeStream(
             of: EngineEvent.self, bufferingPolicy: .bufferingNewest(4_096)
         )
         self.events = events
-        let context = WorkerContext(configuration: configuration, events: continuation)
+        let beginning = Hub.begin(configuration, continuation, adopting: parked)
+        let workers = beginning.workers
+        let context = workers[0].context
         self.context = context
-        current = Mutex(configuration)
+        adopted = beginning.adopted
+        recovered = beginning.recovered
+        current = Mutex(context.configuration)
         lastStatistics = Mutex(Array(repeating: Statistics(), count: configuration.workerCount))
-        threads = (0..<configuration.workerCount).map { WorkerThread(Worker(index: $0, context: context)) }
+        threads = workers.map { WorkerThread($0) }
     }
+
+    /// The configuration that the workers use, or are about to use.
+    var runningConfiguration: EngineConfiguration { current.withLock { $0 } }
 
     /// A channel's home keeps one bit for each worker.
     package static let maximumWorkerCount = 64
@@ -57,6 +71,15 @@ package final class Hub: Sendable {
 
     /// The maximum number of open WebSockets.
     package var maximumConnections: Int { context.admission.maximum }
+
+    /// The size of the messages that wait until the broker takes them, in bytes.
+    package var brokerQueueByteCount: Int { context.account.brokerQueue.byteCount }
+
+    /// The size of what the broker has delivered and the workers have not taken, in bytes, and the number of deliveries that
+    /// were dropped because it was too much.
+    package var brokerDeliveries: (byteCount: Int, droppedCount: UInt64) {
+        (context.account.deliveries.byteCount, context.account.deliveries.droppedCount)
+    }
 
     /// The number of dropped events.
     package var lostEvents: UInt64 { context.lostEvents.load(ordering: .relaxed) }
@@ -225,7 +248,8 @@ package final class Hub: Sendable {
     }
 
     /// Stops accepting, closes every connection with 1001, evenly spread over `period`, and returns when none is left,
-    /// after `timeout` at the latest. A second call replaces the times of the first, and both return at the end.
+    /// after `timeout` at the latest. A second call replaces the times of the first if it ends earlier; both return at the
+    /// end.
     package func drain(period: Duration, timeout: Duration, reason: String) async {
         await stopListening()
         _ = await ask { .control(.drain(period: period, timeout: timeout, reason: reason, $0)) } as [Void]
@@ -233,7 +257,7 @@ package final class Hub: Sendable {
 
     /// Stops accepting. A listener passed by systemd stays open there, and new clients wait in it for the next process;
     /// a listener of this process is closed, so that new clients are refused at once.
-    private func stopListening() async {
+    func stopListening() async {
         _ = await ask { .control(.stopListening($0)) } as [Void]
         let closing = listeners.withLock { listeners in
             defer { listeners = [] }

@@ -29,6 +29,12 @@ package struct ConnectionRow: Codable, Sendable, Hashable {
     package var user: String?
     /// The client's User-Agent, exactly as it was sent: never show it without escaping.
     package var userAgent: String?
+    /// The version and the cipher of TLS, such as "TLS 1.3, AES-128-GCM"; nil without TLS.
+    package var tls: String?
+    /// The subject of the client's certificate; nil if it has shown none.
+    package var certificateSubject: String?
+    /// The names in the client's certificate; nil if it has shown none.
+    package var certificateNames: [String]?
     /// The time of the opening handshake.
     package var connectedSince: Timestamp
     /// Seconds since the last bytes came from the peer.

@@ -54,9 +54,10 @@ final class ELFFile {
 
     /// The address in the file's own terms for an offset in the file.
     func virtualAddress(ofOffset offset: UInt64) -> UInt64 {
-        // A mapping begins at a page boundary, which may lie before the segment.
+        // A mapping begins at a page boundary, which may lie before the segment, and within the one before it.
         let page: UInt64 = 4096
-        for segment in segments where segment.offset & ~(page - 1) <= offset && offset < segment.offset + segment.size {
+        for segment in segments.reversed()
+        where segment.offset & ~(page - 1) <= offset && offset < segment.offset + segment.size {
             return segment.address &- segment.offset &+ offset
         }
         return offset

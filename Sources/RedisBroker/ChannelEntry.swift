@@ -1,5 +1,7 @@
 import Base
 import Broker
+import BrokerSupport
+import NIOCore
 
 /// What is kept of a subscribed channel. There may be 100,000, so it is small: 48 bytes beside the name.
 struct ChannelEntry {
@@ -24,6 +26,8 @@ struct ChannelEntry {
         static let isRestoring = Flags(rawValue: 2)
         /// The position is that of what was delivered last.
         static let isKnown = Flags(rawValue: 4)
+        /// What has no number may be missing, such as joins and leaves.
+        static let isCut = Flags(rawValue: 8)
     }
 
     /// The position of the last batch that was delivered.
@@ -38,13 +42,14 @@ struct ChannelEntry {
     var state = State.wanted
     var flags: Flags = .isNew
 
-    var position: BrokerPosition { BrokerPosition(epoch: epoch, seq: seq) }
+    var position: MessagePosition { MessagePosition(epoch: epoch, seq: seq) }
 }
 
 /// What comes in while a channel's position is not known, in its order.
 struct HeldBatches {
-    /// More than this is dropped, and asked for instead.
+    /// More than this is dropped, and asked for instead: of one channel, and of all of a server.
     static let byteCountLimit = 4 << 20
+    static let totalByteCountLimit = 32 << 20
 
     var batches: [DeliveredBatch] = []
     var byteCount = 0
@@ -53,9 +58,10 @@ struct HeldBatches {
     /// Whether something was dropped after the position was asked for.
     var isIncomplete = false
 
-    mutating func append(_ batch: DeliveredBatch) {
+    /// - Parameter others: the size of what is held for other channels, in bytes.
+    mutating func append(_ batch: DeliveredBatch, besides others: Int) {
         byteCount += batch.publications.count + 128
-        guard byteCount <= Self.byteCountLimit else {
+        guard byteCount <= Self.byteCountLimit, others + byteCount <= Self.totalByteCountLimit else {
             self = HeldBatches()
             isIncomplete = true
             return
@@ -66,7 +72,7 @@ struct HeldBatches {
 
 /// What a server says of a channel when asked for its position.
 struct ChannelAnswer {
-    var position: BrokerPosition
+    var position: MessagePosition
     /// The identity of the last numbered batch.
     var last: BatchIdentity
     /// The oldest batch at or after the number that was known.
@@ -79,7 +85,7 @@ struct ChannelAnswer {
         guard let parts = value.elements, parts.count == 5, let epoch = parts[0].text, let seq = parts[1].count,
             let last = parts[2].text, let entries = parts[4].elements
         else { return nil }
-        position = BrokerPosition(epoch: epoch, seq: seq)
+        position = MessagePosition(epoch: epoch, seq: seq)
         self.last = BatchIdentity(last)
         if let at = parts[3].elements, at.count == 3, let id = at[0].text, let dash = id.firstIndex(of: "-"),
             let seq = UInt64(id[..<dash]), let count = at[1].count
@@ -98,5 +104,20 @@ struct ChannelAnswer {
         if known.seq == entry.seq { return known.2 == entry.last }
         // A batch that begins before it and ends after it.
         return known.count <= known.seq - entry.seq
+    }
+}
+
+extension DeliveredBatch {
+    /// An entry of a channel's history, as Redis sends those of a stream; nil if it is damaged.
+    init?(channel: String, epoch: String, entry: RESPValue) {
+        guard let parts = entry.elements, parts.count == 2, let id = parts[0].text, let dash = id.firstIndex(of: "-"),
+            let last = UInt64(id[..<dash]), let count = parts[1]["n"]?.count.flatMap(Int.init(exactly:)),
+            count <= last, let bytes = parts[1]["d"]?.bytes
+        else { return nil }
+        let identity = BatchIdentity(parts[1]["o"]?.text ?? "")
+        self.init(
+            channel: channel, position: MessagePosition(epoch: epoch, seq: last), numberedCount: count,
+            node: identity.node == 0 ? nil : NodeID(rawValue: identity.node), number: identity.number,
+            publications: Array(buffer: bytes))
     }
 }

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import NIOCore
 
 /// Keeps this node known to the others, and removes the users of those that are gone.
@@ -15,8 +16,16 @@ final class NodeLease {
     private var check: Scheduled<Void>?
     private var repetition: Scheduled<Void>?
     private var hasBeenHeld = false
+    /// When the server said last that the lease is held.
+    private var heldAt: NIODeadline?
+    /// The time before which nobody is taken for gone.
+    private var patienceEnd = NIODeadline.uptimeNanoseconds(0)
+    /// Whether the server did not take what this node wrote last: others may not be able to renew their leases either.
+    private var isRefused = false
     /// Whether users may be missing though the lease is held.
     private var isLossNoted = false
+    /// Whether the lease had ended, and the users have not been written again since.
+    private var hasBeenGone = false
     private var isStopped = false
     private var removals: [NodeID: NodeRemoval] = [:]
 
@@ -29,9 +38,18 @@ final class NodeLease {
     /// Begins on a new connection.
     func connected() {
         renew()
-        // The server may have been away, so that all leases have ended: everybody has time to renew them.
-        scheduleCheck(after: 4 * fifth)
+        bePatient()
+        if check == nil { scheduleCheck(after: fifth) }
     }
+
+    /// The server may have been away or refused to write, so that all leases have ended. When others are back, they have
+    /// the whole time to renew their leases.
+    private func bePatient() {
+        let pause = Backoff.reconnecting.absenceOfOthers(after: heldAt.map { .now() - $0 } ?? .zero)
+        patienceEnd = max(patienceEnd, .now() + .milliseconds(5 * fifth) + pause)
+    }
+
+    private var isPatient: Bool { isRefused || NIODeadline.now() < patienceEnd }
 
     /// Notes that a server has lost data. What others know of this node has to be known before its users are written.
     func noteLoss() {
@@ -67,37 +85,67 @@ final class NodeLease {
         guard !isStopped else { return }
         beat = router.loop.assumeIsolated().scheduleTask(in: .milliseconds(fifth)) { [weak self] in self?.renew() }
         guard router.isReachable else { return }
-        let keys = router.keys
-        let node = router.options.node
-        router.send(["SADD", .text(keys.nodes), .text(router.nodeText)]) { _ in }
-        router.send([
-            "SET", .text(keys.node(node)), .text(router.options.nodeDescription?.json ?? "{}"), "PX",
-            .number(3 * fifth), "GET",
-        ]) { [weak self] reply in
-            guard let self, !isStopped else { return }
-            switch reply {
-            case .lost: break
-            case .error(let error): router.noteFault(error)
-            case .value(let value):
-                let isLossNoted = self.isLossNoted
-                self.isLossNoted = false
-                if value == .null, hasBeenHeld {
-                    wasGone()
-                } else if isLossNoted {
-                    presence.writeAgain(isSilent: true)
-                }
-                if isLossNoted { presence.removeForgotten() }
-                hasBeenHeld = true
-                presence.allow()
-            }
+        router.send(["SADD", .text(router.keys.nodes), .text(router.nodeText)]) { [weak self] in
+            guard let self else { return }
+            extend(isListed: isTaken($0))
         }
     }
 
-    /// The lease had ended, or the server has lost it. Only in the first case did others say that the users are gone.
-    private func wasGone() {
+    private func extend(isListed: Bool) {
+        guard hasBeenHeld else { return take(isListed: isListed) }
+        // A full server refuses SET, but not this.
+        router.send(["PEXPIRE", .text(router.keys.node(router.options.node)), .number(3 * fifth)]) { [weak self] in
+            guard let self, isTaken($0), case .value(let value) = $0 else { return }
+            if value == .integer(1) { held(isNew: false, isListed: isListed) } else { take(isListed: isListed) }
+        }
+    }
+
+    /// Takes the lease, as the server does not have it.
+    private func take(isListed: Bool) {
+        router.send([
+            "SET", .text(router.keys.node(router.options.node)), .text(router.options.nodeDescription?.json ?? "{}"),
+            "PX", .number(3 * fifth), "GET",
+        ]) { [weak self] in
+            guard let self, isTaken($0), case .value(let value) = $0 else { return }
+            held(isNew: value == .null, isListed: isListed)
+        }
+    }
+
+    /// Whether the server has taken what was written; if not, that is noted.
+    private func isTaken(_ reply: RedisConnection.Reply) -> Bool {
+        guard !isStopped else { return false }
+        if case .value = reply { return true }
+        isRefused = true
+        if case .error(let error) = reply { router.noteFault(error) }
+        return false
+    }
+
+    private func held(isNew: Bool, isListed: Bool) {
+        let isLossNoted = self.isLossNoted
+        self.isLossNoted = false
+        if isNew, hasBeenHeld { hasBeenGone = true }
+        if hasBeenGone {
+            comeBack()
+        } else if isLossNoted {
+            presence.writeAgain(isSilent: true)
+        }
+        if isLossNoted { presence.removeForgotten() }
+        hasBeenHeld = true
+        heldAt = .now()
+        if isListed, isRefused {
+            isRefused = false
+            bePatient()
+        }
+        presence.allow()
+    }
+
+    /// Writes the users again: the lease had ended, or the server has lost it. Only in the first case did others say that the users
+    /// are gone. Without an answer it is done again with the next renewal.
+    private func comeBack() {
         let key = router.keys.nodeGone(router.options.node)
         router.send(["EXISTS", .text(key)]) { [weak self] reply in
             guard let self, !isStopped, case .value(let value) = reply else { return }
+            hasBeenGone = false
             let isSilent = value.number == 0
             presence.writeAgain(isSilent: isSilent)
             router.send(["DEL", .text(key)]) { _ in }
@@ -120,13 +168,14 @@ final class NodeLease {
 
     private func lookForTheGone() {
         scheduleCheck(after: fifth)
-        guard router.isReachable else { return }
+        guard router.isReachable, !isPatient else { return }
         router.send(["SMEMBERS", .text(router.keys.nodes)]) { [weak self] reply in
             guard let self, case .value(let value) = reply else { return }
             for id in (value.elements ?? []).compactMap({ $0.text.flatMap { NodeID($0) } })
             where id != router.options.node && removals[id] == nil {
                 router.send(["EXISTS", .text(router.keys.node(id))]) { [weak self] reply in
-                    guard let self, !isStopped, case .value(.integer(0)) = reply, removals[id] == nil else { return }
+                    guard let self, !isStopped, !isPatient, case .value(.integer(0)) = reply, removals[id] == nil
+                    else { return }
                     let removal = NodeRemoval(router, id) { [weak self] in self?.removals[id] = nil }
                     removals[id] = removal
                     removal.start()

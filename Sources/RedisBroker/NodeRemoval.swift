@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import CLinux
 import NIOCore
 
@@ -80,7 +81,7 @@ final class NodeRemoval {
             .leave, keys: [keys.users(channel), keys.userCounts(channel), keys.meta(channel)],
             [
                 .text(field), .text(user), .text(keys.live(channel)),
-                .bytes(PresenceKeeper.publication(.leave, user, clinux_realtime_milliseconds())),
+                .bytes(PublicationWriter.announcement(.leave, user, clinux_realtime_milliseconds())),
                 // Whoever is not there any more though the node is has been announced when leaving.
                 spares == nil ? "?" : "0",
                 .text(keys.publishCommand),

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import CLinux
 import NIOCore
 
@@ -38,8 +39,9 @@ final class PresenceKeeper {
     private unowned let router: any RedisRouter
     private var channels: [Name: ChannelUsers] = [:]
     private var queue = CircularBuffer<(channel: Name, user: Name)>()
-    /// What waits for a server that can't be reached.
-    private var stuck: [(channel: Name, user: Name)] = []
+    /// The users who wait for a server that can't be reached, or for a subscription: else the members of the channel here
+    /// would not hear of them.
+    private var stuck: [Name: [Name]] = [:]
     private var underWayCount = 0
     private var isRetryScheduled = false
     private var whenEmpty: (() -> Void)?
@@ -72,10 +74,20 @@ final class PresenceKeeper {
 
     /// Goes on with what waits for a server, as there is a connection.
     func connected() {
-        queue.append(contentsOf: stuck)
-        stuck = []
+        for (channel, users) in stuck { queue.append(contentsOf: users.map { (channel, $0) }) }
+        stuck = [:]
         pump()
     }
+
+    /// Goes on with what waits for a channel's subscription.
+    func ready(_ channel: Name) {
+        guard let users = stuck.removeValue(forKey: channel) else { return }
+        queue.append(contentsOf: users.map { (channel, $0) })
+        pump()
+    }
+
+    /// Whether users of this node are announced in a channel.
+    func announces(_ channel: Name) -> Bool { channels[channel]?.wishes.values.contains(where: \.isAnnounced) ?? false }
 
     /// Writes users again, because the server has lost them or others took this node for gone.
     func writeAgain(isSilent: Bool, where isMeant: (Name) -> Bool = { _ in true }) {
@@ -114,7 +126,7 @@ final class PresenceKeeper {
             }
         }
         whenEmpty = body
-        pump()
+        connected()
         checkEmpty()
     }
 
@@ -125,8 +137,8 @@ final class PresenceKeeper {
             guard let users = channels[channel], let wish = users.wishes[user], wish.isDue, !wish.isUnderWay else {
                 continue
             }
-            if !router.isReady(for: router.keys.users(channel.text)) {
-                stuck.append(next)
+            if !router.isReady(for: channel, isHeard: whenEmpty == nil) {
+                stuck[channel, default: []].append(user)
             } else if wish.isPresent, users.listing != .done {
                 channels[channel]?.unlisted.append(user)
                 if users.listing == .none { list(channel) }
@@ -149,7 +161,7 @@ final class PresenceKeeper {
                 .enter, keys: all,
                 [
                     .text(field), .text(user.text), .number(wish.since), .text(keys.live(channel.text)),
-                    .bytes(Self.publication(.join, user.text, wish.since)), wish.isAnnounced ? "1" : "0",
+                    .bytes(PublicationWriter.announcement(.join, user.text, wish.since)), wish.isAnnounced ? "1" : "0",
                     wish.isAnnounced && !wish.isSilent ? "1" : "0", .number(Self.keyLife),
                     .text(keys.publishCommand),
                 ], reply: replied)
@@ -158,7 +170,7 @@ final class PresenceKeeper {
                 .leave, keys: all,
                 [
                     .text(field), .text(user.text), .text(keys.live(channel.text)),
-                    .bytes(Self.publication(.leave, user.text, wish.since)), wish.isAnnounced ? "1" : "0",
+                    .bytes(PublicationWriter.announcement(.leave, user.text, wish.since)), wish.isAnnounced ? "1" : "0",
                     .text(keys.publishCommand),
                 ], reply: replied)
         }
@@ -226,19 +238,6 @@ final class PresenceKeeper {
 
     /// The field of a user on a node.
     static func field(of node: NodeID, _ user: String) -> String { "\(node)\0\(user)" }
-
-    /// The announcement of a user who came or left.
-    static func publication(_ kind: CarriedPublication.Kind, _ user: String, _ time: Int64) -> [UInt8] {
-        var writer = PublicationWriter()
-        var user = user
-        user.withUTF8 { name in
-            writer.append(
-                CarriedPublication(
-                    kind, time: time, user: UnsafeRawBufferPointer(name),
-                    payload: UnsafeRawBufferPointer(start: nil, count: 0)))
-        }
-        return writer.bytes
-    }
 
     /// The users in the hash of a channel.
     static func members(_ value: RESPValue) -> [BrokerMember]? {

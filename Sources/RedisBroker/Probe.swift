@@ -1,3 +1,5 @@
+import Broker
+import BrokerSupport
 import NIOCore
 
 /// Publishes to itself, the way that everything is published, and so sees whether a server takes and delivers.

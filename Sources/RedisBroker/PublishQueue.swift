@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import CLinux
 import NIOCore
 
@@ -26,12 +27,7 @@ final class PublishQueue {
         }
     }
 
-    /// What may be with the server without an answer; the rest waits here, where it is not uncertain.
-    private static let windowByteCount = 1 << 20
-    private static let windowBatchCount = 1_024
     private static let retryPause: TimeAmount = .milliseconds(100)
-    /// The shortest time between two looks at all deadlines.
-    private static let sweepPause: UInt64 = 20_000_000
 
     private unowned let shard: RedisShard
     private var lastID: UInt64 = 0
@@ -42,13 +38,15 @@ final class PublishQueue {
     /// What is tried again after a pause.
     private var paused: [Item] = []
     private var isPauseScheduled = false
-    private var writtenBatchCount = 0
-    private var writtenByteCount = 0
-    private var sweep: Scheduled<Void>?
-    private var sweepTime = UInt64.max
+    private var acknowledged = AcknowledgedPositions()
+    private var window = SendWindow()
+    private var deadlines: DeadlineSweep!
     private var whenEmpty: (() -> Void)?
 
-    init(_ shard: RedisShard) { self.shard = shard }
+    init(_ shard: RedisShard) {
+        self.shard = shard
+        deadlines = DeadlineSweep(shard.loop) { [weak self] in self?.refuseOverdue(at: $0) ?? .max }
+    }
 
     func publish(_ batch: OutgoingBatch) { adopt(Item(0, batch)) }
 
@@ -60,7 +58,7 @@ final class PublishQueue {
         waiting.append(item)
         shard.statistics.queuedBatches += 1
         shard.statistics.queuedBytes += item.batch.publications.count
-        scheduleSweep(item.batch.deadline)
+        deadlines.note(item.batch.deadline)
     }
 
     /// Takes out the batches of channels that are on another server now, as far as they are not under way.
@@ -87,12 +85,8 @@ final class PublishQueue {
     func pump() {
         guard let connection = shard.commands.ready else { return }
         while let item = waiting.first {
-            let size = item.batch.publications.count
             if !item.isAnswered {
-                guard
-                    writtenBatchCount == 0
-                        || writtenBatchCount < Self.windowBatchCount && writtenByteCount + size <= Self.windowByteCount
-                else { return }
+                guard window.hasRoom(for: item.batch.publications.count) else { return }
                 write(item, connection)
             }
             waiting.removeFirst()
@@ -119,11 +113,9 @@ final class PublishQueue {
         item.wasWritten = true
         item.isWithServer = true
         item.writtenAt = NIODeadline.now().uptimeNanoseconds
-        writtenBatchCount += 1
-        writtenByteCount += size
+        window.add(size)
         let reply: (RedisConnection.Reply) -> Void = { [self] reply in
-            writtenBatchCount -= 1
-            writtenByteCount -= size
+            window.remove(size)
             item.isWithServer = false
             replied(reply, to: item, connection, isAsking)
             pump()
@@ -147,7 +139,8 @@ final class PublishQueue {
             buffer.writeArgument(lives.history)
             buffer.writeArgument(lives.meta)
             buffer.writeArgument(clinux_realtime_milliseconds() / 1_000)
-            let known = shard.subscriptions.knownPosition(of: batch.channel)
+            let channel = Name(batch.channel)
+            let known = shard.subscriptions.knownPosition(of: channel) ?? acknowledged[channel]
             buffer.writeArgument(known?.epoch ?? "")
             buffer.writeArgument(Int64(clamping: known?.seq ?? 0))
             if keys.isCluster { buffer.writeArgument(keys.publishCommand) }
@@ -195,10 +188,10 @@ final class PublishQueue {
             shard.statistics.publishedBytes += UInt64(item.batch.publications.count)
             shard.statistics.roundTrips.record(
                 nanoseconds: NIODeadline.now().uptimeNanoseconds &- item.writtenAt)
-            finish(
-                item,
-                .accepted(
-                    channel: item.batch.channel, number: item.batch.number, BrokerPosition(epoch: epoch, seq: seq)))
+            let position = MessagePosition(epoch: epoch, seq: seq)
+            let channel = Name(item.batch.channel)
+            if shard.subscriptions.knownPosition(of: channel) == nil { acknowledged.note(position, of: channel) }
+            finish(item, .accepted(channel: item.batch.channel, number: item.batch.number, position))
         }
     }
 
@@ -239,26 +232,15 @@ final class PublishQueue {
         body()
     }
 
-    // Batches are refused at their deadline, whatever a connection does or does not.
-    private func scheduleSweep(_ deadline: UInt64) {
-        guard deadline < sweepTime else { return }
-        sweep?.cancel()
-        sweepTime = max(deadline, NIODeadline.now().uptimeNanoseconds)
-        sweep = shard.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(sweepTime)) { [weak self] in
-            self?.refuseOverdue()
-        }
-    }
-
-    private func refuseOverdue() {
-        sweepTime = .max
-        let now = NIODeadline.now().uptimeNanoseconds
+    /// Refuses what is overdue; returns the next deadline.
+    private func refuseOverdue(at now: UInt64) -> UInt64 {
         var next = UInt64.max
         var overdue: [Item] = []
         for item in items.values {
             if item.batch.deadline <= now { overdue.append(item) } else { next = min(next, item.batch.deadline) }
         }
         for item in overdue.sorted(by: { $0.id < $1.id }) { refuse(item, item.isWithServer || item.wasLost) }
-        if next < .max { scheduleSweep(max(next, now + Self.sweepPause)) }
+        return next
     }
 }
 

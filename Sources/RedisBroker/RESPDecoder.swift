@@ -15,7 +15,7 @@ struct RESPDecoder {
         var depth = 16
         /// The bytes of a line, without its end.
         var lineByteCount = 65_536
-        /// The bytes of a string.
+        /// The bytes of a string. A longer one is read as null, and none of it is kept.
         var stringByteCount = 64 << 20
         /// The bytes of a value with all that is in it.
         var valueByteCount = 256 << 20
@@ -46,6 +46,8 @@ struct RESPDecoder {
     /// The bytes and the elements of the present value so far.
     private var byteCount = 0
     private var elementCount = 0
+    /// The bytes that are still to come of a string that is too long, with its end; nil if none is being read.
+    private var skippedCount: Int?
 
     init(limits: Limits = Limits()) { self.limits = limits }
 
@@ -106,6 +108,7 @@ struct RESPDecoder {
     }
 
     private mutating func element() throws(RESPError) -> Element? {
+        if skippedCount != nil { return skip() }
         guard let (type, line) = try line() else { return nil }
         switch type {
         case UInt8(ascii: "$"), UInt8(ascii: "="), UInt8(ascii: "!"): return try string(type, line)
@@ -149,7 +152,11 @@ struct RESPDecoder {
             try consume(line.readableBytes + 3)
             return .value(.null)
         }
-        guard count <= limits.stringByteCount else { throw RESPError("a string of \(count) bytes") }
+        guard count <= limits.stringByteCount else {
+            try consume(line.readableBytes + 3)
+            skippedCount = count + 2
+            return skip()
+        }
         let start = input.readerIndex + line.readableBytes + 3
         guard input.writerIndex - start >= count + 2 else { return nil }
         guard input.getInteger(at: start + count, as: UInt16.self) == 0x0D0A,
@@ -166,6 +173,15 @@ struct RESPDecoder {
             return .value(.string(bytes))
         default: return .value(.string(bytes))
         }
+    }
+
+    /// Drops what has been received of a string that is too long; null once it has come as a whole.
+    private mutating func skip() -> Element? {
+        let missing = skippedCount ?? 0
+        let count = min(missing, input.readableBytes)
+        input.moveReaderIndex(forwardBy: count)
+        skippedCount = count < missing ? missing - count : nil
+        return skippedCount == nil ? .value(.null) : nil
     }
 
     private mutating func aggregate(_ type: UInt8, _ line: ByteBuffer) throws(RESPError) -> Element? {

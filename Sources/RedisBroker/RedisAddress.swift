@@ -30,6 +30,9 @@ package enum RedisAddress: Sendable, Hashable, CustomStringConvertible {
         self = .tcp(host: String(host), port: port)
     }
 
+    /// The host; nil for a Unix socket.
+    var host: String? { if case .tcp(let host, _) = self { host } else { nil } }
+
     package var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"

@@ -1,5 +1,6 @@
 package import Base
 package import Broker
+package import BrokerSupport
 
 extension RedisBroker {
     /// What a broker needs to know.
@@ -11,7 +12,7 @@ extension RedisBroker {
         package var password: String?
         package var database = 0
         /// How TLS is used; nil is without.
-        package var tls: TLS?
+        package var tls: BrokerTLS?
         /// The first part of all keys and of the names of all pub/sub channels.
         package var prefix = "wsd"
         /// The time within which a connection that does not work any more is noticed.
@@ -20,6 +21,8 @@ extension RedisBroker {
         package var presenceTTL: Duration = .seconds(10)
         /// The time in which a connection has to be ready.
         package var connectTimeout: Duration = .seconds(5)
+        /// The most that is taken from a server.
+        var decoderLimits = RESPDecoder.Limits()
         /// The time from one round through the keys of quiet channels to the next.
         var keyRefreshInterval: Duration = .seconds(6 * 3_600)
         /// This node.
@@ -63,27 +66,6 @@ extension RedisBroker {
             self.addresses = addresses
             self.user = user
             self.password = password
-        }
-    }
-
-    /// How TLS is used.
-    package struct TLS: Sendable {
-        /// A file with the certificates of the authorities that are trusted; nil for those of the system.
-        package var authorityFile: String?
-        /// The name that the server's certificate has to be for; nil for the host of the address.
-        package var serverName: String?
-        /// Files with this client's certificate and key, if the server asks for them.
-        package var certificateFile: String?
-        package var keyFile: String?
-
-        package init(
-            authorityFile: String? = nil, serverName: String? = nil, certificateFile: String? = nil,
-            keyFile: String? = nil
-        ) {
-            self.authorityFile = authorityFile
-            self.serverName = serverName
-            self.certificateFile = certificateFile
-            self.keyFile = keyFile
         }
     }
 }

@@ -1,8 +1,5 @@
-package import Base
 package import Broker
-import NIOCore
-import NIOPosix
-import Synchronization
+package import BrokerSupport
 
 /// A broker that keeps its channels on Redis servers, 6.2 or newer, or on Valkey: on one, on the master that Sentinels know,
 /// on several that know nothing of each other, or in a cluster of 7.0 or newer.
@@ -37,114 +34,19 @@ import Synchronization
 /// All state belongs to an event loop of its own. Calls are put in an inbox, and one job on the loop takes all that are
 /// there. Two connections are used: one for commands, and one for subscriptions, whose order to each other nothing
 /// depends on.
-package final class RedisBroker: Broker {
-    /// A call that waits for the event loop.
-    enum Call: Sendable {
-        case publish([OutgoingBatch])
-        case subscribe([Subscription])
-        case unsubscribe([String])
-        case change([PresenceChange])
-        case members(channel: String, token: UInt64)
-        case send([UInt8], NodeID?)
-        case nodes(EventLoopPromise<[NodeDescription]?>)
-    }
-
-    private struct Inbox {
-        var calls: [Call] = []
-        /// Whether a job on the loop is going to take them.
-        var isScheduled = false
-        /// Whether there is no loop any more.
-        var isClosed = false
-    }
-
+package final class RedisBroker: LoopBroker {
+    package let inbox = BrokerInbox()
     private let options: Options
-    private let group: MultiThreadedEventLoopGroup
-    private let loop: any EventLoop
-    private let inbox = Mutex(Inbox())
-    private let core: NIOLoopBoundBox<RedisCore?>
     private let snapshot = StatisticsBox()
 
     package let traits = BrokerTraits(ordersChannels: true, keepsHistory: true, tracksPresence: true)
 
-    package init(_ options: Options) {
-        self.options = options
-        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        loop = group.next()
-        core = NIOLoopBoundBox.makeEmptyBox(valueType: RedisCore.self, eventLoop: loop)
-    }
+    package init(_ options: Options) { self.options = options }
 
     /// What has been done so far, from any thread.
-    package var statistics: RedisStatistics { snapshot.value }
+    package var statistics: BrokerStatistics { snapshot.value }
 
     package func start(_ sink: any BrokerSink) {
-        loop.execute { [core, options, loop, snapshot] in
-            let started = RedisCore(loop, options, sink, snapshot)
-            core.value = started
-            started.start()
-        }
-    }
-
-    package func publish(_ batches: [OutgoingBatch]) { call(.publish(batches)) }
-    package func subscribe(_ subscriptions: [Subscription]) { call(.subscribe(subscriptions)) }
-    package func unsubscribe(_ channels: [String]) { call(.unsubscribe(channels)) }
-    package func change(_ changes: [PresenceChange]) { call(.change(changes)) }
-    package func askForMembers(of channel: String, token: UInt64) { call(.members(channel: channel, token: token)) }
-    package func send(_ message: [UInt8], to node: NodeID?) { call(.send(message, node)) }
-
-    package func nodes() async -> [NodeDescription]? {
-        let promise = loop.makePromise(of: [NodeDescription]?.self)
-        call(.nodes(promise))
-        return try? await promise.futureResult.get()
-    }
-
-    package func stop(within time: Duration) async {
-        await withCheckedContinuation { continuation in
-            let isClosed = inbox.withLock { inbox in
-                defer { inbox.isClosed = true }
-                return inbox.isClosed
-            }
-            if isClosed { return continuation.resume() }
-            loop.execute { [self] in
-                takeCalls()
-                guard let core = core.value else { return continuation.resume() }
-                core.stop(within: TimeAmount(time)) { continuation.resume() }
-            }
-        }
-        try? await group.shutdownGracefully()
-    }
-
-    private func call(_ call: Call) {
-        // In the lock, so that the loop is not gone in between.
-        inbox.withLock { inbox in
-            if inbox.isClosed {
-                if case .nodes(let promise) = call { promise.succeed(nil) }
-                return
-            }
-            inbox.calls.append(call)
-            if !inbox.isScheduled { loop.execute { [self] in takeCalls() } }
-            inbox.isScheduled = true
-        }
-    }
-
-    private func takeCalls() {
-        let calls = inbox.withLock { inbox in
-            defer {
-                inbox.calls = []
-                inbox.isScheduled = false
-            }
-            return inbox.calls
-        }
-        if let core = core.value { return core.perform(calls) }
-        for case .nodes(let promise) in calls { promise.succeed(nil) }
-    }
-}
-
-/// The last statistics, for any thread.
-final class StatisticsBox: Sendable {
-    private let statistics = Mutex(RedisStatistics())
-
-    var value: RedisStatistics {
-        get { statistics.withLock(\.self) }
-        set { statistics.withLock { $0 = newValue } }
+        inbox.start { [options, snapshot] loop in RedisCore(loop, options, sink, snapshot) }
     }
 }

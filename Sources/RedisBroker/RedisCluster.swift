@@ -201,7 +201,9 @@ extension RedisCluster {
 extension RedisCluster: RedisRouter {
     var isReachable: Bool { active.contains { shards[$0].commands.ready != nil } }
 
-    func isReady(for key: String) -> Bool { owner(of: key).commands.ready != nil }
+    func isReady(for channel: Name, isHeard: Bool) -> Bool {
+        shard(for: channel.text).isReady(for: channel, isHeard: isHeard)
+    }
 
     func send(_ command: [RESPArgument], _ reply: @escaping (RedisConnection.Reply) -> Void) {
         guard command.count > 1, case .text(let key) = command[1] else { return reply(.lost) }

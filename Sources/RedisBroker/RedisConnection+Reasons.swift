@@ -1,8 +1,3 @@
-import Glibc
-import NIOCore
-import NIOPosix
-import NIOSSL
-
 // Why there is no connection, for the person who has to do something about it.
 extension RedisConnection {
     /// The reason why a server can't be used; nil if it can.
@@ -42,44 +37,5 @@ extension RedisConnection {
             "has no password, but one is configured: \(error.text)"
         default: "refused the connection: \(error.text)"
         }
-    }
-
-    static func text(_ error: any Error, isConnected: Bool) -> String {
-        switch error {
-        case let error as NIOConnectionError:
-            guard let last = error.connectionErrors.last else { return "has no address: the name is not known" }
-            return text(last.error, isConnected: isConnected)
-        case let error as IOError where error.errnoCode == EAFNOSUPPORT:
-            return "can't be reached: the sandbox of the service permits no TCP; see \"The sandbox\" in wsd-broker(7)"
-        case let error as IOError:
-            let cause = String(cString: strerror(error.errnoCode))
-            return isConnected ? "broke off the connection: \(cause)" : "can't be reached: \(cause)"
-        case let error as RedisTLS.UnusableFile: return "can't be used with TLS: \(error)"
-        case let error where "\(error)".contains("CERTIFICATE_REQUIRED"):
-            return "asks for a certificate of this client"
-        case ChannelError.connectTimeout(let time):
-            return "can't be reached: no connection within \(time.nanoseconds / 1_000_000_000) s"
-        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("CERTIFICATE_VERIFY_FAILED"):
-            return "has a certificate that nobody whom this machine trusts vouches for"
-        case NIOSSLError.handshakeFailed(let reason) where "\(reason)".contains("WRONG_VERSION_NUMBER"):
-            return "does not use TLS"
-        case NIOSSLError.handshakeFailed(let reason): return "failed to agree on TLS: \(reason)"
-        case NIOSSLError.uncleanShutdown: return "closed the connection"
-        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
-            return "has a certificate for another name: \(error)"
-        case let error as BoringSSLError: return "failed to agree on TLS: \(error)"
-        default: return "failed: \(error)"
-        }
-    }
-}
-
-extension Duration {
-    /// The number of seconds, with as many decimal places as are needed, at most three.
-    var secondsText: String {
-        let milliseconds = components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
-        guard milliseconds % 1_000 != 0 else { return "\(milliseconds / 1_000)" }
-        var fraction = String("\(1_000 + milliseconds % 1_000)".dropFirst())
-        while fraction.hasSuffix("0") { fraction.removeLast() }
-        return "\(milliseconds / 1_000).\(fraction)"
     }
 }

@@ -1,7 +1,7 @@
 import Base
+import BrokerSupport
 import NIOCore
 import NIOPosix
-import NIOSSL
 
 /// One connection to a Redis server, from connecting to its end. All of it belongs to its event loop.
 ///
@@ -80,7 +80,7 @@ final class RedisConnection {
             close(because: "did not accept the connection\(way) within \(options.connectTimeout.secondsText) s")
         }
         do {
-            let tls = try options.tls.map { try RedisTLS($0, endpoint.address) }
+            let tls = try options.tls.map { try TLSClient($0, host: endpoint.address.host) }
             let bound = NIOLoopBound(self, eventLoop: loop)
             let bootstrap = ClientBootstrap(group: loop)
                 .connectTimeout(limit)
@@ -93,7 +93,8 @@ final class RedisConnection {
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler()) }
-                        try channel.pipeline.syncOperations.addHandler(RedisHandler(bound.value))
+                        try channel.pipeline.syncOperations.addHandler(
+                            RedisHandler(bound.value, bound.value.options.decoderLimits))
                     }
                 }
             let connected =
@@ -103,10 +104,10 @@ final class RedisConnection {
                 case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
                 }
             connected.assumeIsolated().whenFailure { error in
-                bound.value.close(because: Self.text(error, isConnected: false))
+                bound.value.close(because: ConnectionReason.text(error, isConnected: false))
             }
         } catch {
-            close(because: Self.text(error, isConnected: false))
+            close(because: ConnectionReason.text(error, isConnected: false))
         }
     }
 
@@ -264,7 +265,7 @@ extension RedisConnection {
 
     func handled() { events?.handled() }
 
-    func failed(_ error: any Error) { close(because: Self.text(error, isConnected: channel != nil)) }
+    func failed(_ error: any Error) { close(because: ConnectionReason.text(error, isConnected: channel != nil)) }
 
     func ended() { close(because: "closed the connection") }
 }

@@ -1,25 +1,22 @@
 import Base
 import Broker
-import CLinux
+import BrokerSupport
 import NIOCore
 
 /// The part of a broker that belongs to its event loop: it gives calls to the servers, and events to the sink.
-final class RedisCore {
+final class RedisCore: BrokerCore {
     private let loop: any EventLoop
-    private let sink: any BrokerSink
     private let snapshot: StatisticsBox
+    private var outlet: BrokerOutlet!
     private var topology: (any RedisTopology)!
-    private var events: [BrokerEvent] = []
-    private var isFlushScheduled = false
-    private var health: BrokerHealth?
     private var isStopping = false
 
     init(_ loop: any EventLoop, _ options: RedisBroker.Options, _ sink: any BrokerSink, _ snapshot: StatisticsBox) {
         self.loop = loop
-        self.sink = sink
         self.snapshot = snapshot
+        outlet = BrokerOutlet(loop, sink) { [weak self] in self?.noteStatistics() }
         let around = RedisSurroundings(
-            emit: { [weak self] in self?.emit($0) }, handled: { [weak self] in self?.flush() },
+            emit: { [weak outlet] in outlet?.emit($0) }, handled: { [weak outlet] in outlet?.flush() },
             healthChanged: { [weak self] in self?.checkHealth() })
         topology =
             switch options.servers {
@@ -34,7 +31,7 @@ final class RedisCore {
         topology.start()
     }
 
-    func perform(_ calls: [RedisBroker.Call]) {
+    func perform(_ calls: [BrokerCall]) {
         guard !isStopping else {
             for case .nodes(let promise) in calls { promise.succeed(nil) }
             return
@@ -52,7 +49,7 @@ final class RedisCore {
                 for change in changes { topology.presence(for: change.channel)?.change(change) }
             case .members(let channel, let token):
                 topology.router(for: channel).askForMembers(of: channel) { [self] members in
-                    emit(.members(channel: channel, token: token, members))
+                    outlet.emit(.members(channel: channel, token: token, members))
                 }
             case .send(let message, let node): topology.send(message, to: node)
             case .nodes(let promise): topology.askForNodes { promise.succeed($0) }
@@ -78,56 +75,24 @@ final class RedisCore {
             guard !isDone else { return }
             isDone = true
             topology.stop()
-            flush()
+            outlet.flush()
             body()
         }
         loop.assumeIsolated().scheduleTask(in: time) { finish() }
         topology.withdraw { finish() }
     }
 
-    private func emit(_ event: BrokerEvent) {
-        events.append(event)
-        guard !isFlushScheduled else { return }
-        isFlushScheduled = true
-        loop.assumeIsolated().execute { [weak self] in
-            self?.isFlushScheduled = false
-            self?.flush()
-        }
-    }
-
-    /// Gives the sink what has happened since the last time.
-    private func flush() {
-        noteStatistics()
-        guard !events.isEmpty else { return }
-        let taken = events
-        events = []
-        sink.take(taken)
-    }
-
     private func noteStatistics() {
-        var total = RedisStatistics()
+        var total = BrokerStatistics()
         for shard in topology.shards {
             var statistics = shard.statistics
             statistics.channels = shard.subscriptions.entries.count
             statistics.waitingChannels = shard.subscriptions.waitingCount
             total.add(statistics)
         }
-        total.isUp = health == .up
+        total.isUp = outlet.isUp
         snapshot.value = total
     }
 
-    private func checkHealth() {
-        let problem = topology.problem
-        switch (health, problem) {
-        case (.up, nil): return
-        case (_, nil):
-            // While it comes back, the reason remains what it went for.
-            guard topology.isProven else { return }
-            health = .up
-        case (.down(let reason, _), let problem?) where reason == problem: return
-        case (.down(_, let since), let problem?): health = .down(reason: problem, since: since)
-        case (_, let problem?): health = .down(reason: problem, since: clinux_realtime_milliseconds())
-        }
-        if let health { emit(.health(health)) }
-    }
+    private func checkHealth() { outlet.tell(problem: topology.problem, isProven: topology.isProven) }
 }

@@ -6,10 +6,13 @@ final class RedisHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private let connection: RedisConnection
-    private var decoder = RESPDecoder()
+    private var decoder: RESPDecoder
     private var isDamaged = false
 
-    init(_ connection: RedisConnection) { self.connection = connection }
+    init(_ connection: RedisConnection, _ limits: RESPDecoder.Limits) {
+        self.connection = connection
+        decoder = RESPDecoder(limits: limits)
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         connection.opened(context.channel)

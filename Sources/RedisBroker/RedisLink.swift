@@ -1,3 +1,5 @@
+import Base
+import BrokerSupport
 import NIOCore
 
 /// A connection to a server that is made again whenever it ends, after a pause that grows.
@@ -31,9 +33,6 @@ final class RedisLink {
             Whereabouts(name: endpoint.description) { $0(.at(endpoint)) }
         }
     }
-
-    private static let shortestPause = 100.0
-    private static let longestPause = 10_000.0
 
     private let loop: any EventLoop
     private let options: RedisBroker.Options
@@ -141,11 +140,8 @@ final class RedisLink {
         problem = reason
         events.lost()
         guard !isStopped else { return }
-        // Full jitter: many nodes that lose a server at once do not all come back at once.
-        let longest = min(Self.longestPause, Self.shortestPause * Double(1 << min(attemptCount, 10)))
-        let pause = Double.random(in: 0...longest)
         retry?.cancel()
-        retry = loop.assumeIsolated().scheduleTask(in: .microseconds(Int64(pause * 1_000))) { [weak self] in
+        retry = loop.assumeIsolated().scheduleTask(in: Backoff.reconnecting.pause(after: attemptCount)) { [weak self] in
             self?.attempt()
         }
     }

@@ -1,3 +1,5 @@
+import Base
+import BrokerSupport
 import NIOCore
 
 /// A connection to one of several servers that know the same thing, which is asked for it again and again. If it ends,
@@ -14,8 +16,7 @@ final class RedisLookout {
 
     /// The time in which there has to be a connection, and an answer.
     private static let patience: Duration = .seconds(1)
-    private static let shortestPause = 100.0
-    private static let longestPause = 2_000.0
+    private static let backoff = Backoff(shortest: 0.1, longest: 2)
 
     private let loop: any EventLoop
     private let options: RedisBroker.Options
@@ -140,8 +141,8 @@ final class RedisLookout {
         let all = reasons.joined(separator: "; ")
         reasons = []
         roundCount += 1
-        let longest = min(Self.longestPause, Self.shortestPause * Double(1 << min(roundCount, 10)))
-        schedule(.microseconds(Int64(Double.random(in: Self.shortestPause / 2...longest) * 1_000))) { $0.connect() }
+        let pause = Double.random(in: Self.backoff.shortest / 2...Self.backoff.ceiling(after: roundCount))
+        schedule(.microseconds(Int64(pause * 1_000_000))) { $0.connect() }
         events.failed(all)
     }
 

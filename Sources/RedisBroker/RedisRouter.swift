@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import NIOCore
 
 /// The way to the keys of a server, or of all servers of a cluster.
@@ -10,8 +11,9 @@ protocol RedisRouter: AnyObject {
     /// Whether any key can be reached.
     var isReachable: Bool { get }
 
-    /// Whether a key can be reached now.
-    func isReady(for key: String) -> Bool
+    /// Whether the keys of a channel can be reached now; if it `isHeard`, also whether its subscription is there again, if
+    /// it was lost.
+    func isReady(for channel: Name, isHeard: Bool) -> Bool
 
     /// Sends a command whose first argument is its only key.
     func send(_ command: [RESPArgument], _ reply: @escaping (RedisConnection.Reply) -> Void)
@@ -59,7 +61,7 @@ extension RedisRouter {
     func sendMessage(_ message: [UInt8], to node: NodeID?) {
         send([
             .text(keys.publishCommand), .text(node.map(keys.node) ?? keys.nodes),
-            .bytes(Array("\(nodeText):".utf8) + message),
+            .bytes(NodeMessage.bytes(message, from: nodeText)),
         ]) { _ in }
     }
 }

@@ -1,10 +1,13 @@
+import Base
 import NIOCore
 
 // The keys of a single server.
 extension RedisShard: RedisRouter {
     var isReachable: Bool { commands.ready != nil }
 
-    func isReady(for key: String) -> Bool { commands.ready != nil }
+    func isReady(for channel: Name, isHeard: Bool) -> Bool {
+        commands.ready != nil && !(isHeard && subscriptions.isRestoring(channel))
+    }
 
     func send(_ command: [RESPArgument], _ reply: @escaping (RedisConnection.Reply) -> Void) {
         guard let connection = commands.ready else { return reply(.lost) }

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import NIOCore
 
 /// What a server's part of a broker has around it.
@@ -25,7 +26,7 @@ final class RedisShard {
     private let whereabouts: RedisLink.Whereabouts
     /// The cluster that the server is part of, if it is.
     private(set) weak var cluster: RedisCluster?
-    var statistics = RedisStatistics()
+    var statistics = BrokerStatistics()
 
     private(set) var commands: RedisLink!
     private(set) var deliveries: RedisLink!
@@ -40,7 +41,7 @@ final class RedisShard {
     private var lastAddress: RedisAddress?
     /// Why the server does not do what it is asked, though there is a connection.
     private var fault: String?
-    private var lastEpoch = UInt64.random(in: .min ... .max)
+    private var epochs = EpochNames()
     private var refresher: KeyRefresher!
     /// What makes the channel of the probes one of this server; nil before it has slots.
     private(set) var probeMark: Int?
@@ -129,15 +130,8 @@ final class RedisShard {
     /// Whether the subscriptions are there, and a probe went the whole way, since the connections were made.
     var isProven: Bool { !subscriptions.isRestoring && probe.hasReturned }
 
-    /// A new name for a numbering. Each publication is sent with one, in case that its channel is new: so this asks the
-    /// kernel for nothing (SplitMix64).
-    func freshEpoch() -> String {
-        lastEpoch &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = lastEpoch
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return String(mixed ^ (mixed >> 31), radix: 36)
-    }
+    /// A new name for a numbering.
+    func freshEpoch() -> String { epochs.next() }
 
     /// Notes an error if it is about more than one command, as any is that a probe gets.
     func noteFault(_ error: RedisError, isProbe: Bool) {
@@ -165,6 +159,12 @@ final class RedisShard {
         guard let cluster else { return presence?.channelNames ?? [] }
         return cluster.presence.channelNames.filter { cluster.shard(for: $0.text) === self }
     }
+
+    /// Whether the users of a channel are announced in it, as far as this node has any.
+    func announcesUsers(of channel: Name) -> Bool { (presence ?? cluster?.presence)?.announces(channel) ?? false }
+
+    /// Lets the users of a channel be written who have waited for its subscription.
+    func subscriptionRestored(_ channel: Name) { (presence ?? cluster?.presence)?.ready(channel) }
 
     func checkHealth() { surroundings.healthChanged() }
 
@@ -272,7 +272,12 @@ extension RedisShard {
         guard elements.count == 3, let channel = elements[1].bytes else { return }
         let kind = elements[0].text
         if kind == "sunsubscribe" { return subscriptionEnded(channel) }
-        guard kind == "message" || kind == "smessage", let message = elements[2].bytes else { return }
+        guard kind == "message" || kind == "smessage" else { return }
+        guard let message = elements[2].bytes else {
+            // It is too long to be read.
+            statistics.damagedMessages += 1
+            return
+        }
         if let name = keys.channel(ofLive: channel.readableBytesView) {
             subscriptions.received(name, message)
         } else {
@@ -280,16 +285,8 @@ extension RedisShard {
             if name == probeMark.map({ keys.probe(options.node, $0) }) {
                 probe.received(message)
             } else {
-                receivedFromNode(message)
+                if let event = NodeMessage.event(message, to: options.node) { emit(event) }
             }
         }
-    }
-
-    private func receivedFromNode(_ message: ByteBuffer) {
-        let bytes = message.readableBytesView
-        guard let colon = bytes.prefix(14).firstIndex(of: UInt8(ascii: ":")),
-            let sender = NodeID(String(decoding: bytes[..<colon], as: UTF8.self)), sender != options.node
-        else { return }
-        emit(.message(Array(bytes[(colon + 1)...]), from: sender))
     }
 }

@@ -1,6 +1,6 @@
 import Base
 import Broker
-import CLinux
+import BrokerSupport
 import NIOCore
 
 // What is delivered of a channel, and what is said of what can't be.
@@ -15,10 +15,10 @@ extension Subscriptions {
         switch entries.values[index].state {
         // What was on its way when the channel was unsubscribed.
         case .wanted: break
-        case .confirming, .waiting, .syncing: held[name, default: HeldBatches()].append(batch)
+        case .confirming, .waiting, .syncing: hold(batch, of: name)
         case .live:
             if !deliver(batch, index) {
-                held[name, default: HeldBatches()].append(batch)
+                hold(batch, of: name)
                 askAgain(name)
             }
         }
@@ -46,17 +46,12 @@ extension Subscriptions {
         entries.values[index].seq = batch.position.seq
         entries.values[index].last = BatchIdentity(batch)
         emitDelivered(batch)
-        if let time = batch.time {
-            let lag = max(0, clinux_realtime_milliseconds() &- time)
-            shard.statistics.lags.record(nanoseconds: UInt64(lag) &* 1_000_000)
-        }
+        shard.statistics.noteLag(of: batch)
         return true
     }
 
     private func emitDelivered(_ batch: DeliveredBatch) {
-        shard.statistics.delivered += 1
-        shard.statistics.deliveredMessages += UInt64(batch.numberedCount)
-        shard.statistics.deliveredBytes += UInt64(batch.publications.count)
+        shard.statistics.note(delivered: batch)
         shard.emit(.delivered(batch))
     }
 
@@ -70,16 +65,26 @@ extension Subscriptions {
         if entry.flags.contains(.isNew) || !entry.flags.contains(.isKnown) {
             begin(answer, index)
             shard.emit(.subscribed(channel: channel, answer.position, history: fresh(answer.batches, entry)))
+            if entry.flags.isSuperset(of: [.isKnown, .isCut]) { noteMissingUsers(index) }
         } else if answer.position.epoch != entry.epoch {
             begin(answer, index)
             shard.statistics.renumberings += 1
             shard.emit(.renumbered(channel: channel, answer.position, history: fresh(answer.batches, entry)))
         } else if answer.continues(entry) {
-            fill(answer, index, channel, held[name]?.batches ?? [])
+            let isTold = fill(answer, index, channel, heldBatches(of: name))
+            if entry.flags.contains(.isCut), !isTold { noteMissingUsers(index) }
         } else {
             return renumber(name)
         }
+        entries.values[index].flags.remove(.isCut)
         deliverHeld(name, index)
+    }
+
+    /// Tells the members of a channel that joins and leaves may be missing.
+    private func noteMissingUsers(_ index: Dictionary<Name, ChannelEntry>.Index) {
+        let name = entries.keys[index]
+        guard shard.announcesUsers(of: name) else { return }
+        shard.emit(.gap(channel: name.text, entries.values[index].position))
     }
 
     private func begin(_ answer: ChannelAnswer, _ index: Dictionary<Name, ChannelEntry>.Index) {
@@ -88,18 +93,19 @@ extension Subscriptions {
         entries.values[index].last = answer.last
     }
 
-    /// Delivers what was missed, from the history and from what came in since, and says what is missing.
+    /// Delivers what was missed, from the history and from what came in since, and says what is missing. Whether something
+    /// is.
     private func fill(
         _ answer: ChannelAnswer, _ index: Dictionary<Name, ChannelEntry>.Index, _ channel: String,
         _ held: [DeliveredBatch]
-    ) {
+    ) -> Bool {
         var seq = entries.values[index].seq
-        guard answer.position.seq > seq else { return }
+        guard answer.position.seq > seq else { return false }
         var isComplete = true
         func note(gapBefore next: UInt64) {
             isComplete = false
             seq = next - 1
-            shard.emit(.gap(channel: channel, BrokerPosition(epoch: answer.position.epoch, seq: seq)))
+            shard.emit(.gap(channel: channel, MessagePosition(epoch: answer.position.epoch, seq: seq)))
         }
         // Without a history, the batch by which a gap was noticed is only here.
         let stored = answer.batches.last?.position.seq ?? seq
@@ -116,13 +122,14 @@ extension Subscriptions {
         if isComplete { shard.statistics.gapsFilled += 1 } else { shard.statistics.gapsLost += 1 }
         entries.values[index].seq = answer.position.seq
         entries.values[index].last = answer.last
+        return !isComplete
     }
 
     /// Delivers what came in while the server was asked, unless it makes another question necessary.
     private func deliverHeld(_ name: Name, _ index: Dictionary<Name, ChannelEntry>.Index) {
         entries.values[index].flags.remove(.isNew)
         entries.values[index].flags.insert(.isKnown)
-        guard let held = held.removeValue(forKey: name) else { return becameLive(index) }
+        guard let held = release(name) else { return becameLive(index) }
         for (place, batch) in held.batches.enumerated() {
             if deliver(batch, index) { continue }
             if place < held.coveredCount {
@@ -130,18 +137,35 @@ extension Subscriptions {
                 shard.statistics.droppedBatches += 1
                 continue
             }
-            var rest = HeldBatches()
-            for batch in held.batches[place...] { rest.append(batch) }
-            self.held[name] = rest
+            for batch in held.batches[place...] { hold(batch, of: name) }
             return askAgain(name)
         }
         if held.isIncomplete { askAgain(name) } else { becameLive(index) }
     }
 
+    /// Holds a batch until the position of its channel is known.
+    private func hold(_ batch: DeliveredBatch, of name: Name) {
+        var batches = held.removeValue(forKey: name) ?? HeldBatches()
+        heldByteCount -= batches.byteCount
+        batches.append(batch, besides: heldByteCount)
+        if batches.isIncomplete { entries[name]?.flags.insert(.isCut) }
+        heldByteCount += batches.byteCount
+        held[name] = batches
+    }
+
+    /// What is held of a channel.
+    private func heldBatches(of name: Name) -> [DeliveredBatch] { held[name]?.batches ?? [] }
+
+    /// Takes what is held of a channel; nil if nothing is.
+    @discardableResult
+    func release(_ name: Name) -> HeldBatches? {
+        guard let batches = held.removeValue(forKey: name) else { return nil }
+        heldByteCount -= batches.byteCount
+        return batches
+    }
+
     /// The batches that are not older than the history of a channel may be.
     private func fresh(_ batches: [DeliveredBatch], _ entry: ChannelEntry) -> [DeliveredBatch] {
-        guard let limits = limits(of: entry), !batches.isEmpty else { return [] }
-        let oldest = clinux_realtime_milliseconds() &- limits.age
-        return batches.filter { ($0.time ?? .max) >= oldest }
+        limits(of: entry).map(batches.fresh) ?? []
     }
 }

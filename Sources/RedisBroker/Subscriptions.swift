@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import NIOCore
 
 /// The subscribed channels of a server, and what was last delivered of each.
@@ -17,6 +18,8 @@ final class Subscriptions {
     unowned let shard: RedisShard
     var entries: [Name: ChannelEntry] = [:]
     var held: [Name: HeldBatches] = [:]
+    /// The size of all that is held, in bytes.
+    var heldByteCount = 0
     private var limits: [HistoryLimits?] = [nil]
     private var unsent: [Name] = []
     private var syncQueue = CircularBuffer<Name>()
@@ -29,14 +32,18 @@ final class Subscriptions {
     init(_ shard: RedisShard) { self.shard = shard }
 
     var isRestoring: Bool { restoring > 0 }
+
+    /// Whether a channel was subscribed before the connection was lost, and is not live again.
+    func isRestoring(_ channel: Name) -> Bool { entries[channel]?.flags.contains(.isRestoring) ?? false }
+
     /// The channels that are not live.
     private(set) var waitingCount = 0
 
     func limits(of entry: ChannelEntry) -> HistoryLimits? { limits[Int(entry.limits)] }
 
     /// The position of what was last delivered in a channel; nil if nothing is known of it.
-    func knownPosition(of channel: String) -> BrokerPosition? {
-        entries[Name(channel)].flatMap { $0.flags.contains(.isKnown) ? $0.position : nil }
+    func knownPosition(of channel: Name) -> MessagePosition? {
+        entries[channel].flatMap { $0.flags.contains(.isKnown) ? $0.position : nil }
     }
 
     func subscribe(_ subscription: Subscription) {
@@ -63,9 +70,9 @@ final class Subscriptions {
         for channel in channels {
             let name = Name(channel)
             guard let entry = entries.removeValue(forKey: name) else { continue }
-            held[name] = nil
+            release(name)
             if entry.state != .live { waitingCount -= 1 }
-            noteRestored(entry)
+            noteRestored(entry, name)
             if entry.state != .wanted { sent.append(shard.keys.live(channel)) }
         }
         if shard.keys.isCluster {
@@ -95,11 +102,13 @@ final class Subscriptions {
     /// Notes that the connection with the subscriptions is gone.
     func lost() {
         held.removeAll()
+        heldByteCount = 0
         syncQueue.removeAll()
         unsent.removeAll()
         for index in entries.indices {
             entries.values[index].state = .wanted
             entries.values[index].serial = 0
+            entries.values[index].flags.insert(.isCut)
             if !entries.values[index].flags.contains(.isRestoring) {
                 entries.values[index].flags.insert(.isRestoring)
                 restoring += 1
@@ -154,9 +163,10 @@ final class Subscriptions {
         case .live: waitingCount += 1
         case .waiting, .syncing: break
         }
-        held[name] = nil
+        release(name)
         entries.values[index].state = .wanted
         entries.values[index].serial = 0
+        entries.values[index].flags.insert(.isCut)
         unsent.append(name)
         sendSubscriptions()
     }
@@ -271,12 +281,14 @@ final class Subscriptions {
         let entry = entries.values[index]
         entries.values[index].state = .live
         entries.values[index].flags = .isKnown
-        noteRestored(entry)
+        noteRestored(entry, entries.keys[index])
     }
 
-    private func noteRestored(_ entry: ChannelEntry) {
+    /// - Parameter name: the channel, unless it goes to another server.
+    private func noteRestored(_ entry: ChannelEntry, _ name: Name?) {
         guard entry.flags.contains(.isRestoring) else { return }
         restoring -= 1
+        if let name { shard.subscriptionRestored(name) }
         if restoring == 0 { shard.checkHealth() }
     }
 
@@ -288,9 +300,9 @@ final class Subscriptions {
         }
         for channel in taken {
             entries[channel.name] = nil
-            held[channel.name] = nil
+            release(channel.name)
             if channel.entry.state != .live { waitingCount -= 1 }
-            noteRestored(channel.entry)
+            noteRestored(channel.entry, nil)
         }
         return taken
     }
@@ -300,6 +312,7 @@ final class Subscriptions {
         var entry = channel.entry
         entry.state = .wanted
         entry.serial = 0
+        entry.flags.insert(.isCut)
         entry.limits = place(of: channel.limits)
         entries[channel.name] = entry
         unsent.append(channel.name)

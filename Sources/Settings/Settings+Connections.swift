@@ -74,4 +74,10 @@ extension Settings {
         /// The time after which the daemon exits, even if clients are still connected.
         package var timeout: Duration = .seconds(30)
     }
+
+    /// `[restart]`: what the next process begins with.
+    package struct Restart: Sendable, Equatable {
+        /// The time between two snapshots of the histories, for the case that the daemon is killed; zero: none are taken.
+        package var snapshotInterval: Duration = .seconds(10)
+    }
 }

@@ -5,6 +5,8 @@ extension Settings {
     package struct Server: Sendable, Equatable {
         /// The addresses to listen on unless systemd passes a socket named "wsd"; never empty.
         package var listen = [ListenAddress(address: .anyIPv6, port: 8080)]
+        /// The addresses to listen on for clients that begin with TLS, unless systemd passes a socket named "wsd-tls".
+        package var listenTLS: [ListenAddress] = []
         /// The number of worker threads, 0...64; 0 means one per CPU that the process may use.
         package var workers = 0
         /// How long a message may wait for others of its channel, to be sent in one packet with them; zero for not at

@@ -5,6 +5,8 @@
 package struct Settings: Sendable, Equatable {
     /// The listeners, and the clients that may connect.
     package var server = Server()
+    /// The certificates of this server.
+    package var tls = TLS()
     /// The WebSocket protocol of each connection.
     package var websocket = WebSocket()
     /// The queue of each slow connection.
@@ -13,6 +15,8 @@ package struct Settings: Sendable, Equatable {
     package var limits = Limits()
     /// The graceful stop of the daemon.
     package var drain = Drain()
+    /// What the next process begins with.
+    package var restart = Restart()
     /// The paths that clients connect to; never empty, and without duplicate paths.
     package var endpoints = [Endpoint(path: "/ws"), Endpoint(path: "/chat", protocol: .json)]
     /// The settings of channels by pattern; the first pattern that matches is used. No pattern appears twice.
@@ -25,6 +29,8 @@ package struct Settings: Sendable, Equatable {
     package var api = API()
     /// The broker that carries messages between nodes.
     package var broker = Broker()
+    /// The sources outside whose records are published.
+    package var consumers: [Consume] = []
     /// The log.
     package var log = Log()
 

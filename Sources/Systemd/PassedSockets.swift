@@ -5,6 +5,9 @@ import Glibc
 package struct PassedSockets: Sendable {
     /// A warning for each passed descriptor that can't be used, for the log. Those descriptors are closed.
     package let warnings: [String]
+    /// The descriptors that an earlier process of this service has left in the service manager's store, in no particular
+    /// order. Whoever takes them owns them.
+    package var stored: [(name: String, descriptor: Int32)] = []
     private let byName: [String: [PassedSocket]]
 
     /// The sockets with this name, in the order of the socket unit; empty if none was passed.
@@ -20,18 +23,23 @@ package struct PassedSockets: Sendable {
     /// Takes the sockets that were passed to this process, and removes `$LISTEN_FDS` and the related variables so that
     /// no child takes them again. Call it once, early, before other threads run: it changes the environment.
     ///
-    /// - Parameter expected: the names that the daemon uses. Other descriptors are closed with a warning.
+    /// - Parameters:
+    ///   - expected: the names that the daemon uses. Other descriptors are closed with a warning.
+    ///   - storedNames: the names of descriptors that an earlier process may have left.
     /// - Throws: `PassedSocketError` for a descriptor of the wrong kind under one of those names: serving without it
     ///   would leave a port that answers nobody.
     package static func take(
-        expecting expected: [String: PassedSocket.Family]
+        expecting expected: [String: PassedSocket.Family], storing storedNames: Set<String> = []
     ) throws(PassedSocketError) -> PassedSockets {
         let (count, passed) = inherited(unsetting: true)
-        var sockets = try sort(passed, expecting: expected)
+        var sockets = try sort(passed.filter { !storedNames.contains($0.name) }, expecting: expected)
+        let stored = passed.filter { storedNames.contains($0.name) }
+        for (_, descriptor) in stored { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        sockets.stored = stored
         if count < 0 {
             let reason = String(cString: strerror(-count))
             let warning = "sockets passed by the service manager are ignored: $LISTEN_FDS or its like: \(reason)"
-            sockets = PassedSockets(warnings: sockets.warnings + [warning], byName: sockets.byName)
+            sockets = PassedSockets(warnings: sockets.warnings + [warning], stored: stored, byName: sockets.byName)
         }
         return sockets
     }

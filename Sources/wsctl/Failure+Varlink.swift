@@ -3,6 +3,10 @@ import Glibc
 import Varlink
 
 extension Failure {
+    /// The end of a daemon that was told to stop.
+    static let stopped = Failure(
+        "the daemon has ended", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE)
+
     /// Explains a failed call to the user.
     init(_ error: VarlinkClientError) {
         switch error {
@@ -10,12 +14,17 @@ extension Failure {
             self.init(
                 "cannot reach \(path): \(reason)",
                 advice: "Is wsd running? Start it with 'systemctl start wsd', or name its socket with --socket PATH.",
-                exitCode: EX_UNAVAILABLE)
-        case .timedOut, .disconnected:
+                exitCode: EX_UNAVAILABLE, isAbsence: true)
+        case .timedOut:
             self.init(
                 "\(error)", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE)
+        case .disconnected:
+            self.init(
+                "\(error)", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE, isAbsence: true)
         case .ended:
-            self.init("the daemon has ended", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE)
+            self.init(
+                "the daemon has ended", advice: "Look into its log: journalctl -u wsd", exitCode: EX_UNAVAILABLE,
+                isAbsence: true)
         case .interrupted:
             self.init(nil)
         case .notPermitted(let path):

@@ -8,12 +8,15 @@ struct Failure: Error, Hashable {
     let advice: String?
     /// The exit code, from sysexits.h where it has one.
     let exitCode: Int32
+    /// Whether there is no daemon, or it ended before it answered.
+    let isAbsence: Bool
 
     /// A failure with a message.
-    init(_ message: String?, advice: String? = nil, exitCode: Int32 = 1) {
+    init(_ message: String?, advice: String? = nil, exitCode: Int32 = 1, isAbsence: Bool = false) {
         self.message = message
         self.advice = advice
         self.exitCode = exitCode
+        self.isAbsence = isAbsence
     }
 
     /// The errors, one per line. The daemon's prefix "wsctl" for a value that was set is removed, because the program's

@@ -11,7 +11,8 @@ struct MonitorCommand: ParsableCommand {
         abstract: "Show events as they happen: connects, closes and their reasons, refusals, slow clients.",
         discussion: """
             Prints one event per line. If events come too fast to be shown, standard error says how many were left \
-            out. The command ends with Control-C, or when the daemon ends, then with exit status 69.
+            out. When the daemon is restarted, or crashes, the command goes on with the next process. It ends with \
+            Control-C, or when the daemon stops or stays away, then with exit status 69.
 
             EXAMPLES
               wsctl monitor
@@ -22,6 +23,7 @@ struct MonitorCommand: ParsableCommand {
     @Option(help: "Show only events of this kind; may be repeated.")
     var kind: [Event.Kind] = []
 
+    @OptionGroup var watch: WatchOptions
     @OptionGroup(title: "Selection") var selection: FilterOptions
     @OptionGroup var options: GlobalOptions
 
@@ -30,20 +32,22 @@ struct MonitorCommand: ParsableCommand {
         let filter = selection.filter()
         var lost = 0
         var hasBegun = false
-        try DaemonClient.forLooking(options).follow(
-            Monitor.name,
-            Monitor.Parameters(
-                filter: filter.hasCriteria ? filter : nil, kinds: kind.isEmpty ? nil : kind.map(\.rawValue)),
-            returning: Monitor.Reply.self
-        ) { reply in
-            if !hasBegun { options.note("watching") }
-            hasBegun = true
-            if reply.lost > lost { options.note("\(reply.lost - lost) events came too fast") }
-            lost = reply.lost
-            for event in reply.events {
-                try output.write(line: options.json ? JSONLine.bytes(event) : Array(EventText.line(event).utf8))
+        let daemon = try WatchedDaemon(options, watch)
+        let parameters = Monitor.Parameters(
+            filter: filter.hasCriteria ? filter : nil, kinds: kind.isEmpty ? nil : kind.map(\.rawValue))
+        try daemon.ask { client in
+            try client.follow(Monitor.name, parameters, returning: Monitor.Reply.self) { reply in
+                daemon.answered()
+                if !hasBegun { options.note("watching") }
+                hasBegun = true
+                if reply.lost > lost { options.note("\(reply.lost - lost) events came too fast") }
+                lost = reply.lost
+                for event in reply.events {
+                    try output.write(line: options.json ? JSONLine.bytes(event) : Array(EventText.line(event).utf8))
+                }
+                try output.flush()
+                if reply.restarts == false { throw Failure.stopped }
             }
-            try output.flush()
         }
     }
 }

@@ -38,6 +38,9 @@ struct ReloadCommand: ParsableCommand {
             let keys = TerminalText.escape(unused.joined(separator: ", "))
             try Output.standard.write(line: "not used, for systemd passes sockets: \(keys)")
         }
+        for notice in outcome.notices ?? [] {
+            try Output.standard.write(line: "notice: \(TerminalText.escape(notice))")
+        }
     }
 }
 

@@ -40,6 +40,12 @@ enum StatusText {
         if let memory = memory(status.memory), let place = fields.firstIndex(where: { $0.0 == "queued" }) {
             fields.insert(("memory", memory), at: place + 1)
         }
+        if let restart = status.lastRestart { fields.append(("last restart", Self.restart(restart))) }
+        for consumer in status.consumers ?? [] { fields.append(("consumes", text(consumer))) }
+        for certificate in status.certificates ?? [] {
+            let names = certificate.names.isEmpty ? "no name" : list(certificate.names)
+            fields.append(("certificate", "\(names) (\(certificate.keyKind)), until \(certificate.expiresAt)"))
+        }
         if let keys = status.pendingRestart, !keys.isEmpty { fields.append(("after a restart", list(keys))) }
         if let keys = status.unusedKeys, !keys.isEmpty { fields.append(("not used", list(keys))) }
         for notice in status.notices ?? [] { fields.append(("notice", notice)) }
@@ -54,6 +60,11 @@ enum StatusText {
         var queued = "\(HumanText.bytes(connection.queuedBytes)) bytes"
         if let messages = connection.queuedMessages { queued += " in \(HumanText.plural(messages, "message"))" }
         let node = connection.node.map { [("node", $0)] } ?? []
+        var tls = connection.tls.map { [("tls", $0)] } ?? []
+        if let subject = connection.certificateSubject {
+            let names = connection.certificateNames ?? []
+            tls.append(("certificate", names.isEmpty ? subject : "\(subject) (\(list(names)))"))
+        }
         let rest = [
             ("state", connection.state.rawValue),
             ("address", HumanText.address(connection.address, port: connection.port)),
@@ -69,7 +80,7 @@ enum StatusText {
             ("queued", queued),
             ("dropped", HumanText.plural(connection.droppedMessages, "message")),
         ]
-        return aligned([("id", connection.id.description)] + node + rest)
+        return aligned([("id", connection.id.description)] + node + rest + tls)
     }
 
     /// The memory held for clients by kind, the largest first; nil if the daemon doesn't count it.
@@ -83,6 +94,34 @@ enum StatusText {
         return "\(HumanText.bytes(memory.used)) bytes for clients"
             + (memory.limit > 0 ? ", of at most \(HumanText.bytes(memory.limit))" : "")
             + (parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))")
+    }
+
+    /// What has become of the connections at a restart.
+    static func restart(_ restart: RestartReport) -> String {
+        if let problem = restart.problem {
+            let closed = HumanText.plural(restart.closed, "connection")
+            return "\(closed) closed, for nothing could be taken over: \(problem)"
+        }
+        var text = "\(HumanText.plural(restart.adopted, "connection")) kept, \(restart.closed) closed"
+        if let seconds = restart.silentSeconds { text += ", \(milliseconds(seconds)) ms of silence" }
+        let phases = ["settle", "write", "start", "adopt"].compactMap { name in
+            restart.phases[name].map { "\(name) \(milliseconds($0))" }
+        }
+        return text + (phases.isEmpty ? "" : " (\(phases.joined(separator: ", ")))")
+    }
+
+    private static func milliseconds(_ seconds: Double) -> Int { Int((min(max(seconds, 0), 1e9) * 1_000).rounded()) }
+
+    private static func text(_ consumer: ConsumerStatus) -> String {
+        var text = "\(consumer.source) \(consumer.stream) (group \(consumer.group)): "
+        switch consumer.state {
+        case .reading: text += "reading"
+        case .standby: text += "\(consumer.reader ?? "another node") reads it"
+        case .down: text += "can't be read"
+        }
+        text += ", \(HumanText.plural(consumer.published, "record")) published, \(consumer.rejected) rejected"
+        if let lag = consumer.lag { text += ", \(lag) behind" }
+        return text + (consumer.problem.map { "; \($0)" } ?? "")
     }
 
     private static func traffic(_ messages: Int, _ bytes: Int) -> String {

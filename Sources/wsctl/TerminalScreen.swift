@@ -83,6 +83,17 @@ final class TerminalScreen {
         return false
     }
 
+    /// Lets a time pass; false if the program has to end, also by `q`.
+    func pause(milliseconds: Int32) -> Bool {
+        switch wait(milliseconds: milliseconds) {
+        case .end, .key(UInt8(ascii: "q")):
+            hasEnded = true
+            return false
+        case .nothing, .redraw, .key:
+            return true
+        }
+    }
+
     /// Restores the terminal for good.
     func leave() {
         guard isTaken else { return }

@@ -23,6 +23,8 @@ struct TopCommand: ParsableCommand {
             Rates are measured over the interval before a refresh, so the first refresh comes after one interval, \
             except with --json.
 
+            When the daemon is restarted, or crashes, the command goes on with the next process.
+
             EXAMPLES
               wsctl top
               wsctl top --order messagesIn --interval 0.5
@@ -38,6 +40,7 @@ struct TopCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Exit after this many refreshes.", valueName: "n"))
     var count: Int?
 
+    @OptionGroup var watch: WatchOptions
     @OptionGroup var options: GlobalOptions
 
     func validate() throws {
@@ -46,37 +49,39 @@ struct TopCommand: ParsableCommand {
     }
 
     func run() throws {
-        let client = try DaemonClient.forLooking(options)
+        let daemon = try WatchedDaemon(options, watch)
         if !options.json, let screen = TerminalScreen() {
-            try watch(client, screen)
+            try show(daemon, on: screen)
         } else {
-            try printLooks(client)
+            try printLooks(daemon)
         }
     }
 
     private func look(
-        _ client: DaemonClient, _ order: ConnectionOrder, connections: Int, channels: Int
-    ) throws(Failure) -> Top.Reply {
-        try client.call(
-            Top.name,
-            Top.Parameters(
-                order: order, connections: min(connections, Top.limit), channels: min(channels, Top.limit)),
-            returning: Top.Reply.self)
+        _ daemon: WatchedDaemon, _ order: ConnectionOrder, connections: Int, channels: Int
+    ) throws -> Top.Reply {
+        let parameters = Top.Parameters(
+            order: order, connections: min(connections, Top.limit), channels: min(channels, Top.limit))
+        let reply = try daemon.ask { try $0.call(Top.name, parameters, returning: Top.Reply.self) }
+        daemon.answered()
+        daemon.isStopping = reply.status.state != .running
+        return reply
     }
 
-    private func printLooks(_ client: DaemonClient) throws {
+    private func printLooks(_ daemon: WatchedDaemon) throws {
         var left = count ?? Int.max
         var previous: Top.Reply?
         // Rates need two replies; a JSON object has no rates.
         if !options.json {
-            previous = try look(client, order, connections: 0, channels: 0)
+            previous = try look(daemon, order, connections: 0, channels: 0)
             usleep(useconds_t(interval * 1e6))
         }
         while true {
-            let reply = try look(client, order, connections: 10, channels: 10)
+            let reply = try look(daemon, order, connections: 10, channels: 10)
             if options.json {
                 try Output.standard.write(line: JSONLine.bytes(reply))
             } else {
+                if previous?.status.pid != reply.status.pid { previous = nil }
                 let text = TopText(reply: reply, previous: previous, order: order)
                 let columns = Output.standard.terminalWidth ?? 200
                 for line in text.lines(columns: columns, lines: 40, hasColor: false) {
@@ -92,11 +97,19 @@ struct TopCommand: ParsableCommand {
         }
     }
 
-    private func watch(_ client: DaemonClient, _ screen: TerminalScreen) throws {
-        client.wait { screen.wait(for: $0, seconds: $1) }
+    private func show(_ daemon: WatchedDaemon, on screen: TerminalScreen) throws {
+        daemon.prepare = { client in client.wait { screen.wait(for: $0, seconds: $1) } }
+        daemon.prepare(daemon.client)
+        daemon.pause = { screen.pause(milliseconds: $0) }
+        daemon.tell = { try? screen.show([$0]) }
         // The client and the screen would retain each other otherwise, and the terminal is restored when the screen is
         // released.
-        defer { client.wait(with: nil) }
+        defer {
+            daemon.prepare = { $0.wait(with: nil) }
+            daemon.prepare(daemon.client)
+            daemon.pause = { _ in false }
+            daemon.tell = { _ in }
+        }
         var view = TopView(order: order, interval: interval)
         var previous: Top.Reply?
         // The last refresh stays on the screen and needs rates, which take two replies.
@@ -104,14 +117,16 @@ struct TopCommand: ParsableCommand {
         while true {
             let size = screen.size
             let reply: Top.Reply
-            do throws(Failure) {
-                reply = try look(client, view.order, connections: size.lines, channels: size.lines)
+            do {
+                reply = try look(daemon, view.order, connections: size.lines, channels: size.lines)
             } catch {
                 if screen.hasEnded { return }
                 // The error is printed on the normal screen, where it stays.
                 screen.leave()
                 throw error
             }
+            // Another process may count anew.
+            if previous?.status.pid != reply.status.pid { previous = nil }
             let text = TopText(reply: reply, previous: previous, order: view.order)
             let hasColor = Output.standard.hasColor
             let lines = text.lines(columns: size.columns, lines: size.lines, hasColor: hasColor, hasKeys: view.hasKeys)

@@ -28,7 +28,7 @@ struct WSCtl: ParsableCommand {
             PublishCommand.self, SubscribeCommand.self, ChannelsCommand.self, PresenceCommand.self, HistoryCommand.self,
             TopCommand.self, MonitorCommand.self, WhyCommand.self, ConfigCommand.self, LimitsCommand.self,
             LogLevelCommand.self,
-            ReloadCommand.self, DrainCommand.self, ProfileCommand.self, TokenCommand.self,
+            ReloadCommand.self, RestartCommand.self, DrainCommand.self, ProfileCommand.self, TokenCommand.self,
         ]
     )
 

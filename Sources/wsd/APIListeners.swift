@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import Settings
 import Systemd
+import TLSChannel
 
 /// The listeners of the HTTP API and its keys.
 struct APIListeners {
@@ -17,36 +18,47 @@ struct APIListeners {
     /// - Parameter isDefault: whether the addresses are the default ones, in which case the daemon can run without
     ///   them.
     init(
-        passed: [PassedSocket], _ missing: MissingSockets, configuration: Settings.API, isDefault: Bool,
+        _ passed: PassedSockets, _ missing: MissingSockets, configuration: Settings.API, isDefault: Bool,
         logger: Logger
     ) throws {
         configuration.warnOfOpenKeyFiles(logger)
-        do throws(ListenError) {
-            sockets = try ListeningSocket.sockets(passed: passed, else: configuration.listen)
-        } catch {
-            guard !isDefault else {
-                let reason = missing.explanation(of: "api", error)
-                logger.warning("no HTTP API: \(reason); see api.listen")
-                sockets = []
-                return
+        func listen(_ name: String, _ key: String, _ addresses: [ListenAddress], isSecure: Bool, isDefault: Bool) throws
+            -> [ListeningSocket]
+        {
+            do throws(ListenError) {
+                return try ListeningSocket.sockets(passed: passed[name], else: addresses, areSecure: isSecure)
+            } catch {
+                let reason = missing.explanation(of: name, error)
+                guard !isDefault else {
+                    logger.warning("no HTTP API: \(reason); see \(key)")
+                    return []
+                }
+                throw StartFailure(
+                    message: "\(reason); the HTTP API listens at \(key), and [] is nowhere",
+                    exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
             }
-            throw StartFailure(
-                message: missing.explanation(of: "api", error)
-                    + "; the HTTP API listens at api.listen, and [] is nowhere",
-                exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
         }
+        sockets =
+            try listen("api", "api.listen", configuration.listen, isSecure: false, isDefault: isDefault)
+            + listen("api-tls", "api.listen_tls", configuration.listenTLS, isSecure: true, isDefault: false)
     }
 
+    /// Whether clients can begin with TLS.
+    var haveTLS: Bool { sockets.contains(where: \.isSecure) }
+
     func serve(
-        _ router: Router, group: any EventLoopGroup, logger: Logger,
+        _ router: Router, _ tls: CurrentTLS, group: any EventLoopGroup, logger: Logger,
         in tasks: inout ThrowingTaskGroup<Void, any Error>
     ) {
         let server = APIServer(
             router.reporting { logger.notice("\($0)") }, group: group, report: { logger.warning("\($0)") })
         for socket in sockets {
-            logger.notice("HTTP API on \(socket.address)")
+            logger.notice("HTTP API on \(socket.address)\(socket.isSecure ? " with TLS" : "")")
+            let channels = TLSChannels(tls)
+            let secured: (@Sendable () -> any ChannelHandler)? =
+                socket.isSecure ? { @Sendable in channels.handler() } : nil
             tasks.addTask {
-                try await server.run(adopting: socket.descriptor)
+                try await server.run(adopting: socket.descriptor, secured: secured)
                 if !Task.isCancelled { logger.error("the HTTP API on \(socket.address) has ended") }
             }
         }

@@ -1,6 +1,6 @@
 import Base
+import Broker
 import Metrics
-import RedisBroker
 
 /// The broker's figures as metrics.
 struct BrokerMetrics {
@@ -11,7 +11,9 @@ struct BrokerMetrics {
     let refusedPublications: UInt64
     /// The size of the messages that the hub holds for the broker.
     let queuedByteCount: Int
-    let figures: RedisStatistics
+    /// What the broker has delivered and the workers have not taken, and what was dropped because it was too much.
+    let deliveries: (byteCount: Int, droppedCount: UInt64)
+    let figures: BrokerStatistics
 
     func add(to text: inout MetricsText) {
         text.add("wsd_broker_up", .gauge, "Whether the broker does its work, as /readyz says it.", isUp ? 1 : 0)
@@ -41,7 +43,7 @@ struct BrokerMetrics {
             "wsd_broker_queued_batches", .gauge, "Batches that the broker has not answered.", figures.queuedBatches)
         text.add(
             "wsd_broker_queued_bytes", .gauge,
-            "Bytes in messages that wait for the broker, or have not come back; broker.queue_limit bounds them.",
+            "Bytes in messages that wait until the broker takes them; broker.queue_limit bounds them.",
             queuedByteCount)
         text.addHistogram(
             "wsd_broker_round_trip_seconds", "From sending a batch to the broker to its answer.",
@@ -55,6 +57,9 @@ struct BrokerMetrics {
             "wsd_broker_delivered_messages_total", .counter, "Numbered messages in these batches.",
             figures.deliveredMessages)
         text.add("wsd_broker_delivered_bytes_total", .counter, "Bytes in these batches.", figures.deliveredBytes)
+        text.add(
+            "wsd_broker_undelivered_bytes", .gauge, "Bytes that the broker delivered and the workers have not taken.",
+            deliveries.byteCount)
         text.addHistogram(
             "wsd_broker_lag_seconds",
             "From a message's publication on any node to its delivery to this one, by the clocks of both.",
@@ -79,6 +84,10 @@ struct BrokerMetrics {
             "wsd_broker_gaps_total", .counter,
             "Gaps in what a channel was delivered, filled from its history or lost.",
             [([("result", "filled")], figures.gapsFilled), ([("result", "lost")], figures.gapsLost)])
+        text.add(
+            "wsd_broker_overrun_deliveries_total", .counter,
+            "Deliveries that were dropped because the workers did not keep up; their channels were asked for again.",
+            deliveries.droppedCount)
         text.add(
             "wsd_broker_renumberings_total", .counter,
             "Channels whose numbering began anew because the broker had lost data.", figures.renumberings)

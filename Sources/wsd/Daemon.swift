@@ -12,6 +12,8 @@ import NIOPosix
 import Operations
 import Settings
 import Systemd
+import TLSChannel
+import TLSHandshake
 import UnixSignals
 import Varlink
 import VarlinkServer
@@ -38,25 +40,34 @@ struct Daemon {
         signal(SIGPIPE, SIG_IGN)
         // A profile in progress handles SIGPROF itself; a late signal must not end the process.
         signal(SIGPROF, SIG_IGN)
+        wipeFreedMemory()
 
         // Before anyone is told that the daemon is ready, because whoever is told may send a signal.
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigusr2)
         await RuntimeTimers.create()
         let passed = try takePassedSockets(logger)
         // Before anybody can connect to a listener of our own.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let tokens = try await tokens(group, logger)
         let apiKeys = KeyRing(try apiKeys())
-        let notifier = Notifier()
+        let notifier = Notifier(logger: logger)
         let missing = MissingSockets(passed, notifier: notifier)
-        let listeners = try listen(passed["wsd"], missing)
+        let tls = CurrentTLS(try tlsContext(passed))
+        let listeners =
+            try listen("wsd", passed, missing, else: configuration.server.listen)
+            + listen("wsd-tls", passed, missing, else: configuration.server.listenTLS, areSecure: true)
         let controlListeners = try ControlListeners(passed: passed, missing, loaded, logger)
         let apiListeners = try APIListeners(
-            passed: passed["api"], missing, configuration: configuration.api,
+            passed, missing, configuration: configuration.api,
             isDefault: loaded.origin(of: "api.listen") == .builtIn, logger: logger)
         let descriptorLimit = Hub.raiseDescriptorLimit()
         let broker = try nodeBroker(listeners.map(\.address), logger)
-        let hub = startHub(descriptorLimit, logger, tokens.verifier, broker)
+        let interval = configuration.restart.snapshotInterval
+        let keepsSnapshots = Snapshots.areKept(every: interval, hasBroker: broker != nil, notifier)
+        let inheritance = Inheritance(passed.stored, keepsSnapshots: keepsSnapshots)
+        let (hub, refused) = inheritance.adopt {
+            startHub(descriptorLimit, logger, tokens.verifier, broker, tls.context, listeners.tlsPort, $0)
+        }
         broker?.start(hub)
         let lifecycle = Lifecycle(timeout: configuration.drain.timeout)
         let feed = EventFeed(hub: hub)
@@ -70,6 +81,8 @@ struct Daemon {
             Reloader.Parts(
                 hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed, access: access,
                 lifecycle: lifecycle, broker: broker, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
+                tls: tls, hasTLSListener: listeners.contains(where: \.isSecure) || apiListeners.haveTLS,
+                tlsPort: listeners.tlsPort,
                 openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
             logger: logger, loader: loader)
         var backend = HubBackend(
@@ -83,6 +96,8 @@ struct Daemon {
             audit: Logger(label: "wsd") { [destination] _ in destination.handler(threshold: LogThreshold(.notice)) }
         )
         backend.cluster = broker?.cluster(of: backend, logger)
+        let consumers = try consumers(backend, broker, group, logger)
+        backend.consumers = consumers
         let events = Task {
             var log = EventLog(logger: logger)
             await log.follow(hub.events, feed: feed, access: access)
@@ -90,22 +105,38 @@ struct Daemon {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
             let router = router(backend, apiKeys)
-            apiListeners.serve(router, group: group, logger: logger, in: &tasks)
+            apiListeners.serve(router, tls, group: group, logger: logger, in: &tasks)
             await hub.listen(listeners)
-            for listener in listeners { logger.notice("listening on \(listener.address)") }
+            for listener in listeners {
+                logger.notice("listening on \(listener.address)\(listener.isSecure ? " with TLS" : "")")
+            }
             for notice in await reloader.notices { logger.notice("\(notice)") }
             let report = StatusReport(backend: backend, notifier: notifier)
+            await inheritance.finish(hub, notifier, logger)
             await notifier.ready(status: report.text())
+            consumers.start()
+            tasks.addTask { [farewell = Inheritance.farewell(configuration.drain)] in
+                await refused.close(reason: ParkedSocket.restarting, over: farewell)
+            }
             tasks.addTask { await report.run() }
+            if keepsSnapshots {
+                let snapshots = Snapshots(
+                    hub: hub, notifier: notifier, logger: logger, interval: interval, left: inheritance.snapshotName)
+                tasks.addTask { await snapshots.run() }
+            }
             tasks.addTask { await ProxyHint(hub: hub, reloader: reloader, logger: logger).run() }
             if let watchdog = Watchdog(notifier: notifier) {
                 tasks.addTask { await watchdog.run(logger: logger) { hub.haveAllWorkersTurned() } }
             }
-            tasks.addTask { await follow(signals, hub, lifecycle, reloader, report, logger) }
+            tasks.addTask { await follow(signals, hub, lifecycle, reloader, report, notifier, logger) }
             await drainWhenTold(hub, lifecycle, reloader, feed, notifier, logger)
             tasks.cancelAll()
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
+            }
+            await consumers.stop()
+            if await lifecycle.isParking {
+                await Parking(hub: hub, notifier: notifier, logger: logger, hasBroker: broker != nil).run()
             }
             await broker?.stop(within: .seconds(2))
             await hub.stop()
@@ -117,9 +148,10 @@ struct Daemon {
 
     private func takePassedSockets(_ logger: Logger) throws -> PassedSockets {
         do throws(PassedSocketError) {
-            let passed = try PassedSockets.take(expecting: [
-                "wsd": .any, "api": .any, "control": .unix, "status": .unix,
-            ])
+            let passed = try PassedSockets.take(
+                expecting: [
+                    "wsd": .any, "wsd-tls": .any, "api": .any, "api-tls": .any, "control": .unix, "status": .unix,
+                ], storing: Inheritance.names.union(Snapshots.names))
             for warning in passed.warnings { logger.warning("\(warning)") }
             for key in PassedKeys(passed).unused(in: loaded) {
                 let name = PassedKeys.name(for: key)
@@ -131,15 +163,35 @@ struct Daemon {
         }
     }
 
-    /// The listeners for WebSocket clients: those that systemd passed, or else those of the configuration.
-    private func listen(_ passed: [PassedSocket], _ missing: MissingSockets) throws -> [ListeningSocket] {
+    /// The listeners for WebSocket clients: those that systemd passed by a name, or else those of the configuration.
+    ///
+    /// - Parameter areSecure: whether their clients begin with TLS.
+    private func listen(
+        _ name: String, _ passed: PassedSockets, _ missing: MissingSockets, else addresses: [ListenAddress],
+        areSecure: Bool = false
+    ) throws -> [ListeningSocket] {
         do throws(ListenError) {
-            return try ListeningSocket.sockets(passed: passed, else: configuration.server.listen)
+            return try ListeningSocket.sockets(passed: passed[name], else: addresses, areSecure: areSecure)
         } catch {
             throw StartFailure(
-                message: missing.explanation(of: "wsd", error),
+                message: missing.explanation(of: name, error),
                 exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
         }
+    }
+
+    /// The certificates with their keys.
+    private func tlsContext(_ passed: PassedSockets) throws -> TLSContext? {
+        let context: TLSContext?
+        do throws(KeyErrors) {
+            context = try configuration.tls.context(TicketKeys())
+        } catch {
+            throw StartFailure(error, in: loaded)
+        }
+        if context == nil, let name = ["wsd-tls", "api-tls"].first(where: { !passed[$0].isEmpty }) {
+            let reason = "systemd passes a socket named \"\(name)\", and there is no certificate to show"
+            throw StartFailure(message: "tls.certificates: \(reason)", exitCode: EX_CONFIG)
+        }
+        return context
     }
 
     /// The tokens with their keys.
@@ -158,7 +210,23 @@ struct Daemon {
     /// The broker that the configuration names.
     private func nodeBroker(_ addresses: [String], _ logger: Logger) throws -> NodeBroker? {
         do throws(KeyErrors) {
-            return try NodeBroker.make(configuration.broker, addresses: addresses, logger: logger)
+            return try NodeBroker.make(
+                configuration.broker, channels: configuration.channels, addresses: addresses, logger: logger)
+        } catch {
+            throw StartFailure(error, in: loaded)
+        }
+    }
+
+    /// The sources outside that the configuration names.
+    private func consumers(
+        _ backend: HubBackend, _ broker: NodeBroker?, _ group: any EventLoopGroup, _ logger: Logger
+    ) throws -> Consumers {
+        let around = Consumers.Surroundings(
+            nodeName: broker?.name ?? configuration.broker.nodeNameOrHost,
+            messageByteCount: configuration.websocket.maxMessageByteCount
+        ) { await backend.publish($0, by: $1) }
+        do throws(KeyErrors) {
+            return try Consumers(configuration, around, on: group, logger: logger)
         } catch {
             throw StartFailure(error, in: loaded)
         }
@@ -171,20 +239,22 @@ struct Daemon {
     private func router(_ backend: HubBackend, _ keys: KeyRing) -> Router {
         let observation = Observation(
             hub: backend.hub, lifecycle: backend.lifecycle, reloader: backend.reloader, tokens: backend.tokens,
-            broker: backend.broker,
+            broker: backend.broker, consumers: backend.consumers,
             startedAt: backend.facts.startedAt)
         return Router(backend: backend, cluster: backend.cluster, keys: keys, observer: observation)
     }
 
     private func startHub(
-        _ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?, _ broker: NodeBroker?
+        _ descriptorLimit: Int, _ logger: Logger, _ verifier: TokenVerifier?, _ broker: NodeBroker?,
+        _ tls: TLSContext?, _ tlsPort: UInt16?, _ parked: ParkedState?
     ) -> Hub {
         var engine = configuration.engineConfiguration(
-            descriptorLimit: descriptorLimit, exemptsLoopback: loaded.exemptsLoopback, verifier: verifier)
+            descriptorLimit: descriptorLimit, exemptsLoopback: loaded.exemptsLoopback, verifier: verifier, tls: tls,
+            tlsPort: tlsPort)
         engine.broker = broker?.broker
         engine.node = broker?.node
         configuration.warnOfLimit(engine.maximumConnections, logger)
-        return Hub(engine)
+        return Hub(engine, adopting: parked)
     }
 
     private func serveControl(
@@ -206,13 +276,22 @@ struct Daemon {
 
     private func follow(
         _ signals: UnixSignalsSequence, _ hub: Hub, _ lifecycle: Lifecycle, _ reloader: Reloader,
-        _ report: StatusReport, _ logger: Logger
+        _ report: StatusReport, _ notifier: Notifier, _ logger: Logger
     ) async {
         for await signal in signals {
             if signal == .sighup {
                 logger.notice("SIGHUP, reloading")
                 _ = try? await reloader.reload(report)  // it has said in the log what is wrong
                 continue
+            }
+            if signal == .sigusr2 {
+                if let obstacle = Parking.obstacle(notifier) {
+                    logger.notice("connections can't be kept over a restart: \(obstacle)")
+                } else {
+                    logger.notice("\(signal), parking \(hub.connectionCount) connections")
+                    await lifecycle.park()
+                    continue
+                }
             }
             logger.notice("\(signal), draining")
             await lifecycle.terminate(connections: hub.connectionCount)
@@ -247,6 +326,8 @@ struct Daemon {
                         }
                     case .abandon:
                         logger.notice("going at once")
+                        finished.finish()
+                    case .park:
                         finished.finish()
                     }
                 }

@@ -1,4 +1,5 @@
 import CLinux
+import Engine
 import Glibc
 import Systemd
 
@@ -14,6 +15,7 @@ struct FailedStart {
     /// The duration of a start that fails, longer than systemd's limits: five starts in ten seconds, and twenty in two.
     static let duration = Duration.seconds(3)
 
+    private static let reason = "the server was restarted and did not start again"
     private static let text = response("text/plain", "The service is not available; come later.\n")
     private static let problem = response(
         "application/problem+json",
@@ -39,6 +41,9 @@ struct FailedStart {
     /// checked.
     private static let burst = 100
 
+    /// The pause after which the next connections of the process before are closed, in milliseconds.
+    private static let closingPause: Int32 = 20
+
     private let passed: [(name: String, descriptor: Int32)]
     private var answered: [Int32] = []
 
@@ -54,20 +59,31 @@ struct FailedStart {
     /// Signals end the process as they do by default.
     mutating func run() {
         signal(SIGPIPE, SIG_IGN)
-        for number in [SIGTERM, SIGINT, SIGHUP] { signal(number, SIG_DFL) }
+        // Closed one after the other, for their clients come back.
+        let abandoned = Inheritance.abandoned(passed)
+        var closedCount = 0
+        for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR2] { signal(number, SIG_DFL) }
         let listeners = passed.compactMap { try? PassedSocket(name: $0.name, descriptor: $0.descriptor, family: .any) }
-        guard !listeners.isEmpty else { return }
+        guard !listeners.isEmpty else {
+            for socket in abandoned { socket.close(reason: Self.reason) }
+            return
+        }
         var polled = listeners.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
         let clock = ContinuousClock()
         let end = clock.now + Self.duration
         while true {
             let left = Int32((end - clock.now) / .milliseconds(1))
             guard left > 0 else { break }
-            guard poll(&polled, nfds_t(polled.count), left) > 0 else { continue }
+            let due = Int(Double(abandoned.count) * (1 - (end - clock.now) / Self.duration))
+            for socket in abandoned[closedCount..<max(due, closedCount)] { socket.close(reason: Self.reason) }
+            closedCount = max(due, closedCount)
+            let pause = closedCount < abandoned.count ? min(left, Self.closingPause) : left
+            guard poll(&polled, nfds_t(polled.count), pause) > 0 else { continue }
             for index in polled.indices where polled[index].revents != 0 {
                 accept(listeners[index])
             }
         }
+        for socket in abandoned[closedCount...] { socket.close(reason: Self.reason) }
         forgetAll()
     }
 
@@ -83,7 +99,7 @@ struct FailedStart {
                 return
             }
             switch listener.name {
-            case "control", "status": close(client)
+            case "control", "status", "wsd-tls", "api-tls": close(client)
             case "api": answer(client, Self.problem)
             default: answer(client, Self.text)
             }

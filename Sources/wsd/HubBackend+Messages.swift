@@ -1,3 +1,4 @@
+import Base
 import Control
 import Engine
 import Logging
@@ -96,11 +97,12 @@ extension HubBackend {
         await scans.run { await hub.endings(selection ?? ConnectionSelection(), limit: limit) }
     }
 
-    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {
+    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws -> Bool {
         try await feed.watch { events, lost in
             try await body([], 0)
             for await shared in events { try await body([shared.event], lost()) }
         }
+        return await lifecycle.isParking
     }
 }
 

@@ -24,6 +24,8 @@ struct HubBackend: ControlBackend {
     let facts: Facts
     /// All nodes; nil if this one has no broker.
     var cluster: Cluster?
+    /// Nil until they are made.
+    var consumers: Consumers?
     let logger: Logger
     /// Logs what an administrator does, whatever `log.level` says.
     let audit: Logger
@@ -39,7 +41,7 @@ struct HubBackend: ControlBackend {
         let workers = await hub.statistics()
         let total = Statistics(total: workers)
         let drain = await lifecycle.progress(connectionsLeft: total.connections)
-        return HubStatus(
+        var status = HubStatus(
             pid: Int(getpid()),
             state: drain == nil ? .running : .draining,
             notReady: await Health(hub, lifecycle, broker, workers: workers).whyNotReady,
@@ -67,8 +69,12 @@ struct HubBackend: ControlBackend {
             pendingRestart: await reloader.pendingRestart,
             unusedKeys: await reloader.unusedKeys,
             notices: await reloader.notices,
+            consumers: consumers?.status,
+            lastRestart: hub.adopted.map { RestartReport($0) },
             drain: drain
         )
+        status.certificates = await reloader.tls?.status
+        return status
     }
 
     func connections(
@@ -112,11 +118,18 @@ struct HubBackend: ControlBackend {
             channels: found, next: hasMore ? found.last?.name : nil)
     }
 
-    func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {
-        guard let channel = await hub.channel(name, before: before.map { UInt64($0) }, limit: limit) else { return nil }
+    func channel(
+        _ name: String, before: Int?, limit: Int, wantsUsers: Bool
+    ) async throws(ControlError) -> ChannelDetail? {
+        let channel: ChannelSnapshot?
+        do throws(BrokerUnavailable) {
+            channel = try await hub.channel(
+                name, before: before.map { UInt64(clamping: $0) }, limit: limit, wantsUsers: wantsUsers)
+        } catch { throw .unavailable(broker?.problem ?? error.reason) }
+        guard let channel else { return nil }
         return ChannelDetail(
             name: name, epoch: channel.epoch.isEmpty ? nil : channel.epoch, seq: Int(clamping: channel.seq),
-            users: channel.hasPresence ? channel.users : nil,
+            users: channel.hasPresence && wantsUsers ? channel.users : nil,
             messages: channel.hasHistory
                 ? channel.messages.map { message in
                     // JSON that is no Varlink value here, such as 1e999, is shown as its text.
@@ -140,6 +153,16 @@ struct HubBackend: ControlBackend {
     func drain(by caller: Caller) async throws(ControlError) -> DrainProgress {
         audit.notice("asked to drain", metadata: metadata(caller))
         return await lifecycle.beginDrain(connections: hub.connectionCount)
+    }
+
+    func planRestart() async -> PlanRestart.Reply {
+        let outlook = await hub.parkingOutlook()
+        var closed: [String: Int] = [:]
+        if outlook.endingCount > 0 { closed["their end has begun"] = outlook.endingCount }
+        if outlook.waitingCount > 0 { closed["unless what they wait for comes in time"] = outlook.waitingCount }
+        return PlanRestart.Reply(
+            obstacle: Parking.obstacle(notifier), kept: outlook.keptCount, handshakes: outlook.handshakeCount,
+            closed: closed)
     }
 
     func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {

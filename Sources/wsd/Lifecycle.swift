@@ -6,6 +6,8 @@ actor Lifecycle {
     private var timeout: Duration
     private var drain: (startedAt: Int64, connections: Int)?
     private var hurries = 0
+    /// Whether everything is handed to the next process at the end.
+    private(set) var isParking = false
     private let orders: AsyncStream<Order>.Continuation
     /// The next steps in order; read by the daemon's main task.
     nonisolated let stream: AsyncStream<Order>
@@ -18,6 +20,8 @@ actor Lifecycle {
         case hurry
         /// Exit at once.
         case abandon
+        /// Hand everything to the next process, and exit.
+        case park
     }
 
     init(timeout: Duration) {
@@ -45,6 +49,13 @@ actor Lifecycle {
         }
         hurries += 1
         orders.yield(hurries == 1 ? .hurry : .abandon)
+    }
+
+    /// Ends with handing everything to the next process, unless a drain has begun before.
+    func park() {
+        guard drain == nil, !isParking else { return }
+        isParking = true
+        orders.yield(.park)
     }
 
     /// The progress of the drain; nil if there is none.

@@ -1,11 +1,14 @@
 import Authentication
 import Base
 import Broker
+import BrokerSupport
 import ClusterControl
 import Control
 import Engine
 import Glibc
+import LogBroker
 import Logging
+import NATSBroker
 import RedisBroker
 import Settings
 import Synchronization
@@ -16,9 +19,10 @@ final class NodeBroker: Sendable {
     let node: NodeID
     let name: String
     /// The broker's figures, for metrics.
-    let statistics: @Sendable () -> RedisStatistics
+    let statistics: @Sendable () -> BrokerStatistics
     private let logger: Logger
     private let state: Mutex<BrokerHealthLog>
+    private let overrun = Mutex(Overrun())
     private let sinks = Mutex<(hub: Hub?, message: (@Sendable ([UInt8], NodeID) -> Void)?)>((nil, nil))
 
     /// The broker of a configuration; nil if the node is alone.
@@ -26,24 +30,41 @@ final class NodeBroker: Sendable {
     /// - Parameter addresses: those that the node listens on, for the other nodes.
     /// - Throws: what is wrong with a file that the configuration names.
     static func make(
-        _ configuration: Settings.Broker, addresses: [String], logger: Logger
+        _ configuration: Settings.Broker, channels: [Settings.Channel], addresses: [String], logger: Logger
     ) throws(KeyErrors) -> NodeBroker? {
-        guard configuration.type == .redis, let url = configuration.allURLs.first else { return nil }
+        guard configuration.type != .local, let url = configuration.allURLs.first else { return nil }
         let node = NodeID.random()
-        var options = try configuration.redisOptions(url, node)
-        let name = configuration.nodeName.isEmpty ? hostName : configuration.nodeName
-        options.nodeDescription = NodeDescription(
+        let name = configuration.nodeNameOrHost
+        let description = NodeDescription(
             id: node, name: name, version: WSD.version, addresses: addresses, startedAt: Clock.milliseconds())
         // Redis takes no other characters.
-        options.clientName = "wsd-" + String(name.unicodeScalars.map { "!"..."~" ~= $0 ? Character($0) : "_" })
-        let broker = RedisBroker(options)
+        let clientName = "wsd-" + String(name.unicodeScalars.map { "!"..."~" ~= $0 ? Character($0) : "_" })
         let place = configuration.allURLs.map(\.description).joined(separator: ", ")
+        if configuration.type == .nats {
+            var options = try configuration.natsOptions(url, node)
+            options.nodeDescription = description
+            options.clientName = clientName
+            let broker = NATSBroker(options)
+            return NodeBroker(broker, node: node, name: name, place: place, logger: logger) { broker.statistics }
+        }
+        if configuration.type.isLog {
+            let plugin = try configuration.plugin()
+            var options = try configuration.logOptions(url, channels, node, clientName)
+            options.nodeDescription = description
+            logger.info("the broker is reached by \(plugin.library)")
+            let broker = LogBroker(plugin, options)
+            return NodeBroker(broker, node: node, name: name, place: place, logger: logger) { broker.statistics }
+        }
+        var options = try configuration.redisOptions(url, node)
+        options.nodeDescription = description
+        options.clientName = clientName
+        let broker = RedisBroker(options)
         return NodeBroker(broker, node: node, name: name, place: place, logger: logger) { broker.statistics }
     }
 
     private init(
         _ broker: any Broker, node: NodeID, name: String, place: String, logger: Logger,
-        statistics: @escaping @Sendable () -> RedisStatistics
+        statistics: @escaping @Sendable () -> BrokerStatistics
     ) {
         self.broker = broker
         self.node = node
@@ -58,7 +79,7 @@ final class NodeBroker: Sendable {
     private static let startTime: Duration = .seconds(1)
 
     /// The name of this host (gethostname(2)).
-    private static var hostName: String {
+    static var hostName: String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "wsd" }
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -118,34 +139,89 @@ final class NodeBroker: Sendable {
     }
 }
 
+/// When the log is told that deliveries were dropped: every ten seconds at most.
+private struct Overrun {
+    private var toldCount: UInt64 = 0
+    private var toldAt: ContinuousClock.Instant?
+
+    mutating func isToldNow(of count: UInt64) -> Bool {
+        guard count != toldCount else { return false }
+        let now = ContinuousClock.now
+        if let toldAt, now - toldAt < .seconds(10) { return false }
+        (toldCount, toldAt) = (count, now)
+        return true
+    }
+}
+
 extension NodeBroker: BrokerSink {
     func take(_ events: [BrokerEvent]) {
-        var isForChannels = false
+        var isForHub = false
         for event in events {
             switch event {
-            case .health(let health): note(health)
+            case .health(let health):
+                note(health)
+                isForHub = true
             case .message(let bytes, let node): sinks.withLock { $0.message }?(bytes, node)
-            default: isForChannels = true
+            default: isForHub = true
             }
         }
-        if isForChannels { sinks.withLock { $0.hub }?.take(events) }
+        guard isForHub, let hub = sinks.withLock({ $0.hub }) else { return }
+        hub.take(events)
+        let dropped = hub.brokerDeliveries.droppedCount
+        if overrun.withLock({ $0.isToldNow(of: dropped) }) {
+            logger.warning(
+                "the workers do not keep up with the broker; deliveries are dropped, and asked for again or told as gaps",
+                metadata: ["dropped": "\(dropped)"])
+        }
     }
 }
 
 extension Settings.Broker {
+    /// The name of this node for people.
+    var nodeNameOrHost: String { nodeName.isEmpty ? NodeBroker.hostName : nodeName }
+
     /// The options of Redis.
-    fileprivate func redisOptions(_ url: BrokerURL, _ node: NodeID) throws(KeyErrors) -> RedisBroker.Options {
+    func redisOptions(_ url: BrokerURL, _ node: NodeID) throws(KeyErrors) -> RedisBroker.Options {
         var options = RedisBroker.Options(try servers(url), node: node)
         options.user = url.user
         options.password = try password(url)
         options.database = url.database
         if url.scheme.usesTLS {
-            options.tls = RedisBroker.TLS(authorityFile: authorityFile?.path)
+            options.tls = BrokerTLS(authorityFile: authorityFile?.path)
         }
         options.prefix = prefix
         options.probeInterval = probeInterval
         options.presenceTTL = presenceTTL
         return options
+    }
+
+    /// The options of NATS.
+    func natsOptions(_ url: BrokerURL, _ node: NodeID) throws(KeyErrors) -> NATSBroker.Options {
+        let servers = allURLs.flatMap(\.hosts).map { NATSAddress(host: $0.name, port: $0.port) }
+        var options = NATSBroker.Options(servers, node: node)
+        options.login = try natsLogin(url)
+        if url.scheme.usesTLS { options.tls = BrokerTLS(authorityFile: authorityFile?.path) }
+        options.prefix = prefix
+        options.replicas = natsReplicas
+        options.storesInFiles = natsStorage == .file
+        options.probeInterval = probeInterval
+        options.presenceTTL = presenceTTL
+        return options
+    }
+
+    /// A user with a password, a token, which is a user or a password without the other, or a key.
+    private func natsLogin(_ url: BrokerURL) throws(KeyErrors) -> NATSLogin {
+        if let credentialsFile {
+            let text = try password(credentialsFile, "credentials_file")
+            do throws(NATSKeyError) { return try NATSLogin(file: text) } catch {
+                throw KeyErrors(errors: [KeyError("broker.credentials_file = \"\(credentialsFile)\": \(error)")])
+            }
+        }
+        switch (url.user, try password(url)) {
+        case (let user?, let password?): return .user(user, password: password)
+        case (let token?, nil), (nil, let token?): return .token(token)
+        case (nil, nil): return .none
+        }
     }
 
     /// The servers' URLs, one or several.
@@ -168,7 +244,8 @@ extension Settings.Broker {
 
     /// Checks the files that the configuration names.
     func check() throws(KeyErrors) {
-        if let url = allURLs.first { _ = try password(url) }
+        if let url = allURLs.first { if type == .nats { _ = try natsLogin(url) } else { _ = try password(url) } }
+        if type.isLog { _ = try plugin() }
         _ = try sentinelPassword()
         guard let authorityFile else { return }
         do throws(KeyError) {
@@ -177,7 +254,7 @@ extension Settings.Broker {
         } catch { throw KeyErrors(errors: [error]) }
     }
 
-    private func password(_ url: BrokerURL) throws(KeyErrors) -> String? {
+    func password(_ url: BrokerURL) throws(KeyErrors) -> String? {
         guard let passwordFile else { return url.password }
         return try password(passwordFile, "password_file")
     }

@@ -5,6 +5,7 @@ import Control
 import Engine
 import Glibc
 import Metrics
+import TLSHandshake
 
 /// The contents of `/metrics`, `/healthz` and `/readyz`.
 struct Observation: Router.Observer {
@@ -14,6 +15,7 @@ struct Observation: Router.Observer {
     let tokens: Tokens
     /// Nil if the node is alone.
     let broker: NodeBroker?
+    let consumers: Consumers?
     let startedAt: Int64
 
     func metrics(openMetrics: Bool, requests: [(path: String, status: UInt, count: UInt64)]) async -> String {
@@ -27,10 +29,13 @@ struct Observation: Router.Observer {
         if let broker {
             let metrics = BrokerMetrics(
                 isUp: broker.problem == nil, nodeCount: await broker.nodeCount(),
-                refusedPublications: total.refusedPublications, queuedByteCount: total.memory.broker,
-                figures: broker.statistics())
+                refusedPublications: total.refusedPublications, queuedByteCount: hub.brokerQueueByteCount,
+                deliveries: hub.brokerDeliveries, figures: broker.statistics())
             metrics.add(to: &text)
         }
+        consumers?.add(to: &text)
+        if let adopted = hub.adopted { RestartReport(adopted).add(to: &text) }
+        await reloader.tls?.add(to: &text)
         await addEvents(to: &text)
         text.add(
             "wsd_api_requests_total", .counter, "Requests to the HTTP API and its probes, by path and HTTP status.",

@@ -34,7 +34,7 @@ enum Pages {
         ].joined(separator: "; ")
         return page(
             Array(text.utf8), "text/html; charset=utf-8",
-            fields: ["Content-Security-Policy: \(policy)", "Referrer-Policy: no-referrer"])
+            fields: ["Content-Security-Policy: \(policy)", "Referrer-Policy: no-referrer"], isForPeople: true)
     }
 
     /// A module that pages of other origins may import as well.
@@ -44,9 +44,13 @@ enum Pages {
             fields: ["Access-Control-Allow-Origin: *", "Cross-Origin-Resource-Policy: cross-origin"])
     }
 
-    private static func page(_ body: [UInt8], _ contentType: String, fields: [String]) -> Page {
+    private static func page(
+        _ body: [UInt8], _ contentType: String, fields: [String], isForPeople: Bool = false
+    ) -> Page {
         let digest = Array(SHA256.hash(data: body).prefix(12))
-        return Page(body: body, contentType: contentType, entityTag: "\"\(Base64.encode(digest))\"", fields: fields)
+        return Page(
+            body: body, contentType: contentType, entityTag: "\"\(Base64.encode(digest))\"", fields: fields,
+            isForPeople: isForPeople)
     }
 
     /// A path as the value of an attribute in double quotes. Of the characters that a path may contain, only "&"

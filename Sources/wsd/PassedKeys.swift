@@ -8,7 +8,8 @@ import Systemd
 struct PassedKeys: Sendable {
     /// The names of the sockets, each with the key that it replaces.
     private static let keys = [
-        ("wsd", "server.listen"), ("api", "api.listen"), ("control", "control.path"), ("status", "control.status_path"),
+        ("wsd", "server.listen"), ("wsd-tls", "server.listen_tls"), ("api", "api.listen"),
+        ("api-tls", "api.listen_tls"), ("control", "control.path"), ("status", "control.status_path"),
     ]
 
     /// The addresses that the sockets are bound to, by key.
@@ -46,6 +47,8 @@ struct KeyFiles {
         if case .file(let file)? = auth.jwks { keySet = file }
         let files: [(String, [KeyFile?])] = [
             ("auth.hmac_secret_file", [auth.hmacSecretFile]), ("auth.public_key_files", auth.publicKeyFiles),
+            ("tls.certificates", configuration.tls.certificates.flatMap { [$0.certificate, $0.key] }),
+            ("tls.client_ca", [configuration.tls.clientAuthorityFile]),
             ("auth.jwks", [keySet]), ("api.publish_key_file", [api.publishKeyFile]),
             ("api.read_key_file", [api.readKeyFile]), ("api.admin_key_file", [api.adminKeyFile]),
         ]

@@ -7,6 +7,8 @@ import Logging
 import Operations
 import Settings
 import Systemd
+import TLSChannel
+import TLSHandshake
 
 /// The configuration in force, and the ways to change it: as a whole or not at all.
 actor Reloader {
@@ -25,6 +27,12 @@ actor Reloader {
         var descriptorLimit: Int
         /// The keys that are replaced by sockets from systemd.
         var passed: PassedKeys
+        /// The certificates in force.
+        var tls: CurrentTLS
+        /// Whether clients can begin with TLS.
+        var hasTLSListener: Bool
+        /// The port for them; nil if there is none.
+        var tlsPort: UInt16?
         /// The addresses on which other machines can reach the hub.
         var openAddresses: [String]
     }
@@ -35,6 +43,10 @@ actor Reloader {
     /// The configuration at the start, and the one in force.
     private let started: LoadedConfiguration
     private var loaded: LoadedConfiguration
+    /// The certificates in force.
+    var tls: TLSContext? { parts.tls.context }
+    /// The keys of tickets, which outlive a change of the certificates.
+    private let tickets: TicketKeys
     /// The number of reloads that succeeded, and of those that changed nothing because of errors.
     private(set) var counts = (succeeded: UInt64(0), failed: UInt64(0))
 
@@ -48,6 +60,7 @@ actor Reloader {
         started = loaded
         self.loaded = loaded
         keyFiles = KeyFiles(loaded.configuration)
+        tickets = parts.tls.context?.tickets ?? TicketKeys()
         self.parts = parts
         self.logger = logger
         self.loader = loader
@@ -77,8 +90,9 @@ actor Reloader {
 
     /// Notices for the administrator, who should make a decision.
     var notices: [String] {
-        guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return [] }
-        return [
+        let expiring = tls?.notices ?? []
+        guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return expiring }
+        return expiring + [
             """
             whoever reaches \(parts.openAddresses.joined(separator: ", ")) may connect, listen and publish, and nobody has \
             chosen that: set auth.mode (\"none\" is a choice, too) or server.allowed_origins, or listen on 127.0.0.1; \
@@ -96,11 +110,11 @@ actor Reloader {
     func reload(_ report: StatusReport) async throws(ControlError) -> ReloadOutcome {
         await begin()
         defer { end() }
-        report.notifier.reloading()
+        await report.notifier.reloading()
         let result: Result<ReloadOutcome, ControlError>
         do throws(ControlError) { result = .success(try await load()) } catch { result = .failure(error) }
         // The status lists the changes that wait for a restart, for whoever asks the service manager next.
-        report.notifier.ready(status: await report.text())
+        await report.notifier.ready(status: report.text())
         return try result.get()
     }
 
@@ -111,6 +125,7 @@ actor Reloader {
             let outcome = try await apply(new, readsKeys: true)
             counts.succeeded += 1
             report("reloaded", outcome)
+            for notice in outcome.notices ?? [] { logger.warning("\(notice)") }
             return outcome
         } catch {
             counts.failed += 1
@@ -179,7 +194,7 @@ actor Reloader {
         await parts.hub.reconfigure(
             configuration.engineConfiguration(
                 descriptorLimit: parts.descriptorLimit, exemptsLoopback: new.exemptsLoopback,
-                verifier: parts.tokens.verifier))
+                verifier: parts.tokens.verifier, tls: tls, tlsPort: parts.tlsPort))
         parts.threshold.level = Logger.Level(configuration.log.level)
         parts.access.setMode(configuration.log.access)
         parts.feed.setLogsEverything(configuration.log.wantsEverything)
@@ -193,7 +208,10 @@ actor Reloader {
         if changed.contains("server.max_connections") {
             configuration.warnOfLimit(parts.hub.maximumConnections, logger)
         }
-        return ReloadOutcome(changed: changed, needsRestart: waiting, unused: unused.isEmpty ? nil : unused)
+        let notices = readsKeys ? tls?.notices ?? [] : []
+        return ReloadOutcome(
+            changed: changed, needsRestart: waiting, unused: unused.isEmpty ? nil : unused,
+            notices: notices.isEmpty ? nil : notices)
     }
 
     /// Replaces all keys with those now in the key files, as a whole or not at all.
@@ -203,7 +221,9 @@ actor Reloader {
         let configuration = new.configuration
         var errors: [KeyError] = []
         var apiKeys = APIKeys()
-        do throws(KeyErrors) { apiKeys = try configuration.api.keys() } catch { errors = error.errors }
+        var newTLS: TLSContext?
+        do throws(KeyErrors) { newTLS = try tlsContext(configuration.tls) } catch { errors = error.errors }
+        do throws(KeyErrors) { apiKeys = try configuration.api.keys() } catch { errors += error.errors }
         do throws(KeyErrors) {
             if errors.isEmpty {
                 try await parts.tokens.load(configuration.auth)
@@ -213,10 +233,21 @@ actor Reloader {
         } catch { errors += error.errors }
         guard errors.isEmpty else { throw .reloadFailed(errors.map { new.located($0.description) }) }
         parts.apiKeys.replace(apiKeys)
+        parts.tls.replace(with: newTLS)
         configuration.api.warnOfOpenKeyFiles(logger)
         let before = keyFiles
         keyFiles = KeyFiles(configuration)
         return keyFiles.changes(from: before)
+    }
+
+    /// Reads the certificates anew. A listener for TLS can't be left without any.
+    private func tlsContext(_ settings: Settings.TLS) throws(KeyErrors) -> TLSContext? {
+        let context = try settings.context(tickets)
+        guard context != nil || !parts.hasTLSListener else {
+            let reason = "clients begin with TLS, and there is no certificate to show"
+            throw KeyErrors(errors: [KeyError("tls.certificates: \(reason)")])
+        }
+        return context
     }
 
     private func report(_ action: String, _ outcome: ReloadOutcome) {

@@ -20,7 +20,14 @@ extension Settings {
         visible.api.adminKeyFile = keep(api.adminKeyFile)
         visible.broker.passwordFile = keep(broker.passwordFile)
         visible.broker.sentinelPasswordFile = keep(broker.sentinelPasswordFile)
+        visible.broker.credentialsFile = keep(broker.credentialsFile)
         visible.broker.authorityFile = keep(broker.authorityFile)
+        visible.tls.certificates = tls.certificates.filter { keep($0.certificate) != nil && keep($0.key) != nil }
+        for index in consumers.indices {
+            visible.consumers[index].passwordFile = keep(consumers[index].passwordFile)
+            visible.consumers[index].credentialsFile = keep(consumers[index].credentialsFile)
+            visible.consumers[index].authorityFile = keep(consumers[index].authorityFile)
+        }
         return (visible, count)
     }
 }

@@ -3,6 +3,7 @@ import Engine
 import Logging
 import Settings
 import Systemd
+import TLSHandshake
 
 extension Settings {
     /// The configuration of the data plane.
@@ -12,8 +13,10 @@ extension Settings {
     ///     refused properly instead of failing in accept(2).
     ///   - exemptsLoopback: whether the limit per address leaves loopback alone.
     ///   - verifier: checks tokens; nil if no tokens are needed.
+    ///   - tls: what handshakes of TLS go by; nil without certificates.
+    ///   - tlsPort: the port for clients that begin with TLS; nil if there is none.
     func engineConfiguration(
-        descriptorLimit: Int, exemptsLoopback: Bool, verifier: TokenVerifier?
+        descriptorLimit: Int, exemptsLoopback: Bool, verifier: TokenVerifier?, tls: TLSContext?, tlsPort: UInt16?
     ) -> EngineConfiguration {
         var engine = EngineConfiguration(self)
         engine.workerCount = min(
@@ -24,6 +27,10 @@ extension Settings {
             engine.maximumConnections,
             min(1_000_000, descriptorLimit - Settings.reservedDescriptors(of: descriptorLimit)))
         engine.exemptsLoopback = exemptsLoopback
+        engine.tls = tls
+        engine.redirectPort = self.tls.redirectsToHTTPS ? tlsPort : nil
+        engine.challenges =
+            self.tls.challengeDirectory.isEmpty ? nil : ChallengeDirectory(self.tls.challengeDirectory)
         engine.memoryByteCount = limits.memory.byteCount(of: AvailableMemory.byteCount())
         if let verifier { engine.verifyToken = { await verifier.verify($0) } }
         engine.pages = Pages.make(endpoint: endpoints.first { $0.protocol == .json }?.path)
@@ -52,13 +59,27 @@ extension Settings {
 extension ListeningSocket {
     /// The sockets that systemd passed, or else sockets bound to these addresses.
     static func sockets(
-        passed: [PassedSocket], else addresses: [ListenAddress]
+        passed: [PassedSocket], else addresses: [ListenAddress], areSecure: Bool = false
     ) throws(ListenError) -> [ListeningSocket] {
         guard passed.isEmpty else {
-            return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address) }
+            return passed.map { ListeningSocket(passed: $0.descriptor, address: $0.address, isSecure: areSecure) }
         }
         var sockets: [ListeningSocket] = []
-        for address in addresses { sockets.append(try ListeningSocket(host: address.address, port: address.port)) }
+        for address in addresses {
+            sockets.append(try ListeningSocket(host: address.address, port: address.port, isSecure: areSecure))
+        }
         return sockets
+    }
+}
+
+extension [ListeningSocket] {
+    /// The port of the first one for clients that begin with TLS; nil if there is none.
+    var tlsPort: UInt16? {
+        for listener in self where listener.isSecure && !listener.address.hasPrefix("unix:") {
+            if let colon = listener.address.lastIndex(of: ":") {
+                return UInt16(listener.address[listener.address.index(after: colon)...])
+            }
+        }
+        return nil
     }
 }

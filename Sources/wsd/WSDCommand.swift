@@ -5,6 +5,7 @@ import Control
 import Glibc
 import Settings
 import Systemd
+import TLSHandshake
 
 /// The command line of the daemon: wsd(8).
 @main
@@ -92,7 +93,7 @@ struct WSDCommand: AsyncParsableCommand {
             do throws(KeyErrors) {
                 let (visible, hidden) = loaded.configuration.withoutHiddenCredentials
                 if hidden > 0 { print("\(hidden) credentials are for the daemon alone, which looks at them itself") }
-                try await checkKeys(visible)
+                for notice in try await checkKeys(visible) { Self.complain([notice], as: "<4>", to: destination) }
             } catch {
                 Self.complain(StartFailure(error, in: loaded).messages, by: reader, to: destination)
                 throw ExitCode(EX_CONFIG)
@@ -111,15 +112,25 @@ struct WSDCommand: AsyncParsableCommand {
         }
     }
 
-    /// Checks the keys of tokens and of the API, and throws every error.
-    private func checkKeys(_ configuration: Settings) async throws(KeyErrors) {
+    /// Checks the keys of tokens and of the API, and the certificates, and throws every error.
+    ///
+    /// - Returns: what is no error, but the administrator should know.
+    private func checkKeys(_ configuration: Settings) async throws(KeyErrors) -> [String] {
         var errors: [KeyError] = []
+        var notices: [String] = []
         do throws(KeyErrors) {
             if let sources = configuration.auth.keySources { try await Authenticator.check(sources) }
         } catch { errors += error.errors }
         do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
+        do throws(KeyErrors) {
+            notices = try configuration.tls.context(TicketKeys())?.notices ?? []
+        } catch { errors += error.errors }
         do throws(KeyErrors) { try configuration.broker.check() } catch { errors += error.errors }
+        for consume in configuration.consumers {
+            do throws(KeyErrors) { try consume.check() } catch { errors += error.errors }
+        }
         guard errors.isEmpty else { throw KeyErrors(errors: errors) }
+        return notices
     }
 
     private static func assumeServiceAccount(_ destination: LogDestination) throws -> ServiceAccount.Reader {
@@ -137,9 +148,9 @@ struct WSDCommand: AsyncParsableCommand {
         complain(lines.map { $0.contains(refusal) ? $0 + reader.remark : $0 }, to: destination)
     }
 
-    /// Writes errors to standard error: before there is a log, or when there will be none.
-    private static func complain(_ lines: [String], to destination: LogDestination) {
-        let prefix = destination == .stderr(prefixesPriority: false) ? "" : "<3>"
+    /// Writes errors, or what has another priority, to standard error: before there is a log, or when there will be none.
+    private static func complain(_ lines: [String], as priority: String = "<3>", to destination: LogDestination) {
+        let prefix = destination == .stderr(prefixesPriority: false) ? "" : priority
         for line in lines {
             let text = Array("\(prefix)\(line)\n".utf8)
             _ = write(STDERR_FILENO, text, text.count)

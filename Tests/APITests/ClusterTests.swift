@@ -36,6 +36,15 @@ struct ClusterTests {
         try VarlinkJSON.decode([String: VarlinkValue].self, from: response.body)
     }
 
+    @Test("does not pass off as nothing what the broker alone knows")
+    func unavailable() async throws {
+        for method in [methods.presence, methods.history] {
+            await #expect(throws: ControlError.unavailable("the broker sleeps")) {
+                try await method(request(#"{"channel": "far"}"#))
+            }
+        }
+    }
+
     @Test("acts on all nodes, whatever node a client is connected to")
     func everywhere() async throws {
         #expect(

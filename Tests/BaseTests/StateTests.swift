@@ -13,6 +13,24 @@ struct StateTests {
         return try writer.bytes.reading(read)
     }
 
+    @Test func `comes in pieces of some size, which have everything in its order`() throws {
+        let part = [UInt8](repeating: 7, count: StateWriter.pieceByteCount / 3)
+        var writer = StateWriter()
+        for number in UInt64(0)..<8 {
+            writer.write(number)
+            writer.write(part)
+        }
+        #expect(writer.pieces.count > 1 && writer.pieces.allSatisfy { $0.count < 2 * StateWriter.pieceByteCount })
+        #expect(Array(writer.pieces.joined()) == writer.bytes)
+        try writer.bytes.reading { (reader: inout StateReader) throws(StateError) in
+            for number in UInt64(0)..<8 {
+                #expect(try reader.number() == number)
+                #expect(try Array(reader.bytes()) == part)
+            }
+            #expect(reader.isAtEnd)
+        }
+    }
+
     @Test func `has every value as it was written`() throws {
         var random = Seeded(seed: 7)
         for _ in 0..<2_000 {

@@ -27,7 +27,7 @@ struct ActingTests {
 
     @Test("names the nodes that do not answer in time")
     func silence() async throws {
-        let cluster = exchange.add(1, MemoryBackend(count: 2), .hasty)
+        let cluster = exchange.add(1, MemoryBackend(count: 2))
         exchange.add(2, MemoryBackend(count: 2, worker: 2))
         exchange.addMute(3)
         let reply = try await cluster.kick(ConnectionFilter(all: true), reason: reason, by: caller)

@@ -45,7 +45,7 @@ struct LookingTests {
 
     @Test("goes on behind a node that has gone, and names one that is silent once")
     func nodesThatGo() async throws {
-        let cluster = exchange.add(1, MemoryBackend(count: 10, worker: 1), .hasty)
+        let cluster = exchange.add(1, MemoryBackend(count: 10, worker: 1))
         exchange.add(2, MemoryBackend(count: 10, worker: 2))
         exchange.addMute(3)
         exchange.add(4, MemoryBackend(count: 10, worker: 4))
@@ -92,7 +92,7 @@ struct LookingTests {
 
     @Test("finds a connection wherever it is, and says where it may be")
     func show() async throws {
-        let cluster = exchange.add(1, MemoryBackend(count: 3, worker: 1), .hasty)
+        let cluster = exchange.add(1, MemoryBackend(count: 3, worker: 1))
         exchange.add(2, MemoryBackend(count: 3, worker: 2))
         for worker in [1, 2] {
             let reply = try await cluster.connection(id: "\(MemoryBackend.id(1, worker))")

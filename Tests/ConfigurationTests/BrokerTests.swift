@@ -24,6 +24,12 @@ struct BrokerTests {
             ("redis+sentinel://:hunter2@a,b/my%2Fmain/", "redis+sentinel://a:26379,b:26379/my/main"),
             ("redis+cluster://a:7000,b:7001/", "redis+cluster://a:7000,b:7001"),
             ("rediss+cluster://alice:hunter2@a", "rediss+cluster://a:6379"),
+            ("nats://alice:hunter2@a", "nats://a:4222"),
+            ("tls://hunter2@[::1]:4223/", "tls://[::1]:4223"),
+            ("kafka://a,b:9093", "kafka://a:9092,b:9093"),
+            ("kafka+tls://alice:hunter2@a/", "kafka+tls://a:9092"),
+            ("amqp://alice:hunter2@a,b/my%2Fhost", "amqp://a:5672,b:5672/my/host"),
+            ("amqps://a", "amqps://a:5671"),
         ])
     func urls(text: String, description: String) throws {
         let url = try BrokerURL(parsing: text)
@@ -44,7 +50,10 @@ struct BrokerTests {
 
     private static let forms =
         "redis://HOST:PORT/DATABASE, rediss:// likewise with TLS, unix:///PATH?db=DATABASE, "
-        + "redis+sentinel://HOST:PORT,…/MASTER or redis+cluster://HOST:PORT,…"
+        + "redis+sentinel://HOST:PORT,…/MASTER or redis+cluster://HOST:PORT,…; "
+        + "or for NATS nats://HOST:PORT or tls://HOST:PORT; "
+        + "or for Kafka kafka://HOST:PORT,… or kafka+tls://HOST:PORT,…; "
+        + "or for RabbitMQ amqp://HOST:PORT,…/VHOST or amqps://"
 
     @Test(
         "Another URL is refused with the way out",
@@ -52,7 +61,11 @@ struct BrokerTests {
             ("10.0.0.5:6379", "this is no URL; write \(forms)"),
             ("redis:/a", "this is no URL; write \(forms)"),
             ("a:hunter2@b://c", "this is no URL; write \(forms)"),
-            ("nats://a", "\"nats\" is no scheme that a broker has; write \(forms)"),
+            ("mqtt://a", "\"mqtt\" is no scheme that a broker has; write \(forms)"),
+            ("nats://a/1", "NATS has no databases, so nothing comes after the host; leave \"/…\" out"),
+            ("kafka://a/1", "Kafka has no databases, so nothing comes after the host; leave \"/…\" out"),
+            ("amqp://a/b/c", "a \"/\" in the name of a virtual host is written %2F"),
+            ("nats://a,b", "several servers of a NATS cluster are in broker.urls; write one host"),
             ("REDIS://a", "\"REDIS\" is no scheme that a broker has; write \(forms)"),
             ("redis://", "the URL names no host; write \(forms)"),
             ("redis://:6379", "the URL names no host; write \(forms)"),
@@ -114,9 +127,10 @@ struct BrokerTests {
         for url in [
             "redis://:hunter2@", "redis:hunter2@a://b", "redis://u:hunter2@a:x", "redis://u:hunter2@a/x",
             "redis://u:hunter2@[x]", "redis://u:hunter2@a?b", "redis://u:hun ter2@a", "unix://u:hunter2@a",
-            "redis://u:hunter2@a", "redis+sentinel://u:hunter2@a", "redis+cluster://u:hunter2@a/1",
+            "redis://u:hunter2@a", "redis+sentinel://u:hunter2@a", "redis+cluster://u:hunter2@a/1", "nats://hunter2@a",
+            "tls://u:hunter2@a/x", "kafka://u:hunter2@a/x", "amqp://u:hunter2@a",
         ] {
-            for type in ["local", "redis"] {
+            for type in ["local", "redis", "nats", "kafka", "rabbitmq"] {
                 let found = errors("[broker]\ntype = \"\(type)\"\nurl = \"\(url)\"\nca_file = \"/a\"")
                 #expect(!found.isEmpty)
                 #expect(found.allSatisfy { !$0.contains("hunter2") && !$0.contains("ter2") })
@@ -205,6 +219,96 @@ struct BrokerTests {
             "type = \"redis\"\nurls = [\"redis://:p@a\"]\npassword_file = \"/a\"",
             ["4:1: broker.password_file: broker.urls has a password, too; leave one of them out"]
         ),
+        (
+            "type = \"redis\"\nurl = \"redis://a\"\n[channels.\"a\"]\nhistory = 1\nhistory_bytes = \"65MiB\"\n"
+                + "[channels.\"b\"]\nhistory_bytes = \"1GiB\"\n[channels.\"c\"]\nhistory = 1\nhistory_bytes = \"64MiB\"",
+            [
+                "6:1: channels.\"a\".history_bytes: \"65MiB\" is too much to be kept by a broker, as nodes read a channel's "
+                    + "history at once; give \"64MiB\" at most"
+            ]
+        ),
+        ("type = \"nats\"\nurl = \"nats://token@a\"", []),
+        ("type = \"nats\"\nurls = [\"tls://u:p@a\", \"tls://u:p@b\"]\nca_file = \"/a\"\nnats_replicas = 3", []),
+        ("type = \"nats\"\nurl = \"nats://a\"\ncredentials_file = \"/a\"\nnats_storage = \"memory\"", []),
+        (
+            "type = \"nats\"",
+            ["2:1: broker.type: \"nats\" needs broker.url, such as \"nats://10.0.0.5:4222\""]
+        ),
+        (
+            "type = \"nats\"\nurl = \"redis://a\"",
+            ["3:1: broker.url: redis://a:6379 is for broker.type = \"redis\"; set that, or another URL"]
+        ),
+        (
+            "type = \"redis\"\nurls = [\"redis://a\", \"nats://a\"]",
+            ["3:1: broker.urls: nats://a:4222 is for broker.type = \"nats\"; set that, or another URL"]
+        ),
+        (
+            "type = \"redis\"\nurl = \"redis://a\"\ncredentials_file = \"/a\"\nnats_replicas = 2\nnats_storage = \"memory\"",
+            ["credentials_file", "nats_replicas", "nats_storage"].enumerated().map { index, key in
+                "\(index + 4):1: broker.\(key): only NATS has it; set broker.type = \"nats\", or leave it out"
+            }
+        ),
+        (
+            "type = \"nats\"\nurl = \"nats://u:p@a\"\ncredentials_file = \"/a\"",
+            ["4:1: broker.credentials_file: broker.url says who this is, too; leave one of them out"]
+        ),
+        (
+            "type = \"nats\"\nurl = \"nats://a\"\ncredentials_file = \"/a\"\npassword_file = \"/b\"",
+            ["4:1: broker.credentials_file: broker.password_file is there, too; leave one of them out"]
+        ),
+        (
+            "type = \"nats\"\nurl = \"nats://a\"\nca_file = \"/a\"",
+            ["4:1: broker.ca_file: the connection to nats://a:4222 has no TLS; write tls://, or leave it out"]
+        ),
+        (
+            "type = \"nats\"\nurl = \"nats://a\"\nsentinel_password_file = \"/a\"",
+            ["4:1: broker.sentinel_password_file: nats://a:4222 has no Sentinels; leave it out"]
+        ),
+        (
+            "type = \"kafka\"\nurl = \"kafka+tls://u:p@a,b\"\nca_file = \"/a\"\ncertificate_file = \"/b\"\nkey_file = \"/c\"\n"
+                + "partitions = 12\nretention = \"2h\"\nkafka_replicas = 3\nsasl_mechanism = \"scram-sha-512\"\n"
+                + "kafka_properties = [\"compression.type=lz4\"]\nhistory_limit = \"1GiB\"",
+            []
+        ),
+        ("type = \"rabbitmq\"\nurl = \"amqps://u@a/v\"\npassword_file = \"/a\"\nca_file = \"/a\"\npartitions = 2", []),
+        (
+            "type = \"kafka\"\nurl = \"amqp://a\"",
+            ["3:1: broker.url: amqp://a:5672 is for broker.type = \"rabbitmq\"; set that, or another URL"]
+        ),
+        (
+            "type = \"rabbitmq\"\nurl = \"amqp://a\"\nkafka_replicas = 3\nkey_file = \"/a\"",
+            [
+                "4:1: broker.kafka_replicas: only Kafka has it; set broker.type = \"kafka\", or leave it out",
+                "5:1: broker.key_file: broker.certificate_file is not there, and one is of no use without the other; "
+                    + "give both",
+            ]
+        ),
+        (
+            "type = \"redis\"\nurl = \"redis://a\"\npartitions = 3\nretention = \"2h\"",
+            ["partitions", "retention"].enumerated().map { index, key in
+                "\(index + 4):1: broker.\(key): only Kafka and RabbitMQ have it; set broker.type to \"kafka\" or "
+                    + "\"rabbitmq\", or leave it out"
+            }
+        ),
+        (
+            "type = \"kafka\"\nurls = [\"kafka://a\", \"kafka://b\"]",
+            [
+                "3:1: broker.urls: several servers of Kafka are in one URL, kafka://HOST,HOST; write broker.url"
+            ]
+        ),
+        (
+            "type = \"kafka\"\nurl = \"kafka://a\"\n[channels.\"a\"]\nhistory = 1\nhistory_ttl = \"2h\"",
+            [
+                "6:1: channels.\"a\".history_ttl: Kafka keeps messages for broker.retention = \"1h\" only; raise that, "
+                    + "or give a shorter time"
+            ]
+        ),
+        (
+            "type = \"kafka\"\nurl = \"kafka://a\"\nkafka_properties = [\"x\"]",
+            [
+                "4:21: broker.kafka_properties: \"x\" is no setting; write NAME=VALUE, such as \"compression.type=lz4\""
+            ]
+        ),
         // They are used as soon as there is a broker.
         ("prefix = \"x\"\nqueue_limit = \"1MiB\"\npresence_ttl = \"1m\"", []),
     ]
@@ -213,7 +317,7 @@ struct BrokerTests {
     private static func alone(_ keys: [String]) -> [String] {
         keys.enumerated().map { index, key in
             "\(index + 2):1: broker.\(key): this node is alone, so it has no effect; "
-                + "set broker.type = \"redis\", or leave it out"
+                + "set broker.type, or leave it out"
         }
     }
 
@@ -248,5 +352,15 @@ struct BrokerTests {
     func words(text: String, error: String) {
         #expect(errors("[broker]\n\(text)") == ["f:2:\(error)"])
         #expect(errors("[broker]\nprefix = \"Az09.x_y-z\"").isEmpty)
+    }
+
+    @Test("Probes are at least a second apart, so that a busy machine's broker is not given up")
+    func probes() {
+        let file = "[broker]\ntype = \"redis\"\nurl = \"redis://a:6379\"\nprobe_interval = "
+        #expect(errors(file + "\"1s\"").isEmpty)
+        #expect(
+            errors(file + "\"999ms\"") == [
+                "f:4:18: broker.probe_interval: \"999ms\" is out of range; give a duration from \"1s\" to \"1m\""
+            ])
     }
 }

@@ -104,12 +104,12 @@ struct ConfigurationErrorsTests {
         "What a later version has is told from what there never was",
         arguments: [
             (
-                "[broker]\ntype = \"kafka\"",
-                "2:8: broker.type: \"kafka\" is not in this version yet; it has \"local\" or \"redis\""
+                "[broker]\ntype = \"pulsar\"",
+                "2:8: broker.type: \"pulsar\" is unknown; give \"local\", \"redis\", \"nats\", \"kafka\" or \"rabbitmq\""
             ),
             (
                 "[broker]\ntype = \"rediss\"",
-                "2:8: broker.type: \"rediss\" is unknown; did you mean \"redis\"? There are \"local\" and \"redis\""
+                "2:8: broker.type: \"rediss\" is unknown; did you mean \"redis\"? There are \"local\", \"redis\", \"nats\", \"kafka\" and \"rabbitmq\""
             ),
             (
                 "[[endpoint]]\npath = \"/a\"\nprotocol = \"raw\"",

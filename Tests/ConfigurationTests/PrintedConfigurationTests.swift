@@ -58,7 +58,10 @@ struct PrintedConfigurationTests {
 
     @Test("holds every key with where it comes from")
     func origins() throws {
-        let printed = try loaded("[server]\nworkers = 2\n[[endpoint]]\npath = \"/a\"\n[channels.\"PATTERN\"]").printed
+        let printed = try loaded(
+            "[server]\nworkers = 2\n[[endpoint]]\npath = \"/a\"\n[channels.\"PATTERN\"]\n"
+                + "[[consume]]\nsource = \"redis-stream\"\nstream = \"a\"\nurl = \"redis://a\""
+        ).printed
         #expect(printed.contains("\nworkers = 2                    # f:2\n"))
         #expect(printed.contains("\nlisten = [\"[::]:8080\"]         # default\n"))
         #expect(printed.contains("[[endpoint]]\npath = \"/a\"         # f:4\nprotocol = \"relay\"  # default\n"))

@@ -8,6 +8,7 @@ struct SchemaTests {
     /// The design's listing, in its order and with its defaults.
     private let design = """
         server.listen = ["[::]:8080"]
+        server.listen_tls = []
         server.workers = 0
         server.flush_delay = "0s"
         server.io_uring = "auto"
@@ -18,6 +19,14 @@ struct SchemaTests {
         server.allowed_hosts = []
         server.allowed_origins = []
         server.trusted_proxies = []
+        tls.certificates = []
+        tls.minimum_version = "1.2"
+        tls.client_certificates = "none"
+        tls.client_ca = ""
+        tls.client_identity = "none"
+        tls.core_dumps = false
+        tls.http_redirect = false
+        tls.acme_directory = ""
         websocket.max_message_size = "1MiB"
         websocket.compression = true
         websocket.compression_level = 1
@@ -37,6 +46,7 @@ struct SchemaTests {
         limits.memory = "50%"
         drain.period = "20s"
         drain.timeout = "30s"
+        restart.snapshot_interval = "10s"
         endpoint.path
         endpoint.protocol = "relay"
         endpoint.channel = "lobby"
@@ -64,6 +74,7 @@ struct SchemaTests {
         control.path = "/run/wsd/io.wsd.Control"
         control.status_path = "/run/wsd/io.wsd.Status"
         api.listen = ["127.0.0.1:8081"]
+        api.listen_tls = []
         api.publish_key_file = ""
         api.read_key_file = ""
         api.admin_key_file = ""
@@ -72,6 +83,7 @@ struct SchemaTests {
         broker.urls = []
         broker.password_file = ""
         broker.sentinel_password_file = ""
+        broker.credentials_file = ""
         broker.ca_file = ""
         broker.node_name = ""
         broker.prefix = "wsd"
@@ -79,6 +91,32 @@ struct SchemaTests {
         broker.queue_limit = "16MiB"
         broker.queue_timeout = "10s"
         broker.presence_ttl = "10s"
+        broker.nats_replicas = 1
+        broker.nats_storage = "file"
+        broker.certificate_file = ""
+        broker.key_file = ""
+        broker.partitions = 0
+        broker.retention = "1h"
+        broker.history_limit = "256MiB"
+        broker.kafka_replicas = 1
+        broker.sasl_mechanism = "plain"
+        broker.kafka_properties = []
+        consume.source
+        consume.url = ""
+        consume.password_file = ""
+        consume.ca_file = ""
+        consume.credentials_file = ""
+        consume.stream
+        consume.subject = ""
+        consume.exchange = ""
+        consume.binding = ""
+        consume.group = "wsd"
+        consume.from = "new"
+        consume.channel = ""
+        consume.channel_field = "channel"
+        consume.data_field = "data"
+        consume.format = "json"
+        consume.dead_letter = ""
         log.level = "info"
         log.access = "off"
         """
@@ -91,7 +129,7 @@ struct SchemaTests {
 
     @Test("reads each of its defaults as the default, alone and all together")
     func defaults() throws {
-        for key in ConfigurationKey.all where key.section != "endpoint" && key.section != "channels" {
+        for key in ConfigurationKey.all where !["endpoint", "channels", "consume"].contains(key.section) {
             let text = "[\(key.section)]\n\(key.name) = \(try #require(key.defaultText))"
             #expect(try loaded(text).configuration == Settings(), "\(key.path)")
         }

@@ -43,7 +43,7 @@ struct SuggestionTests {
             ),
             (
                 "[xyzzy]",
-                "1:2: unknown table \"xyzzy\"; there are [server], [websocket], [queue], [limits], [drain], [[endpoint]], [channels.\"PATTERN\"], [auth], [control], [api], [broker], [log]"
+                "1:2: unknown table \"xyzzy\"; there are [server], [tls], [websocket], [queue], [limits], [drain], [restart], [[endpoint]], [channels.\"PATTERN\"], [auth], [control], [api], [broker], [[consume]], [log]"
             ),
         ])
     func nearMisses(text: String, error: String) {

@@ -41,6 +41,21 @@ struct ControlServiceTests {
         }
     }
 
+    @Test("does not pass off as nothing what the broker alone knows")
+    func unavailable() async throws {
+        try await withClients { control, _ in
+            let reason = ["reason": VarlinkValue.string("the broker sleeps")]
+            #expect(
+                throws: VarlinkClientError.failed(
+                    VarlinkError(name: "io.wsd.Control.Unavailable", parameters: reason))
+            ) {
+                try control.call(
+                    "io.wsd.Control.ShowChannel", ShowChannel.Parameters(channel: "far"),
+                    returning: ShowChannel.Reply.self)
+            }
+        }
+    }
+
     @Test(
         "names nobody on the status socket, whatever is asked",
         arguments: ["List", "Show", "Top", "Why", "Monitor", "ListChannels", "ShowChannel"])

@@ -33,14 +33,23 @@ struct ControlInterfaceTests {
     @Test("names the fields that are sent to everybody", arguments: descriptions)
     func figures(_ description: String) throws {
         let drain = DrainProgress(startedAt: "", connectionsAtStart: 0, connectionsLeft: 0, secondsLeft: 0)
-        let status = HubStatus(
+        let restart = RestartReport(adopted: 0, handshakes: 0, closed: 0, problem: "", silentSeconds: 0, phases: [:])
+        var status = HubStatus(
             pid: 0, state: .draining, notReady: "", startedAt: "", uptimeSeconds: 0, connections: 0, maxConnections: 0,
             connectionsPerWorker: [], accepted: 0, refused: [:], closed: [:], messagesIn: 0, messagesOut: 0, bytesIn: 0,
             bytesOut: 0, queuedBytes: 0, slowConsumers: 0, listeners: [], configurationFiles: [],
-            pendingRestart: [], unusedKeys: [], notices: [], drain: drain)
+            pendingRestart: [], unusedKeys: [], notices: [], consumers: [], lastRestart: restart, drain: drain)
+        let certificate = CertificateStatus(names: [], keyKind: "", expiresAt: "")
+        status.certificates = [certificate]
+        #expect(try fields(of: "CertificateStatus", in: description) == members(certificate))
+        let consumer = ConsumerStatus(
+            source: "", stream: "", group: "", state: .down, reader: "", problem: "", published: 0, rejected: 0, lag: 0,
+            pending: 0)
+        #expect(try fields(of: "ConsumerStatus", in: description) == members(consumer))
         #expect(try fields(of: "HubStatus", in: description) == members(status))
         #expect(try fields(of: "MemoryStatus", in: description) == members(MemoryStatus()))
         #expect(try fields(of: "DrainProgress", in: description) == members(drain))
+        #expect(try fields(of: "RestartReport", in: description) == members(restart))
     }
 
     /// The declaration of each row with all that it can have.

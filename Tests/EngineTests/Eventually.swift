@@ -1,9 +1,9 @@
 import Testing
 
 /// Waits until something is so.
-func eventually(_ isSo: () async -> Bool, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+func eventually(_ isSo: () async throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     let deadline = ContinuousClock.now + .seconds(60)
-    while await !isSo() {
+    while try await !isSo() {
         guard ContinuousClock.now < deadline else {
             Issue.record("it never came to be so", sourceLocation: sourceLocation)
             return

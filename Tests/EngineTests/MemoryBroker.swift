@@ -23,7 +23,7 @@ final class MemoryServer: Sendable {
         var limits: [NodeID: HistoryLimits] = [:]
         /// The nodes that batches don't reach.
         var cutOff: Set<NodeID> = []
-        var position: BrokerPosition { BrokerPosition(epoch: epoch, seq: seq) }
+        var position: MessagePosition { MessagePosition(epoch: epoch, seq: seq) }
     }
 
     func run(_ body: @escaping @Sendable () -> Void) {
@@ -57,9 +57,12 @@ final class MemoryServer: Sendable {
         }
     }
 
+    /// Loses the messages of a channel on their way to a node from now on.
+    func cut(_ name: String, from node: MemoryBroker) { queue.sync { _ = channels[name]?.cutOff.insert(node.node) } }
+
     /// Loses the messages on their way to a node meanwhile, and tells it of a gap.
     func cut(_ name: String, from node: MemoryBroker, during body: () -> Void) {
-        queue.sync { _ = channels[name]?.cutOff.insert(node.node) }
+        cut(name, from: node)
         body()
         queue.sync {
             guard let channel = channels[name] else { return }
@@ -80,7 +83,7 @@ final class MemoryServer: Sendable {
         queue.sync { channels[name]?.limits[node.node] }
     }
 
-    func position(of name: String) -> BrokerPosition? { queue.sync { channels[name]?.position } }
+    func position(of name: String) -> MessagePosition? { queue.sync { channels[name]?.position } }
     func subscribers(of name: String) -> Int { queue.sync { channels[name]?.subscribers.count ?? 0 } }
     func users(in name: String) -> Set<String> { queue.sync { Set(channels[name]?.users.keys.map(\.self) ?? []) } }
     func seq(of name: String) -> UInt64 { queue.sync { channels[name]?.seq ?? 0 } }
@@ -88,7 +91,7 @@ final class MemoryServer: Sendable {
     fileprivate func publish(
         _ name: String, _ bytes: [UInt8], _ count: Int, from node: NodeID?, _ number: UInt64, keeps: Bool
     )
-        -> BrokerPosition
+        -> MessagePosition
     {
         var channel = channels[name] ?? Channel(epoch: "e1")
         channel.seq += UInt64(count)
@@ -122,7 +125,7 @@ final class MemoryBroker: Broker, Sendable {
     private let isLate = Atomic(false)
     private let isSilent = Atomic(false)
     nonisolated(unsafe) private var oddMembers: [BrokerMember]?
-    nonisolated(unsafe) private var oddPosition: BrokerPosition?
+    nonisolated(unsafe) private var oddPosition: MessagePosition?
 
     /// Whether batches are refused.
     var refuses: Bool {
@@ -141,7 +144,7 @@ final class MemoryBroker: Broker, Sendable {
     }
 
     /// Sets what it answers to questions about users, and the position that it gives to this node's batches.
-    func answerOddly(_ members: [BrokerMember], _ position: BrokerPosition) {
+    func answerOddly(_ members: [BrokerMember], _ position: MessagePosition) {
         server.queue.sync { (oddMembers, oddPosition) = (members, position) }
     }
 
@@ -212,7 +215,7 @@ final class MemoryBroker: Broker, Sendable {
                         batch.channel, batch.publications, count, from: node, batch.number, keeps: batch.history != nil)
                     tell(.accepted(channel: batch.channel, number: batch.number, position))
                 } else {
-                    var position = server.channels[batch.channel]?.position ?? BrokerPosition(epoch: "e1", seq: 0)
+                    var position = server.channels[batch.channel]?.position ?? MessagePosition(epoch: "e1", seq: 0)
                     position.seq += UInt64(count)
                     tell(.accepted(channel: batch.channel, number: batch.number, oddPosition ?? position))
                     _ = server.publish(
@@ -222,8 +225,28 @@ final class MemoryBroker: Broker, Sendable {
         }
     }
 
+    /// While set, subscriptions wait.
+    nonisolated(unsafe) private var delayed: [Subscription]?
+
+    /// Lets subscriptions wait until `subscribeDelayed` is called.
+    func delaySubscriptions() { server.queue.sync { delayed = [] } }
+
+    func subscribeDelayed() {
+        let due = server.queue.sync {
+            defer { delayed = nil }
+            return delayed ?? []
+        }
+        subscribe(due)
+    }
+
+    var delayedCount: Int { server.queue.sync { delayed?.count ?? 0 } }
+
     func subscribe(_ subscriptions: [Subscription]) {
         server.run { [self] in
+            if delayed != nil {
+                delayed?.append(contentsOf: subscriptions)
+                return
+            }
             for subscription in subscriptions {
                 let name = subscription.channel
                 server.channels[name, default: .init(epoch: "e1")].subscribers[node] = self

@@ -17,11 +17,11 @@ struct SharedChannelFaultTests {
             _ = try writer.next("system")
             writer.say(#"{"type":"chat","id":1,"data":1}"#)
             _ = try writer.next("ack")
-            async let other = one.hub.channel("lobby", before: nil, limit: 10)
-            let snapshot = await one.hub.channel("lobby", before: nil, limit: 10)
+            async let other = one.hub.channel("lobby", limit: 10)
+            let snapshot = try await one.hub.channel("lobby", limit: 10)
             #expect(snapshot?.seq == 1 && snapshot?.users.map(\.user) == ["ada"])
-            #expect(await other?.seq == 1)
-            #expect(await one.hub.channel("plain", before: nil, limit: 10)?.seq == 0)
+            #expect(try await other?.seq == 1)
+            #expect(try await one.hub.channel("plain", limit: 10)?.seq == 0)
             try await eventually { server.subscribers(of: "lobby") == 1 && server.subscribers(of: "plain") == 0 }
             try await eventually { await one.hub.statistics().reduce(0) { $0 + $1.channels } == 0 }
             withExtendedLifetime(writer) {}
@@ -75,11 +75,59 @@ struct SharedChannelFaultTests {
             one.broker.ignoresQuestions = true
             client.say(#"{"type":"presence","id":1}"#)
             #expect(try client.next("error").contains("unavailable"))
-            _ = await one.hub.channel("lobby", before: nil, limit: 1)
+            await #expect(throws: BrokerUnavailable.self) { try await one.hub.channel("lobby", limit: 1) }
+            // What the node has is not the broker's to say.
+            #expect(try await one.hub.channel("lobby", limit: 1, wantsUsers: false)?.seq == 0)
+            // Nor is there a state of a channel that has not come.
+            server.stop()
+            await #expect(throws: BrokerUnavailable.self) {
+                try await one.hub.channel("plain", limit: 1, wantsUsers: false)
+            }
+            server.go()
             await one.allowWaiting(.seconds(120))
             one.broker.ignoresQuestions = false
             client.say(#"{"type":"presence","id":2}"#)
             #expect(try client.next("ack").contains("ada"))
+        }
+    }
+
+    @Test func `asks the broker again for history that the node has dropped`() async throws {
+        try await withSharedNodes({ $0.limits.historyByteCount = 20_000 }) { server, one, _ in
+            let client = try one.client("ada")
+            _ = try client.next("system")
+            client.say(#"{"type":"join","id":"j","channel":"other"}"#)
+            _ = try client.next("ack")
+            func fill(_ channel: String) throws {
+                let text = String(repeating: "x", count: 500)
+                for number in 1...30 {
+                    client.say(#"{"type":"chat","id":\#(number),"channel":"\#(channel)","data":"\#(number)\#(text)"}"#)
+                    _ = try client.next("ack")
+                }
+            }
+            try fill("lobby")
+            try fill("other")
+            for channel in ["lobby", "other", "lobby"] {
+                client.say(#"{"type":"history","id":"h","channel":"\#(channel)"}"#)
+                let answer = try client.next("ack")
+                #expect(answer.contains(#""data":"1xxx"#) && answer.contains(#""data":"30xxx"#))
+            }
+            for channel in ["other", "lobby"] {
+                #expect(try await one.hub.channel(channel, limit: 100)?.messages.count == 30)
+            }
+            // The pages end where the broker's history does.
+            #expect(try await one.hub.channel("lobby", before: 4, limit: 100)?.messages.count == 3)
+            // If it can't be asked, what is left is not passed off as all.
+            try fill("other")
+            await one.allowWaiting(.seconds(1))
+            server.stop()
+            client.say(#"{"type":"history","id":"h"}"#)
+            #expect(try client.next("error").contains("unavailable"))
+            await #expect(throws: BrokerUnavailable.self) {
+                try await one.hub.channel("lobby", limit: 100, wantsUsers: false)
+            }
+            server.go()
+            await one.allowWaiting(.seconds(120))
+            #expect(try await one.hub.channel("lobby", limit: 100)?.messages.count == 30)
         }
     }
 
@@ -163,7 +211,7 @@ struct SharedChannelFaultTests {
         try await withSharedNodes { server, one, two in
             let client = try one.client("ada")
             _ = try client.next("system")
-            func position(_ seq: UInt64, _ epoch: String = "e1") -> BrokerPosition { .init(epoch: epoch, seq: seq) }
+            func position(_ seq: UInt64, _ epoch: String = "e1") -> MessagePosition { .init(epoch: epoch, seq: seq) }
             func odd(_ seq: UInt64, _ count: Int, _ publications: [UInt8], _ epoch: String = "e1") -> DeliveredBatch {
                 DeliveredBatch(
                     channel: "lobby", position: position(seq, epoch), numberedCount: count, node: one.broker.node,
@@ -252,10 +300,10 @@ struct SharedChannelFaultTests {
             let client = try one.client("ada")
             _ = try client.next("system")
             let members = [BrokerMember(user: "\"", nodeCount: -1, since: .min)]
-            one.broker.answerOddly(members, BrokerPosition(epoch: "\",\"x\":\"", seq: .max))
+            one.broker.answerOddly(members, MessagePosition(epoch: "\",\"x\":\"", seq: .max))
             client.say(#"{"type":"presence","id":1}"#)
             #expect(try client.next("ack").contains(#""user":"\"","connections":0"#))
-            _ = await one.hub.channel("lobby", before: nil, limit: 1)
+            _ = try await one.hub.channel("lobby", limit: 1)
             client.say(#"{"type":"chat","id":2,"data":1}"#)
             #expect(!(try client.next("ack")).contains(#""x""#))
             let published = await one.hub.publish([.init(channel: "y", opcode: .text, payload: Array("1".utf8))])
@@ -275,6 +323,6 @@ func batch(_ channel: String, _ epoch: String, _ seq: UInt64, _ payload: String,
                 .chatJSON, time: time, user: UnsafeRawBufferPointer(start: nil, count: 0), payload: payload))
     }
     return DeliveredBatch(
-        channel: channel, position: BrokerPosition(epoch: epoch, seq: seq), numberedCount: 1,
+        channel: channel, position: MessagePosition(epoch: epoch, seq: seq), numberedCount: 1,
         node: NodeID(rawValue: 7), number: seq, publications: writer.bytes)
 }

@@ -1,3 +1,4 @@
+import Base
 import Broker
 import Channels
 import Settings
@@ -54,7 +55,7 @@ struct SharedChannelHubsTests {
         mutating func fail() async throws {
             let node = pick(nodes)
             let channel = pick(SharedChannelHubsTests.channels)
-            switch random.next() % 12 {
+            switch random.next() % 13 {
             case 0, 1: node.broker.acceptsLate.toggle()
             case 2:
                 node.broker.refuses = true
@@ -88,7 +89,9 @@ struct SharedChannelHubsTests {
                     .init(channel: channel, opcode: .binary, payload: [1, 2, 3]),
                 ])
                 #expect(published.count == 2)
-            case 10: _ = await node.hub.channel(channel, before: nil, limit: 10)
+            case 10: _ = try? await node.hub.channel(channel, limit: 10)
+            // As if something had been dropped here.
+            case 11: node.broker.claim([.interrupted(channel: channel)])
             default: if isHostile { node.broker.claim((0..<20).map { _ in nonsense() }) }
             }
         }
@@ -96,16 +99,17 @@ struct SharedChannelHubsTests {
         mutating func nonsense() -> BrokerEvent {
             let channel = pick(SharedChannelHubsTests.channels + ["nowhere"])
             let seq: UInt64 = pick([0, 1, 5, 100, .max / 2, .max])
-            let position = BrokerPosition(epoch: pick(["e1", "e9", "", "\"", "eeeeeeeeeeeeeeeeeeeee"]), seq: seq)
+            let position = MessagePosition(epoch: pick(["e1", "e9", "", "\"", "eeeeeeeeeeeeeeeeeeeee"]), seq: seq)
             var delivered = batch(channel, position.epoch, seq, "1", time: pick([0, .min, .max, 1_800_000_000_000]))
             delivered.numberedCount = pick([1, 0, -1, 2, .max])
             if chance(2) { delivered.node = pick(nodes).broker.node }
-            switch random.next() % 6 {
+            switch random.next() % 7 {
             case 0: return .delivered(delivered)
             case 1: return .subscribed(channel: channel, position, history: [delivered, delivered])
             case 2: return .gap(channel: channel, position)
             case 3: return .renumbered(channel: channel, position, history: [delivered])
             case 4: return .accepted(channel: channel, number: random.next(), position)
+            case 5: return .interrupted(channel: channel)
             default: return .members(channel: channel, token: random.next(), nil)
             }
         }
@@ -117,7 +121,7 @@ struct SharedChannelHubsTests {
             if !old.isRelay { try await waitForAnswers(to: old) }
             try await old.leave()
             gone.append(old)
-            var since: BrokerPosition?
+            var since: MessagePosition?
             if !isHostile, !old.isRelay { since = old.outcome(random.seed).places["lobby"] }
             chatters[index] = try Chatter(pick(nodes), old.name, isRelay: old.isRelay, since: since)
         }

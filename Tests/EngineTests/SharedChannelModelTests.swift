@@ -37,7 +37,7 @@ import WebSocket
         var isSubscribed = false
         var isAsked = false
 
-        var position: BrokerPosition { BrokerPosition(epoch: "e\(epoch)", seq: seq) }
+        var position: MessagePosition { MessagePosition(epoch: "e\(epoch)", seq: seq) }
 
         mutating func append() {
             let number = asked.count
@@ -86,7 +86,7 @@ import WebSocket
             for fence in batch.acknowledgementFences { answerFences[fence.slot, default: 0] += 1 }
         }
 
-        private mutating func acknowledge(_ number: UInt64, _ position: BrokerPosition) {
+        private mutating func acknowledge(_ number: UInt64, _ position: MessagePosition) {
             guard let batch = shared.acknowledge(number: number, at: position) else { return }
             note(batch, isError: false)
         }
@@ -102,7 +102,7 @@ import WebSocket
             for fence in batch.fences { fences[fence.slot, default: 0] += 1 }
         }
 
-        private mutating func lose(until position: BrokerPosition) {
+        private mutating func lose(until position: MessagePosition) {
             for batch in shared.removeAccepted(until: position) { finish(batch) }
             returning.removeAll { _ in true }
         }
@@ -110,7 +110,7 @@ import WebSocket
         // What the broker does.
 
         /// Takes the unanswered batch, which comes back if the channel is subscribed.
-        mutating func take() -> (OutgoingBatch, BrokerPosition)? {
+        mutating func take() -> (OutgoingBatch, MessagePosition)? {
             guard let batch = unanswered else { return nil }
             seq += UInt64(batch.numberedCount)
             if isSubscribed { returning.append((batch, seq)) }
@@ -123,7 +123,9 @@ import WebSocket
             if random.next() % 3 == 0 { while !returning.isEmpty { deliver() } }
             unanswered = nil
             acknowledge(batch.number, position)
-            if let batch = shared.accept(number: batch.number) { finish(batch) }
+            guard let (before, since, last) = shared.accept(number: batch.number) else { return }
+            byteCount += since - before
+            if let last { finish(last) }
         }
 
         mutating func refuse() {
@@ -135,7 +137,7 @@ import WebSocket
         mutating func deliver() {
             guard !returning.isEmpty else { return }
             let (batch, seq) = returning.removeFirst()
-            acknowledge(batch.number, BrokerPosition(epoch: position.epoch, seq: seq))
+            acknowledge(batch.number, MessagePosition(epoch: position.epoch, seq: seq))
             if let own = shared.remove(number: batch.number) {
                 finish(own)
                 for lost in shared.removeAccepted(before: batch.number) { finish(lost) }
@@ -187,7 +189,7 @@ import WebSocket
                 if batch.number == unanswered?.number, batch.state == .sent { unanswered = nil }
                 if batch.state == .accepted { finish(batch) } else { finish(batch, isRefused: true) }
             }
-            if let deadline = shared.deadline(waiting: 1_000, sent: 4_000) {
+            if let deadline = shared.deadline(waiting: 1_000, silent: 1_000, sent: 4_000) {
                 let isBlocked = !shared.holdsBack || unanswered != nil
                 #expect(deadline > clock || isBlocked, "something waits for ever, seed \(random.seed)")
             }
@@ -270,8 +272,8 @@ import WebSocket
             }
             _ = shared.send("c", number: 4, history: nil, within: 1)
             // A position below the number of publications makes no sense, and no trap.
-            #expect(shared.acknowledge(number: 4, at: BrokerPosition(epoch: "e", seq: 1)) != nil)
-            for receipt in shared.accept(number: 4)?.positionedReceipts ?? [] { receipt.answer(0) }
+            #expect(shared.acknowledge(number: 4, at: MessagePosition(epoch: "e", seq: 1)) != nil)
+            for receipt in shared.accept(number: 4)?.last?.positionedReceipts ?? [] { receipt.answer(0) }
         }
         #expect(answers.sorted { $0.index < $1.index }.map { $0.position?.seq } == [1, nil, 2])
     }

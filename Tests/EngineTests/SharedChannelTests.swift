@@ -86,7 +86,6 @@ struct SharedChannelTests {
         try await withSharedNodes { _, one, two in
             let witness = try two.client("witness")
             _ = try witness.next("system")
-            _ = try witness.next("join")
             let here = try one.client("ada")
             #expect(try witness.next("join").contains(#""from":"ada""#))
             let there = try two.client("ada")
@@ -101,6 +100,80 @@ struct SharedChannelTests {
             #expect(try witness.next("leave").contains(#""from":"ada""#))
             witness.say(#"{"type":"presence","id":2}"#)
             #expect(!(try witness.next("ack")).contains("ada"))
+        }
+    }
+
+    @Test(arguments: [1, 3]) func `opens a relay client when the broker delivers its channel`(
+        workerCount: Int
+    ) async throws {
+        try await withSharedNodes({
+            $0.workerCount = workerCount
+            $0.subscriptionPatience = .seconds(120)
+        }) { server, one, two in
+            for round in 0..<5 {
+                @Sendable func hear() async throws -> String {
+                    let client = try one.client("ada", "/ws")
+                    _ = await two.hub.publish([
+                        .init(channel: "lobby", opcode: .text, payload: Array("\(round)".utf8))
+                    ])
+                    defer { client.shutDown() }
+                    return try client.text()
+                }
+                one.broker.delaySubscriptions()
+                async let heard = hear()
+                try await eventually { one.broker.delayedCount > 0 }
+                try await Task.sleep(for: .milliseconds(20))
+                one.broker.subscribeDelayed()
+                #expect(try await heard == "\(round)")
+                try await eventually { server.subscribers(of: "lobby") == 0 }
+            }
+        }
+    }
+
+    @Test func `keeps no relay client out while the broker does not work`() async throws {
+        try await withSharedNodes({ $0.subscriptionPatience = .milliseconds(50) }) { server, one, two in
+            server.stop()
+            // It does not answer.
+            let first = try one.client("ada", "/ws")
+            server.go()
+            try await eventually { server.subscribers(of: "lobby") == 1 }
+            // It says that it does not work. Nobody waits then, however long.
+            try await withSharedNodes({ $0.subscriptionPatience = .seconds(120) }) { server, one, two in
+                one.broker.claim([.health(.down(reason: "it was told to", since: 0))])
+                server.stop()
+                let second = try one.client("ada", "/ws")
+                server.go()
+                try await eventually { server.subscribers(of: "lobby") == 1 }
+                _ = await two.hub.publish([.init(channel: "lobby", opcode: .text, payload: Array("x".utf8))])
+                #expect(try second.text() == "x")
+            }
+            withExtendedLifetime(first) {}
+        }
+    }
+
+    @Test(arguments: [1, 3]) func `tells no user of the user's own coming`(workerCount: Int) async throws {
+        try await withSharedNodes({ $0.workerCount = workerCount }) { server, one, two in
+            let witness = try two.client("witness")
+            _ = try witness.next("system")
+            try await eventually { server.users(in: "lobby") == ["witness"] }
+            // The broker says it when all of them are members.
+            var there: [TestClient] = []
+            try await two.broker.together {
+                for _ in 0..<3 { there.append(try two.client("ada")) }
+                for client in there { _ = try client.next("system") }
+                try await eventually { server.users(in: "lobby") == ["witness", "ada"] }
+            }
+            let here = try one.client("ada")
+            _ = try here.next("system")
+            let bob = try one.client("bob")
+            _ = try bob.next("system")
+            for user in ["ada", "bob"] { #expect(try witness.next("join").member("from") == "\"\(user)\"") }
+            witness.say(#"{"type":"chat","data":1}"#)
+            for client in there + [here] {
+                #expect(try client.text().contains(#""type":"join","channel":"lobby","from":"bob""#))
+                #expect(try client.text().contains(#""type":"chat""#))
+            }
+            #expect(try bob.text().contains(#""type":"chat""#))
         }
     }
 
@@ -151,6 +224,23 @@ struct SharedChannelTests {
             #expect(refusal?.contains("broker.queue_limit") ?? false)
             server.go()
             for number in 1...9 { #expect(try client.next("ack").contains(#""id":\#(number)"#)) }
+        }
+    }
+
+    @Test func `counts towards the queue only what the broker has not taken`() async throws {
+        try await withSharedNodes { server, one, _ in
+            let client = try one.client("ada")
+            _ = try client.next("system")
+            server.cut("lobby", from: one.broker)
+            let text = String(repeating: "x", count: 50_000)
+            for number in 1...5 {
+                client.say(#"{"type":"chat","id":\#(number),"data":"\#(text)"}"#)
+                #expect(try client.next("ack").contains(#""id":\#(number)"#))
+            }
+            // None has come back.
+            #expect(one.hub.brokerQueueByteCount == 0)
+            let kept = Statistics(total: await one.hub.statistics()).memory.broker
+            #expect(0 < kept && kept < 10_000)
         }
     }
 

@@ -28,6 +28,27 @@ import Testing
         check(slab.find(tag: tag + 1 << 32) != nil)
     }
 
+    /// Connections of an earlier process keep their ids in whatever slots they get, and no newcomer gets one of these.
+    @Test func anIDOfAnEarlierProcessIsFoundAndNeverGivenAgain() {
+        let old = (0..<4).map { ConnectionID(worker: 0, slot: 3 - $0, number: 100 + UInt64($0)) }
+        var slab = Slab(capacity: 4)
+        for id in old { _ = slab.allocate(Link(5), address: address, port: 1, id: id) }
+        for (slot, id) in old.enumerated() { check(slab.find(id)?.slot == slot && slab[slot].id == id) }
+        var given = Set(old)
+        for _ in 0..<5 {
+            for slot in 0..<3 {
+                let gone = slab[slot].id
+                slab[slot].advance(.ended)
+                slab.release(slab[slot])
+                check(slab.find(gone) == nil)
+                let next = slab.allocate(Link(6), address: address, port: 1)!
+                check(next.slot == slot && slab.find(next.id)?.slot == slot)
+                check(given.insert(next.id).inserted, "the id of another connection")
+            }
+        }
+        check(slab.find(old[3])?.slot == 3)
+    }
+
     @Test func aFullSlabTakesNoMore() {
         var slab = Slab(capacity: 3)
         let slots = (0..<3).map { slab.allocate(Link(Int32($0)), address: address, port: 0)?.slot }

@@ -85,9 +85,18 @@ final class TestClient {
 
     private func fill() throws {
         var chunk = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &chunk, chunk.count, 0)
+        let count = receive(&chunk)
         guard count > 0 else { throw Failure.ended }
         buffer += chunk[..<count]
+    }
+
+    /// The result of `recv`. With a time-out, signals interrupt it whatever SA_RESTART says (signal(7)), and tests of the
+    /// profiler send them to all threads.
+    private func receive(_ chunk: inout [UInt8]) -> Int {
+        while true {
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            if count >= 0 || errno != EINTR { return count }
+        }
     }
 
     /// The answer's status line; what follows the head stays for `frame()`.
@@ -147,7 +156,7 @@ final class TestClient {
     /// Whether the server has closed its side.
     func isAtEnd() -> Bool {
         guard buffer.isEmpty else { return false }
-        var byte: UInt8 = 0
-        return recv(descriptor, &byte, 1, 0) == 0
+        var byte: [UInt8] = [0]
+        return receive(&byte) == 0
     }
 }

@@ -6,12 +6,6 @@ import Testing
 
 extension RedisTests {
     @Suite struct ClusterServers {
-        /// What every broker has to do, done by a cluster.
-        @Test(arguments: BrokerConformance.cases)
-        func conformance(_ test: ConformanceCase) async throws {
-            try await ClusterFixture.with { try await test.run($0) }
-        }
-
         @Test("Slots are those that Redis computes, and all keys of a channel are in one")
         func slots() async throws {
             let server = try RedisServer(["--cluster-enabled", "yes"])
@@ -37,7 +31,8 @@ extension RedisTests {
         func migration() async throws {
             try await ClusterFixture.with { fixture in
                 let nodes = try await fixture.nodes(2)
-                BrokerConformance.change(nodes[0], "c0", "ada")
+                // Joins and leaves would be a gap.
+                BrokerConformance.change(nodes[0], "c0", "ada", isAnnounced: false)
                 let load = FailoverLoad(nodes, channels: ["c0", "c1"], isWithoutHistory: false)
                 let result = try await load.run {
                     for _ in 0..<3 {

@@ -90,8 +90,6 @@ import Testing
                 return true
             }
         }
-        #expect(isRefused("$101\r\n"))
-        #expect(!isRefused("$100\r\n"))
         #expect(isRefused("+" + String(repeating: "x", count: 51)))
         #expect(!isRefused("+" + String(repeating: "x", count: 50) + "\r\n"))
         #expect(isRefused("*21\r\n"))
@@ -100,6 +98,28 @@ import Testing
         #expect(
             isRefused("*15\r\n" + String(repeating: "$90\r\n" + String(repeating: "x", count: 90) + "\r\n", count: 12)))
         #expect(!isRefused(String(repeating: "$90\r\n" + String(repeating: "x", count: 90) + "\r\n", count: 12)))
+    }
+
+    @Test("A string that is too long is null, and costs what is around it nothing")
+    func longStrings() throws {
+        var limits = RESPDecoder.Limits()
+        limits.stringByteCount = 100
+        let long = "$101\r\n" + String(repeating: "x", count: 101) + "\r\n"
+        let text = "*2\r\n" + long + "+a\r\n" + long + "$100\r\n" + String(repeating: "y", count: 100) + "\r\n"
+        let expected: [RESPValue] = [
+            .array([.null, Self.string("a")]), .null, Self.string(String(repeating: "y", count: 100)),
+        ]
+        for size in [1, 2, 7, 50, 1_000] {
+            var decoder = RESPDecoder(limits: limits)
+            var found: [RESPValue] = []
+            var rest = Array(text.utf8)[...]
+            while !rest.isEmpty {
+                decoder.append(ByteBuffer(bytes: rest.prefix(size)))
+                rest = rest.dropFirst(size)
+                while let value = try decoder.next() { found.append(value) }
+            }
+            #expect(found == expected, "\(size) bytes at once")
+        }
     }
 
     @Test("Damage never does more than end the reading")

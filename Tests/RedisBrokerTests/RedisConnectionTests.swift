@@ -1,6 +1,6 @@
 import Base
 import Broker
-import Glibc
+import BrokerSupport
 import Testing
 
 @testable import RedisBroker
@@ -96,7 +96,7 @@ extension RedisTests {
                 try await proxy.silence()
                 let waiting = node.publish("c", ["m3"], history: BrokerConformance.limits)
                 let reason = try await node.isDown()
-                #expect(ContinuousClock.now - start < .seconds(1.6))
+                #expect(ContinuousClock.now - start < .seconds(10))
                 #expect(reason.contains("does not answer: no reply for 0."), "\(reason)")
                 #expect(other.record.now.health == .up)
                 try await other.publishAndWait("c", ["m2"], history: BrokerConformance.limits)
@@ -106,79 +106,6 @@ extension RedisTests {
                 await BrokerConformance.end([node, other])
                 try await proxy.end()
             }
-        }
-
-        @Test("TLS, with the server's certificate and name checked, and a client's certificate")
-        func tls() async throws {
-            var template = Array("/tmp/wsd-redis-tls-XXXXXX".utf8CString)
-            let directory = String(cString: mkdtemp(&template))
-            defer { _ = system("rm -r '\(directory)'") }
-            let script = """
-                cd '\(directory)' &&
-                openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=ca &&
-                for name in localhost client; do
-                  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out $name.csr -subj /CN=$name &&
-                  printf 'subjectAltName=DNS:%s' $name > $name.ext &&
-                  openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $name.ext -out $name.pem
-                done
-                """
-            #expect(system("{ \(script)\n} > '\(directory)/log' 2>&1") == 0)
-            let server = try RedisServer()
-            defer { server.end() }
-            for (name, file) in [("ca-cert", "ca.pem"), ("cert", "localhost.pem"), ("key", "localhost.key")] {
-                try server.call("CONFIG", "SET", .text("tls-\(name)-file"), .text("\(directory)/\(file)"))
-            }
-            let port = server.port + 1
-            try server.call("CONFIG", "SET", "tls-port", .number(Int64(port)))
-            func node(_ host: String, _ tls: RedisBroker.TLS?) -> BrokerNode {
-                var options = RedisBroker.Options(address: .tcp(host: host, port: port), node: .random())
-                options.tls = tls
-                return BrokerNode(options.node, RedisBroker(options))
-            }
-            let right = RedisBroker.TLS(
-                authorityFile: directory + "/ca.pem", certificateFile: directory + "/client.pem",
-                keyFile: directory + "/client.key")
-            let up = node("localhost", right)
-            try await up.isUp()
-            try await up.subscribe("c")
-            let large = String(repeating: "x", count: 1 << 20)
-            try await up.publishAndWait("c", [large])
-            try await up.record.sees("c", [large])
-            await BrokerConformance.end([up])
-            var byAddress = right
-            byAddress.serverName = "localhost"
-            let named = node("127.0.0.1", byAddress)
-            try await named.isUp()
-            await BrokerConformance.end([named])
-            var unknown = right
-            unknown.authorityFile = nil
-            var bare = right
-            bare.certificateFile = nil
-            bare.keyFile = nil
-            var missing = right
-            missing.authorityFile = directory + "/none.pem"
-            let cases: [(String, RedisBroker.TLS?, String)] = [
-                ("localhost", unknown, "has a certificate that nobody whom this machine trusts vouches for"),
-                ("127.0.0.1", right, "has a certificate for another name"),
-                ("localhost", bare, "asks for a certificate of this client"),
-                ("localhost", missing, "can't be used with TLS"),
-                ("localhost", nil, "broke off the connection"),
-            ]
-            for (host, tls, expected) in cases {
-                let down = node(host, tls)
-                let reason = try await down.isDown { !$0.contains("yet") }
-                #expect(reason.contains(expected), "\(reason)")
-                #expect(!reason.contains("none.pem") || reason.hasSuffix("none.pem: No such file or directory"))
-                await down.broker.stop(within: .zero)
-            }
-            let plain = RedisBroker.Options(address: .tcp(host: "localhost", port: server.port), node: .random())
-            var wrong = plain
-            wrong.tls = right
-            wrong.connectTimeout = .milliseconds(500)
-            let down = BrokerNode(wrong.node, RedisBroker(wrong))
-            let reason = try await down.isDown { !$0.contains("yet") }
-            #expect(reason.contains("did not accept the connection with TLS within 0.5 s"), "\(reason)")
-            await down.broker.stop(within: .zero)
         }
     }
 }

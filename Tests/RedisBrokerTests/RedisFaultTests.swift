@@ -1,3 +1,4 @@
+import Base
 import Broker
 import Glibc
 import Testing
@@ -7,20 +8,24 @@ import Testing
 extension RedisTests {
     /// What Redis servers do to their clients.
     @Suite struct Fault {
-        @Test("A server that stands still is noticed, and what was published then is there later")
-        func pause() async throws {
-            try await RedisFixture.with { fixture in
-                try await BrokerConformance.aPauseIsNoticed(fixture, within: .seconds(1.6))
+        @Test(
+            "The users of a node that is lost vanish in time, and come back with it", arguments: RedisProgram.allCases)
+        func lostNode(_ program: RedisProgram) async throws {
+            try await RedisFixture.with(program: program) { fixture in
+                let proxy = try await Proxy(to: fixture.server.port)
+                let port = proxy.port
+                let lost = fixture.node { $0.servers = .independent([.tcp(host: "127.0.0.1", port: port)]) }
+                try await BrokerConformance.aLostNodesUsersVanish(
+                    fixture, within: .seconds(10), cut: { _ in try await proxy.cut() },
+                    mend: { _ in try await proxy.mend() }, lost: lost)
+                try await proxy.end()
             }
         }
 
-        @Test func aRestartIsMadeUpFor() async throws {
-            try await RedisFixture.with { try await BrokerConformance.aRestartIsMadeUpFor($0) }
-        }
-
-        @Test("A subscriber that the server cuts for its backlog misses nothing")
-        func slowNode() async throws {
-            try await RedisFixture.with(["--client-output-buffer-limit", "pubsub", "4mb", "2mb", "60"]) { fixture in
+        @Test("A subscriber that the server cuts for its backlog misses nothing", arguments: RedisProgram.allCases)
+        func slowNode(_ program: RedisProgram) async throws {
+            let limit = ["--client-output-buffer-limit", "pubsub", "4mb", "2mb", "60"]
+            try await RedisFixture.with(limit, program: program) { fixture in
                 try await BrokerConformance.aSlowNodeIsMadeUpFor(fixture, byteCount: 20 << 20)
             }
         }
@@ -203,7 +208,7 @@ extension RedisTests {
                 }
                 // Longer than between two looks for those that are gone.
                 try await BrokerConformance.eventually("some beats") {
-                    (900..<1_200).contains(try fixture.server.call("PTTL", .text("t:node:\(early.id)")).number ?? 0)
+                    (2_000..<3_000).contains(try fixture.server.call("PTTL", .text("t:node:\(early.id)")).number ?? 0)
                 }
                 try await proxy.mend()
                 try await late.isUp()
@@ -212,6 +217,166 @@ extension RedisTests {
                 try await BrokerConformance.hasMembers(early, "c", ["ada": 1])
                 await BrokerConformance.end([late, early])
                 try await proxy.end()
+            }
+        }
+
+        @Test("Whoever has just come back gives the others the whole presence TTL before it removes them")
+        func patience() async throws {
+            try await RedisFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                // One that does not come back, with a lease that ends meanwhile.
+                let gone = NodeID.random()
+                let clock = ContinuousClock()
+                var back = clock.now
+                try await node.comesBack {
+                    try fixture.server.call("SET", .text("t:node:\(gone)"), "{}", "PX", "300")
+                    try fixture.server.call("SADD", "t:nodes", .text("\(gone)"))
+                    back = clock.now
+                    try fixture.cutCommands()
+                }
+                try await BrokerConformance.eventually("its removal") {
+                    try fixture.server.call("SISMEMBER", "t:nodes", .text("\(gone)")) == .integer(0)
+                }
+                #expect(clock.now - back >= .seconds(5))
+                await BrokerConformance.end([node])
+            }
+        }
+
+        @Test("Who comes and goes while the server is away is announced once the members hear it, after a gap")
+        func announcementsAfterAnOutage() async throws {
+            try await RedisFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                // Many, so that the subscriptions take longer than the other connection.
+                let names = (0..<1_000).map { "channel-\($0)" } + ["c"]
+                node.broker.subscribe(names.map { Subscription(channel: $0, history: nil) })
+                try await node.record.wait("all subscribed") { $0.subscribed.count == names.count ? () : nil }
+                BrokerConformance.change(node, "c", "ada")
+                BrokerConformance.change(node, "c", "cy")
+                try await node.record.sees("c", ["+ada", "+cy"])
+                try fixture.server.call("SAVE")
+                fixture.server.kill()
+                try await node.isDown()
+                BrokerConformance.change(node, "c", "ada", isPresent: false)
+                BrokerConformance.change(node, "c", "bob")
+                try fixture.server.start()
+                try await node.record.sees("c", ["+ada", "+cy", "gap", "-ada", "+bob"])
+                try await BrokerConformance.hasMembers(node, "c", ["bob": 1, "cy": 1])
+                await BrokerConformance.end([node])
+            }
+        }
+
+        @Test("A lost subscription is a gap where users are announced, though all messages are there")
+        func gapOfUsers() async throws {
+            try await RedisFixture.with { fixture in
+                let nodes = try await fixture.nodes(1)
+                for (channel, isAnnounced) in [("told", true), ("silent", false)] {
+                    try await nodes[0].subscribe(channel, history: BrokerConformance.limits)
+                    BrokerConformance.change(nodes[0], channel, "ada", isAnnounced: isAnnounced)
+                    try await BrokerConformance.hasMembers(nodes[0], channel, ["ada": 1])
+                }
+                try await nodes[0].comesBack { try fixture.cutDeliveries() }
+                for channel in ["told", "silent"] {
+                    try await nodes[0].publishAndWait(channel, ["m1"], history: BrokerConformance.limits)
+                }
+                try await nodes[0].record.sees("told", ["+ada", "gap", "m1"])
+                try await nodes[0].record.sees("silent", ["m1"])
+                #expect(nodes[0].record.now.gaps["told"]?.map(\.seq) == [0])
+                await BrokerConformance.end(nodes)
+            }
+        }
+
+        @Test("A node that comes back writes its users again, though the server does not answer at once")
+        func returnWithoutAnAnswer() async throws {
+            try await RedisFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                try await node.subscribe("c")
+                BrokerConformance.change(node, "c", "ada")
+                try await node.record.sees("c", ["+ada"])
+                try await BrokerConformance.hasMembers(node, "c", ["ada": 1])
+                // As by others who take it for gone.
+                let keys = RedisKeys(prefix: "t")
+                try fixture.server.call("ACL", "SETUSER", "default", "-exists")
+                try fixture.server.call("DEL", .text(keys.users("c")), .text(keys.userCounts("c")))
+                try fixture.server.call("DEL", .text(keys.node(node.id)))
+                try await BrokerConformance.eventually("a question that is refused") {
+                    try fixture.server.call("ACL", "LOG").elements?.isEmpty == false
+                }
+                try fixture.server.call("ACL", "SETUSER", "default", "+exists")
+                try await BrokerConformance.hasMembers(node, "c", ["ada": 1])
+                await BrokerConformance.end([node])
+            }
+        }
+
+        @Test("A full server lets the leases be renewed")
+        func leasesOfAFullServer() async throws {
+            try await RedisFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                let key = RESPArgument.text("t:node:\(node.id)")
+                try fixture.server.call("CONFIG", "SET", "maxmemory", "1")
+                try await node.isDown()
+                for _ in 1...2 {
+                    // More than a renewal leaves. On a slow machine the lease may have ended, and comes back if there is room.
+                    try await BrokerConformance.eventually("a lease") {
+                        if try fixture.server.call("PEXPIRE", key, 100_000) == .integer(1) { return true }
+                        try fixture.server.call("CONFIG", "SET", "maxmemory", "0")
+                        return false
+                    }
+                    try fixture.server.call("CONFIG", "SET", "maxmemory", "1")
+                    try await BrokerConformance.eventually("a renewal") {
+                        (1...3_000).contains(try fixture.server.call("PTTL", key).number ?? 0)
+                    }
+                }
+                await BrokerConformance.end([node])
+            }
+        }
+
+        @Test("A node that could not renew its lease gives the others the whole presence TTL before it removes them")
+        func patienceAfterRefusals() async throws {
+            try await RedisFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                let gone = NodeID.random()
+                try fixture.server.call("SET", .text("t:node:\(gone)"), "{}")
+                try fixture.server.call("SADD", "t:nodes", .text("\(gone)"))
+                try fixture.server.call("CONFIG", "SET", "min-replicas-to-write", "1")
+                try await node.isDown { $0.contains("NOREPLICAS") }
+                // Its own lease ends, as does that of the other.
+                try await BrokerConformance.eventually("the end of its lease") {
+                    try fixture.server.call("EXISTS", .text("t:node:\(node.id)")) == .integer(0)
+                }
+                let clock = ContinuousClock()
+                let back = clock.now
+                try fixture.server.call("CONFIG", "SET", "min-replicas-to-write", "0")
+                try fixture.server.call("DEL", .text("t:node:\(gone)"))
+                try await BrokerConformance.eventually("its removal") {
+                    try fixture.server.call("SISMEMBER", "t:nodes", .text("\(gone)")) == .integer(0)
+                }
+                #expect(clock.now - back >= .seconds(5))
+                await BrokerConformance.end([node])
+            }
+        }
+
+        @Test("Numbers that were acknowledged are not given again in one epoch, though the node subscribes nothing")
+        func rollbackWithoutSubscription() async throws {
+            try await RedisFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                for limits in [nil, BrokerConformance.limits] {
+                    let channel = limits == nil ? "lost" : "kept"
+                    let before = try await node.publishAndWait(channel, ["a", "b"], history: limits)
+                    try await fixture.forget {
+                        let last = try await node.publishAndWait(channel, ["c", "d", "e"], history: limits)
+                        #expect(last == MessagePosition(epoch: before.epoch, seq: 5))
+                    }
+                    let after = try await node.publishAndWait(channel, ["f"], history: limits)
+                    #expect(after.epoch != before.epoch)
+                    #expect(try await node.publishAndWait(channel, ["g"], history: limits).epoch == after.epoch)
+                }
+                await BrokerConformance.end([node])
             }
         }
 

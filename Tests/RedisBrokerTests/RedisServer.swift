@@ -1,42 +1,54 @@
 import Glibc
 import NIOCore
-import Synchronization
 import Testing
 
 @testable import RedisBroker
 
 /// A Redis server that a test has for itself, on loopback and on a Unix socket.
 final class RedisServer: Sendable {
-    let port: Int
-    let directory: String
+    var port: Int { process.port }
+    var directory: String { process.directory }
+    /// Where it accepts TLS; nil if it doesn't.
+    let tlsPort: Int?
+    private let program: RedisProgram
     private let arguments: [String]
     private let isSentinel: Bool
-    private let process = Mutex<pid_t>(0)
-    /// Below the ports that connections get, and so are those of a cluster, which are 10,000 above. The next one is left for TLS.
-    private static let lastPort = Mutex(Int.random(in: 12_000..<22_000))
+    private let process: ServerProcess
 
     var socket: String { directory + "/redis.sock" }
 
     /// Starts a server and waits until it answers.
-    init(_ arguments: [String] = []) throws {
-        var template = Array("/tmp/wsd-redis-XXXXXX".utf8CString)
-        directory = String(cString: mkdtemp(&template))
-        self.arguments = arguments
+    init(
+        _ arguments: [String] = [], program: RedisProgram = .standard, tls certificate: TestCertificate? = nil
+    ) throws {
+        process = try ServerProcess()
+        let port = process.port
+        tlsPort = certificate.map { _ in port + 1 }
+        self.program = program
+        self.arguments =
+            (certificate?.settings(port: port + 1) ?? []).flatMap { ["--" + $0.name, $0.value] } + arguments
         isSentinel = false
-        port = try Self.freePort()
         try start()
     }
 
     /// Starts a Sentinel that looks after the master "mymaster", of which two Sentinels have to say that it is down.
-    init(sentinelOf master: RedisServer, _ lines: [String] = []) throws {
-        var template = Array("/tmp/wsd-redis-XXXXXX".utf8CString)
-        directory = String(cString: mkdtemp(&template))
+    /// The Sentinels know the servers by this `host`.
+    init(
+        sentinelOf master: RedisServer, host: String = "127.0.0.1", _ lines: [String] = [],
+        program: RedisProgram = .standard, tls certificate: TestCertificate? = nil
+    ) throws {
+        process = try ServerProcess()
+        let (port, directory) = (process.port, process.directory)
+        tlsPort = certificate.map { _ in port + 1 }
+        self.program = program
         isSentinel = true
-        port = try Self.freePort()
         let text =
             [
                 "port \(port)", "bind 127.0.0.1", "dir \(directory)", "logfile \(directory)/log",
-                "sentinel monitor mymaster 127.0.0.1 \(master.port) 2",
+            ] + (certificate?.settings(port: port + 1) ?? []).map { "\($0.name) \($0.value)" }
+            + (host == "127.0.0.1" ? [] : ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"])
+            + [
+                "sentinel monitor mymaster \(host) \(master.tlsPort ?? master.port) 2",
                 "sentinel failover-timeout mymaster 5000",
             ] + lines
         arguments = [directory + "/sentinel.conf", "--sentinel"]
@@ -46,86 +58,45 @@ final class RedisServer: Sendable {
         try start()
     }
 
+    deinit { if access(directory, F_OK) == 0 { end() } }
+
     func start(_ more: [String] = []) throws {
         let words =
-            isSentinel
-            ? ["redis-server"] + arguments
-            : [
-                "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "::1", "--unixsocket", socket, "--dir",
-                directory, "--save", "", "--daemonize", "no", "--logfile", directory + "/log",
-            ] + arguments + more
-        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        var pid: pid_t = 0
-        guard posix_spawnp(&pid, "redis-server", nil, nil, &pointers, environ) == 0 else {
-            throw NotSeen("redis-server can't be started")
-        }
-        process.withLock { $0 = pid }
-        let deadline = ContinuousClock.now + .seconds(20)
-        while ContinuousClock.now < deadline {
+            try program.words()
+            + (isSentinel
+                ? arguments
+                : [
+                    "--port", "\(port)", "--bind", "127.0.0.1", "::1", "--unixsocket", socket, "--dir", directory,
+                    "--save", "", "--daemonize", "no", "--logfile", directory + "/log",
+                ] + arguments + more)
+        try process.start(words) { [port] in
             do {
                 try RedisClient(port: port).call("PING")
-                return
-            } catch let error as RedisError where error.code == "NOAUTH" {
-                return
-            } catch {
-                usleep(5_000)
-            }
-        }
-        kill()
-        throw NotSeen("redis-server on port \(port) does not answer, see \(directory)/log")
-    }
-
-    func kill() {
-        process.withLock { process in
-            guard process > 0 else { return }
-            _ = Glibc.kill(process, SIGKILL)
-            waitpid(process, nil, 0)
-            process = 0
+                return true
+            } catch { return (error as? RedisError)?.code == "NOAUTH" }
         }
     }
 
-    func pause() { process.withLock { _ = Glibc.kill($0, SIGSTOP) } }
-    func resume() { process.withLock { _ = Glibc.kill($0, SIGCONT) } }
+    func kill() { process.end(by: SIGKILL) }
+
+    func pause() { process.signal(SIGSTOP) }
+    func resume() { process.signal(SIGCONT) }
 
     /// Ends the server and removes what it wrote.
-    func end() {
-        kill()
-        for file in ["log", "redis.sock", "dump.rdb", "users.acl"] { unlink(directory + "/" + file) }
-        _ = system("rm -r '\(directory)'")
-    }
+    func end() { process.end() }
 
     /// Runs a command on a connection of its own. An error is thrown.
     @discardableResult
     func call(_ words: RESPArgument...) throws -> RESPValue { try RedisClient(port: port).call(words) }
-
-    private static func freePort() throws -> Int {
-        for _ in 0..<1_000 {
-            let port = lastPort.withLock { port in
-                port = port >= 22_000 ? 12_000 : port + 2
-                return port
-            }
-            let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(descriptor) }
-            var address = sockaddr_in(port: port)
-            let isFree = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-                }
-            }
-            if isFree { return port }
-        }
-        throw NotSeen("no port is free")
-    }
 }
 
-extension sockaddr_in {
-    /// A port on the loopback interface.
-    init(port: Int) {
-        self.init()
-        sin_family = sa_family_t(AF_INET)
-        sin_port = in_port_t(port).bigEndian
-        sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+extension TestCertificate {
+    /// What lets a Redis server accept TLS, and use it to other servers.
+    func settings(port: Int) -> [(name: String, value: String)] {
+        [
+            ("tls-port", "\(port)"), ("tls-cert-file", file), ("tls-key-file", keyFile),
+            ("tls-ca-cert-file", authority.file), ("tls-auth-clients", "no"), ("tls-replication", "yes"),
+        ]
     }
 }
 
@@ -136,12 +107,7 @@ final class RedisClient {
 
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in(port: port)
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        let result = sockaddr_in.withLoopback(port) { [descriptor] in connect(descriptor, $0, $1) }
         var limit = timeval(tv_sec: 20, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         guard result == 0 else { throw NotSeen("port \(port) does not accept") }
@@ -168,6 +134,7 @@ final class RedisClient {
             }
             var bytes = [UInt8](repeating: 0, count: 65_536)
             let count = read(descriptor, &bytes, bytes.count)
+            if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw NotSeen("the connection is closed") }
             decoder.append(ByteBuffer(bytes: bytes[..<count]))
         }

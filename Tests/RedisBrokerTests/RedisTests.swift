@@ -1,4 +1,4 @@
 import Testing
 
 /// The tests with real servers, one after the other: some are about how long things take.
-@Suite(.serialized) enum RedisTests {}
+@Suite(.blocking, .serialized) enum RedisTests {}

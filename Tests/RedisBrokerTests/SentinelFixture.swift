@@ -1,5 +1,6 @@
 import Base
 import Broker
+import BrokerSupport
 import Glibc
 import Synchronization
 import Testing
@@ -7,24 +8,42 @@ import Testing
 @testable import RedisBroker
 
 /// A master with a replica, and three Sentinels that look after them.
-final class SentinelFixture: BrokerFixture {
+final class SentinelFixture: RedisServers {
     private let servers: Mutex<[RedisServer]>
     let sentinels: [RedisServer]
     private let password: String?
+    private let host: String
+    private let tls: BrokerTLS?
 
     /// - Parameters:
     ///   - downAfter: the time in milliseconds after which Sentinels take the master for down.
     ///   - password: the password that the Sentinels ask for.
-    init(downAfter: Int = 1_000, password: String? = nil) async throws {
-        let first = try RedisServer(["--repl-diskless-sync-delay", "0"])
-        let second = try RedisServer(["--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1 \(first.port)"])
-        servers = Mutex([first, second])
+    ///   - host: how the servers are called by Sentinels and clients.
+    ///   - certificate: the certificate of all servers, which then use TLS.
+    ///   - replicaCertificate: the replica's, if it has another one.
+    init(
+        downAfter: Int = 1_000, password: String? = nil, program: RedisProgram = .standard,
+        host: String = "127.0.0.1", tls certificate: TestCertificate? = nil,
+        replicaCertificate: TestCertificate? = nil
+    ) async throws {
         self.password = password
+        self.host = host
+        tls = certificate.map { BrokerTLS(authorityFile: $0.authority.file) }
+        let arguments =
+            ["--repl-diskless-sync-delay", "0"] + (host == "127.0.0.1" ? [] : ["--replica-announce-ip", host])
+        let first = try RedisServer(arguments, program: program, tls: certificate)
+        let second = try RedisServer(
+            arguments + ["--replicaof", "\(host) \(first.tlsPort ?? first.port)"], program: program,
+            tls: replicaCertificate ?? certificate)
+        servers = Mutex([first, second])
         let lines =
             ["sentinel down-after-milliseconds mymaster \(downAfter)"]
             + (password.map { ["requirepass \($0)", "sentinel sentinel-pass \($0)"] } ?? [])
         var sentinels: [RedisServer] = []
-        for _ in 0..<3 { sentinels.append(try RedisServer(sentinelOf: first, lines)) }
+        for _ in 0..<3 {
+            sentinels.append(
+                try RedisServer(sentinelOf: first, host: host, lines, program: program, tls: certificate))
+        }
         self.sentinels = sentinels
         try await BrokerConformance.eventually("Sentinels that know each other and the replica") { [sentinels] in
             try sentinels.allSatisfy { sentinel in
@@ -38,14 +57,16 @@ final class SentinelFixture: BrokerFixture {
 
     /// The server that is master now.
     var master: RedisServer { servers.withLock { $0[0] } }
+    var masters: [RedisServer] { [master] }
     var replica: RedisServer { servers.withLock { $0[1] } }
 
     var options: RedisBroker.Sentinel {
-        RedisBroker.Sentinel(masterName: "mymaster", addresses: sentinels.map(\.address), password: password)
+        RedisBroker.Sentinel(
+            masterName: "mymaster", addresses: sentinels.map { $0.address(of: host) }, password: password)
     }
 
     func node(prefix: String) -> BrokerNode {
-        let options = RedisBroker.Options(.sentinel(options), prefix: prefix)
+        let options = RedisBroker.Options(.sentinel(options), prefix: prefix, tls: tls)
         return BrokerNode(options.node, RedisBroker(options))
     }
 
@@ -59,14 +80,17 @@ final class SentinelFixture: BrokerFixture {
         servers.withLock { $0.reverse() }
     }
 
-    func cutDeliveries() throws { try master.call("CLIENT", "KILL", "TYPE", "pubsub") }
-    func cutCommands() throws { try master.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }
-    func pause() { master.pause() }
-    func resume() { master.resume() }
-    func restart(keepingData: Bool) throws {}
-    func forget(_ body: @Sendable () async throws -> Void) async throws {}
-
     func end() {
         for server in sentinels + servers.withLock(\.self) { server.end() }
+    }
+
+    /// Passes a fixture to a test.
+    static func with(
+        host: String = "127.0.0.1", tls certificate: TestCertificate? = nil,
+        replicaCertificate: TestCertificate? = nil, _ body: (SentinelFixture) async throws -> Void
+    ) async throws {
+        let fixture = try await SentinelFixture(host: host, tls: certificate, replicaCertificate: replicaCertificate)
+        defer { fixture.end() }
+        try await body(fixture)
     }
 }

@@ -5,31 +5,9 @@ import Testing
 
 extension RedisTests {
     @Suite struct SentinelServers {
-        private static func with(
-            downAfter: Int = 1_000, _ body: (SentinelFixture) async throws -> Void
-        ) async throws {
-            let fixture = try await SentinelFixture(downAfter: downAfter)
-            do {
-                try await body(fixture)
-                fixture.end()
-            } catch {
-                fixture.end()
-                throw error
-            }
-        }
-
-        @Test("The master is found, and a cut connection made again")
-        func conformance() async throws {
-            try await Self.with(downAfter: 60_000) { fixture in
-                try await BrokerConformance.aChannelGoesOnElsewhere(fixture)
-                try await BrokerConformance.presenceOverNodes(fixture)
-                try await BrokerConformance.nodesTalk(fixture)
-            }
-        }
-
         @Test("A master that is killed under load is replaced: one order, no doubles, no silent loss")
         func kill() async throws {
-            try await Self.with { fixture in
+            try await SentinelFixture.with { fixture in
                 let nodes = try await fixture.nodes(2)
                 for node in nodes { BrokerConformance.change(node, "c0", "ada") }
                 let load = FailoverLoad(nodes, channels: ["c0", "c1", "c2", "c3"])
@@ -39,7 +17,6 @@ extension RedisTests {
                     for node in nodes { try await node.isUp() }
                 }
                 print("a killed master: \(result)")
-                #expect(result.longestPause < .seconds(8))
                 #expect(result.refused == 0)
                 try await BrokerConformance.hasMembers(nodes[0], "c0", ["ada": 2])
                 await BrokerConformance.end(nodes)
@@ -48,7 +25,7 @@ extension RedisTests {
 
         @Test("A master that is stopped under load is replaced, and not used when it goes on")
         func stop() async throws {
-            try await Self.with { fixture in
+            try await SentinelFixture.with { fixture in
                 let nodes = try await fixture.nodes(2)
                 let load = FailoverLoad(nodes, channels: ["c0", "c1", "c2", "c3"])
                 let old = fixture.master
@@ -64,7 +41,6 @@ extension RedisTests {
                     try await load.moves(50)
                 }
                 print("a stopped master: \(result)")
-                #expect(result.longestPause < .seconds(8))
                 #expect(result.refused == 0)
                 for node in nodes { #expect(node.record.now.health == .up) }
                 await BrokerConformance.end(nodes)
@@ -73,7 +49,7 @@ extension RedisTests {
 
         @Test("Numbers that a failover gave twice begin a new numbering; users are as they should be")
         func laggingReplica() async throws {
-            try await Self.with { fixture in
+            try await SentinelFixture.with { fixture in
                 let nodes = try await fixture.nodes(2)
                 for node in nodes { try await node.subscribe("c", history: BrokerConformance.limits) }
                 for index in 1...5 {
@@ -113,7 +89,7 @@ extension RedisTests {
 
         @Test("A Sentinel that is gone or stands still is passed over")
         func sentinelsFail() async throws {
-            try await Self.with { fixture in
+            try await SentinelFixture.with { fixture in
                 fixture.sentinels[0].kill()
                 let nodes = try await fixture.nodes(1)
                 fixture.sentinels[1].pause()

@@ -6,14 +6,6 @@ import Testing
 
 extension RedisTests {
     @Suite struct Servers {
-        /// What every broker has to do, done by two servers.
-        @Test(arguments: BrokerConformance.cases)
-        func conformance(_ test: ConformanceCase) async throws {
-            let fixture = try ServersFixture(2)
-            defer { fixture.end() }
-            try await test.run(fixture)
-        }
-
         @Test("Channels are spread evenly, and a server more takes its part from each of the others")
         func jumpHash() {
             let names = (0..<30_000).map { "room-\($0)" }

@@ -37,7 +37,7 @@ extension BrokerConformance {
         ConformanceCase("nodes talk") { try await nodesTalk($0) },
         ConformanceCase("other prefixes are silent") { try await otherPrefixesAreSilent($0) },
         ConformanceCase("stopping sends what is there") { try await stoppingSendsWhatIsThere($0) },
-        ConformanceCase("a pause is noticed") { try await aPauseIsNoticed($0, within: .seconds(3)) },
+        ConformanceCase("a pause is noticed") { try await aPauseIsNoticed($0, within: .seconds(10)) },
         ConformanceCase("a restart is made up for") { try await aRestartIsMadeUpFor($0) },
         ConformanceCase("many channels come back") { try await manyChannelsComeBack($0, 2_000) },
     ]

@@ -18,7 +18,7 @@ extension BrokerConformance {
         let refused = nodes[0].publish("d", ["x"], history: limits, within: .milliseconds(300))
         let refusedAt = ContinuousClock.now
         let refusal = try await nodes[0].refused("d", refused)
-        #expect(ContinuousClock.now - refusedAt < .seconds(2))
+        #expect(ContinuousClock.now - refusedAt < .seconds(10))
         #expect(!refusal.reason.isEmpty)
         try await fixture.resume()
         for node in nodes { try await node.isUp() }

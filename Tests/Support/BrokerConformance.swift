@@ -55,7 +55,7 @@ enum BrokerConformance {
         #expect(start.position.seq == 0)
         let one = try await nodes[0].publishAndWait("c", ["a", "b", "c"])
         let two = try await nodes[0].publishAndWait("c", ["d"])
-        #expect(one == BrokerPosition(epoch: start.position.epoch, seq: 3))
+        #expect(one == MessagePosition(epoch: start.position.epoch, seq: 3))
         #expect(two.seq == 4)
         try await nodes[1].record.sees("c", ["a", "b", "c", "d"])
         let batches = nodes[1].record.now.batches["c"] ?? []
@@ -129,7 +129,7 @@ enum BrokerConformance {
                 }
             }
             group.addTask {
-                var position = BrokerPosition(epoch: "", seq: 0)
+                var position = MessagePosition(epoch: "", seq: 0)
                 while position.seq < count {
                     let (next, history) = try await nodes[0].subscribe("c", history: limits)
                     position = next

@@ -17,11 +17,14 @@ final class BrokerNode: Sendable {
         broker.start(record)
     }
 
+    /// A test that failed has not stopped it.
+    deinit { Task { [broker] in await broker.stop(within: .zero) } }
+
     /// Publishes a batch and returns its number.
     @discardableResult
     func publish(
         _ channel: String, _ texts: [String], kind: CarriedPublication.Kind = .chatText,
-        history: HistoryLimits? = nil, within time: Duration = .seconds(20),
+        history: HistoryLimits? = nil, within time: Duration = patience,
         at clock: Int64 = ContinuousTime.millisecondsSince1970
     ) -> UInt64 {
         let number = number.withLock { number in
@@ -49,13 +52,13 @@ final class BrokerNode: Sendable {
     func publishAndWait(
         _ channel: String, _ texts: [String], kind: CarriedPublication.Kind = .chatText,
         history: HistoryLimits? = nil, at clock: Int64 = ContinuousTime.millisecondsSince1970
-    ) async throws -> BrokerPosition {
+    ) async throws -> MessagePosition {
         let number = publish(channel, texts, kind: kind, history: history, at: clock)
         return try await accepted(channel, number)
     }
 
     /// Waits until a batch has been accepted.
-    func accepted(_ channel: String, _ number: UInt64) async throws -> BrokerPosition {
+    func accepted(_ channel: String, _ number: UInt64) async throws -> MessagePosition {
         try await record.wait("batch \(number) in \(channel) accepted") { $0.answers[Name(channel)]?[number] }.get()
     }
 
@@ -74,7 +77,7 @@ final class BrokerNode: Sendable {
     @discardableResult
     func subscribe(
         _ channel: String, history: HistoryLimits? = nil
-    ) async throws -> (position: BrokerPosition, history: [String]) {
+    ) async throws -> (position: MessagePosition, history: [String]) {
         let before = record.now.subscribed[Name(channel)]?.count ?? 0
         broker.subscribe([Subscription(channel: channel, history: history)])
         return try await record.wait("\(channel) subscribed") { state in
@@ -84,7 +87,9 @@ final class BrokerNode: Sendable {
     }
 
     func isUp() async throws {
-        try await record.wait("up") { $0.health == .up ? () : nil }
+        do { try await record.wait("up") { $0.health == .up ? () : nil } } catch {
+            throw NotSeen("\(error); \(record.now.health.map { "\($0)" } ?? "nothing was said of it")")
+        }
     }
 
     /// Waits until the broker has been down because of what `body` does, and is up again.
@@ -106,6 +111,9 @@ final class BrokerNode: Sendable {
     }
 }
 
+/// How long a test waits for what comes within a second unless something is broken or the machine is very busy.
+let patience = Duration.seconds(60)
+
 /// What a test waited for did not happen.
 struct NotSeen: Error, CustomStringConvertible {
     var description: String
@@ -123,10 +131,10 @@ final class BrokerRecord: BrokerSink {
         /// What a channel's member saw: texts, and `gap` or `renumbered` where that was said.
         var seen: [Name: [String]] = [:]
         var batches: [Name: [DeliveredBatch]] = [:]
-        var subscribed: [Name: [(position: BrokerPosition, history: [String])]] = [:]
-        var renumbered: [Name: [(position: BrokerPosition, history: [String])]] = [:]
-        var gaps: [Name: [BrokerPosition]] = [:]
-        var answers: [Name: [UInt64: Result<BrokerPosition, Refused>]] = [:]
+        var subscribed: [Name: [(position: MessagePosition, history: [String])]] = [:]
+        var renumbered: [Name: [(position: MessagePosition, history: [String])]] = [:]
+        var gaps: [Name: [MessagePosition]] = [:]
+        var answers: [Name: [UInt64: Result<MessagePosition, Refused>]] = [:]
         var members: [UInt64: [BrokerMember]?] = [:]
         var messages: [(from: NodeID, text: String)] = []
         var health: BrokerHealth?
@@ -159,6 +167,8 @@ final class BrokerRecord: BrokerSink {
         case .gap(let channel, let position):
             state.gaps[Name(channel), default: []].append(position)
             state.seen[Name(channel), default: []].append("gap")
+        case .interrupted(let channel):
+            state.seen[Name(channel), default: []].append("interrupted")
         case .renumbered(let channel, let position, let history):
             state.renumbered[Name(channel), default: []].append((position, history.flatMap(\.texts)))
             state.seen[Name(channel), default: []].append("renumbered")
@@ -174,15 +184,15 @@ final class BrokerRecord: BrokerSink {
         }
     }
 
-    /// Waits until `body` returns a value, for at most 20 seconds.
+    /// Waits until `body` returns a value, for at most `patience`.
     @discardableResult
     func wait<Value>(
         _ what: String, _ body: @escaping @Sendable (State) throws -> Value?
     ) async throws -> Value {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + patience
         while true {
             if let value = try state.withLock({ state in try body(state) }) { return value }
-            guard ContinuousClock.now < deadline else { throw NotSeen("not seen in 20 s: \(what)") }
+            guard ContinuousClock.now < deadline else { throw NotSeen("not seen in \(patience): \(what)") }
             try await Task.sleep(for: .milliseconds(2))
         }
     }

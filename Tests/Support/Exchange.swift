@@ -89,17 +89,10 @@ final class Exchange: Sendable {
 }
 
 extension Cluster.Limits {
-    /// Those of tests, in which somebody is silent.
+    /// Those of tests, in which somebody is silent and others answer, on a machine that may be busy.
     static var short: Cluster.Limits {
         var limits = Cluster.Limits()
-        limits.patience = .milliseconds(1500)
-        return limits
-    }
-
-    /// With little patience, for tests in which nobody else answers.
-    static var hasty: Cluster.Limits {
-        var limits = Cluster.Limits()
-        limits.patience = .milliseconds(100)
+        limits.patience = .seconds(10)
         return limits
     }
 }

@@ -28,7 +28,7 @@ final class Gate: Sendable {
 
     /// Waits until a thread is blocked.
     func isReached() async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + patience
         while !state.withLock(\.isReached) {
             guard ContinuousClock.now < deadline else { throw NotSeen("nobody waits at the gate") }
             try await Task.sleep(for: .milliseconds(2))

@@ -121,10 +121,11 @@ final class MemoryBackend: ControlBackend {
         Array(events.filter { selection?.selects($0) ?? true }.prefix(limit))
     }
 
-    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws {
+    func monitor(_ body: @escaping @Sendable ([Event], _ lost: Int) async throws -> Void) async throws -> Bool {
         try await body([], 0)
         try await body(events, 0)
         try await body([Event(.reload, millisecondsSinceEpoch: 1)], 7)
+        return false
     }
 
     func follow(
@@ -159,6 +160,10 @@ final class MemoryBackend: ControlBackend {
             startedAt: "2026-11-23T20:57:32.015Z", connectionsAtStart: 3, connectionsLeft: 2, secondsLeft: 1)
     }
 
+    func planRestart() async -> PlanRestart.Reply {
+        PlanRestart.Reply(kept: 2, handshakes: 1, closed: ["closing": 1])
+    }
+
     func top(_ order: ConnectionOrder, connections count: Int, channels: Int) async -> Top.Reply {
         Top.Reply(
             status: await status(), connections: connections.withLock { Array($0.prefix(count)) },
@@ -175,7 +180,10 @@ final class MemoryBackend: ControlBackend {
             channels: [ChannelRow(name: "\(pattern ?? "-") \(name ?? "-")", connections: limit)], next: nil)
     }
 
-    func channel(_ name: String, before: Int?, limit: Int) async -> ChannelDetail? {
+    func channel(
+        _ name: String, before: Int?, limit: Int, wantsUsers: Bool
+    ) async throws(ControlError) -> ChannelDetail? {
+        if name == "far" { throw .unavailable("the broker sleeps") }
         guard name == "a" else { return nil }
         return ChannelDetail(name: name, epoch: "e", seq: 7, users: nil, messages: [], more: before == 1 && limit == 2)
     }
@@ -196,6 +204,7 @@ final class MemoryBackend: ControlBackend {
         switch caller {
         case .process(let peer, _): "\(peer.processID)"
         case .client(let address): address
+        case .consumer(let source): source
         case .node(let name, let caller): "\(name) for \(caller["peer-pid"] ?? caller[Caller.clientField] ?? "?")"
         }
     }

@@ -5,11 +5,11 @@ import Testing
 
 /// Serialised, because libsystemd reads the process's environment.
 @Suite(.serialized) struct NotifierTests {
-    @Test func everyStateIsOneDatagram() throws {
+    @Test func everyStateIsOneDatagram() async throws {
         let manager = try FakeServiceManager()
         let notifier = Notifier()
         #expect(notifier.isPresent)
-        #expect(notifier.ready(status: "3 connections"))
+        #expect(await notifier.ready(status: "3 connections"))
         #expect(notifier.status("draining"))
         #expect(notifier.stopping())
         #expect(notifier.watchdog())
@@ -24,7 +24,7 @@ import Testing
             ])
     }
 
-    @Test func aFullQueueHoldsNobodyUp() throws {
+    @Test func aFullQueueHoldsNobodyUp() async throws {
         let manager = try FakeServiceManager()
         let notifier = Notifier()
         // More than a queue of datagrams takes (net.unix.max_dgram_qlen), with nobody who reads.
@@ -33,13 +33,26 @@ import Testing
         #expect(taken > 0)
         #expect(!notifier.extendTimeout(.seconds(1)))
         #expect(!notifier.stopping(status: "draining"))
+        #expect(!notifier.watchdog())
+        // These are tried for a while, and given up.
+        #expect(await !notifier.reloading())
+        #expect(await !notifier.ready(status: "draining"))
         #expect(manager.received(1) == ["STATUS=0"])
         #expect(notifier.status("there is room again"))
     }
 
-    @Test func reloadingCarriesTheMonotonicClock() throws {
+    @Test func whatMustArriveWaitsForRoom() async throws {
         let manager = try FakeServiceManager()
-        #expect(Notifier().reloading())
+        let notifier = Notifier()
+        while notifier.status("fills the queue") {}
+        async let isTold = notifier.ready()
+        #expect(manager.received(3).allSatisfy { $0.hasPrefix("STATUS=") })
+        #expect(await isTold)
+    }
+
+    @Test func reloadingCarriesTheMonotonicClock() async throws {
+        let manager = try FakeServiceManager()
+        #expect(await Notifier().reloading())
         let lines = manager.received(1)[0].split(separator: "\n")
         #expect(lines.first == "RELOADING=1")
         let clock = try #require(lines.last?.split(separator: "=").last)
@@ -57,11 +70,11 @@ import Testing
         #expect(cut == String(repeating: "é", count: 512))
     }
 
-    @Test func withoutAServiceManagerNothingHappens() {
+    @Test func withoutAServiceManagerNothingHappens() async {
         unsetenv("NOTIFY_SOCKET")
         let notifier = Notifier()
         #expect(!notifier.isPresent)
-        #expect(!notifier.ready())
+        #expect(await !notifier.ready())
         #expect(!notifier.barrier())
     }
 

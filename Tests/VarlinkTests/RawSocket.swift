@@ -11,7 +11,7 @@ final class RawSocket: @unchecked Sendable {  // One test task at a time.
         descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
         let address = try #require(UnixAddress(path: path))
         try #require(address.withSockaddr { connect(descriptor, $0, $1) } == 0)
-        var timeout = timeval(tv_sec: 30, tv_usec: 0)
+        var timeout = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 
@@ -38,6 +38,7 @@ final class RawSocket: @unchecked Sendable {  // One test task at a time.
             if let frame = try splitter.next() { return String(decoding: frame, as: UTF8.self) }
             var bytes = [UInt8](repeating: 0, count: 65_536)
             let count = recv(descriptor, &bytes, bytes.count, 0)
+            if count < 0 && errno == EINTR { continue }
             if count < 0 && errno == EAGAIN { Issue.record("no answer") }
             guard count > 0 else { return nil }
             splitter.append(bytes[..<count])

@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import NIOCore
 import NIOPosix
 import Synchronization
 import Testing
@@ -64,11 +65,11 @@ struct TemporaryDirectory {
     }
 }
 
-/// Waits until a condition holds; fails the test when it doesn't in good time.
+/// Waits until a condition holds; fails the test when it doesn't in a minute.
 func eventually(
     _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
 ) {
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(60)
     while !condition() {
         if ContinuousClock.now > deadline {
             Issue.record("still waiting until \(what)", sourceLocation: sourceLocation)

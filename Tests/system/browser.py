@@ -22,12 +22,12 @@ ARGUMENTS = (
 
 
 class Browser:
-    """One Chromium with a profile of its own."""
+    """One Chromium with a profile of its own; `arguments` are for it alone."""
 
-    def __init__(self):
+    def __init__(self, *arguments):
         options = Options()
         options.binary_location = "/usr/bin/chromium"
-        for argument in ARGUMENTS:
+        for argument in (*ARGUMENTS, *arguments):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         # Naming the driver keeps selenium from looking for one to download.

@@ -1,7 +1,7 @@
-"""Three nodes and a real Redis, and everything that happens to them, while many clients come, go and talk.
+"""Three nodes and a real broker, and everything that happens to them, while many clients come, go and talk.
 
 By hand, for ten minutes: `python cluster_soak.py --minutes 10 --clients 3000 --channels 300`; what test_nodes_soak.py runs
-for less. Nodes are killed and stopped, Redis is restarted, stands still, and loses connections. Afterwards everything that
+for less. Nodes are killed and stopped, the broker is restarted, stands still, and has faults of its own. Afterwards everything that
 anybody was told is checked: one order on all nodes, nothing twice, nothing lost where there is a history, and the right
 users present. The seed is printed; the same one plans the same faults and the same lives.
 """
@@ -20,19 +20,19 @@ from pathlib import Path
 
 import jwt
 
+from brokerservices import SERVICES
 from ledger import Ledger
 from nodes import SECRET, Nodes
-from redisserver import RedisServer
 from talker import Talker
 from test_api import KEYS
 
 PRESENCE_TTL = 3
-PROBE_INTERVAL = 0.5
+PROBE_INTERVAL = 1
 # How long the end may take on a machine that is busy.
 PATIENCE = 90.0
 
 PRESENT = {"presence": True, "join_leave": True, "leave_delay": "1s"}
-KEPT = {"history": 1_000_000, "history_bytes": "256MiB", "history_ttl": "2h"}
+KEPT = {"history": 1_000_000, "history_bytes": "64MiB", "history_ttl": "2h"}
 RULES = {"kept:*": {**KEPT, **PRESENT}, "plain:*": PRESENT}
 
 
@@ -141,7 +141,9 @@ class Person:
 
 
 class Soak:
-    def __init__(self, directory, seed, *, seconds, clients, channels, rate, has_presence=True, report=print):
+    def __init__(
+        self, directory, seed, *, seconds, clients, channels, rate, has_presence=True, report=print, broker="redis"
+    ):  # fmt: skip
         self.seed = seed
         self.seconds = seconds
         self.clients = clients
@@ -156,12 +158,15 @@ class Soak:
         self.is_settled = False
         self.counts = Counter()
         self.faults = []
-        self.ledger = Ledger(has_gaps=lambda channel: channel.startswith("plain"))
+        self.ledger = Ledger(
+            has_gaps=lambda channel: channel.startswith("plain"), announces=lambda channel: has_presence
+        )  # fmt: skip
+        self.began = time.monotonic()
         self.random = random.Random(f"{seed} faults")
         self.directory = Path(directory)
-        (self.directory / "redis").mkdir()
-        self.redis = RedisServer(self.directory / "redis", is_durable=True)
-        self.group = Nodes(self.directory, self.redis.url())
+        (self.directory / broker).mkdir()
+        self.service = SERVICES[broker](self.directory / broker, self.random, self.note)
+        self.group = Nodes(self.directory, self.service.url, type=broker)
         secret = self.directory / "jwt"
         secret.write_text(SECRET)
         secret.chmod(0o600)
@@ -170,14 +175,18 @@ class Soak:
             "auth": {"mode": "jwt", "hmac_secret_file": str(secret)},
             "broker": {
                 "presence_ttl": f"{PRESENCE_TTL}s", "probe_interval": f"{PROBE_INTERVAL}s", "queue_timeout": "30s",
+                **self.service.settings,
             },
             "channels": rules,
             "limits": {"messages_per_second": 0, "channels": 10_000, "history_bytes": "1GiB", "memory": "2GiB"},
             "queue": {"limit": "16MiB"},
         }  # fmt: skip
-        self.nodes = [self._start(f"node-{number}") for number in range(3)]
+        try:
+            self.nodes = [self._start(f"node-{number}") for number in range(3)]
+        except BaseException:
+            self.finish()
+            raise
         self.persons = [Person(self, number) for number in range(clients)]
-        self.began = time.monotonic()
 
     def _start(self, name, port=None):
         listen = {"server": {"listen": [f"127.0.0.1:{port}"]}} if port else {}
@@ -269,16 +278,13 @@ class Soak:
 
     async def _break(self):
         await asyncio.sleep(self.arrival)
-        faults = [
-            self._kill_node, self._kill_node, self._stop_node, self._restart_redis, self._stop_redis, self._hang_redis,
-            self._kill_subscriptions, self._kill_commands, self._forget_scripts,
-        ]  # fmt: skip
+        faults = [self._kill_node, self._kill_node, self._stop_node, *self.service.faults]
         planned = []
         while not self.is_over:
             # Each of them in turn, in an order that changes.
             planned = planned or self.random.sample(faults, len(faults))
             fault = planned.pop()
-            self.counts[fault.__name__[1:]] += 1
+            self.counts[fault.__name__.lstrip("_")] += 1
             await fault()
             for node in self.nodes:
                 await self._until(lambda: _is_ready(node), lambda: f"{node.name} is ready after {fault.__name__}")
@@ -294,34 +300,6 @@ class Soak:
 
     async def _stop_node(self):
         await self._kill_node(signal.SIGTERM)
-
-    async def _restart_redis(self, by="kill"):
-        self.note(f"Redis is restarted: {by}")
-        await asyncio.to_thread(self.redis.restart, True, by)
-
-    async def _stop_redis(self):
-        await self._restart_redis("stop")
-
-    async def _hang_redis(self):
-        seconds = self.random.uniform(0.1, 4)
-        self.note(f"Redis stands still for {seconds:.1f} s")
-        with self.redis.paused():
-            await asyncio.sleep(seconds)
-
-    async def _kill_subscriptions(self, kind="pubsub"):
-        self.note(f"the connections of type {kind} are killed")
-        await self._redis("CLIENT", "KILL", "TYPE", kind)
-
-    async def _kill_commands(self):
-        await self._kill_subscriptions("normal")
-
-    async def _forget_scripts(self):
-        self.note("Redis forgets its scripts")
-        await self._redis("SCRIPT", "FLUSH")
-
-    async def _redis(self, *command):
-        with self.redis.client() as client:
-            await asyncio.to_thread(client.execute_command, *command)
 
     # What is to be when nothing happens any more.
 
@@ -416,7 +394,7 @@ class Soak:
 
     def finish(self):
         self.faults += self.group.finish()
-        self.redis.finish()
+        self.service.finish()
 
 
 def _is_ready(node):
@@ -446,6 +424,7 @@ def main():
     parser.add_argument("--channels", type=int, default=300)
     parser.add_argument("--rate", type=float, default=150, help="messages of clients a second")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--broker", choices=SERVICES, default="redis")
     parser.add_argument("--without-presence", action="store_true")
     options = parser.parse_args()
     print(f"seed: --seed {options.seed}", flush=True)
@@ -459,6 +438,7 @@ def main():
             channels=options.channels,
             rate=options.rate,
             has_presence=not options.without_presence,
+            broker=options.broker,
         )
     print("\n".join(faults) or "no fault")
     sys.exit(bool(faults))

@@ -16,10 +16,11 @@ from xdist.scheduler import LoadScopeScheduling
 import debpackage
 import seeded
 from browser import Browser
-from container import SUITES, Machine
+from container import SUITES, Installation, Machine
 from fakeclock import Clock
 from nodes import Nodes
 from redisserver import RedisServer
+from traffic import Traffic
 from wsdaemon import Daemon
 
 # Rooms of the daemon that frame tests share: a path and a channel for each test, so that nothing that one test
@@ -36,7 +37,7 @@ def pytest_sessionstart():
 
 
 # Files whose tests measure, or load the machine so that no test beside them should.
-MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_nodes_soak", "test_storm", "test_wsbench")
+MEASURING = ("test_attack_", "test_crowd", "test_footprint", "test_hostile_pings", "test_nodes_soak", "test_restart_memory", "test_storm", "test_wsbench")
 
 
 def pytest_itemcollected(item):
@@ -54,6 +55,21 @@ class ByMachine(LoadScopeScheduling):
     def _split_scope(self, nodeid):
         machine = re.match(r"test_(package|systemd)(?!_life).*\[(bookworm|trixie)\b", nodeid)
         return "-".join(machine.groups()) if machine else nodeid
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of each test in a module with `CASES`, only so many cases, evenly spread, unless $WSD_EVERY_CASE is set."""
+    cases = {}
+    for item in items:
+        if getattr(item.module, "CASES", None) and not os.environ.get("WSD_EVERY_CASE"):
+            cases.setdefault((item.module, item.originalname), []).append(item)
+    left_out = set()
+    for (module, _), all_of_it in cases.items():
+        step = max(1, len(all_of_it) / module.CASES)
+        left_out |= set(all_of_it) - {all_of_it[int(number * step)] for number in range(min(module.CASES, len(all_of_it)))}
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -79,7 +95,13 @@ def wsd_directory():
 
 
 @pytest.fixture
-def start_wsd(wsd_directory):
+def daemon_class():
+    """What `start_wsd` starts."""
+    return Daemon
+
+
+@pytest.fixture
+def start_wsd(wsd_directory, daemon_class):
     """Starts a daemon: start_wsd(config_toml="", workers=2, args=(), env=None, prefix=()).
 
     The configuration is laid over the tests' own; `@PORT@` in it stands for the port chosen.
@@ -89,7 +111,7 @@ def start_wsd(wsd_directory):
     def start(config="", **options):
         directory = wsd_directory / str(len(started))
         directory.mkdir()
-        daemon = Daemon(directory, config or "", **options)
+        daemon = daemon_class(directory, config or "", **options)
         started.append(daemon)
         return daemon
 
@@ -215,6 +237,21 @@ def own_nodes(redis_server, wsd_directory):
     yield from run_nodes(Nodes(wsd_directory, redis_server.url()))
 
 
+@pytest.fixture
+def talk():
+    """Begins traffic that ends with the test in any case: talk(nodes, **options), as `Traffic` has them."""
+    begun = []
+
+    def talk(nodes, **options):
+        begun.append(Traffic(nodes, **options))
+        begun[-1].wait_for_more()
+        return begun[-1]
+
+    yield talk
+    for traffic in begun:
+        traffic.end()
+
+
 def run_nodes(nodes):
     yield nodes
     if failures := nodes.finish():
@@ -281,6 +318,20 @@ def newcomer(request):
     """An administrator of a machine that only this test changes, without the package."""
     with Machine(request.param) as machine:
         yield debpackage.Administrator(machine)
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def installation(request):
+    """wsd without its package in a booted machine, which the tests of one release share."""
+    with Machine(request.param) as machine:
+        yield Installation(machine)
+
+
+@pytest.fixture
+def wsd(installation):
+    """wsd not running, its sockets listening, its configuration the default."""
+    installation.reset()
+    return installation
 
 
 @pytest.fixture(scope="session", params=SUITES)

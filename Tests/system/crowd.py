@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 
-from rawws import SAMPLE_ACCEPT, SAMPLE_KEY, handshake_headers, request
+from rawws import SAMPLE_ACCEPT, SAMPLE_KEY, handshake_headers, narrow, request
 from waiting import DEADLINE
 
 
@@ -48,7 +48,7 @@ class Crowd:
                 connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
                 self.members.append(Member(connection))
                 if receive_buffer is not None:
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+                    narrow(connection, receive_buffer)
                 connection.connect_ex(("127.0.0.1", port))
                 self._selector.register(connection, selectors.EVENT_WRITE, self.members[-1])
             self._wait(self._shake_hands(handshake), "the crowd is connected")

@@ -32,13 +32,17 @@ class Stay:
 class Ledger:
     """The record of all.
 
-    `has_gaps(channel)` says where a gap may be told, `renumbers(channel)` where a numbering may end.
+    `has_gaps(channel)` says where a gap may be told, `renumbers(channel)` where a numbering may end, and
+    `announces(channel)` where a gap may be that joins and leaves are missing, which have no numbers.
     """
 
     MOST_FAULTS = 50
 
-    def __init__(self, has_gaps=lambda channel: False, renumbers=lambda channel: False):
+    def __init__(
+        self, has_gaps=lambda channel: False, renumbers=lambda channel: False, announces=lambda channel: False
+    ):  # fmt: skip
         self.has_gaps = has_gaps
+        self.announces = announces
         self.renumbers = renumbers
         self.faults = []
         # (channel, epoch) → number → data; data → where it is.
@@ -49,6 +53,8 @@ class Ledger:
         self.refused = {}
         self.unanswered = {}
         self.counts = Counter()
+        # channel → the positions before and after a loss that somebody was told of.
+        self.losses = defaultdict(set)
 
     def fault(self, text):
         if len(self.faults) < self.MOST_FAULTS:
@@ -65,6 +71,7 @@ class Ledger:
             return Stay(who, channel, since[0], since[1], True)
         if since:
             self.counts["not recovered"] += 1
+            self.losses[channel].add((since, (answer["epoch"], answer["seq"])))
             was_lost = answer["epoch"] != since[0] and self.renumbers(channel)
             if not was_lost and not self.has_gaps(channel):
                 self.fault(f"{who}: {channel} was not recovered from {since}: {answer}")
@@ -84,8 +91,12 @@ class Ledger:
 
     def _gap(self, stay, message):
         after = message["epoch"], message["seq"]
+        if after == stay.position and self.announces(stay.channel):
+            self.counts["users missing"] += 1
+            return
         stay.gaps.append((stay.position, after))
         self.counts["gaps"] += 1
+        self.losses[stay.channel].add((stay.position, after))
         if after[0] != stay.epoch:
             self.counts["renumberings"] += 1
             if not self.renumbers(stay.channel):
@@ -139,12 +150,12 @@ class Ledger:
         return found
 
     def check(self, *, is_all_heard=None):
-        """All faults; `is_all_heard(channel)` says where somebody has heard everything that was acknowledged."""
+        """All faults; `is_all_heard(channel)` says where somebody has heard, or was told lost, all that was acknowledged."""
         for data, (channel, (epoch, seq)) in self.acknowledged.items():
             told = self.orders[channel, epoch].get(seq)
             if told is not None and told != data:
                 self.fault(f"{data} was acknowledged at {channel} {epoch} {seq}, where {told} is")
-            elif told is None and is_all_heard and is_all_heard(channel):
+            elif told is None and is_all_heard and is_all_heard(channel) and not self._is_told_lost(channel, epoch, seq):
                 self.fault(f"{data} was acknowledged at {channel} {epoch} {seq}, and nobody has heard it")
             place = self.places.get(data)
             if place not in (None, (channel, epoch, seq)) and not self.renumbers(channel):
@@ -153,6 +164,17 @@ class Ledger:
             if data in self.places and "may not have been" not in message:
                 self.fault(f"{data} is at {self.places[data]}, although it was refused: {message}")
         return self.faults
+
+    def _is_told_lost(self, channel, epoch, seq):
+        """Whether somebody was told of a loss that a place in a channel is in."""
+
+        def is_in(before, after):
+            # A new numbering takes what follows in the old one, and what it had itself before the position that is told.
+            is_after = epoch == before[0] and seq > before[1]
+            is_before = epoch == after[0] and seq <= after[1]
+            return is_after and is_before if before[0] == after[0] else is_after or is_before
+
+        return any(is_in(*loss) for loss in self.losses[channel])
 
 
 def _key(data):

@@ -1,4 +1,4 @@
-"""Several daemons that share their channels through one Redis."""
+"""Several daemons that share their channels through one broker."""
 
 import contextlib
 import itertools
@@ -8,6 +8,7 @@ import jwt
 
 from jsonclient import JSONClient
 from jsonwire import JSONWire
+from plugins import plugin_environment
 from ports import free_port
 from test_api import API, KEYS
 from waiting import wait_until
@@ -32,13 +33,18 @@ ENDPOINTS = [
     {"path": "/relay", "protocol": "relay", "channel": "plain:relay"},
 ]
 
+# A broker whose faults are noticed soon, and what waits for their end has time.
+PROBE_SECONDS = 1.0
+PATIENT = {"broker": {"probe_interval": f"{PROBE_SECONDS:g}s", "queue_timeout": "60s"}}
+
 
 class Nodes:
     """Starts nodes, each with a directory of its own in `directory`; all of them share the server and the prefix."""
 
-    def __init__(self, directory, url, prefix="wsd"):
+    def __init__(self, directory, url, prefix="wsd", type="redis"):
         self.directory = directory
         self.url = url
+        self.type = type
         self.prefix = prefix
         self.all = []
         self._numbers = itertools.count(1)
@@ -57,12 +63,14 @@ class Nodes:
         for scope, key in KEYS.items():
             api[f"{scope}_key_file"] = str(_file(directory / f"{scope}.key", f"{key}\n"))
         base = {
-            "broker": {"type": "redis", "url": url or self.url, "prefix": self.prefix, "node_name": name},
+            "broker": {"type": self.type, "url": url or self.url, "prefix": self.prefix, "node_name": name},
             "api": api,
             "channels": CHANNELS,
             "endpoint": ENDPOINTS,
             "limits": {"messages_per_second": 0},
         }
+        if self.type in ("kafka", "rabbitmq"):
+            options["env"] = {**options.get("env", {}), **plugin_environment()}
         node = Node(Daemon(directory, toml(merged(base, config or {})), workers=workers, **options), port, name)
         self.all.append(node)
         if is_ready:
@@ -168,7 +176,25 @@ class Node:
         return self.api.ok("POST", "/api/publish", {"channel": channel, "data": data}, scope="publish")
 
 
+def wait_for_all(nodes):
+    for node in nodes:
+        node.wait_until_ready()
+
+
 def _file(path, text):
     path.write_text(text)
     path.chmod(0o600)
     return path
+
+
+def hear(client, kind):
+    """The next message of a kind."""
+    while True:
+        message = client.hear()
+        if message["type"] == kind:
+            return message
+
+
+def since(answer, seq=None):
+    """A position for a join, from an answer or a message."""
+    return {"epoch": answer["epoch"], "seq": answer["seq"] if seq is None else seq}

@@ -201,20 +201,40 @@ def close_payload(code, reason=b""):
     return struct.pack("!H", code) + (reason.encode() if isinstance(reason, str) else reason)
 
 
-class Wire:
-    """A TCP connection with what was read and not yet used."""
+# The data of a TCP segment, in bytes: the least that every host takes (RFC 9293, section 3.7.1).
+SMALL_SEGMENT = 536
 
-    def __init__(self, port, host="127.0.0.1", *, source=None, receive_buffer=None, timeout=DEADLINE):
+
+def narrow(connection, byte_count, segment=SMALL_SEGMENT):
+    """Gives a socket that is to be connected a small buffer for what it receives.
+
+    Segments are smaller still: for a window that is a little smaller than a segment, the peer's kernel sends one in 200 ms, or
+    in minutes, though the client reads as fast as it can. With `segment=None` they are as the kernel likes: then it takes from
+    the server what it will take at once, and little by little nothing more."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, byte_count)
+    if segment is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
+
+
+class Wire:
+    """A TCP connection with what was read and not yet used; inside TLS if there is a context, for a server's name."""
+
+    def __init__(
+        self, port, host="127.0.0.1", *, source=None, receive_buffer=None, segment=SMALL_SEGMENT,
+        timeout=DEADLINE, tls=None, name=None,
+    ):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            narrow(self.socket, receive_buffer, segment)
         if source is not None:
             self.socket.bind((source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.socket.connect((host, port))
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=name)
         except OSError:
             self.socket.close()
             raise
@@ -278,6 +298,14 @@ class Wire:
                 return
             raise
         raise ProtocolViolation(f"bytes after the end: {bytes(self.buffered[:80])!r}")
+
+    def discard_to_end(self):
+        """Reads bytes to the end of the stream, which may come anywhere."""
+        try:
+            while self.socket.recv(1 << 18):
+                pass
+        except ConnectionResetError:
+            pass
 
     def read_response(self, body=True):
         """Reads one response strictly; its body has to come with a Content-Length."""
@@ -453,14 +481,6 @@ class RawWebSocket(Wire):
                 if self.buffered:
                     raise ProtocolViolation(f"a torn frame at the end: {bytes(self.buffered[:80])!r}") from None
                 return frames
-
-    def discard_to_end(self):
-        """Reads bytes to the end of the stream, which may come anywhere."""
-        try:
-            while self.socket.recv(1 << 18):
-                pass
-        except ConnectionResetError:
-            pass
 
     def receive_nothing(self, seconds):
         """Whether nothing at all came for a while."""

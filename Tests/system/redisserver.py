@@ -105,10 +105,9 @@ class RedisServer:
 
     def start(self):
         """Starts it, and waits until it answers."""
-        arguments = [word for name, value in self._settings.items() for word in (f"--{name}", *_words(value))]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                ["redis-server", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory
             )
         try:
             wait_until(self._answers, "redis-server answers")
@@ -116,6 +115,10 @@ class RedisServer:
             self.kill()
             raise
         return self
+
+    def _command(self):
+        arguments = [word for name, value in self._settings.items() for word in (f"--{name}", *_words(value))]
+        return ["redis-server", *arguments]
 
     def _answers(self):
         assert self.process.poll() is None, f"redis-server ended with {self.process.returncode}\n{self.log()}"

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from rawws import narrow
 from siege import forget_peak, peak_resident_bytes, processor_ticks
 from test_api import KEYS, api, start_api  # noqa: F401 (fixtures)
 from waiting import DEADLINE, wait_until
@@ -21,8 +22,10 @@ KEY = f"X-API-Key: {KEYS['admin']}\r\n"
 BODY = '{"channel":"c","data":1}'
 
 
-def connect(api, **options):  # noqa: F811
+def connect(api, receive_buffer=None, **options):  # noqa: F811
     wire = socket.socket()
+    if receive_buffer is not None:
+        narrow(wire, receive_buffer)
     for option, value in options.items():
         wire.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
     wire.settimeout(DEADLINE)
@@ -66,7 +69,7 @@ def test_who_reads_no_answers_costs_no_memory(api):  # noqa: F811
     request = head("GET /api/openapi.json HTTP/1.1").encode()
     forget_peak(api.hub)
     before = peak_resident_bytes(api.hub)
-    wires = [connect(api, SO_RCVBUF=4096, SO_SNDBUF=1 << 20) for _ in range(20)]
+    wires = [connect(api, receive_buffer=4096, SO_SNDBUF=1 << 20) for _ in range(20)]
     sent = dict.fromkeys(wires, 0)
     try:
         for _ in range(20):

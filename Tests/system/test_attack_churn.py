@@ -143,7 +143,8 @@ def test_many_who_chat_in_one_room_do_not_starve_who_is_elsewhere(start_wsd):
         end = time.monotonic() + 2
         while time.monotonic() < end:
             for member in members:
-                with contextlib.suppress(TimeoutError):
+                # On a busy machine some members read too slowly, and are closed.
+                with contextlib.suppress(OSError):
                     member.send(chats)
 
 

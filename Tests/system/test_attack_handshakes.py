@@ -125,6 +125,8 @@ def test_a_64_is_given_back_by_whichever_of_its_addresses_goes(start_wsd):
     for number in range(20):
         client = RawWebSocket(daemon.port, headers=[("X-Forwarded-For", f"2001:db8::{number + 1}")])
         client.close_properly()
+        # The daemon has ended its side, and counts the client until the client's end has come, too.
+        wait_until(lambda: not daemon.connections(), "the client is counted no more")
     first, second = (daemon.connect(headers=[("X-Forwarded-For", f"2001:db8::{end}")]) for end in "ab")
     check_refusal(exchange(daemon.port, good(daemon, ("X-Forwarded-For", "2001:db8::c"))), 429)
     assert first and second

@@ -506,7 +506,7 @@ def test_the_sockets_describe_themselves(daemon, name):
             assert all(member.doc for member in parsed.members.values()), "everything is documented"
             methods = {each for each in parsed.members if type(parsed.members[each]).__name__ == "_Method"}
             looking = {"GetStatus", "List", "Show", "ListChannels", "ShowChannel", "Top", "Monitor", "Why", "Nodes"}
-            acting = {"Kick", "Broadcast", "Publish", "Drain", "Reload", "MakeToken", "FollowChannel", "Profile"}
+            acting = {"Kick", "Broadcast", "Publish", "Drain", "Reload", "PlanRestart", "MakeToken", "FollowChannel", "Profile"}
             acting |= {"GetConfiguration", "SetConfiguration"}
             if interface == "io.wsd.Status":
                 assert methods == {"GetStatus"} and "address" not in str(parsed.members)

@@ -11,20 +11,10 @@ import sys
 
 import pytest
 
+from fdstore import PASS
 from rawws import Wire
 from waiting import DEADLINE, wait_until
 from wsdaemon import binary, clean_environment
-
-# Does what systemd does for socket units (sd_listen_fds(3)): passes what it inherited, and becomes the daemon.
-PASS = """
-import fcntl, os, sys
-names, descriptors = sys.argv[1], map(int, sys.argv[2].split(","))
-copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 100) for descriptor in descriptors]
-for place, copy in enumerate(copies, 3):
-    os.dup2(copy, place)
-os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(copies)), "LISTEN_FDNAMES": names}
-os.execv(sys.argv[3], sys.argv[3:])
-"""
 
 BROKEN = {
     "a wrong key": ("[limits]\nnonsense = 1\n", "nonsense"),

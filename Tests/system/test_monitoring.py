@@ -12,6 +12,7 @@ import pytest
 import websockets
 import websockets.sync.client
 
+from certificates import Certificate
 from container.frozen_thread import frozen, thread_named
 from jsonclient import JSONClient
 from ports import free_port
@@ -30,12 +31,12 @@ def api(start_wsd):
 
 
 class Prometheus:
-    """A Prometheus that scrapes one daemon five times a second.
+    """A Prometheus that scrapes one daemon five times a second, by https if an authority is named.
 
     `hurried`, what takes minutes in its rules takes seconds; a scrape may take as long as a daemon waits for its workers.
     """
 
-    def __init__(self, directory, target, hurried=False):
+    def __init__(self, directory, target, hurried=False, authority=None):
         self.port = free_port()
         text = (MONITORING / "prometheus.yml").read_text()
         text = text.replace("127.0.0.1:8081", f"127.0.0.1:{target}").replace("15s", "1500ms" if hurried else "200ms")
@@ -43,6 +44,10 @@ class Prometheus:
         if hurried:
             text = "global: {evaluation_interval: 200ms}\n" + text
             rules = re.sub(r"\[\dm\]", "[8s]", re.sub(r"for: \dm", "for: 1s", rules))
+        if authority:
+            text = text.replace("127.0.0.1", "localhost").replace(
+                "    static_configs:", f"    scheme: https\n    tls_config: {{ca_file: {authority}}}\n    static_configs:"
+            )
         (directory / "wsd.rules.yml").write_text(rules)
         (directory / "prometheus.yml").write_text(text)
         self.process = subprocess.Popen(
@@ -157,13 +162,21 @@ def metric_names(start_wsd, settings):
     return set(re.findall(r"^# TYPE (\S+) ", api.raw("GET", "/metrics")[2], re.M))
 
 
-def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(start_wsd):
+def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(start_wsd, tmp_path):
     # The broker's metrics are there even if nobody answers.
     names = metric_names(start_wsd, {"broker": {"type": "redis", "url": f"redis://127.0.0.1:{free_port()}"}})
     of_the_broker = names - metric_names(start_wsd, {})
     assert of_the_broker == {name for name in names if name == "wsd_nodes" or name.startswith("wsd_broker_")} != set()
     listed = set(re.findall(r"\bwsd_(?:nodes|broker_\w+)", (REPOSITORY / "man/wsd-broker.7").read_text()))
     assert {re.sub("_bucket$", "", name) for name in listed} == of_the_broker
+    # So are those of a source.
+    url = f"redis://127.0.0.1:{free_port()}"
+    of_sources = metric_names(start_wsd, {"consume": [{"source": "redis-stream", "stream": "s", "url": url}]}) - names
+    assert of_sources == set(re.findall(r"\bwsd_consume_\w+", (REPOSITORY / "man/wsd-broker.7").read_text())) != set()
+    names |= of_sources
+    # And those of certificates, where there are any.
+    certificate = Certificate(tmp_path, "certificate")
+    names |= metric_names(start_wsd, {"tls": {"certificates": [certificate.setting]}})
     dashboard = json.loads((MONITORING / "grafana.json").read_text())
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     expressions += re.findall(r"expr: (.*)", (MONITORING / "wsd.rules.yml").read_text())

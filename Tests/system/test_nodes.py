@@ -5,12 +5,13 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 import seeded
-from line import TO_NODE, Line
-from nodes import SECRET, Nodes
+from line import TO_NODE, TO_SERVER, Line
+from nodes import SECRET, Nodes, since
 from rawws import BINARY, TEXT
 from redisserver import Authority
 from traffic import Traffic
@@ -32,26 +33,38 @@ def subscribed(redis_client, nodes):
     return {name.decode()[len(start) :] for name in redis_client.pubsub_channels(start + "*")}
 
 
-def since(answer, seq=None):
-    """A position for a join, from an answer or a message."""
-    return {"epoch": answer["epoch"], "seq": answer["seq"] if seq is None else seq}
-
-
 def relays(*nodes):
-    """Relay clients, one on each node, all of which hear by now.
+    """Relay clients, one on each node."""
+    return [node.relay() for node in nodes]
 
-    Their handshake does not wait for the subscription at Redis. Their own messages do.
-    """
-    clients = [node.relay() for node in nodes]
-    for number, client in enumerate(clients):
-        client.send_text(f"ready {number}")
-        while client.receive_text() != f"ready {number}":
-            pass
-    clients[0].send_text("go")
-    for client in clients:
-        while client.receive_text() != "go":
-            pass
-    return clients
+
+def test_a_relay_client_hears_what_is_published_after_its_handshake(redis_server, own_nodes):
+    line = Line(redis_server.port)
+    far, near = own_nodes.start(url=line.url()), own_nodes.start()
+
+    def is_heard(number):
+        wait_until(lambda: far.api.metrics()["wsd_broker_channels"] == 0, "the channel is not subscribed")
+        line.hold(TO_SERVER)
+        is_passing = threading.Event()
+
+        def go_on():
+            is_passing.set()
+            line.release()
+
+        timer = threading.Timer(0.1, go_on)
+        timer.start()
+        client = far.relay("/relay")
+        # On a busy machine Redis may have been away for too long.
+        has_waited = is_passing.is_set()
+        timer.join()
+        if has_waited:
+            near.publish("plain:relay", number)
+            assert client.receive_text() == f"{number}"
+        client.close()
+        return has_waited
+
+    assert any(is_heard(number) for number in range(20))
+    line.close()
 
 
 # Order.
@@ -518,8 +531,9 @@ def test_a_reload_begins_and_ends_a_history(pair):
         node.reload('[channels."plain:*"]', '[channels."plain:*"]\nhistory = 10')
     for number in range(15):
         clients[number % 2].ok("chat", channel="plain:1", data=number)
-    late = nodes_history(pair[1].client("plain:1"))
-    assert late == nodes_history(clients[0]) == nodes_history(clients[1]) == list(range(5, 15))
+    for client in (pair[1].client("plain:1"), *clients):
+        # The last message may be on its way to the other node.
+        wait_until(lambda: nodes_history(client) == list(range(5, 15)), "the last ten are the history")
     for node in pair:
         node.reload("history = 10\n", "")
     assert clients[0].refused("history", channel="plain:1") == "unavailable"
@@ -683,7 +697,7 @@ def people(nodes, wsd_directory):
     def start(**options):
         config = {
             "auth": {"mode": "jwt", "hmac_secret_file": str(secret)},
-            "broker": {"presence_ttl": "2s", "probe_interval": "500ms"},
+            "broker": {"presence_ttl": "2s", "probe_interval": "1s"},
         }
         return nodes.start(config, **options)
 
@@ -731,6 +745,19 @@ def test_a_user_joins_once_and_leaves_once_over_all_nodes(people):
         assert witness.next("leave")["from"] == "ada"
         assert users(witness) == {f"witness-{node.name}" for node in (a, b)}
         assert announcements(witness) == []
+
+
+def test_nobody_is_told_of_the_own_coming(people):
+    """As on a node without a broker."""
+    a, b = people(), people()
+    witness = b.client("here:1", user="witness")
+    ada = [a.client("here:1", user="ada"), b.client("here:1", user="ada"), a.client("here:1", user="ada")]
+    assert witness.next("join")["from"] == "ada"
+    bob = a.client("here:1", user="bob")
+    for client in [witness, *ada]:
+        assert client.next("join")["from"] == "bob"
+    for client in [witness, *ada, bob]:
+        assert announcements(client) == []
 
 
 def test_who_was_announced_is_who_is_there(people):

@@ -3,52 +3,29 @@
 import http.server
 import json
 import signal
+import struct
 import threading
 import time
 
 import pytest
 
+import siege
 from line import TO_NODE, TO_SERVER, Line
+from nodes import PATIENT, PROBE_SECONDS, wait_for_all
 from ports import free_port
 from test_api import KEYS
-from traffic import Traffic
+from traffic import GAPS, LOSS
 from waiting import DEADLINE, wait_until
 
-# Faults are noticed soon, and what waits for their end has time.
-PROBE_SECONDS = 0.5
-PATIENT = {"broker": {"probe_interval": "500ms", "queue_timeout": "60s"}}
 # What waits is soon refused.
-HURRIED = {"broker": {"probe_interval": "500ms", "queue_timeout": "1s"}}
+HURRIED = {"broker": {"probe_interval": "1s", "queue_timeout": "1s"}}
 # What noticing may take longer than the interval on a machine that is busy.
 SLACK = 3.0
-# A channel with history is without gaps, and one without has them told.
-GAPS = {"has_gaps": ("plain:1",)}
-LOSS = {"has_gaps": ("kept:1", "plain:1"), "renumbers": ("kept:1", "plain:1")}
 
 
 @pytest.fixture
 def pair(own_nodes):
     return own_nodes.start(PATIENT, workers=1), own_nodes.start(PATIENT, workers=2)
-
-
-@pytest.fixture
-def talk():
-    """Begins traffic that ends with the test in any case."""
-    begun = []
-
-    def talk(nodes, **options):
-        begun.append(Traffic(nodes, **options))
-        begun[-1].wait_for_more()
-        return begun[-1]
-
-    yield talk
-    for traffic in begun:
-        traffic.end()
-
-
-def wait_for_all(nodes):
-    for node in nodes:
-        node.wait_until_ready()
 
 
 def publish_refused(node, channel="plain:1", data="refused"):
@@ -441,7 +418,7 @@ def test_a_user_may_not_publish_any_more(start_redis, own_nodes):
 # Who is present.
 
 
-BRIEF = {"broker": {"probe_interval": "500ms", "presence_ttl": "2s", "queue_timeout": "60s"}}
+BRIEF = {"broker": {"probe_interval": "1s", "presence_ttl": "2s", "queue_timeout": "60s"}}
 
 
 def present(client):
@@ -534,6 +511,74 @@ def test_what_waits_longer_than_the_queue_timeout_is_refused(redis_server, own_n
     if 1 in heard:
         assert "may not have been" in error["message"]
     assert heard == sorted(set(heard)) and last["seq"] == len(heard)
+
+
+def test_what_only_redis_knows_is_not_passed_off_as_nothing(redis_server, own_nodes):
+    node = own_nodes.start(HURRIED)
+    member = node.client("here:1", "kept:1")
+    last = member.ok("chat", channel="kept:1", data=1)["seq"]
+    wait_until(lambda: present(member) == {member.user}, "the member is there")
+    headers = {"Authorization": f"Bearer {KEYS['admin']}", "Content-Type": "application/json"}
+    with redis_server.paused():
+        reason = node.wait_until_not_ready("the broker does not work")
+        for channel in ("here:1", "here:none"):
+            status, fields, answer = node.api.raw("POST", "/api/presence", f'{{"channel": "{channel}"}}', headers)
+            assert (status, fields["Retry-After"]) == (503, "1"), answer
+            assert "the broker does not work" in answer, (answer, reason)
+            done = node.daemon.wsctl("presence", channel)
+            assert done.returncode == 1 and "the broker does not work" in done.stderr, done
+        for command in (["channels", "--cluster"], ["list", "--cluster"], ["nodes"]):
+            done = node.daemon.wsctl(*command)
+            assert done.returncode == 1 and "broker" in done.stderr, done
+        assert member.ask("presence", channel="here:1")["code"] == "unavailable"
+        # What the node has, and what is about it alone, is shown.
+        assert node.api.ok("POST", "/api/history", {"channel": "kept:1"})["seq"] == last
+        assert [m["data"] for m in member.ok("history", channel="kept:1")["messages"]] == [1]
+        assert "here:1" in node.daemon.wsctl("channels").stdout
+        # Nobody is kept out of a channel without requests.
+        relay = node.relay("/relay")
+    wait_for_all([node])
+    wait_until(lambda: present(member) == {member.user}, "the member is seen again")
+    wait_until(lambda: node.api.metrics()["wsd_broker_waiting_channels"] == 0, "all is delivered again")
+    node.publish("plain:relay", 7)
+    assert relay.receive_text() == "7"
+
+
+def test_a_flood_by_another_program_is_bounded(start_redis, own_nodes):
+    """100 MB come at once, and the worker has to send each message to hundreds of clients."""
+    server = start_redis(client_output_buffer_limit="pubsub 0 0 0")
+    config = {
+        "limits": {"memory": "64MiB", "messages_per_second": 0},
+        "queue": {"policy": "drop-oldest", "limit": "64KiB"},
+        "server": {"max_connections_per_ip": 0},
+    }
+    node = own_nodes.start(config, url=server.url(), workers=1)
+    idle = [node.wire("kept:1") for _ in range(300)]
+    node.publish("kept:1", "first")
+    siege.forget_peak(node.daemon)
+    before = siege.peak_resident_bytes(node.daemon)
+    hub = server.client()
+    value = b'"' + b"x" * 1022 + b'"'
+    blob = (b"S" + struct.pack(">qHI", int(time.time() * 1000), 0, len(value)) + value) * 100
+    script = hub.register_script(hub.get("wsd:publish"))
+    commands = hub.pipeline(transaction=False)
+    for _ in range(1000):
+        script(
+            ["wsd:{ckept:1}:m", "wsd:{ckept:1}:h"],
+            ["wsd:c:kept:1", 100, blob, "-", 0, "epoch", 1000, 1 << 20, 3600, 86400], client=commands,
+        )
+    done = commands.execute()
+    assert done[-1][1] == 100_001
+    # It goes on with the next message, and has what the history has.
+    assert node.publish("kept:1", "last")["seq"] == 100_002
+    figures = node.api.metrics()
+    assert figures["wsd_broker_overrun_deliveries_total"] > 0
+    assert siege.peak_resident_bytes(node.daemon) - before < 40 << 20
+    reader = node.client("kept:1")
+    page = reader.ok("history", channel="kept:1", limit=100)
+    assert [m["seq"] for m in page["messages"]] == list(range(100_003 - len(page["messages"]), 100_003))
+    wait_until(lambda: node.api.metrics()["wsd_broker_undelivered_bytes"] == 0, "the worker has caught up")
+    del idle
 
 
 def test_a_full_queue_stops_clients_and_refuses_programs(redis_server, own_nodes):

@@ -21,8 +21,15 @@ def tree(packages, tmp_path_factory):
     return directory
 
 
+def plugins(packages):
+    """The packages of plugins that were built, by the plugins' names."""
+    found = {path.name.partition("_")[0]: path for path in packages[0].parent.glob("wsd-*_*.deb")}
+    return {name.removeprefix("wsd-"): path for name, path in found.items() if "dbgsym" not in name}
+
+
 def test_lintian_finds_nothing(packages):
-    found = run("lintian", "--pedantic", "--display-experimental", "--display-info", "--allow-root", *packages)
+    strict = ("--pedantic", "--display-experimental", "--display-info", "--allow-root")
+    found = run("lintian", *strict, *packages, *plugins(packages).values())
     assert [line for line in found.splitlines() if line[:1] in "EWIPX" and line[1:2] == ":"] == []
 
 
@@ -41,7 +48,7 @@ def test_what_is_in_it(tree):
     expected |= {f"usr/share/doc/wsd/{name}" for name in ("README.Debian", "README.md.gz", "SECURITY.md")}
     examples = {path.name for path in tree.glob("usr/share/doc/wsd/examples/**/*")}
     assert {"self-bind.conf", "credentials.conf", "nginx.conf", "haproxy.cfg", "Caddyfile"} <= examples
-    assert {"loopback.conf", "restart-backoff.conf", "io-uring.conf", "broker.conf", "publish-to-redis.py"} <= examples
+    assert {"loopback.conf", "restart-backoff.conf", "io-uring.conf", "broker.conf", "publish-to-nats.py", "publish-to-redis.py"} <= examples
     assert {"wsd.rules.yml", "prometheus.yml", "50-site.toml.example"} <= examples
     assert expected <= files, expected - files
     copyright = (tree / "usr/share/doc/wsd/copyright").read_text()
@@ -54,9 +61,30 @@ def test_what_is_in_it(tree):
             assert {f"{name}.txt", f"{name}.txt.gz"} & notices, f"what {name} asks to be passed on is not in it"
 
 
+def test_plugins_have_packages_of_their_own(packages, tmp_path):
+    assert "wsd-plugin-abi-1" in run("dpkg-deb", "--field", packages[0], "Provides")
+    found = plugins(packages)
+    assert set(found) == {path.name for path in (REPOSITORY / "Sources/Plugins").iterdir()} - {"common"}
+    for name, package in found.items():
+        depends = run("dpkg-deb", "--field", package, "Depends")
+        library = {"kafka": "librdkafka1", "rabbitmq": "librabbitmq4"}[name]
+        assert "wsd-plugin-abi-1" in depends and library in depends
+        run("dpkg-deb", "--extract", package, tmp_path / name)
+        [program] = (tmp_path / name / "usr/lib").rglob("*.so")
+        assert program == tmp_path / name / f"usr/lib/wsd/{name}.so"
+        assert program.stat().st_size < 128 << 10
+        exported = run("nm", "--dynamic", "--defined-only", program).split()
+        assert exported[2::3] == ["wsd_plugin"]
+        assert str(REPOSITORY).encode() not in program.read_bytes()
+
+
 def test_the_manual_shows_the_example_as_it_is():
     example = (REPOSITORY / "packaging/examples/publish-to-redis.py").read_text().partition('"""\n')[2]
-    assert f".Bd -literal\n{example}.Ed\n" in (REPOSITORY / "man/wsd-broker.7").read_text()
+    manual = (REPOSITORY / "man/wsd-broker.7").read_text()
+    assert f".Bd -literal\n{example}.Ed\n" in manual
+    example = (REPOSITORY / "packaging/examples/publish-to-nats.py").read_text()
+    function = "async def" + example.partition("async def")[2].partition("\n\n\nasyncio.run")[0]
+    assert f".Bd -literal\n{function}\n.Ed\n" in manual
 
 
 def test_whom_to_ask_is_said_and_that_nobody_is_there_yet(packages, tree):
@@ -106,6 +134,8 @@ def test_logcheck_leaves_out_what_is_daily(tree):
     lines = {
         "2026-11-24T13:02:29.123456+00:00 host wsd[24128]: listening on [::]:8080": True,
         "Nov 24 13:02:29 host wsd[24128]: reloaded, no changes": True,
+        "Nov 24 13:02:29 host wsd[24128]: restarted: 7 connections go on after 212 ms, 0 were closed": True,
+        "Nov 24 13:02:29 host wsd[24128]: restarted: 7 connections go on after 212 ms, 3 were closed": False,
         "Nov 24 13:02:29 host wsd[24128]: access refused address=192.0.2.7 agent=- cause=host path=/": True,
         "Nov 24 13:02:29 host wsd[24128]: reloaded, no changes; only after a restart: server.workers": False,
         "Nov 24 13:02:29 host wsd[24128]: access lost count=7": False,

@@ -64,13 +64,20 @@ def test_the_life_of_the_package(newcomer, packages, upgrades):
         kill(clients)
     assert administrator.troubles() == []
 
-    # Upgraded: another process, and meanwhile a client always found somebody to connect to.
+    # Upgraded: another process, with the connections of the one before, and meanwhile a client always found somebody to
+    # connect to.
     knocking = machine.popen("python3", "-c", KNOCK)
+    held = machine.popen("python3", "/tmp/client.py", "hold", "20")
     try:
         wait_for(lambda: knocking.stdout.readline(), "it knocks")
+        wait_for(lambda: held.stdout.readline() == "open\n", "twenty are connected")
         administrator.install(upgrades[0])
         wait_until(lambda: administrator.pid not in (0, first), "the new one runs")
+        restart = json.loads(administrator.run("wsctl", "status", "--json").stdout)["lastRestart"]
+        assert restart["adopted"] >= 20 and restart["closed"] == 0
+        assert held.poll() is None
     finally:
+        kill(held)
         machine.run("pkill", "-TERM", "-f", "knock-at-the-door")
     assert knocking.communicate(timeout=60)[0].strip().endswith("refused 0")
     assert administrator.talk("after the upgrade") == "after the upgrade"

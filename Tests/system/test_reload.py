@@ -11,8 +11,8 @@ import pytest
 import websockets
 from websockets.sync.client import connect
 
+from fdstore import PASS
 from jsonclient import JSONClient
-from test_failed_start import PASS
 from ports import free_port
 from waiting import DEADLINE, wait_until
 from wsdaemon import binary, clean_environment
@@ -132,6 +132,21 @@ def test_reloads_at_the_same_time_come_one_after_the_other(start_wsd):
         assert client.recv(timeout=DEADLINE) == "still here"
     reload_of(hub)
     assert "limits.channels = 3" in hub.wsctl("config", "limits.channels").stdout
+
+
+def test_a_service_manager_that_does_not_read_holds_nobody_up(start_wsd):
+    hub = start_wsd()
+    hub.notified()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                other.sendto(b"X=1", str(hub.notify_path))
+    assert reload_of(hub)["changed"] == []
+    assert "could not be told RELOADING" in hub.log() and "could not be told READY" in hub.log()
+    hub.notified()
+    reload_of(hub)
+    assert "READY=1" in hub.notified()[-10:] or "RELOADING=1" in hub.notified()[-10:]
 
 
 def test_what_waits_for_a_restart_is_shown_as_it_is(start_wsd):

@@ -46,7 +46,7 @@ def crowd(start_wsd):
     def gather(policy):
         daemon = start_wsd(CONFIG % policy)
         publisher, *others = (daemon.connect() for _ in range(4))
-        return daemon, publisher, others, daemon.connect(receive_buffer=4096)
+        return daemon, publisher, others, daemon.connect(receive_buffer=4096, segment=None)
 
     return gather
 

@@ -7,26 +7,12 @@ import select
 import subprocess
 
 import pytest
-from container import SOCKETS, SUITES, Installation, Machine, kill, wait_for
+from container import SOCKETS, Installation, kill, wait_for
 from container.frozen_thread import frozen, thread_named
 
 CONTROL = "/run/wsd/io.wsd.Control"
 STATUS = "/run/wsd/io.wsd.Status"
 UNITS = ("wsd.service", *SOCKETS)
-
-
-@pytest.fixture(scope="session", params=SUITES)
-def installed(request):
-    """wsd installed in a booted machine, which the tests of one release share."""
-    with Machine(request.param) as machine:
-        yield Installation(machine)
-
-
-@pytest.fixture
-def wsd(installed):
-    """wsd not running, its sockets listening, its configuration the default."""
-    installed.reset()
-    return installed
 
 
 @contextlib.contextmanager
@@ -299,7 +285,7 @@ def test_anybody_may_look(wsd):
 
 
 # Bookworm's systemd has no varlinkctl.
-@pytest.mark.parametrize("installed", ["trixie"], indirect=True)
+@pytest.mark.parametrize("installation", ["trixie"], indirect=True)
 def test_varlinkctl_understands_the_control_socket(wsd):
     run = wsd.machine.run
     assert "io.wsd.Control" in run("varlinkctl", "info", CONTROL).stdout

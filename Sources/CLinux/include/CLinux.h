@@ -65,6 +65,9 @@ static inline ssize_t clinux_send_vector(int fd, const struct iovec *pieces, siz
 /// Makes close(2) send a reset instead of lingering with unsent data.
 int clinux_reset_on_close(int fd);
 
+/// Whether other processes of the same user may look into this one, and core dumps are made of it (prctl(2), PR_SET_DUMPABLE).
+int clinux_set_dumpable(int is_dumpable);
+
 /// accept4(2), non-blocking and closed on exec; fills in the peer's address.
 int clinux_accept(int listener, struct sockaddr_storage *peer);
 
@@ -78,6 +81,9 @@ int clinux_local_address(int fd, struct sockaddr_storage *address);
 /// A descriptor of nothing, to be closed when descriptors run out.
 int clinux_open_null(void);
 
+/// openat(2) of a directory with O_PATH, for going on from it.
+int clinux_open_directory(int directory, const char *name, int follows_link);
+
 /// An eventfd(2), non-blocking and closed on exec.
 int clinux_event_descriptor(void);
 
@@ -86,6 +92,14 @@ void *clinux_reserve(size_t byte_count);
 
 /// malloc_trim(3): gives the heap's free pages back to the system.
 void clinux_trim_heap(void);
+
+/// From this size on, a block of the heap has pages of its own, which go back to the system as soon as it is freed (mallopt(3),
+/// M_MMAP_THRESHOLD). Without, that size depends on what was freed before.
+void clinux_map_blocks(size_t byte_count);
+
+/// A number of the socket that no other one has until the machine is restarted, whatever process has it (SO_COOKIE,
+/// socket(7)); 0 if it can't be had.
+uint64_t clinux_socket_cookie(int fd);
 
 void clinux_set_nonblocking(int fd);
 
@@ -98,9 +112,26 @@ void clinux_name_this_thread(const char *name);
 /// sees them.
 void clinux_block_signals(void);
 
-/// Sends a text to `$NOTIFY_SOCKET` as sd_notify(3) does, but without waiting if the reader's queue is full. Returns 0,
+/// Sends a text to `$NOTIFY_SOCKET` as sd_notify(3) does, but without waiting if the reader's queue is full; with it a
+/// descriptor, unless that is negative. Returns 0, or an errno.
+int clinux_notify_now(const char *text, int descriptor);
+
+/// Sends a message with up to `CLINUX_DESCRIPTORS_AT_ONCE` descriptors (SCM_RIGHTS, unix(7)) without waiting. Returns 0,
 /// or an errno.
-int clinux_notify_now(const char *text);
+int clinux_send_descriptors(int socket, const int *descriptors, size_t count, const void *bytes, size_t byte_count);
+
+/// Receives such a message without waiting, its descriptors closed on exec. Returns its size in bytes, 0 at the end, or
+/// a negative errno; `count` becomes the number of descriptors, of which there may be more or fewer than were sent.
+ssize_t clinux_receive_descriptors(int socket, int *descriptors, size_t *count, void *bytes, size_t byte_count);
+
+/// The maximum number of descriptors in a message (SCM_MAX_FD, unix(7)).
+#define CLINUX_DESCRIPTORS_AT_ONCE 253
+
+/// A file in memory that can be sealed (memfd_create(2)), closed on exec; negative if there is none, with `errno`.
+int clinux_memory_file(const char *name);
+
+/// Forbids all changes of a file in memory (F_ADD_SEALS, fcntl(2)). Returns 0, or an errno.
+int clinux_seal(int fd);
 
 /// The number of files that the process has open, which Linux 6.2 and later reports; 0 on older kernels.
 int64_t clinux_open_descriptor_count(void);

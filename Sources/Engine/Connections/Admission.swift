@@ -113,6 +113,13 @@ final class Admission: Sendable {
         return true
     }
 
+    /// Counts a WebSocket that an earlier process has admitted, whatever the limits are now. Returns whether it counts
+    /// towards the limit of its address.
+    func adopt(_ address: IPAddress) -> Bool {
+        openCount.add(1, ordering: .relaxed)
+        return note(address)
+    }
+
     /// Removes an admitted WebSocket that has ended.
     func leave(_ address: IPAddress, isCounted: Bool) {
         openCount.subtract(1, ordering: .relaxed)

@@ -1,7 +1,6 @@
 import Synchronization
 
-/// The size of what waits for the broker, or has been sent to it and not come back, for all workers. It may be used from
-/// any thread.
+/// The size of what waits until the broker takes it, for all workers. It may be used from any thread.
 final class BrokerQueue: Sendable {
     private let size = Atomic<Int>(0)
     /// Whether connections wait until there is room.

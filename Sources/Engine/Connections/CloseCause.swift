@@ -26,6 +26,10 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
     case memoryLimit
     /// The connection began a message and did not complete it within `websocket.message_timeout`.
     case messageTimeout
+    /// The daemon was restarted, and the connection could not be handed on.
+    case restarting
+    /// A record of TLS did not open, or the peer ended TLS with an alert.
+    case tlsError
 
     /// The label, which never changes because metrics and scripts use it.
     package var label: String {
@@ -48,13 +52,15 @@ package enum CloseCause: UInt8, CaseIterable, Sendable {
         case .internalError: "internal_error"
         case .memoryLimit: "memory_limit"
         case .messageTimeout: "message_timeout"
+        case .restarting: "restarting"
+        case .tlsError: "tls_error"
         }
     }
 
     /// Whether the end is logged at the default level.
     package var isNoteworthy: Bool {
         switch self {
-        case .none, .peerClosed, .peerGone, .reset, .draining, .tokenExpired: false
+        case .none, .peerClosed, .peerGone, .reset, .draining, .tokenExpired, .restarting: false
         default: true
         }
     }
@@ -85,6 +91,10 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
     case host
     /// The broker could not tell the state of the endpoint's channel.
     case broker
+    /// The handshake of TLS failed.
+    case tlsFailed
+    /// Plain HTTP came to a port for TLS, or TLS to one for plain HTTP.
+    case tlsMismatch
 
     /// The label, which never changes because metrics and scripts use it.
     package var label: String {
@@ -106,6 +116,8 @@ package enum RefusalCause: UInt8, CaseIterable, Sendable {
         case .memoryLimit: "memory_limit"
         case .host: "host"
         case .broker: "broker"
+        case .tlsFailed: "tls_failed"
+        case .tlsMismatch: "tls_mismatch"
         }
     }
 

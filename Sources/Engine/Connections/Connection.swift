@@ -150,6 +150,9 @@ extension Connection {
         /// The connection's last input took a lot of work.
         static let heavy = Flags(rawValue: 1 << 21)
 
+        /// The connection has TLS (`Slab.secureLinks`).
+        static let secure = Flags(rawValue: 1 << 24)
+
         /// With any of these flags, nothing more is read from an open connection for now.
         static let waiting: Flags = [.awaitsAnswer, .ending, .congested, .starved, .unreadAnswers]
     }

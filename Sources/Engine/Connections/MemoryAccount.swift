@@ -16,8 +16,12 @@ final class MemoryAccount: Sendable {
     let batches = ByteMeter()
     /// The history of channels, and the channels themselves.
     let history = ByteMeter()
-    /// What waits for the broker, or has been sent to it and not come back.
+    /// What waits until the broker takes it.
     let brokerQueue = BrokerQueue()
+    /// What is kept of messages that the broker has taken, until they come back.
+    let returning = ByteMeter()
+    /// What the broker has delivered and the workers have not taken.
+    let deliveries = BrokerDeliveries()
     private let limit: Atomic<Int>
 
     /// The level to which the limit is used, and the measure taken.
@@ -41,7 +45,10 @@ final class MemoryAccount: Sendable {
 
     func setLimit(_ byteCount: Int) { limit.store(byteCount, ordering: .relaxed) }
 
-    var used: Int { frames.byteCount + input.byteCount + batches.byteCount + history.byteCount + brokerQueue.byteCount }
+    var used: Int { frames.byteCount + input.byteCount + batches.byteCount + history.byteCount + forBroker }
+
+    /// What is held because of the broker.
+    var forBroker: Int { brokerQueue.byteCount + returning.byteCount + deliveries.byteCount }
 
     var pressure: Pressure {
         let limit = byteLimit

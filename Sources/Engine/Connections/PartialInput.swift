@@ -52,7 +52,7 @@ struct PartialInput: ~Copyable {
             deferred = Deferred(opcode: opcode, payload: Array(try state.bytes()))
         }
         held.keep(copying: try state.bytes())
-        if try state.flag() { unfinishedSince = now &- (try state.number()) }
+        if try state.flag() { unfinishedSince = now &- min(try state.number(), WorkerClock.firstTick - 1) }
     }
 }
 

@@ -15,6 +15,8 @@ struct Slab: ~Copyable {
     let capacity: Int
     private let records: UnsafeMutablePointer<ConnectionRecord>
     let deadlines: UnsafeMutablePointer<UInt32>
+    /// The TLS of those connections that have it, by slot: pages that are never touched without TLS.
+    let secureLinks: UnsafeMutablePointer<Boxed<SecureLink>?>
     private(set) var highWater = 0
     private(set) var count = 0
     private var firstFree = Slab.end
@@ -22,6 +24,8 @@ struct Slab: ~Copyable {
     /// The number in the id of the first connection of every slot: random for each process, so that an id from before a
     /// restart, or of another daemon, refers to no other connection.
     private let firstNumber = UInt64.random(in: 0..<ConnectionID.numberCount)
+    /// The slots of the connections that an earlier process began elsewhere, by their ids.
+    private var moved: [ConnectionID: UInt32] = [:]
 
     /// Reserves room for `capacity` connections; memory is used only as they come.
     init(worker: Int = 0, capacity: Int) {
@@ -29,11 +33,13 @@ struct Slab: ~Copyable {
         self.capacity = capacity
         records = Slab.reserve(capacity)
         deadlines = Slab.reserve(capacity)
+        secureLinks = Slab.reserve(capacity)
     }
 
     deinit {
         munmap(records, capacity * MemoryLayout<ConnectionRecord>.stride)
         munmap(deadlines, capacity * MemoryLayout<UInt32>.stride)
+        munmap(secureLinks, capacity * MemoryLayout<Boxed<SecureLink>?>.stride)
     }
 
     private static func reserve<Record>(_ count: Int) -> UnsafeMutablePointer<Record> {
@@ -59,8 +65,11 @@ struct Slab: ~Copyable {
 
     /// The connection with this id; nil if it is gone.
     func find(_ id: ConnectionID) -> Connection? {
-        guard let found = find(slot: id.slot, generation: id.generation), found.id == id else { return nil }
-        return found
+        if id.worker == worker, let found = find(slot: id.slot, generation: id.generation), found.id == id {
+            return found
+        }
+        guard !moved.isEmpty, let slot = moved[id] else { return nil }
+        return find(slot: Int(slot), generation: id.generation)
     }
 
     /// The connection that a reference names; nil if it is gone.
@@ -74,14 +83,22 @@ struct Slab: ~Copyable {
         find(slot: Int(tag & 0xFFFF_FFFF), generation: UInt32(truncatingIfNeeded: tag >> 32))
     }
 
-    /// Allocates a slot for a new connection; nil if none is free.
-    mutating func allocate(_ link: Link, address: IPAddress, port: UInt16) -> Connection? {
+    /// Whether a connection began in the slot that it has.
+    private func isAtHome(_ id: ConnectionID, _ slot: Int) -> Bool { id.slot == slot && id.worker == worker }
+
+    /// Allocates a slot for a connection; nil if none is free.
+    ///
+    /// - Parameter known: the id that the connection has from an earlier process; nil for a new one.
+    mutating func allocate(_ link: Link, address: IPAddress, port: UInt16, id known: ConnectionID? = nil) -> Connection?
+    {
         let slot: Int
         let number: UInt64
         if firstFree != Slab.end {
             slot = Int(firstFree)
             firstFree = self[slot].firstPiece
-            number = records[slot].id.number &+ 1
+            // After a connection from elsewhere, this slot's own numbers begin, so that no id comes twice.
+            let last = records[slot].id
+            number = isAtHome(last, slot) ? last.number &+ 1 : firstNumber
         } else {
             guard highWater < capacity else { return nil }
             slot = highWater
@@ -90,9 +107,11 @@ struct Slab: ~Copyable {
         }
         count += 1
         deadlines[slot] = Slab.never
+        let id = known ?? ConnectionID(worker: worker, slot: slot, number: number)
+        if !isAtHome(id, slot) { moved[id] = UInt32(slot) }
         (records + slot).initialize(
             to: ConnectionRecord(
-                id: ConnectionID(worker: worker, slot: slot, number: number), link: link, flags: [], closeCode: 1006,
+                id: id, link: link, flags: [], closeCode: 1006,
                 endpoint: 0, port: port,
                 life: LifeCycle(), cause: .none, encoding: .unknown, dropped: 0, address: address,
                 phaseState: nil, input: nil, backlog: nil,
@@ -110,8 +129,9 @@ struct Slab: ~Copyable {
     /// Frees a slot. Its record must own nothing any more.
     mutating func release(_ connection: Connection) {
         assert(connection.phaseState == nil && connection.input == nil && connection.backlog == nil)
-        assert(connection.session == nil)
+        assert(connection.session == nil && !connection.flags.contains(.secure))
         connection.advance(.freed)
+        if !moved.isEmpty { moved[connection.id] = nil }
         connection.flags = []
         connection.firstPiece = firstFree
         deadlines[connection.slot] = Slab.never

@@ -5,6 +5,7 @@ import Glibc
 import Operations
 import Settings
 import Synchronization
+import TLSHandshake
 import WebSocket
 
 /// The way from a complete request to an open WebSocket: checks the client's token, the limits, and its permission for
@@ -17,11 +18,18 @@ extension Worker {
     func admit(
         _ connection: Connection, _ head: RequestHead, _ pending: consuming PendingOpen
     ) {
+        let certified = certifiedUser(connection)
+        if let certified, !UserName.isValid(certified) {
+            let reason = "no user is named by this certificate; see tls.client_identity"
+            return refuse(connection, Refusal(.forbidden, reason), cause: .forbidden, known(pending))
+        }
         guard let verify = configuration.verifyToken else {
-            admit(connection, as: Identity(), pending)
+            admit(connection, as: Identity(user: certified), pending)
             return
         }
         switch Token.find(in: head, cookie: configuration.auth.cookie) {
+        case .none where certified != nil:
+            admit(connection, as: Identity(user: certified), pending)
         case .none:
             let missing = TokenRefusal(label: "missing", message: Token.howToSend)
             refuseToken(connection, missing, pending, isMissing: true)
@@ -33,8 +41,20 @@ extension Worker {
             connection.keep(.admission(pending))
             let asking = reference(to: connection)
             let mailbox = handle.mailbox
-            Task { mailbox.post(.connections(.verified(asking, await verify(token)))) }
+            Task(priority: .forClients) { mailbox.post(.connections(.verified(asking, await verify(token)))) }
         }
+    }
+
+    /// The user that the client's certificate names, though perhaps not a valid one; nil if it has none, or if certificates make
+    /// nobody a user.
+    private func certifiedUser(_ connection: Connection) -> String? {
+        secureLink(connection)?.value.clientCertificate?.user
+    }
+
+    private func known(_ pending: PendingOpen) -> RefusedAs {
+        RefusedAs(
+            path: configuration.endpoints[pending.endpoint].path, address: pending.address, userAgent: pending.userAgent
+        )
     }
 
     /// Takes the result of verifying the token of a waiting connection.
@@ -45,7 +65,15 @@ extension Worker {
         switch outcome {
         case .failure(let refusal):
             refuseToken(connection, refusal, pending, isMissing: false)
-        case .success(let identity): admit(connection, as: identity, pending)
+        case .success(let identity):
+            // A token that was stolen is of no use with another certificate.
+            if let certified = certifiedUser(connection), identity.user.map(Name.init) != Name(certified) {
+                let message = "the token is another user's than the certificate; its \"sub\" must be the same"
+                var refusal = TokenRefusal(label: "certificate", message: message)
+                refusal.user = identity.user
+                return refuseToken(connection, refusal, pending, isMissing: false)
+            }
+            admit(connection, as: identity, pending)
         }
     }
 
@@ -55,9 +83,8 @@ extension Worker {
         _ connection: Connection, _ refusal: TokenRefusal,
         _ pending: PendingOpen, isMissing: Bool
     ) {
-        let known = RefusedAs(
-            path: configuration.endpoints[pending.endpoint].path, user: refusal.user, address: pending.address,
-            userAgent: pending.userAgent)
+        var known = known(pending)
+        known.user = refusal.user
         guard !refusal.isTemporary else {
             let refusal = Refusal(.serviceUnavailable, refusal.message, fields: [Worker.retryAfter])
             refuse(connection, refusal, cause: .unauthorized, known)
@@ -110,6 +137,9 @@ extension Worker {
         connection.advance(.requested)
         let since = pending.since
         connection.keep(.admission(pending))
+        if !endpoint.protocol.hasRequests, context.broker != nil {
+            return requestSubscription(connection, to: endpoint.channel)
+        }
         guard endpoint.protocol.hasRequests, !endpoint.channel.isEmpty else {
             guard openPending(connection) else { return }
             if endpoint.protocol.hasRequests {
@@ -208,4 +238,10 @@ extension Worker {
         session.free()
         connection.session = nil
     }
+}
+
+extension TaskPriority {
+    /// The priority of what clients cause outside of the workers. On Linux each priority has threads of its own, so that a storm
+    /// of tokens keeps nobody else waiting, nor is kept.
+    static let forClients = TaskPriority.low
 }

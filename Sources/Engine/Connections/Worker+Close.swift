@@ -87,6 +87,7 @@ extension Worker {
             end(connection, cause: .peerGone)
             return
         }
+        sendCloseAlert(connection)
         connection.link.finishSending()
         connection.advance(.sentAll)
         connection.flags.remove(.resetOnClose)
@@ -97,12 +98,21 @@ extension Worker {
     ///
     /// - Parameter cause: the cause, unless the connection already has one.
     func end(_ connection: Connection, cause: CloseCause, reason: String = "") {
+        parking?.activity += 1
         let wasOpen = connection.flags.contains(.opened)
         if connection.cause == .none, wasOpen {
             connection.cause = cause
             report(connection, reason)
         }
         leaveChannels(connection)
+        // Its place is free before the peer can know: who comes again at once may reach another worker.
+        stopOpening(connection)
+        if connection.flags.contains(.admitted) {
+            context.admission.leave(
+                connection.address, isCounted: connection.flags.contains(.addressCounted))
+        }
+        if cause != .reset, !connection.flags.contains(.resetOnClose) { sendCloseAlert(connection) }
+        dropSecureLink(connection)
         connection.link.close(resets: connection.flags.contains(.resetOnClose))
         dropHead(connection)
         connection.keep(nil)
@@ -113,11 +123,6 @@ extension Worker {
         slab.deadlines[connection.slot] = Slab.never
         outbox.turn.markDead(connection.slot)
         handle.load.subtract(1, ordering: .relaxed)
-        stopOpening(connection)
-        if connection.flags.contains(.admitted) {
-            context.admission.leave(
-                connection.address, isCounted: connection.flags.contains(.addressCounted))
-        }
         guard wasOpen else { return }
         telemetry.userAgents.release(connection.userAgent)
         telemetry.statistics.connections -= 1

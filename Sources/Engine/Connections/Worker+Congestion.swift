@@ -135,6 +135,7 @@ extension Worker {
     /// The memory held for one connection, in bytes, including memory shared with others.
     private func heldByteCount(_ connection: Connection) -> Int {
         (connection.head?.count ?? 0) + (connection.input?.value.byteCount ?? 0)
+            + (secureLink(connection)?.value.heldByteCount ?? 0)
             + (connection.backlog?._withUnsafeGuaranteedRef { $0.byteCount + $0.missedByteCount } ?? 0)
     }
 
@@ -157,8 +158,10 @@ extension Worker {
         figures.used = account.used
         figures.input = account.input.byteCount
         figures.history = account.history.byteCount
-        figures.broker = account.brokerQueue.byteCount
-        figures.mailboxes = context.handles.reduce(0) { $0 + $1.mailbox.byteCount }
+        figures.broker = account.forBroker
+        // What the broker has delivered is in the mailboxes, too.
+        let posted = context.handles.reduce(0) { $0 + $1.mailbox.byteCount }
+        figures.mailboxes = max(0, posted - account.deliveries.byteCount)
         figures.backlogs = max(0, account.frames.byteCount + account.batches.byteCount - figures.mailboxes)
         return figures
     }

@@ -19,6 +19,10 @@ extension Worker {
         _ connection: Connection, _ bytes: UnsafeMutableRawBufferPointer,
         scannedCount: Int
     ) {
+        if scannedCount == 0, bytes.first == Worker.clientHelloByte, !connection.flags.contains(.secure) {
+            let reason = "this port does not speak TLS: use http or ws, or see server.listen_tls"
+            return refuse(connection, Refusal(.badRequest, reason), cause: .tlsMismatch)
+        }
         let limit = configuration.server.maxHeaderByteCount
         ingress.work += Worker.handshakeWork + 4 * (bytes.count - scannedCount)
         switch RequestParser.parse(UnsafeRawBufferPointer(bytes), scannedCount: scannedCount, limit: limit) {
@@ -43,6 +47,9 @@ extension Worker {
         }
     }
 
+    /// The first byte of a client that begins with TLS, and of no request.
+    private static let clientHelloByte: UInt8 = 22
+
     /// Keeps the bytes that a client sent after its request, until it is admitted.
     private func holdRest(_ rest: UnsafeMutableRawBufferPointer, _ connection: Connection) {
         guard !rest.isEmpty else { return }
@@ -55,7 +62,8 @@ extension Worker {
     /// The work of a handshake besides its bytes: some 20 microseconds.
     private static let handshakeWork = 16 * 1024
 
-    private enum Answer {
+    enum Answer {
+        /// A whole response.
         case page(Segment)
         case upgrade(PendingOpen)
         case refuse(Refusal, RefusalCause)
@@ -70,7 +78,10 @@ extension Worker {
             let reason = "this server is not asked by this name in the Host field; see server.allowed_hosts"
             return .refuse(Refusal(.misdirectedRequest, reason), .host)
         }
-        if let page = configuration.pages[head.path] { return answer(page, head) }
+        if let page = configuration.pages[head.path] { return answer(page, head, connection) }
+        if let directory = configuration.challenges, let token = ChallengeDirectory.token(in: head.path) {
+            return answer(toChallenge: token, directory, head)
+        }
         guard let endpoint = configuration.endpoint(at: head.path) else {
             return .refuse(Refusal(.notFound, "nothing is served at this path"), .notFound)
         }
@@ -102,15 +113,6 @@ extension Worker {
             PendingOpen(
                 accept: accept, endpoint: endpoint, address: clientAddress(connection.address, head),
                 compression: compression, userAgent: head.value("user-agent"), since: since))
-    }
-
-    private func answer(_ page: Page, _ head: RequestHead) -> Answer {
-        guard head.method == "GET" || head.method == "HEAD" else {
-            let reason = "this page is read with GET or HEAD"
-            return .refuse(Refusal(.methodNotAllowed, reason, fields: ["Allow: GET, HEAD"]), .method)
-        }
-        if page.matches(ifNoneMatch: head) { return .page(page.notModified) }
-        return .page(head.method == "HEAD" ? page.headOnly : page.answer)
     }
 
     /// The maximum number of addresses read from X-Forwarded-For; earlier ones in a longer field are ignored.
@@ -150,6 +152,11 @@ extension Worker {
         _ connection: Connection, _ refusal: Refusal, cause: RefusalCause? = nil,
         _ known: RefusedAs = RefusedAs(), includesBody: Bool = true
     ) {
+        if let secure = secureLink(connection), !secure.value.isEstablished {
+            let hasBegun = secure.value.heldByteCount > 0
+            return refuseSilently(
+                connection, cause ?? RefusalCause(refusal.status), refusal.reason, isReported: hasBegun)
+        }
         // A spare connection of a browser, on which nothing was ever sent, is not reported.
         let isSilent = connection.head == nil && refusal.status == .requestTimeout
         dropHead(connection)
@@ -191,7 +198,7 @@ extension Worker {
         context.report(told)
     }
 
-    private func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {
+    func keepHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer) {
         dropHead(connection)
         connection.keep(.head(Array(bytes)))
         context.account.input.add(bytes.count + Worker.headOverhead)

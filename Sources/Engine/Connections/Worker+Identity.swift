@@ -67,7 +67,7 @@ extension Worker {
         connection.flags.insert(.awaitsAnswer)
         let asking = reference(to: connection)
         let mailbox = handle.mailbox
-        Task { mailbox.post(.connections(.refreshed(asking, id: id, await verify(token)))) }
+        Task(priority: .forClients) { mailbox.post(.connections(.refreshed(asking, id: id, await verify(token)))) }
     }
 
     /// Takes the result of verifying a new token.

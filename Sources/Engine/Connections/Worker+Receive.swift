@@ -20,8 +20,11 @@ extension Worker {
             kept = head.count
             ingress.buffer.copyBytes(from: head)
         }
+        let secure = secureLink(connection)
+        let start = ingress.work
         let count: Int
-        switch connection.link.receive(into: UnsafeMutableRawBufferPointer(rebasing: ingress.buffer[kept...])) {
+        let target = UnsafeMutableRawBufferPointer(rebasing: ingress.buffer[kept...])
+        switch secure.map({ receive(connection, $0, behind: kept) }) ?? connection.link.receive(into: target) {
         case .bytes(let received): count = received
         case .none: return
         case .end:
@@ -37,7 +40,8 @@ extension Worker {
         // Likewise, a client that was told that it has left a channel is no longer in it for anybody who asks afterwards.
         takeHomeMessages()
         guard connection.phase != .dead else { return }
-        let before = ingress.work
+        // Opening bytes is not counted here, but many small records are.
+        let before = start + min(count, ingress.work - start)
         ingress.work += count
         connection.lastReceived = now
         connection.bytesIn &+= UInt64(count)
@@ -56,6 +60,15 @@ extension Worker {
         case .admitting, .fenced, .finishing, .lingering, .free, .dead:
             break
         }
+        noticeSecureEnd(connection)
+    }
+
+    /// Handles the end of the peer's input that came together with data inside TLS: the socket says nothing of it.
+    func noticeSecureEnd(_ connection: Connection) {
+        guard connection.phase != .dead, connection.phase != .free, let secure = secureLink(connection),
+            secure.value.peerHasClosed, !holdsBack(connection), !connection.flags.contains(.peerShut)
+        else { return }
+        peerShut(connection)
     }
 
     /// Handles the end of the peer's input.

@@ -67,6 +67,8 @@ extension Worker {
             readFrames(connection, input.value.held.bytes)
         }
         noteWork(ingress.work - before, connection)
+        noticeSecureEnd(connection)
+        guard connection.phase != .dead else { return }
         guard connection.flags.contains(.holdsInput) else {
             // The connection's input is in its socket.
             if isHeavy, ingress.work == before, !holdsBack(connection) { receive(connection) }

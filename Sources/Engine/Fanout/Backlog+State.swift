@@ -79,7 +79,7 @@ extension Backlog {
         from state: inout StateReader, now: UInt32, _ shared: inout SharedOutputReader
     ) throws(StateError) {
         let isReported = try state.flag()
-        self.init(now: now &- (try state.number()))
+        self.init(now: now &- min(try state.number(), WorkerClock.firstTick - 1))
         isOverLimitReported = isReported
         let (frames, history) = (shared.frames, shared.history)
         for _ in 0..<(try state.elementCount(ofAtLeast: 4)) {

@@ -203,6 +203,9 @@ final class Backlog {
         return first.count < sharedByteCount || first.segment.frameEnd(containing: first.start) < first.end
     }
 
+    /// Whether a frame is partly sent.
+    var isTorn: Bool { torn != nil }
+
     /// The rest of the first frame if that is partly sent; it has to be finished before anything else.
     private var torn: Piece? {
         guard var first = waiting.first, first.missed == nil, first.segment.isTorn(at: first.start) else { return nil }

@@ -31,14 +31,14 @@ extension ChannelHome {
     // MARK: What the broker delivers
 
     /// The batches of a history that members here have not got: if the channel was live before in this numbering.
-    func missed(of history: [DeliveredBatch], until position: BrokerPosition) -> [DeliveredBatch] {
+    func missed(of history: [DeliveredBatch], until position: MessagePosition) -> [DeliveredBatch] {
         guard let room, room.epoch == position.epoch else { return [] }
         let seq = room.seq
         return history.filter { $0.position.seq > seq }
     }
 
     /// Takes over the channel's state.
-    func adopt(_ position: BrokerPosition, _ history: [DeliveredBatch], at now: Int64) {
+    func adopt(_ position: MessagePosition, _ history: [DeliveredBatch], at now: Int64) {
         let room = madeRoom()
         room.move(to: position)
         if settings.keepsHistory { Self.replaceHistory(of: room, by: history, at: now) }
@@ -59,13 +59,13 @@ extension ChannelHome {
         /// They have all been there.
         case past
         /// Those up to this position are missing.
-        case after(BrokerPosition)
+        case after(MessagePosition)
     }
 
     /// How a batch goes on from what members here have got.
     func continuation(of batch: DeliveredBatch) -> Continuation {
         guard batch.numberedCount > 0 else { return .next }
-        let before = BrokerPosition(epoch: batch.position.epoch, seq: batch.firstSeq &- 1)
+        let before = MessagePosition(epoch: batch.position.epoch, seq: batch.firstSeq &- 1)
         guard let room, room.epoch == before.epoch else { return .after(before) }
         if batch.position.seq <= room.seq { return .past }
         return before.seq > room.seq ? .after(before) : .next
@@ -153,7 +153,7 @@ extension ChannelHome {
     ///
     /// - Parameter history: what the broker keeps, if the numbering has begun anew.
     func lose(
-        to position: BrokerPosition, _ history: [DeliveredBatch] = [], at now: Int64, _ text: inout MessageText
+        to position: MessagePosition, _ history: [DeliveredBatch] = [], at now: Int64, _ text: inout MessageText
     ) {
         let room = madeRoom()
         room.move(to: position)

@@ -23,7 +23,7 @@ final class ChannelHome {
     private var frames: ClientProtocol.Table<SegmentBuilder>
     /// The number of these messages.
     private var messageCount = 0
-    /// The connections that do not get their own message back.
+    /// The connections that do not get a message.
     private var exclusions: [Delivery.Exclusion] = []
     /// The receipts of publishers that are to learn how many connections the messages go to.
     private(set) var receipts: [Receipt] = []
@@ -149,7 +149,7 @@ final class ChannelHome {
             case .object?:
                 if !settings.echo, each.rawValue == senderProtocol?.rawValue, let sender {
                     let frame = frames[Int(each.rawValue)].frameEnds.count
-                    exclusions.append(Delivery.Exclusion(connection: sender, frame: frame))
+                    exclusions.append(Delivery.Exclusion(excluded: .sender(sender), frame: frame))
                 }
                 if !isWritten { text.write(numbered, quotedChannel: room.quotedName) }
                 isWritten = true
@@ -246,18 +246,28 @@ final class ChannelHome {
                 channel: name, user: user, isPresent: change == .join, isAnnounced: settings.joinLeave, time: now))
     }
 
-    /// Tells the members that a user has come or gone.
+    /// Tells the members that a user has come or gone, except the user's own connections: where a broker says it, these may
+    /// be members by then.
     func announce(_ change: MessageText.Change, _ user: String, at now: Int64, _ text: inout MessageText) {
         guard settings.joinLeave, let room else { return }
-        tellNumbered(&text) { $0.write(change, of: user, quotedChannel: room.quotedName, at: now) }
+        let isHere = shared != nil && room.presence.contains(user)
+        tellNumbered(&text, except: isHere ? user : nil) {
+            $0.write(change, of: user, quotedChannel: room.quotedName, at: now)
+        }
     }
 
     /// Sends a text without a number to the members whose protocol knows more than messages.
-    func tellNumbered(_ text: inout MessageText, _ write: (inout MessageText) -> Void) {
+    ///
+    /// - Parameter user: a user who does not get it.
+    func tellNumbered(_ text: inout MessageText, except user: String? = nil, _ write: (inout MessageText) -> Void) {
         guard !encodings.isDisjoint(with: .anyNumbered) else { return }
         messageCount += 1
         write(&text)
         encodings.intersection(.anyNumbered).forEachProtocol { each in
+            if let user {
+                let frame = frames[Int(each.rawValue)].frameEnds.count
+                exclusions.append(Delivery.Exclusion(excluded: .user(user, each), frame: frame))
+            }
             text.withBytes { frames[Int(each.rawValue)].append(.text, payload: $0) }
         }
     }

@@ -9,15 +9,21 @@ struct Delivery: Sendable {
     private var commonProtocol: Encoding.Set = []
     /// The frames by encoding otherwise.
     private var encoded: [Segment?] = []
-    /// The senders that don't get their own messages back, each with the index of one among the
-    /// frames of its protocol.
+    /// Those that don't get a message, each with the message's index among the frames of its protocol.
     var exclusions: [Exclusion] = []
     /// The time at which the first of the messages came, in nanoseconds of the monotonic clock.
     var publishedAt: UInt64 = 0
 
-    /// A message that one connection must not get.
+    /// A message that some connections don't get.
     struct Exclusion: Sendable {
-        var connection: ConnectionReference
+        enum Excluded: Sendable {
+            /// A sender that doesn't get its own message back.
+            case sender(ConnectionReference)
+            /// The connections of a user, who isn't told of the user's own coming and going.
+            case user(String, ClientProtocol)
+        }
+
+        var excluded: Excluded
         var frame: Int
     }
 

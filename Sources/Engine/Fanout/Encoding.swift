@@ -26,6 +26,12 @@ struct Encoding: Equatable, Sendable {
             + (agreement.map { UInt8(($0.serverMaximumWindowBits ?? 15) - 7) } ?? 0)
     }
 
+    /// The encoding for a window in bits, 8 to 15; nil for any other number.
+    init?(_ clientProtocol: ClientProtocol, windowBits: Int) {
+        guard 8...15 ~= windowBits else { return nil }
+        self.init(clientProtocol, PermessageDeflate(serverMaximumWindowBits: windowBits))
+    }
+
     /// The encoding of a connection whose endpoint is not known yet.
     static let unknown = Encoding(rawValue: 0)
 

@@ -1,3 +1,4 @@
+package import Base
 import Channels
 
 /// A connection's request to a channel's home to join, or, from a member, for the messages that it missed.
@@ -11,6 +12,9 @@ struct JoinRequest: Sendable {
     var id: [UInt8]
     /// The position of the last message that the client has seen.
     var since: MessagePosition?
+    /// Whether the client's protocol has no requests: it is no member and gets no answer, and only waits to be let in until
+    /// the channel is live.
+    var isSilent = false
 }
 
 /// The home's reply to a join request.
@@ -19,6 +23,8 @@ struct JoinReply: Sendable {
         /// If `isRecovered`, `missed` has all messages after `since`, up to number `seq`.
         case joined(epoch: String, seq: UInt64, isRecovered: Bool, missed: HistorySlice?)
         case full
+        /// A silent client is let in.
+        case open
         /// The channel's broker could not be reached.
         case unavailable
     }
@@ -71,13 +77,6 @@ package struct Published: Sendable, Equatable {
     package var position: MessagePosition?
     /// The reason why the message was not published, or may not have been; nil if it was.
     package var refusal: String?
-}
-
-/// A message's position in a channel.
-package struct MessagePosition: Sendable, Equatable {
-    /// The identifier of the numbering, which changes when that begins anew.
-    package var epoch: String
-    package var seq: UInt64
 }
 
 /// The result of publishing a message of a batch, as seen by one worker.

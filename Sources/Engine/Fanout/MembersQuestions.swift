@@ -10,7 +10,7 @@ struct MembersQuestions {
 
     enum Subject {
         case question(Question)
-        case inspect(ChannelSnapshot, Replies<ChannelSnapshot?>)
+        case inspect(ChannelSnapshot, ChannelInspection)
     }
 
     private var open: [UInt64: Open] = [:]

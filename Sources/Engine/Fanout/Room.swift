@@ -38,11 +38,18 @@ final class Room {
 
     /// Writes the room. Its name and settings are no part of it.
     func write(to state: inout StateWriter, _ shared: inout SharedWriter<HistoryBlock>) {
-        state.write(epoch)
-        state.write(seq)
+        Room.write(MessagePosition(epoch: epoch, seq: seq), memberCount, presence, to: &state)
+        history.write(to: &state, &shared)
+    }
+
+    /// Writes what comes before the history.
+    static func write(
+        _ position: MessagePosition, _ memberCount: Int, _ presence: Presence, to state: inout StateWriter
+    ) {
+        state.write(position.epoch)
+        state.write(position.seq)
         state.write(count: memberCount)
         presence.write(to: &state)
-        history.write(to: &state, &shared)
     }
 
     convenience init(
@@ -56,19 +63,25 @@ final class Room {
         memberCount = try state.count(atMost: Int(Int32.max))
         presence = try Presence(from: &state, leaveDelay: settings.leaveDelay.milliseconds)
         let kept = try History(from: &state, &shared, limits: settings.historyLimits, meter: cost.meter)
-        try state.require(seq < 1 << 62 && kept.newestSeq <= seq, "a message with a number to come")
+        // Of an empty history, the newest number may be that of an earlier numbering.
+        try state.require(
+            seq < 1 << 62 && (kept.count == 0 || kept.newestSeq <= seq), "a message with a number to come")
         changeHistory { $0 = kept }
     }
+
+    /// Goes on with the numbers in a new numbering: some of the old one may have been given to messages that are lost.
+    func renumber() { epoch = Epoch.random() }
 
     /// Returns the position of the next message.
     func next() -> MessagePosition {
         seq += 1
+        cost.numberedCount &+= 1
         return MessagePosition(epoch: epoch, seq: seq)
     }
 
     /// Moves to a position that a broker gives. Unless the numbering goes on from the last message, the history begins
     /// anew.
-    func move(to position: BrokerPosition) {
+    func move(to position: MessagePosition) {
         if position.epoch != epoch || position.seq < seq {
             epoch = position.epoch
             changeHistory { $0.removeAll() }
@@ -92,6 +105,13 @@ final class Room {
         var slice: HistorySlice?
         if since.seq < seq { changeHistory { slice = $0.slice(after: since.seq, quotedChannel: quotedName) } }
         return (true, slice)
+    }
+
+    /// Whether there were messages on a page that are not kept.
+    func lacks(before: UInt64?, limit: Int) -> Bool {
+        let page = history.page(before: before, limit: limit)
+        guard page.count < limit else { return false }
+        return (page.isEmpty ? min(before ?? .max, seq + 1) : page.lowerBound) > 1
     }
 
     /// Forgets the members, which will be counted again.
@@ -132,6 +152,8 @@ final class Room {
 final class HistoryCost {
     /// The cost towards `limits.history_bytes`.
     var byteCount = 0
+    /// The number of messages that were given a number here.
+    var numberedCount: UInt64 = 0
     /// Counts the memory towards `limits.memory`.
     let meter: ByteMeter
 

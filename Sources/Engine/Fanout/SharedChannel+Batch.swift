@@ -1,3 +1,4 @@
+import Base
 import Broker
 import Settings
 
@@ -23,7 +24,7 @@ extension SharedChannel {
         var comesBack = false
         /// Whether the requests have been acknowledged.
         var isAcknowledged = false
-        var position: BrokerPosition?
+        var position: MessagePosition?
         var writer = PublicationWriter()
         var entries: [Entry] = []
         /// The ids of the requests, one after the other.
@@ -38,8 +39,14 @@ extension SharedChannel {
         /// The questions about the history that are answered when the batch has come back or will not.
         var questions: [Question] = []
 
-        /// The size that counts towards the broker's queue, in bytes.
+        /// The size in bytes: until the broker has taken the batch, it counts towards `broker.queue_limit`.
         var byteCount: Int { writer.bytes.count + ids.count + entries.count * MemoryLayout<Entry>.stride }
+
+        /// Frees what is needed only until the broker has taken the batch and its requests have been acknowledged.
+        mutating func shrink() {
+            writer.discardBytes()
+            ids = []
+        }
     }
 }
 

@@ -21,13 +21,32 @@ struct SharedChannel {
     enum Waiting {
         case join(JoinRequest, Encoding)
         case question(Question)
-        case inspect(before: UInt64?, limit: Int, Replies<ChannelSnapshot?>)
+        case inspect(ChannelInspection)
 
         /// Whether it is a join from a position that the channel has not reached here: the client comes from a node that
         /// was ahead.
         func isAhead(of position: MessagePosition) -> Bool {
             guard case .join(let request, _) = self, let since = request.since else { return false }
             return since.epoch == position.epoch && since.seq > position.seq
+        }
+
+        /// Whether it is a client's that is let in after a while in any case.
+        var isSilent: Bool {
+            if case .join(let request, _) = self { request.isSilent } else { false }
+        }
+
+        /// Whether it is for messages that the history at hand does not have.
+        func lacks(in room: Room) -> Bool {
+            switch self {
+            case .join(let request, _):
+                guard let since = request.since, since.epoch == room.epoch else { return false }
+                return !room.history.covers(after: since.seq, newest: room.seq)
+            case .question(let question):
+                guard case .history(let before, let limit) = question.subject else { return false }
+                return room.lacks(before: before, limit: limit)
+            case .inspect(let inspection):
+                return room.lacks(before: inspection.before, limit: inspection.limit)
+            }
         }
     }
 
@@ -39,6 +58,8 @@ struct SharedChannel {
     private(set) var waiting: [(request: Waiting, since: UInt64)] = []
     /// Whether the worker has dropped messages of the history that the broker may still have.
     var isShed = false
+    /// Whether deliveries are missing until the channel's state comes.
+    private(set) var isInterrupted = false
     /// Whether the channel is in the worker's list of channels with something for the broker.
     var isMarked = false
     /// The users that have come or gone since the broker was last told.
@@ -47,8 +68,22 @@ struct SharedChannel {
     /// The size in bytes from which a batch takes no further publications.
     static let batchByteCount = 256 * 1024
 
+    /// Whether the members are those of an earlier process, who have got messages, and nothing has come since.
+    private var isRestored = false
+
+    init() {}
+
+    /// The channel of members who have got messages in an earlier process.
+    init(isRestored: Bool) {
+        self.isRestored = isRestored
+        hasBeenLive = isRestored
+    }
+
     /// Whether publications wait until the channel's state comes.
-    var holdsBack: Bool { phase == .subscribing && !hasBeenLive }
+    var holdsBack: Bool { phase == .subscribing && (!hasBeenLive || isRestored) }
+
+    /// Whether the broker's deliveries come, also while the state is asked for again.
+    var isDelivered: Bool { phase != .idle && hasBeenLive && !isInterrupted && !isRestored }
 
     /// Whether nothing is on its way and nobody waits.
     var isIdle: Bool { batches.isEmpty && waiting.isEmpty && presenceChanges.isEmpty }
@@ -67,10 +102,18 @@ struct SharedChannel {
         isShed = false
     }
 
+    /// Begins to ask for the state of a channel of which deliveries are missing.
+    mutating func interrupt() {
+        isInterrupted = true
+        reload()
+    }
+
     /// Notes that the channel's state has come, and returns the requests that waited for it.
     mutating func adopt() -> [Waiting] {
         phase = .live
         hasBeenLive = true
+        isInterrupted = false
+        isRestored = false
         defer { waiting = [] }
         return waiting.map(\.request)
     }
@@ -82,6 +125,13 @@ struct SharedChannel {
         let due = waiting.prefix { $0.since <= time }
         guard !due.isEmpty else { return [] }
         waiting.removeFirst(due.count)
+        return due.map(\.request)
+    }
+
+    /// Takes the silent clients that have waited since a time or longer.
+    mutating func takeSilent(since time: UInt64) -> [Waiting] {
+        let due = waiting.filter { $0.request.isSilent && $0.since <= time }
+        if !due.isEmpty { waiting.removeAll { $0.request.isSilent && $0.since <= time } }
         return due.map(\.request)
     }
 
@@ -139,21 +189,24 @@ struct SharedChannel {
     }
 
     /// The batch with a number, to be acknowledged: nil if it has been.
-    mutating func acknowledge(number: UInt64, at position: BrokerPosition) -> Batch? {
+    mutating func acknowledge(number: UInt64, at position: MessagePosition) -> Batch? {
         guard let index = index(of: number), !batches[index].isAcknowledged else { return nil }
         batches[index].isAcknowledged = true
         // No publication has a number below 1, whatever the broker says.
         let least = UInt64(clamping: batches[index].writer.numberedCount)
-        batches[index].position = BrokerPosition(epoch: position.epoch, seq: max(position.seq, least))
+        batches[index].position = MessagePosition(epoch: position.epoch, seq: max(position.seq, least))
         defer { batches[index].acknowledgementFences = [] }
         return batches[index]
     }
 
-    /// Notes that the broker has taken a batch. Returns the batch if nothing more comes of it.
-    mutating func accept(number: UInt64) -> Batch? {
-        guard let index = index(of: number) else { return nil }
+    /// Notes that the broker has taken a batch, whose requests have been acknowledged. Returns its size before and since,
+    /// in bytes, and the batch if nothing more comes of it; nil if that is known.
+    mutating func accept(number: UInt64) -> (before: Int, since: Int, last: Batch?)? {
+        guard let index = index(of: number), batches[index].state == .sent else { return nil }
+        let before = batches[index].byteCount
         batches[index].state = .accepted
-        return batches[index].comesBack ? nil : remove(at: index)
+        batches[index].shrink()
+        return (before, batches[index].byteCount, batches[index].comesBack ? nil : remove(at: index))
     }
 
     /// Removes a batch that has come back or was refused.
@@ -173,7 +226,7 @@ struct SharedChannel {
 
     /// Removes the batches that were taken and will not come back, because the broker has gone on to a position without
     /// delivering them.
-    mutating func removeAccepted(until position: BrokerPosition) -> [Batch] {
+    mutating func removeAccepted(until position: MessagePosition) -> [Batch] {
         removeAll { batch in
             guard batch.state == .accepted else { return false }
             guard let place = batch.position, place.epoch == position.epoch else { return true }
@@ -194,9 +247,10 @@ struct SharedChannel {
     ///
     /// - Parameters:
     ///   - time: how long requests and batches wait to be sent.
+    ///   - silentTime: how long silent clients wait.
     ///   - sentTime: how long a batch takes at most, from its beginning, until nothing more comes of it.
-    func deadline(waiting time: UInt64, sent sentTime: UInt64) -> UInt64? {
-        let request = waiting.first.map { $0.since &+ time }
+    func deadline(waiting time: UInt64, silent silentTime: UInt64, sent sentTime: UInt64) -> UInt64? {
+        let request = waiting.lazy.map { $0.since &+ ($0.request.isSilent ? silentTime : time) }.min()
         let batch = batches.lazy.map { $0.begunAt &+ ($0.state == .waiting ? time : sentTime) }.min()
         return [request, batch].compactMap(\.self).min()
     }

@@ -1,15 +1,16 @@
+import Base
 import Broker
 import Channels
 
 /// What a broker says, as far as it makes sense: other programs may write to it, and clients get its numbers.
 
-extension BrokerPosition {
+extension MessagePosition {
     /// More messages than any channel will ever have.
     private static let largestSeq: UInt64 = 1 << 62 - 1
 
     /// The position with an epoch and a number that clients may get.
-    var sound: BrokerPosition {
-        BrokerPosition(epoch: Epoch.isOne(epoch) ? epoch : "0", seq: min(seq, Self.largestSeq))
+    var sound: MessagePosition {
+        MessagePosition(epoch: Epoch.isOne(epoch) ? epoch : "0", seq: min(seq, Self.largestSeq))
     }
 }
 
@@ -26,7 +27,7 @@ extension DeliveredBatch {
 
 extension [DeliveredBatch] {
     /// The sound batches with numbers up to a position, in its numbering.
-    func sound(until position: BrokerPosition) -> [DeliveredBatch] {
+    func sound(until position: MessagePosition) -> [DeliveredBatch] {
         lazy.map(\.sound).filter {
             $0.numberedCount > 0 && $0.position.epoch == position.epoch && $0.position.seq <= position.seq
         }

@@ -1,3 +1,4 @@
+import Base
 import CLinux
 import Channels
 import Settings
@@ -184,7 +185,7 @@ extension Worker {
     func deliverHere(_ delivery: Delivery, of channel: Channel) -> Int {
         guard !channel.subscribers.isEmpty else { return 0 }
         outbox.sentOn.append(delivery.publishedAt)
-        let exclusions = delivery.exclusions.isEmpty ? [:] : mark(delivery.exclusions)
+        let exclusions = delivery.exclusions.isEmpty ? [:] : mark(delivery.exclusions, in: channel)
         // A client that has joined since the home encoded the messages may use another protocol.
         if let segment = delivery.common, exclusions.isEmpty, delivery.serves(channel.encodings) {
             let number = outbox.turn.add(segment)
@@ -227,12 +228,27 @@ extension Worker {
 
     /// Marks the connections here that don't get all frames of a delivery. Returns the excluded frames of each, by
     /// slot.
-    private func mark(_ exclusions: [Delivery.Exclusion]) -> [Int: ContiguousArray<Int>] {
+    private func mark(_ exclusions: [Delivery.Exclusion], in channel: Channel) -> [Int: ContiguousArray<Int>] {
         var frames: [Int: ContiguousArray<Int>] = [:]
-        for exclusion in exclusions where Int(exclusion.connection.worker) == index {
-            guard let connection = slab.find(exclusion.connection) else { continue }
+        func exclude(_ connection: Connection, from frame: Int) {
             connection.flags.insert(.excluded)
-            frames[connection.slot, default: []].append(exclusion.frame)
+            frames[connection.slot, default: []].append(frame)
+        }
+        for exclusion in exclusions {
+            switch exclusion.excluded {
+            case .sender(let sender):
+                guard Int(sender.worker) == index, let connection = slab.find(sender) else { continue }
+                exclude(connection, from: exclusion.frame)
+            case .user(let user, let clientProtocol):
+                for slot in channel.subscribers {
+                    let connection = slab[Int(slot)]
+                    guard connection.encoding.clientProtocol.rawValue == clientProtocol.rawValue,
+                        let identity = connection.session?.identity,
+                        Name(name(of: identity, connection)) == Name(user)
+                    else { continue }
+                    exclude(connection, from: exclusion.frame)
+                }
+            }
         }
         return frames
     }

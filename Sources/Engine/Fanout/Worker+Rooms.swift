@@ -9,7 +9,11 @@ extension Worker {
     ///
     /// Nil if the request waits for the broker.
     func join(_ request: JoinRequest, _ encoding: Encoding, _ channel: Channel, _ home: ChannelHome) -> JoinReply? {
-        if waits(.join(request, encoding), since: request.since, channel, home) { return nil }
+        if waits(.join(request, encoding), channel, home) { return nil }
+        if request.isSilent {
+            distribute(channel)
+            return JoinReply(request: request, outcome: .open)
+        }
         let now = clinux_realtime_milliseconds()
         if !request.isMember {
             guard home.enter(request.name, at: now, &outbox.text) else {

@@ -37,10 +37,9 @@ extension Worker {
         } else if connection.backlog != nil {
             keep(piecesFrom: first, offset: 0, connection)
         } else if first != Connection.noPiece {
-            if let ring, connection.phase == .open,
-                outbox.turn.pieces[Int(first)].next == Connection.noPiece
-            {
+            if let ring, connection.phase == .open, outbox.turn.pieces[Int(first)].next == Connection.noPiece,
                 queue(first, connection, in: ring)
+            {
                 return
             }
             transmit(first, connection)
@@ -49,26 +48,37 @@ extension Worker {
         shutDown(connection)
     }
 
+    /// Queues a piece in the ring; false if it can't be sent that way.
     @inline(__always)
-    private func queue(
-        _ first: UInt32, _ connection: Connection, in ring: SendRing
-    ) {
+    private func queue(_ first: UInt32, _ connection: Connection, in ring: SendRing) -> Bool {
         if ring.isFull { submit(ring) }
         let piece = outbox.turn.pieces[Int(first)]
-        let bytes = outbox.turn.segments[Int(piece.segment)]!.bytes
-        connection.link.queue(
-            bytes.baseAddress! + piece.start, count: piece.end - piece.start, in: ring,
-            userData: UInt64(connection.slot) << 32 | UInt64(first))
+        let bytes = outbox.turn.segments[Int(piece.segment)]!.bytes.baseAddress! + piece.start
+        let count = piece.end - piece.start
+        guard let secure = secureLink(connection) else {
+            connection.link.queue(
+                bytes, count: count, in: ring, userData: UInt64(connection.slot) << 32 | UInt64(first))
+            return true
+        }
+        return queue(bytes, count: count, first: first, connection, secure, in: ring)
     }
 
     /// Performs the sends in the ring. A connection in it is still open: in a flush, only its own send can end it.
     func submit(_ ring: SendRing) {
         ring.submit { userData, result in
+            if userData & SecureWork.Queued.mark != 0 {
+                let queued = secure.queued[Int(truncatingIfNeeded: userData & ~SecureWork.Queued.mark)]
+                let connection = slab[queued.slot]
+                let taken = take(Int(result), of: queued, connection)
+                account(taken, connection, first: queued.first, wanted: queued.contentByteCount)
+                return
+            }
             let slot = Int(userData >> 32)
             let first = UInt32(truncatingIfNeeded: userData)
             let piece = outbox.turn.pieces[Int(first)]
             account(Int(result), slab[slot], first: first, wanted: piece.end - piece.start)
         }
+        secure.forgetQueued()
     }
 
     /// Sends the pieces from `first` on; keeps the rest if the socket is full.
@@ -76,7 +86,7 @@ extension Worker {
         let only = outbox.turn.pieces[Int(first)]
         if only.next == Connection.noPiece {
             let bytes = outbox.turn.segments[Int(only.segment)]!.bytes
-            let result = connection.link.send(bytes.baseAddress! + only.start, count: only.end - only.start)
+            let result = put(bytes.baseAddress! + only.start, count: only.end - only.start, connection)
             account(result, connection, first: first, wanted: only.end - only.start)
             return
         }
@@ -95,7 +105,7 @@ extension Worker {
                     filled += 1
                     next = piece.next
                 }
-                return connection.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
+                return put(UnsafeMutableBufferPointer(rebasing: vector[..<filled]), connection)
             }
             guard account(result, connection, first: first, wanted: wanted) else { return }
             first = next
@@ -108,7 +118,7 @@ extension Worker {
     private func account(
         _ count: Int, _ connection: Connection, first: UInt32, wanted: Int
     ) -> Bool {
-        if count == wanted {
+        if count == wanted, !holdsSealed(connection) {
             connection.bytesOut &+= UInt64(count)
             telemetry.statistics.bytesOut &+= UInt64(count)
             return true
@@ -163,7 +173,7 @@ extension Worker {
         telemetry.statistics.queuedMessages += backlog.frameCount - messageCount
     }
 
-    private func beginBacklog(_ connection: Connection) -> Backlog {
+    func beginBacklog(_ connection: Connection) -> Backlog {
         let backlog = Backlog(now: now)
         connection.backlog = Unmanaged.passRetained(backlog)
         telemetry.statistics.slowConsumers += 1
@@ -235,7 +245,7 @@ extension Worker {
 
     /// Sends the backlog when the socket can take more, up to a connection's share of the turn.
     func sendBacklog(_ connection: Connection) {
-        guard let backlog = connection.backlog?.takeUnretainedValue() else { return }
+        guard let backlog = connection.backlog?.takeUnretainedValue(), sendRest(connection, backlog) else { return }
         var sent = 0
         while !backlog.isEmpty {
             // Missed messages are encoded for each client, a limited amount in a turn for all of them together.
@@ -257,7 +267,7 @@ extension Worker {
                     wanted += piece.count
                     filled += 1
                 }
-                return connection.link.send(UnsafeMutableBufferPointer(rebasing: vector[..<filled]))
+                return put(UnsafeMutableBufferPointer(rebasing: vector[..<filled]), connection)
             }
             guard count >= 0 else {
                 if Link.mayTakeMore(after: count) {
@@ -277,7 +287,7 @@ extension Worker {
             telemetry.statistics.bytesOut &+= UInt64(count)
             telemetry.statistics.queuedBytes -= count
             if backlog.ownByteCount <= Worker.unreadByteCount / 2 { resume(connection, .unreadAnswers) }
-            if count < wanted {
+            if count < wanted || holdsSealed(connection) {
                 awaitWritable(connection)
                 return
             }
@@ -295,7 +305,7 @@ extension Worker {
     }
 
     /// Makes epoll report when the socket can take more.
-    private func awaitWritable(_ connection: Connection) {
+    func awaitWritable(_ connection: Connection) {
         guard !connection.flags.contains(.awaitsWritable) else { return }
         connection.flags.insert(.awaitsWritable)
         setInterest(connection)

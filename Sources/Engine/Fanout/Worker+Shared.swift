@@ -26,10 +26,19 @@ extension Worker {
         markShared(channel, home)
     }
 
-    /// Uncounts a batch, and resumes the connections that have waited for room.
+    /// Uncounts a batch.
     private func uncount(_ batch: SharedChannel.Batch) {
+        if batch.state == .accepted {
+            context.account.returning.add(-batch.byteCount)
+        } else {
+            removeFromQueue(batch.byteCount)
+        }
+    }
+
+    /// Uncounts what no longer waits for the broker, and resumes the connections that have waited for room.
+    private func removeFromQueue(_ byteCount: Int) {
         let limit = configuration.brokerSettings.queueLimitByteCount
-        guard context.account.brokerQueue.remove(batch.byteCount, limit) else { return }
+        guard context.account.brokerQueue.remove(byteCount, limit) else { return }
         for handle in context.handles { handle.mailbox.post(.control(.relieved)) }
     }
 
@@ -58,6 +67,7 @@ extension Worker {
             }
             for name in abandoned { outbox.subscriptions[Name(name)] = nil }
             channels.abandoned = []
+            for name in abandoned { context.account.deliveries.forget(name) }
             if !abandoned.isEmpty { broker.unsubscribe(abandoned) }
         }
         if !outbox.subscriptions.isEmpty {
@@ -100,6 +110,8 @@ extension Worker {
                 withShared(batch.channel) { deliver(batch.sound, $0, $1) }
             case .gap(let name, let position):
                 withShared(name) { skip(to: position.sound, $0, $1) }
+            case .interrupted(let name):
+                goOnAfterInterruption(of: name)
             case .renumbered(let name, let position, let history):
                 let position = position.sound
                 withShared(name) { lose(to: position, history.sound(until: position), $0, $1) }
@@ -118,6 +130,17 @@ extension Worker {
         }
     }
 
+    /// Asks for the state of a channel of which deliveries were dropped: all that was delivered before has been taken.
+    private func goOnAfterInterruption(of name: String) {
+        guard let index = channels.index(of: name), let home = channels[index].home,
+            home.shared?.phase ?? .idle != .idle
+        else {
+            context.account.deliveries.forget(name)
+            return
+        }
+        reload(channels[index], home, isInterrupted: true)
+    }
+
     private func withShared(_ name: String, _ body: (Channel, ChannelHome) -> Void) {
         guard let index = channels.index(of: name), let home = channels[index].home, home.shared != nil else { return }
         let channel = channels[index]
@@ -134,7 +157,7 @@ extension Worker {
     }
 
     private func adopt(
-        _ position: BrokerPosition, _ history: [DeliveredBatch], _ channel: Channel, _ home: ChannelHome
+        _ position: MessagePosition, _ history: [DeliveredBatch], _ channel: Channel, _ home: ChannelHome
     ) {
         for batch in home.missed(of: history, until: position) { deliver(batch, channel, home) }
         if let shared = home.shared, shared.hasBeenLive, let room = home.room,
@@ -143,13 +166,18 @@ extension Worker {
             // The history does not have all that members here have missed.
             lose(to: position, history, channel, home)
         }
+        if home.shared?.isInterrupted ?? false {
+            // What was dropped does not come back.
+            for batch in home.shared?.removeAccepted(until: position) ?? [] { settle(batch, home) }
+        }
         // Otherwise an answer to an earlier home of this channel has made this one live.
         guard home.shared?.phase == .subscribing else { return }
         let now = clinux_realtime_milliseconds()
         home.adopt(position, history, at: now)
-        noteHistory(channel, home, at: now)
         goOn(home.shared?.adopt() ?? [], channel, home)
         markShared(channel, home)
+        // After those who wait have got what this may drop again.
+        if channels.find(channel.index) === channel { noteHistory(channel, home, at: now) }
     }
 
     private func deliver(_ batch: DeliveredBatch, _ channel: Channel, _ home: ChannelHome) {
@@ -183,21 +211,25 @@ extension Worker {
     }
 
     /// Notes that what comes next follows a position.
-    private func skip(to position: BrokerPosition, _ channel: Channel, _ home: ChannelHome) {
+    private func skip(to position: MessagePosition, _ channel: Channel, _ home: ChannelHome) {
         if let room = home.room, room.epoch == position.epoch, room.seq > position.seq { return }
         lose(to: position, [], channel, home)
     }
 
     private func lose(
-        to position: BrokerPosition, _ history: [DeliveredBatch], _ channel: Channel, _ home: ChannelHome
+        to position: MessagePosition, _ history: [DeliveredBatch], _ channel: Channel, _ home: ChannelHome
     ) {
         home.lose(to: position, history, at: clinux_realtime_milliseconds(), &outbox.text)
         for batch in home.shared?.removeAccepted(until: position) ?? [] { settle(batch, home) }
     }
 
-    private func accepted(_ number: UInt64, _ position: BrokerPosition, _ channel: Channel, _ home: ChannelHome) {
+    private func accepted(_ number: UInt64, _ position: MessagePosition, _ channel: Channel, _ home: ChannelHome) {
         acknowledge(number, position, home)
-        if let batch = home.shared?.accept(number: number) { settle(batch, home) }
+        if let (before, since, last) = home.shared?.accept(number: number) {
+            removeFromQueue(before)
+            context.account.returning.add(since)
+            if let last { settle(last, home) }
+        }
         // It does not come back if what came after it has been here.
         if let room = home.room, home.shared?.phase == .live, room.epoch == position.epoch, room.seq >= position.seq,
             let batch = home.shared?.removeAccepted(number: number)
@@ -208,7 +240,7 @@ extension Worker {
     }
 
     /// Answers the requests of a batch, once.
-    private func acknowledge(_ number: UInt64, _ position: BrokerPosition, _ home: ChannelHome) {
+    private func acknowledge(_ number: UInt64, _ position: MessagePosition, _ home: ChannelHome) {
         guard let batch = home.shared?.acknowledge(number: number, at: position) else { return }
         home.acknowledge(batch, &outbox.text) { answer($1, to: $0) }
         for connection in batch.acknowledgementFences { finishAnswers(to: connection) }

@@ -4,19 +4,22 @@ import CLinux
 import Channels
 import Operations
 import Settings
+import Synchronization
 import WebSocket
 
 /// Requests that wait for a broker, and how long.
 extension Worker {
     /// Whether a request has to wait for the broker. If so, it is kept.
-    ///
-    /// - Parameter since: the position from which messages are asked for.
     func waits(
-        _ request: @autoclosure () -> SharedChannel.Waiting, since: MessagePosition? = nil, _ channel: Channel,
-        _ home: ChannelHome
+        _ request: @autoclosure () -> SharedChannel.Waiting, _ channel: Channel, _ home: ChannelHome
     ) -> Bool {
         guard let phase = home.shared?.phase else { return false }
         let request = request()
+        if request.isSilent,
+            home.shared?.isDelivered ?? false || context.isBrokerDown.load(ordering: .relaxed)
+        {
+            return false
+        }
         if phase == .live, let room = home.room, channel.settings.keepsHistory,
             request.isAhead(of: MessagePosition(epoch: room.epoch, seq: room.seq))
         {
@@ -26,21 +29,23 @@ extension Worker {
         }
         if phase == .live {
             // The worker may have dropped messages that the broker still has.
-            guard home.shared?.isShed ?? false, let since, let room = home.room, since.epoch == room.epoch,
-                !room.history.covers(after: since.seq, newest: room.seq)
+            guard home.shared?.isShed ?? false, channel.settings.keepsHistory, let room = home.room,
+                request.lacks(in: room)
             else { return false }
             reload(channel, home)
         }
         home.shared?.wait(request, at: nanoseconds)
         keepSubscribed(channel)
-        noteSharedDeadline(nanoseconds &+ queueTime)
+        noteSharedDeadline(nanoseconds &+ (request.isSilent ? silentTime : queueTime))
         return true
     }
 
     /// Asks the broker for the state of a live channel again, up to the present limits of its history.
-    func reload(_ channel: Channel, _ home: ChannelHome) {
+    ///
+    /// - Parameter isInterrupted: whether deliveries are missing.
+    func reload(_ channel: Channel, _ home: ChannelHome, isInterrupted: Bool = false) {
         guard home.shared?.phase ?? .idle != .idle else { return }
-        home.shared?.reload()
+        if isInterrupted { home.shared?.interrupt() } else { home.shared?.reload() }
         outbox.subscriptions[Name(channel.name)] = Subscription(channel: channel.name, history: home.historyLimits)
     }
 
@@ -58,8 +63,8 @@ extension Worker {
                 }
             case .question(let question):
                 ask(question, channel, home)
-            case .inspect(let before, let limit, let replies):
-                answerInspection(of: channel.name, before: before, limit: limit, replies)
+            case .inspect(let inspection):
+                answer(inspection, of: channel.name)
             }
         }
         // At once, not by the mailbox: what comes next is for them.
@@ -72,8 +77,8 @@ extension Worker {
             JoinReply(request: request, outcome: .unavailable).post(encoding, channel, self)
         case .question(let question):
             refuse(question, channel.name)
-        case .inspect(_, _, let replies):
-            replies.answer(nil)
+        case .inspect(let inspection):
+            inspection.refuse()
         }
     }
 
@@ -134,13 +139,14 @@ extension Worker {
 
     private func answer(_ open: MembersQuestions.Open, _ members: [BrokerMember]?) {
         switch open.subject {
-        case .inspect(var snapshot, let replies):
-            snapshot.users = (members ?? []).map {
+        case .inspect(var snapshot, let inspection):
+            guard let members else { return inspection.refuse() }
+            snapshot.users = members.map {
                 ChannelUser(
                     user: $0.user, connections: max(0, $0.nodeCount),
                     since: Timestamp(millisecondsSinceEpoch: $0.since))
             }
-            replies.answer(snapshot)
+            inspection.replies.answer(.success(snapshot))
         case .question(let question):
             guard let index = channels.index(of: open.channel), let home = channels[index].home, let members else {
                 refuse(question, open.channel)
@@ -157,6 +163,10 @@ extension Worker {
 
     /// The time that requests and publications may wait for the broker, in nanoseconds.
     var queueTime: UInt64 { WorkerClock.nanoseconds(configuration.brokerSettings.queueTimeout) }
+    /// The time that silent clients may wait for the broker, in nanoseconds.
+    private var silentTime: UInt64 {
+        min(WorkerClock.nanoseconds(configuration.subscriptionPatience), queueTime)
+    }
     /// The time that a batch may take to come back, in nanoseconds, besides `queueTime`.
     static let returnTime: UInt64 = 30_000_000_000
     /// The granularity of these deadlines in milliseconds, so that many do not cause as many looks at all channels.
@@ -179,6 +189,9 @@ extension Worker {
     /// Refuses what has waited too long for the broker.
     func expireShared(_ channel: Channel, _ home: ChannelHome) {
         guard !(home.shared?.isIdle ?? true) else { return }
+        for case .join(let request, let encoding) in home.shared?.takeSilent(since: longAgo(silentTime)) ?? [] {
+            JoinReply(request: request, outcome: .open).post(encoding, channel, self)
+        }
         let isLive = home.shared?.phase == .live
         for request in home.shared?.takeWaiting(since: longAgo(queueTime)) ?? [] {
             guard isLive, case .join(var join, let encoding) = request else {
@@ -198,7 +211,9 @@ extension Worker {
                 refuse(batch, BrokerRefusal(reason: Worker.brokerUnreachable, isUncertain: isUncertain), home)
             }
         }
-        if let next = home.shared?.deadline(waiting: queueTime, sent: queueTime &+ Worker.returnTime) {
+        if let next = home.shared?.deadline(
+            waiting: queueTime, silent: silentTime, sent: queueTime &+ Worker.returnTime)
+        {
             noteSharedDeadline(next)
         }
         markShared(channel, home)

@@ -1,3 +1,4 @@
+import Base
 import Channels
 import Settings
 import WebSocket
@@ -70,6 +71,28 @@ extension Worker {
         connection.session?.memberships.move(to: position, in: index)
     }
 
+    /// Lets a `relay` client in as soon as a broker delivers its channel: what is published after the client's handshake is
+    /// for the client. A broker that is not there keeps nobody out.
+    func requestSubscription(_ connection: Connection, to name: String) {
+        let request = JoinRequest(
+            connection: reference(to: connection), name: "", isMember: false, id: [], since: nil, isSilent: true)
+        // It has sent its request in time, and must not be refused because the broker is slow.
+        setDeadline(connection, now &+ clock.ticks(max(configuration.server.handshakeTimeout, .seconds(5))))
+        requestJoin(request, connection, to: channels.intern(name))
+    }
+
+    /// Opens a `relay` client whose channel is live, or was waited for long enough.
+    private func open(_ connection: Connection?, _ encoding: Encoding, _ index: UInt32) {
+        let channel = channels[index]
+        guard let connection, connection.phase == .admitting, openPending(connection) else {
+            changeSubscribers(channel) { channel.cancel(encoding) }
+            return
+        }
+        connection.channel = index
+        connection.channelPosition = admit(connection, to: channel)
+        readPending(connection)
+    }
+
     // MARK: Joining, for clients of the json protocol
 
     /// Asks a channel's home to let a connection in. The answer comes as a message, for which an open connection waits,
@@ -101,6 +124,7 @@ extension Worker {
         let channel = channels[index]
         let connection = slab.find(request.connection)
         if let connection { resume(connection, .awaitsAnswer) }
+        if request.isSilent { return open(connection, encoding, index) }
         guard case .joined(_, let seq, _, _) = reply.outcome else {
             if !request.isMember { changeSubscribers(channel) { channel.cancel(encoding) } }
             if let connection { refuseJoin(connection, reply, channel, index) }

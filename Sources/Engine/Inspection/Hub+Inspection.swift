@@ -10,10 +10,15 @@ extension Hub {
     /// - Parameters:
     ///   - before: returns only messages with a smaller number; nil: the newest.
     ///   - limit: the maximum number of messages.
-    package func channel(_ name: String, before: UInt64?, limit: Int) async -> ChannelSnapshot? {
-        await Replies.collect(1) { replies in
-            home(of: name).post(.home(.inspect(channel: name, before: before, limit: limit, replies)))
-        }.first ?? nil
+    ///   - wantsUsers: whether the users are wanted, for whom a broker has to be asked.
+    package func channel(
+        _ name: String, before: UInt64? = nil, limit: Int, wantsUsers: Bool = true
+    ) async throws(BrokerUnavailable) -> ChannelSnapshot? {
+        let answers = await Replies.collect(1) { replies in
+            let inspection = ChannelInspection(before: before, limit: limit, wantsUsers: wantsUsers, replies: replies)
+            home(of: name).post(.home(.inspect(channel: name, inspection)))
+        }
+        return try answers.first?.get() ?? nil
     }
 
     /// The last endings of the selected connections, the newest first; one ending may stand for many of a flood.
@@ -71,7 +76,7 @@ extension Hub {
     }
 
     /// Makes a worker go through all of its places, some in each turn.
-    private func walk<Element: Sendable>(
+    func walk<Element: Sendable>(
         _ mailbox: Mailbox, _ message: (UInt32, Replies<Slice<Element>>) -> WorkerMessage, _ body: ([Element]) -> Void
     ) async {
         var start: UInt32? = 0

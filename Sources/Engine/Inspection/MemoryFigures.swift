@@ -12,7 +12,8 @@ package struct MemoryFigures: Sendable, Hashable {
     package var backlogs = 0
     /// The history of channels, the channels themselves included.
     package var history = 0
-    /// Messages that wait for the broker, or have been sent to it and not come back.
+    /// Messages that wait for the broker, what is kept of those that have not come back from it, and what it has delivered
+    /// and workers have not taken.
     package var broker = 0
 
     package init() {}

@@ -6,12 +6,18 @@ package struct Page: Sendable {
     let headOnly: Segment
     let notModified: Segment
     let entityTag: String
+    /// Whether people open it, who can be redirected to https.
+    let isForPeople: Bool
 
     /// - Parameters:
     ///   - entityTag: a strong validator in quotes (RFC 9110, section 8.8.3).
     ///   - fields: further response fields, such as Content-Security-Policy.
-    package init(body: [UInt8], contentType: String, entityTag: String, fields: [String]) {
+    ///   - isForPeople: whether it is redirected to https where that is wanted.
+    package init(
+        body: [UInt8], contentType: String, entityTag: String, fields: [String], isForPeople: Bool = false
+    ) {
         self.entityTag = entityTag
+        self.isForPeople = isForPeople
         let common =
             "ETag: \(entityTag)\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
             + fields.map { $0 + "\r\n" }.joined() + "Connection: close\r\n"

@@ -9,9 +9,9 @@ package struct Statistics: Sendable {
     /// Messages that were not published because the broker did not take them.
     package var refusedPublications: UInt64 = 0
     /// Refusals by `RefusalCause.rawValue`.
-    package var refused = InlineArray<17, UInt64>(repeating: 0)
+    package var refused = InlineArray<19, UInt64>(repeating: 0)
     /// Closed connections by `CloseCause.rawValue`.
-    package var closed = InlineArray<18, UInt64>(repeating: 0)
+    package var closed = InlineArray<20, UInt64>(repeating: 0)
     /// Closed connections by the code of the first close frame, in the order of `closeCodeLabels`; 1006 if there was
     /// none.
     package var closeCodes = InlineArray<19, UInt64>(repeating: 0)

@@ -7,32 +7,33 @@ import Settings
 /// Queries of operators and backends.
 extension Worker {
     /// Answers with the state of a channel, at once or when the broker has answered.
-    func inspect(_ name: String, before: UInt64?, limit: Int, _ replies: Replies<ChannelSnapshot?>) {
+    func inspect(_ name: String, _ inspection: ChannelInspection) {
         guard context.broker != nil else {
-            replies.answer(snapshot(of: name, before: before, limit: limit))
+            inspection.replies.answer(.success(snapshot(of: name, inspection)))
             return
         }
         let index = channels.intern(name)
         let channel = channels[index]
         defer { channels.removeIfUnused(index) }
         guard let home = channel.home,
-            !waits(.inspect(before: before, limit: limit, replies), channel, home)
+            !waits(.inspect(inspection), channel, home)
         else { return }
-        answerInspection(of: name, before: before, limit: limit, replies)
+        answer(inspection, of: name)
     }
 
     /// Answers with the state of a channel that a broker shares, once that state is here.
-    func answerInspection(of name: String, before: UInt64?, limit: Int, _ replies: Replies<ChannelSnapshot?>) {
-        guard let snapshot = snapshot(of: name, before: before, limit: limit), snapshot.hasPresence else {
-            replies.answer(self.snapshot(of: name, before: before, limit: limit))
+    func answer(_ inspection: ChannelInspection, of name: String) {
+        let snapshot = snapshot(of: name, inspection)
+        guard let snapshot, snapshot.hasPresence, inspection.wantsUsers else {
+            inspection.replies.answer(.success(snapshot))
             return
         }
-        askForMembers(of: name, .inspect(snapshot, replies))
+        askForMembers(of: name, .inspect(snapshot, inspection))
     }
 
     /// The state of a channel whose home is here; nil if this worker doesn't know the channel, because nobody is in it
     /// and nothing is kept of it.
-    func snapshot(of name: String, before: UInt64?, limit: Int) -> ChannelSnapshot? {
+    private func snapshot(of name: String, _ inspection: ChannelInspection) -> ChannelSnapshot? {
         guard let index = channels.index(of: name) else { return nil }
         let channel = channels[index]
         let settings = channel.settings
@@ -47,7 +48,7 @@ extension Worker {
             ChannelUser(
                 user: $0.user, connections: $0.connections, since: Timestamp(millisecondsSinceEpoch: $0.since))
         }
-        let page = room.history.page(before: before, limit: limit)
+        let page = room.history.page(before: inspection.before, limit: inspection.limit)
         guard !page.isEmpty else { return snapshot }
         room.history.forEach(after: page.lowerBound - 1, through: page.upperBound - 1) {
             outbox.text.write($0, quotedChannel: room.quotedName)

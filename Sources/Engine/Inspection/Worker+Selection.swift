@@ -3,6 +3,8 @@ import CLinux
 import Channels
 import Operations
 import Settings
+import TLSHandshake
+import TLSRecords
 import WebSocket
 
 /// An operator's commands for a selection of connections.
@@ -103,10 +105,8 @@ extension Worker {
         let channel = selection.channel.map { channels.index(of: $0) }
         if case .some(.none) = channel { return true }
         if let ids = selection.ids, start == 0 {
-            for id in ids.sorted(by: { $0.slot < $1.slot }) where id.worker == index {
-                guard let connection = slab.find(id),
-                    isSelected(connection, selection, channel ?? nil)
-                else { continue }
+            for connection in ids.compactMap({ slab.find($0) }).sorted(by: { $0.slot < $1.slot }) {
+                guard isSelected(connection, selection, channel ?? nil) else { continue }
                 guard body(connection) else { return false }
             }
             return true
@@ -146,7 +146,7 @@ extension Worker {
         let endpoint = configuration.endpoints[Int(connection.endpoint)]
         let backlog = connection.backlog?._withUnsafeGuaranteedRef { ($0.byteCount, $0.frameCount) } ?? (0, 0)
         let idleMilliseconds = UInt64(now &- connection.lastReceived) * WorkerClock.tickNanoseconds / 1_000_000
-        return ConnectionRow(
+        var row = ConnectionRow(
             id: connection.id, address: connection.address, port: Int(connection.port), endpoint: endpoint.path,
             protocol: endpoint.protocol.name, channels: channelNames(connection),
             compression: !connection.encoding.isPlain, user: name(connection),
@@ -156,5 +156,11 @@ extension Worker {
             messagesOut: Int(clamping: connection.messagesOut), bytesIn: Int(clamping: connection.bytesIn),
             bytesOut: Int(clamping: connection.bytesOut), queuedBytes: backlog.0, queuedMessages: backlog.1,
             droppedMessages: Int(connection.dropped), state: connection.phase == .open ? .open : .closing)
+        if let secure = secureLink(connection) {
+            row.tls = secure.value.records.suite.description
+            row.certificateSubject = secure.value.clientCertificate?.subject
+            row.certificateNames = secure.value.clientCertificate?.names
+        }
+        return row
     }
 }

@@ -69,6 +69,9 @@ final class Acceptor {
         return clinux_accept(listeners[number].descriptor, &peer)
     }
 
+    /// Whether the clients of a listener begin with TLS.
+    func isSecure(_ number: Int) -> Bool { listeners.indices.contains(number) && listeners[number].isSecure }
+
     /// Accepts a connection with the reserved descriptor, when there is no other; negative if that fails, too.
     func acceptWithReserve(from number: Int, _ peer: inout sockaddr_storage) -> Int32 {
         guard reserveDescriptor >= 0 else { return -1 }

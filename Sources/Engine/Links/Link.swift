@@ -11,6 +11,9 @@ struct Link {
     /// A link over a connected socket, which it owns until `close`.
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
+    /// The descriptor, for handing the connection to another process; whoever takes it must not use the link any more.
+    var handedOver: Int32 { descriptor }
+
     enum Input: Equatable {
         case bytes(Int)
         /// No bytes have arrived.

@@ -10,11 +10,14 @@ package struct ListeningSocket: Sendable, Hashable {
     /// Whether this process has bound the socket, and closes it when it stops accepting. A passed socket stays open in
     /// systemd.
     package let isOwn: Bool
+    /// Whether its clients begin with TLS.
+    package let isSecure: Bool
 
     /// Wraps a socket that already listens.
-    package init(passed descriptor: Int32, address: String) {
+    package init(passed descriptor: Int32, address: String, isSecure: Bool = false) {
         self.descriptor = descriptor
         self.address = address
+        self.isSecure = isSecure
         isOwn = false
         prepare()
     }
@@ -23,16 +26,16 @@ package struct ListeningSocket: Sendable, Hashable {
     ///
     /// - Parameter host: an IPv4 or IPv6 address; `::` also accepts IPv4 clients, and only those if the kernel has no
     ///   IPv6.
-    package init(host: IPAddress, port: UInt16) throws(ListenError) {
+    package init(host: IPAddress, port: UInt16, isSecure: Bool = false) throws(ListenError) {
         do throws(ListenError) {
-            try self.init(binding: host, port: port)
+            try self.init(binding: host, port: port, isSecure: isSecure)
         } catch {
             guard host == .anyIPv6, error.errno == EAFNOSUPPORT || error.errno == EADDRNOTAVAIL else { throw error }
-            try self.init(binding: .anyIPv4, port: port)
+            try self.init(binding: .anyIPv4, port: port, isSecure: isSecure)
         }
     }
 
-    private init(binding host: IPAddress, port: UInt16) throws(ListenError) {
+    private init(binding host: IPAddress, port: UInt16, isSecure: Bool) throws(ListenError) {
         let shown = { (port: UInt16) in host.isIPv4 ? "\(host):\(port)" : "[\(host)]:\(port)" }
         let family = host.isIPv4 ? AF_INET : AF_INET6
         let socket = clinux_stream_socket(family)
@@ -51,6 +54,7 @@ package struct ListeningSocket: Sendable, Hashable {
         descriptor = socket
         address = shown(IPAddress.parse(&storage).port)
         isOwn = true
+        self.isSecure = isSecure
         prepare()
     }
 
@@ -83,7 +87,8 @@ package struct ListenError: Error, CustomStringConvertible, Sendable {
     package var description: String {
         let hint =
             switch errno {
-            case EADDRINUSE: "; another program listens there: stop it, or choose another address in server.listen"
+            case EADDRINUSE:
+                "; another program listens there: stop it, or choose another address in server.listen or listen_tls"
             case EACCES: "; ports below 1024 need privileges: let systemd pass the socket, or choose a higher port"
             case EADDRNOTAVAIL: "; no interface of this machine has that address"
             default: ""

@@ -33,10 +33,12 @@ extension Worker {
             let (address, port) = IPAddress.parse(&peer)
             let target = leastLoaded()
             context.handles[target].load.add(1, ordering: .relaxed)
+            let isSecure = acceptor.isSecure(number)
             if target == index {
-                adopt(socket, address: address, port: port)
+                adopt(socket, address: address, port: port, isSecure: isSecure)
             } else {
-                context.handles[target].mailbox.post(.control(.adopt(descriptor: socket, address: address, port: port)))
+                context.handles[target].mailbox.post(
+                    .control(.adopt(descriptor: socket, address: address, port: port, isSecure: isSecure)))
             }
         }
     }
@@ -70,19 +72,24 @@ extension Worker {
         let socket = acceptor.acceptWithReserve(from: number, &peer)
         if socket >= 0 {
             let reason = "this server is out of file descriptors"
-            refuseAtOnce(Link(socket), .descriptorLimit, IPAddress.parse(&peer).0, reason)
+            refuseAtOnce(
+                Link(socket), .descriptorLimit, IPAddress.parse(&peer).0, reason, isSecure: acceptor.isSecure(number))
         }
         return acceptor.reserve() && socket >= 0
     }
 
     /// Refuses a client that gets no slot, without waiting for its request.
+    ///
+    /// - Parameter isSecure: whether it begins with TLS: then it gets an alert.
     private func refuseAtOnce(
         _ link: Link, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
-        _ status: HTTPStatus = .serviceUnavailable
+        _ status: HTTPStatus = .serviceUnavailable, isSecure: Bool
     ) {
         // Unread input would turn the close into a reset, which can overtake the response.
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { _ = link.receive(into: $0) }
-        let answer = Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
+        let answer =
+            isSecure
+            ? Worker.refusingAlert : Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
         answer.withUnsafeBytes { bytes in
             if let base = bytes.baseAddress { _ = link.send(base, count: bytes.count) }
         }
@@ -91,39 +98,48 @@ extension Worker {
         count(refusal: cause, address, reason)
     }
 
-    /// Makes an accepted socket a connection of this worker.
-    func adopt(_ socket: Int32, address: IPAddress, port: UInt16) {
+    /// The alert "internal_error" before any handshake (RFC 8446, section 6.2): nothing else fits a server that is full.
+    private static let refusingAlert: [UInt8] = [21, 3, 3, 0, 2, 2, 80]
+
+    /// Makes an accepted socket a connection of this worker; nil if the client is refused.
+    @discardableResult
+    func adopt(_ socket: Int32, address: IPAddress, port: UInt16, isSecure: Bool) -> Connection? {
         let link = Link(socket)
         guard drain == nil else {
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(link, .draining, address, "this server is shutting down")
-            return
+            refuseAtOnce(link, .draining, address, "this server is shutting down", isSecure: isSecure)
+            return nil
         }
-        guard let isCounted = begin(link, address) else {
+        guard let isCounted = begin(link, address, isSecure) else {
             handle.load.subtract(1, ordering: .relaxed)
-            return
+            return nil
         }
         guard let connection = slab.allocate(link, address: address, port: port) else {
             context.admission.endOpening(address, isCounted: isCounted)
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(link, .connectionLimit, address, "no room for another connection")
-            return
+            refuseAtOnce(link, .connectionLimit, address, "no room for another connection", isSecure: isSecure)
+            return nil
         }
-        connection.flags.insert(isCounted ? [.opening, .openingCounted] : .opening)
+        if isSecure {
+            connection.flags.insert(.secure)
+            slab.secureLinks[connection.slot] = Boxed(SecureLink())
+        }
+        connection.flags.formUnion(isCounted ? [.opening, .openingCounted] : .opening)
         guard link.watch(by: epoll, for: EPOLLIN, tag: connection.tag) else {
             end(connection, cause: .internalError)
-            return
+            return nil
         }
         connection.lastReceived = now
         connection.connectedAt = Int64(nanoseconds)
         setDeadline(connection, now &+ clock.ticks(configuration.server.handshakeTimeout))
+        return connection
     }
 
     /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the
     /// connection was refused.
-    private func begin(_ link: Link, _ address: IPAddress) -> Bool? {
+    private func begin(_ link: Link, _ address: IPAddress, _ isSecure: Bool) -> Bool? {
         guard ingress.pressure < .full else {
-            refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason)
+            refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason, isSecure: isSecure)
             return nil
         }
         let isProxy = address == .none || configuration.isTrustedProxy(address)
@@ -132,9 +148,10 @@ extension Worker {
             return isCounted
         case .refused(.perAddressLimit):
             let reason = "too many connections from this address are opening; see server.max_connections_per_ip"
-            refuseAtOnce(link, .perAddressLimit, address, reason, .tooManyRequests)
+            refuseAtOnce(link, .perAddressLimit, address, reason, .tooManyRequests, isSecure: isSecure)
         case .refused(let cause):
-            refuseAtOnce(link, cause, address, "too many connections are opening; see server.max_connections")
+            let reason = "too many connections are opening; see server.max_connections"
+            refuseAtOnce(link, cause, address, reason, isSecure: isSecure)
         }
         return nil
     }

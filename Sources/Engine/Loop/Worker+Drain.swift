@@ -28,14 +28,19 @@ struct Drain {
 }
 
 extension Worker {
-    /// Closes every connection with 1001, evenly over a period. A second call replaces the times of the first, which is
-    /// how a drain is hurried.
+    /// Closes every connection with 1001, evenly over a period. A second call replaces the times of the first if it ends
+    /// earlier, which is how a drain is hurried; the order in which two calls arrive does not matter.
     func beginDrain(period: Duration, timeout: Duration, reason: String, receipt: Replies<Void>) {
+        let deadline = nanoseconds + UInt64(clock.ticks(timeout)) * WorkerClock.tickNanoseconds
         let receipts = (drain?.receipts ?? []) + [receipt]
+        if let earlier = drain?.deadline, earlier <= deadline {
+            drain?.receipts = receipts
+            return
+        }
         drain = Drain(
             startedAt: nanoseconds,
             period: UInt64(clock.ticks(period) - (period > .zero ? 0 : 1)) * WorkerClock.tickNanoseconds,
-            deadline: nanoseconds + UInt64(clock.ticks(timeout)) * WorkerClock.tickNanoseconds,
+            deadline: deadline,
             reason: reason,
             total: telemetry.statistics.connections,
             receipts: receipts

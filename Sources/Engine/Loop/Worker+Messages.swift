@@ -11,6 +11,7 @@ extension Worker {
     func takeMessages() {
         var byteCount = 0
         handle.mailbox.takeAll { message, count in
+            parking?.note(message)
             if case .home(let message) = message, message.waitsItsTurn {
                 homes.messages.append((message, count))
             } else {
@@ -31,6 +32,7 @@ extension Worker {
         while ingress.work < end, !isHeldUp, let (message, count) = homes.messages.takeFirst() {
             byteCount += count
             ingress.work += Worker.messageWork + count
+            parking?.activity += 1
             act(on: message)
         }
         tellRelieved(handle.mailbox.forHomes.finish(byteCount: byteCount))
@@ -98,8 +100,8 @@ extension Worker {
             let home = channels.index(of: name).flatMap { channels[$0].home }
             guard !(home?.shared?.fenceAcknowledgements(connection) ?? false) else { break }
             finishAnswers(to: connection)
-        case .inspect(let name, let before, let limit, let replies):
-            inspect(name, before: before, limit: limit, replies)
+        case .inspect(let name, let inspection):
+            inspect(name, inspection)
         case .follow(let channel, let follower, let receipt):
             let index = channels.intern(channel)
             channels[index].home?.followers.append(follower)
@@ -111,6 +113,7 @@ extension Worker {
             channels.removeIfUnused(index)
         case .broker(let events):
             take(events)
+            context.account.deliveries.finish(byteCount: events.reduce(0) { $0 + $1.byteCount })
         }
     }
 
@@ -158,6 +161,12 @@ extension Worker {
             replies.answer(channelCounts(from: start))
         case .statistics(let receipt):
             receipt.answer((index, currentStatistics()))
+        case .countNumbered(let replies):
+            replies.answer(channels.historyCost.numberedCount)
+        case .snapshot(let start, let replies):
+            replies.answer(roomSnapshots(from: start))
+        case .parkingOutlook(let receipt):
+            receipt.answer(parkingOutlook)
         case .endings(let selection, let replies):
             replies.answer(telemetry.endings.all(where: selection.selects))
         }
@@ -166,8 +175,8 @@ extension Worker {
     /// Changes the worker's own state.
     private func act(on message: WorkerMessage.Control) {
         switch message {
-        case .adopt(let descriptor, let address, let port):
-            adopt(descriptor, address: address, port: port)
+        case .adopt(let descriptor, let address, let port, let isSecure):
+            adopt(descriptor, address: address, port: port, isSecure: isSecure)
         case .relieved:
             resumeCongested()
         case .reconfigure(let configuration, let receipt):
@@ -185,6 +194,10 @@ extension Worker {
             receipt.answer(())
         case .drain(let period, let timeout, let reason, let receipt):
             beginDrain(period: period, timeout: timeout, reason: reason, receipt: receipt)
+        case .settle(let receipt):
+            settle(receipt)
+        case .park(let receipt):
+            park(receipt)
         case .abort:
             abort()
         case .stop:

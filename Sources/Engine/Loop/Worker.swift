@@ -27,7 +27,10 @@ final class Worker: @unchecked Sendable {
     let outbox: Outbox
     let acceptor: Acceptor
     let telemetry: Telemetry
+    let secure = SecureWork()
     var drain: Drain?
+    /// The progress of handing everything to the next process; nil as long as that has not begun.
+    var parking: Parking?
     private var isStopped = false
 
     private static let eventCount = 512
@@ -89,18 +92,19 @@ final class Worker: @unchecked Sendable {
         var pending = 0..<0
         while !isStopped {
             if pending.isEmpty {
-                let wait = hasWork ? 0 : waitMilliseconds()
+                let wait = hasWork ? 0 : parking == nil ? waitMilliseconds() : Parking.pause
                 let count = clinux_epoll_wait(epoll, events, Int32(Worker.eventCount), wait)
                 pending = 0..<max(0, Int(count))
             }
             clock.read()
             telemetry.statistics.turns &+= 1
             ingress.work = 0
+            secure.handshakesLeft = SecureWork.handshakesPerTurn
             outbox.missedByteCount = 0
-            lookAtPressure()
+            if parking == nil { lookAtPressure() }
             // Each part of a turn has its own budget, so that none is starved: first the connections that waited or
             // cause a lot of work, then the others, then the homes of channels.
-            goOn(budget: Worker.workBudget / 4)
+            if parking == nil { goOn(budget: Worker.workBudget / 4) }
             let end = ingress.work + Worker.workBudget / 2
             while let index = pending.first, ingress.work < end {
                 pending.removeFirst()
@@ -110,12 +114,10 @@ final class Worker: @unchecked Sendable {
                 )
             }
             takeHomeMessages()
-            if clock.isDue { sweep() }
-            acceptor.resume(at: nanoseconds)
-            if homes.roomsDueAt != nil { expireRooms() }
-            if drain != nil { continueDrain() }
+            if parking == nil { meetDeadlines() }
             endTurn()
             recordTurn()
+            if parking != nil { answerParking() }
             reconfigure()
             trimWhenQuiet()
         }
@@ -123,16 +125,21 @@ final class Worker: @unchecked Sendable {
 
     func stop() { isStopped = true }
 
+    private func meetDeadlines() {
+        if clock.isDue { sweep() }
+        acceptor.resume(at: nanoseconds)
+        if homes.roomsDueAt != nil { expireRooms() }
+        if drain != nil { continueDrain() }
+    }
+
     /// Whether there is something to do without waiting for an event.
-    private var hasWork: Bool {
+    var hasWork: Bool {
         // A connection's end may have published messages, or a new configuration may have sent some, after the turn's
         // flush.
         if !outbox.published.isEmpty && outbox.flushAt == nil || !outbox.turn.dirty.isEmpty { return true }
         if !outbox.shared.isEmpty || !outbox.subscriptions.isEmpty || !channels.abandoned.isEmpty { return true }
-        if outbox.hasAnswers || !ingress.endingSoon.isEmpty || !ingress.runnable.isEmpty || homes.expiryPosition != nil
-        {
-            return true
-        }
+        if outbox.hasAnswers || !ingress.endingSoon.isEmpty { return true }
+        if parking == nil, !ingress.runnable.isEmpty || homes.expiryPosition != nil { return true }
         return !homes.messages.isEmpty && !isHeldUp
     }
 
@@ -171,6 +178,7 @@ final class Worker: @unchecked Sendable {
             return
         }
         guard let connection = slab.find(tag: tag) else { return }
+        guard parking == nil else { return stopReading(connection, events) }
         if events & EPOLLOUT.rawValue != 0 {
             sendBacklog(connection)
             guard connection.phase != .dead else { return }

@@ -28,6 +28,8 @@ final class WorkerContext: Sendable {
     /// The broker that shares the channels between nodes, and this node's identity there; nil if this node is alone.
     let broker: (any Broker)?
     let node: NodeID?
+    /// Whether the broker has said that it does not do its work.
+    let isBrokerDown = Atomic<Bool>(false)
     let events: AsyncStream<EngineEvent>.Continuation
     /// The number of events dropped because they came faster than they were read.
     let lostEvents = Atomic<UInt64>(0)

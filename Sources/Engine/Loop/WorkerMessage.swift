@@ -31,8 +31,8 @@ enum WorkerMessage: Sendable {
         case fence(channel: String, ConnectionReference)
         /// Asks for notice when the home has answered a connection's earlier requests.
         case fenceAnswers(ConnectionReference, channel: String)
-        /// Asks for the state of a channel, with up to `limit` messages below a number.
-        case inspect(channel: String, before: UInt64?, limit: Int, Replies<ChannelSnapshot?>)
+        /// Asks for the state of a channel.
+        case inspect(channel: String, ChannelInspection)
         case follow(channel: String, Follower, Replies<Void>)
         case unfollow(channel: String, Follower)
         /// What the broker says about channels of this home.
@@ -77,6 +77,12 @@ enum WorkerMessage: Sendable {
         /// Asks for the number of this worker's connections in each channel from a place on.
         case countChannels(from: UInt32, Replies<Slice<ChannelRow>>)
         case statistics(Replies<(worker: Int, Statistics)>)
+        /// Asks how many messages have been given a number here.
+        case countNumbered(Replies<UInt64>)
+        /// Asks for the histories of this home from a place on, for a snapshot.
+        case snapshot(from: UInt32, Replies<Slice<RoomSnapshot>>)
+        /// Asks what parking would do with this worker's connections.
+        case parkingOutlook(Replies<ParkingOutlook>)
         /// Asks for the last endings of the selected connections, in no particular order.
         case endings(ConnectionSelection, Replies<[Event]>)
     }
@@ -84,7 +90,7 @@ enum WorkerMessage: Sendable {
     /// For the worker itself.
     enum Control: Sendable {
         /// Hands over a connection that another worker accepted for this one.
-        case adopt(descriptor: Int32, address: IPAddress, port: UInt16)
+        case adopt(descriptor: Int32, address: IPAddress, port: UInt16, isSecure: Bool)
         /// A mailbox that was full has room again.
         case relieved
         /// Applies another configuration at the end of the turn.
@@ -97,6 +103,10 @@ enum WorkerMessage: Sendable {
         case stopListening(Replies<Void>)
         /// Closes every connection over a period, then answers.
         case drain(period: Duration, timeout: Duration, reason: String, Replies<Void>)
+        /// Asks whether everything that was under way has arrived; the worker reads no more input from then on.
+        case settle(Replies<Settling>)
+        /// Writes down all connections and channels, and ends the worker.
+        case park(Replies<ParkedWorker>)
         /// Ends the remaining connections without waiting.
         case abort
         case stop
@@ -122,13 +132,18 @@ enum WorkerMessage: Sendable {
 }
 
 extension BrokerEvent {
-    /// The size of the publications in it, in bytes.
+    /// The approximate size in bytes.
     var byteCount: Int {
         switch self {
-        case .delivered(let batch): 128 + batch.publications.count
+        case .delivered(let batch): BrokerEvent.overhead + batch.publications.count
         case .subscribed(_, _, let history), .renumbered(_, _, let history):
-            history.reduce(128) { $0 + $1.publications.count }
-        default: 128
+            history.reduce(BrokerEvent.overhead) { $0 + BrokerEvent.overhead + $1.publications.count }
+        case .members(_, _, let members):
+            BrokerEvent.overhead + (members?.count ?? 0) * 2 * MemoryLayout<BrokerMember>.stride
+        default: BrokerEvent.overhead
         }
     }
+
+    /// The size of an event or a batch besides its publications, with malloc's headers.
+    private static let overhead = 256
 }

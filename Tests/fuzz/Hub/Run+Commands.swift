@@ -114,7 +114,9 @@ extension Run {
             let order = step.choice(5, of: ConnectionOrder.allCases)
             hub.command("top", waits: waits) { _ = await $0.top(order, connections: limit, channels: limit) }
         case 2:
-            hub.command("channel", waits: waits) { _ = await $0.channel(channel, before: before, limit: limit * 50) }
+            hub.command("channel", waits: waits) {
+                _ = try? await $0.channel(channel, before: before, limit: limit * 50)
+            }
         case 3: hub.command("channels", waits: waits) { _ = await $0.channelCounts(limit: limit) }
         case 4: hub.command("endings", waits: waits) { _ = await $0.endings(selection, limit: limit) }
         default: hub.command("statistics", waits: waits) { _ = await $0.statistics() }

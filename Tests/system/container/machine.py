@@ -157,10 +157,16 @@ class Machine:
             kill(process)
             raise
         if status is not None and process.returncode != status:
+            journal = self._last_of_journal() if command[0] == "systemctl" else ""
             raise CommandFailed(
-                f"{' '.join(command)} in {self.name}: exit {process.returncode}, not {status}\n{out}{err}"
+                f"{' '.join(command)} in {self.name}: exit {process.returncode}, not {status}\n{out}{err}{journal}"
             )
         return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def _last_of_journal(self) -> str:
+        """What the machine's journal ends with, where systemctl(1) refers to it."""
+        command = "journalctl --sync; journalctl --no-pager --lines=40 --output=short-precise"
+        return self.run("sh", "-c", command, status=None).stdout
 
     # Files and processes
 

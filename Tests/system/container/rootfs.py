@@ -1,10 +1,11 @@
-"""Root file systems of Debian releases, made once and kept."""
+"""Root file systems of Debian releases, and a tree with the newest release's servers, made once and kept."""
 
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
@@ -22,6 +23,9 @@ PACKAGES = (
     "zlib1g",
     "libssl3",
     "ca-certificates",
+    # And what its plugins link.
+    "librdkafka1",
+    "librabbitmq4",
     # What tests it.
     "python3",
     "python3-websockets",
@@ -39,35 +43,52 @@ def cache() -> Path:
     return Path(home) / "wsd-tests"
 
 
+# What nodes of wsd share: newer ones than the release has that the tests run on. They don't boot, their programs are run
+# from here with the libraries beside them.
+SERVERS = ("redis-server", "valkey-server")
+
+
 def rootfs(suite: str) -> Path:
     """The directory with the root file system of a release, made first where it isn't there yet.
 
     It is never written to: machines lay an overlay over it.
     """
-    key = hashlib.sha256("\n".join((suite, MIRROR, *PACKAGES)).encode()).hexdigest()[:12]
-    target = cache() / f"{suite}-{key}"
+    return _tree(suite, suite, PACKAGES)
+
+
+def servers() -> Path:
+    """The directory with servers of the newest release, made first where it isn't there yet; it needs no root."""
+    return _tree("servers", SUITES[-1], SERVERS, variant="extract", mode="chrootless")
+
+
+def _tree(name: str, suite: str, packages: tuple[str, ...], **options: str) -> Path:
+    key = hashlib.sha256("\n".join((suite, MIRROR, *packages)).encode()).hexdigest()[:12]
+    target = cache() / f"{name}-{key}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(cache() / f"{suite}.lock", "w") as lock:
+    with open(cache() / f"{name}.lock", "w") as lock:
         # Two test runs at once make it once.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
-            for stale in cache().glob(f"{suite}-*"):
+            for stale in cache().glob(f"{name}-*"):
                 shutil.rmtree(stale)
-            _build(suite, target)
+            _build(suite, target, packages, **options)
     return target
 
 
-def _build(suite: str, target: Path) -> None:
-    if os.geteuid() != 0 or not shutil.which("mmdebstrap"):
+def _build(suite: str, target: Path, packages: tuple[str, ...], variant: str = "minbase", mode: str = "root") -> None:
+    if not shutil.which("mmdebstrap"):
+        raise RuntimeError(f"{target} is made by the package mmdebstrap, which is missing")
+    if mode == "root" and os.geteuid() != 0:
         raise RuntimeError("the systemd tests need root and the packages mmdebstrap and systemd-container")
     partial = target.with_name(target.name + ".partial")
-    log = target.with_name(suite + ".log")
+    log = target.with_name(target.name.rpartition("-")[0] + ".log")
     with open(log, "w") as output:
         result = subprocess.run(
             [
                 "mmdebstrap",
-                "--variant=minbase",
-                "--include=" + ",".join(PACKAGES),
+                f"--mode={mode}",
+                f"--variant={variant}",
+                "--include=" + ",".join(packages),
                 # Nobody reads these here, and a smaller tree is a faster one.
                 "--dpkgopt=path-exclude=/usr/share/doc/*",
                 "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -87,5 +108,6 @@ def _build(suite: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    for suite in SUITES:
-        print(rootfs(suite))
+    # With the name of one of them, that one.
+    for name in sys.argv[1:] or (*SUITES, "servers"):
+        print(servers() if name == "servers" else rootfs(name))

@@ -82,7 +82,13 @@ class Stream(Answers):
         for channel in list(self.members):
             # When the hub has closed it, or noticed that it is gone, is not known: it may have, before the client did.
             is_ours = self.record.ended == ("ours",) and not self.record.has_stalled and self.record.cause in OWN_CAUSES
-            self._gone(channel, self.record.ended_at if is_ours else 0, self.record.ended_at + LATE)
+            early = self.record.ended_at if is_ours else 0
+            # Nor whether it has carried out what it did not answer any more.
+            open_requests = [*self.pending, *self.overtaken.values()]
+            leaves = [
+                each.time for each in open_requests if each.message["type"] == "leave" and each.message["channel"] == channel
+            ]
+            self._gone(channel, min([early, *leaves]), self.record.ended_at + LATE)
         if self.record.ended == ("ours",) or self.record.ended is None:
             return
         way, *reason = self.record.ended

@@ -1,0 +1,1 @@
+#include "wsd-plugin.h"

@@ -1,0 +1,57 @@
+internal import Broker
+internal import Control
+
+/// The records that are being published, in their order.
+///
+/// A channel whose publication was refused goes back to that record and on from there: what came behind it in the channel
+/// is published again, too, even if it was accepted, so that members see the last copy of each record in order.
+struct PublishWindow {
+    struct Entry {
+        var id: String
+        var message: ChannelMessage
+    }
+
+    /// The records that have not been settled.
+    private(set) var entries: [Entry]
+
+    init(_ entries: [Entry]) { self.entries = entries }
+
+    /// The first records, up to a number of bytes, and at least one.
+    func prefix(byteCount limit: Int) -> [ChannelMessage] {
+        var byteCount = 0
+        return entries.prefix { entry in
+            defer { byteCount += entry.message.message.payload.count }
+            return byteCount == 0 || byteCount + entry.message.message.payload.count <= limit
+        }.map(\.message)
+    }
+
+    /// Notes what has become of the first records, and returns those that are settled by it. `refusal` is the reason of
+    /// the first that has to be published again.
+    mutating func note(
+        _ results: [Result<PublishResult, ControlError>]
+    ) -> (settled: [SettledRecord], refusal: String?) {
+        var settled: [SettledRecord] = []
+        var kept: [Entry] = []
+        var held: Set<String> = []
+        var refusal: String?
+        for (entry, result) in zip(entries, results) {
+            switch result {
+            case .failure(.messageTooLarge(let byteCount, let limit)):
+                settled.append(
+                    SettledRecord(
+                        id: entry.id,
+                        fault: "its message has \(byteCount) bytes; websocket.max_message_size is \(limit)"))
+            case .success where !held.contains(entry.message.channel): settled.append(SettledRecord(id: entry.id))
+            case .success: kept.append(entry)
+            case .failure(let error):
+                held.insert(entry.message.channel)
+                kept.append(entry)
+                if refusal == nil {
+                    refusal = if case .unavailable(let reason) = error { reason } else { "\(error)" }
+                }
+            }
+        }
+        entries.replaceSubrange(0..<min(results.count, entries.count), with: kept)
+        return (settled, refusal)
+    }
+}

@@ -1,0 +1,240 @@
+import Base
+import CLinux
+import Glibc
+import WebSocket
+
+/// The progress of a worker that hands everything to the next process.
+struct Parking {
+    /// What has happened since the worker was last asked: messages were processed, connections ended.
+    var activity = 0
+    /// Who is to be told at the turn's end whether something is under way.
+    var asked: Replies<Settling>?
+    /// Who gets everything at the turn's end.
+    var receipt: Replies<ParkedWorker>?
+
+    /// The time in milliseconds after which a parking worker turns if nothing wakes it.
+    static let pause: Int32 = 5
+
+    mutating func note(_ message: WorkerMessage) {
+        if case .control = message { return }
+        activity += 1
+    }
+}
+
+/// Handing the connections and channels to the next process.
+///
+/// From the first question on, a worker reads nothing more from its clients and meets no deadlines; it only finishes what
+/// is under way between workers. So the state that is written down is one of between two messages.
+extension Worker {
+    /// Answers at the turn's end whether something is under way.
+    func settle(_ receipt: Replies<Settling>) {
+        if parking == nil {
+            parking = Parking()
+            outbox.flushDelay = 0
+            outbox.flushAt = nil
+        }
+        parking?.asked = receipt
+    }
+
+    /// Writes everything down at the turn's end.
+    func park(_ receipt: Replies<ParkedWorker>) {
+        if parking == nil { parking = Parking() }
+        parking?.receipt = receipt
+    }
+
+    /// Leaves the input of a connection in its socket for the next process.
+    func stopReading(_ connection: Connection, _ events: UInt32) {
+        if events & EPOLLOUT.rawValue != 0 { sendBacklog(connection) }
+        guard events & EPOLLIN.rawValue != 0, connection.phase.isLive else { return }
+        connection.flags.insert(.holdsInput)
+        setInterest(connection)
+    }
+
+    func answerParking() {
+        if let asked = parking?.asked {
+            let isQuiet = parking?.activity == 0 && !hasWork && homes.messages.isEmpty
+            parking?.asked = nil
+            parking?.activity = 0
+            asked.answer(Settling(isQuiet: isQuiet, waitingCount: isQuiet ? waitingCount : 0))
+        }
+        guard let receipt = parking?.receipt else { return }
+        parking?.receipt = nil
+        receipt.answer(writeDown())
+        forgetConnections()
+        stop()
+    }
+
+    /// What parking would do with the connections of this moment.
+    var parkingOutlook: ParkingOutlook {
+        var outlook = ParkingOutlook()
+        for slot in 0..<slab.highWater where slab[slot].phase.isLive {
+            let connection = slab[slot]
+            switch connection.phase {
+            case .handshake: outlook.handshakeCount += 1
+            case .admitting: outlook.waitingCount += 1
+            case .open:
+                if isParkable(connection) { outlook.keptCount += 1 } else { outlook.waitingCount += 1 }
+            default: outlook.endingCount += 1
+            }
+        }
+        return outlook
+    }
+
+    /// The number of connections, and of channels, that wait for an answer from outside of the workers.
+    private var waitingCount: Int {
+        let shared =
+            context.broker == nil
+            ? 0
+            : channels.indices.count { index in
+                channels.find(index)?.home?.shared.map { !$0.isIdle } ?? false
+            }
+        return shared
+            + (0..<slab.highWater).count { slot in
+                let connection = slab[slot]
+                return connection.phase == .admitting || connection.phase == .fenced
+                    || connection.phase == .open && connection.flags.contains(.awaitsAnswer)
+            }
+    }
+
+    // MARK: Writing
+
+    /// Writes the section of this worker: its channels, each with what its home knows if that is here, and its
+    /// connections, each behind its size.
+    private func writeDown() -> ParkedWorker {
+        var state = StateWriter()
+        var shard = ShardWriter()
+        writeChannels(to: &state, &shard)
+        var parked = ParkedWorker(
+            index: index, section: [], sockets: [], closedCount: 0, statistics: telemetry.statistics,
+            endings: telemetry.endings.all { _ in true })
+        let kept = (0..<slab.highWater).filter { slab[$0].phase.isLive && isParkable(slab[$0]) }
+        state.write(count: kept.count)
+        parked.sockets.reserveCapacity(kept.count)
+        for slot in kept {
+            let connection = slab[slot]
+            var entry = StateWriter()
+            connection.write(
+                to: &entry, cookie: clinux_socket_cookie(connection.link.handedOver),
+                userAgent: telemetry.userAgents.text(connection.userAgent), now: now, secureLink(connection), &shard)
+            state.write(entry.bytes)
+            parked.sockets.append(ParkedSocket(descriptor: connection.link.handedOver, isTorn: isTorn(connection)))
+        }
+        for slot in 0..<slab.highWater where slab[slot].phase.isLive && !isParkable(slab[slot]) {
+            if slab[slot].flags.contains(.opened) { parked.closedCount += 1 }
+            close(slab[slot])
+        }
+        parked.section = state.pieces
+        return parked
+    }
+
+    private func writeChannels(to state: inout StateWriter, _ shard: inout ShardWriter) {
+        let known = channels.indices.compactMap { channels.find($0) }
+        state.write(count: known.count)
+        for (number, channel) in known.enumerated() {
+            shard.channelNumbers[channel.index] = UInt32(truncatingIfNeeded: number)
+            state.write(channel.name)
+            state.write(channel.home != nil)
+            channel.home?.write(to: &state, &shard.output.blocks)
+        }
+    }
+
+    /// Whether a connection can be written down: it is open and waits for no answer, or its request is not complete.
+    private func isParkable(_ connection: Connection) -> Bool {
+        if let secure = secureLink(connection), !secure.value.isParkable { return false }
+        switch connection.phase {
+        case .handshake: return true
+        case .open: return connection.flags.isDisjoint(with: [.awaitsAnswer, .ending])
+        default: return false
+        }
+    }
+
+    /// Whether no frame may follow what is sent: a frame is partly sent, the response to the handshake is not, or it would
+    /// have to be sealed.
+    private func isTorn(_ connection: Connection) -> Bool {
+        guard !connection.flags.contains(.secure) else { return true }
+        guard let backlog = connection.backlog else { return connection.phase == .handshake }
+        return connection.bytesOut == 0 || backlog._withUnsafeGuaranteedRef { $0.isTorn }
+    }
+
+    /// Closes a connection that can't be written down.
+    private func close(_ connection: Connection) {
+        switch connection.phase {
+        case .open where connection.flags.contains(.secure):
+            if connection.backlog == nil, connection.bytesOut > 0 {
+                let frame = ParkedSocket.closeFrame(ParkedSocket.restarting)
+                if let base = frame.bytes.baseAddress { _ = put(base, count: frame.count, connection) }
+            }
+            endSecure(connection)
+        case .open:
+            ParkedSocket(descriptor: connection.link.handedOver, isTorn: isTorn(connection))
+                .close(reason: ParkedSocket.restarting)
+        case .admitting:
+            let answer = Handshake.response(Worker.shuttingDown)
+            answer.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress { _ = put(base, count: bytes.count, connection) }
+            }
+            endSecure(connection)
+        default:
+            endSecure(connection)
+        }
+    }
+
+    /// Closes a socket, behind the end of its TLS if it has any.
+    private func endSecure(_ connection: Connection) {
+        sendCloseAlert(connection)
+        connection.link.finishSending()
+        connection.link.close()
+    }
+
+    /// Frees what the records own. Their sockets are the next process's.
+    private func forgetConnections() {
+        for slot in 0..<slab.highWater where slab[slot].phase.isLive {
+            let connection = slab[slot]
+            connection.keep(nil)
+            dropInput(connection)
+            dropBacklog(connection)
+            dropSession(connection)
+            dropSecureLink(connection)
+        }
+    }
+}
+
+extension [ParkedSocket] {
+    /// Closes connections, evenly spread over a period, so that their clients don't all come back at once. If the task is
+    /// cancelled, those that are left are closed at once.
+    package func close(reason: String, over period: Duration) async {
+        let clock = ContinuousClock()
+        let begun = clock.now
+        for (number, socket) in enumerated() {
+            try? await clock.sleep(until: begun + period * (Double(number) / Double(count)))
+            socket.close(reason: reason)
+        }
+    }
+}
+
+extension ParkedSocket {
+    /// The reason for clients that can't stay over a restart.
+    package static let restarting = "the server is restarting"
+
+    fileprivate static func closeFrame(_ reason: String) -> Segment {
+        var builder = SegmentBuilder()
+        Worker.closePayload(.serviceRestart, reason).withUnsafeBytes { builder.append(.close, payload: $0) }
+        return builder.finish()
+    }
+
+    /// Closes the connection, with a close frame if one can be sent.
+    package func close(reason: String) {
+        let link = Link(descriptor)
+        if !isTorn {
+            let frame = ParkedSocket.closeFrame(reason)
+            if let base = frame.bytes.baseAddress { _ = link.send(base, count: frame.count) }
+        }
+        link.finishSending()
+        // Unread input would turn the close into a reset, which may overtake the frame.
+        withUnsafeTemporaryAllocation(byteCount: 64 * 1024, alignment: 1) { buffer in
+            var rounds = 0
+            while rounds < 16, case .bytes = link.receive(into: buffer) { rounds += 1 }
+        }
+        link.close()
+    }
+}

@@ -1,0 +1,84 @@
+import Broker
+import BrokerSupport
+import NIOCore
+
+/// Appends to each partition and waits until that is read there, the way of everything that is published: so it sees
+/// whether the broker takes and delivers, whatever connections look like.
+final class LogProbe {
+    /// The number of probes that may be lost in a row before the connection is made anew.
+    private static let lossCount = 3
+
+    private unowned let core: LogCore
+    /// The time from one probe to the next, and the time in which it has to come back, in nanoseconds.
+    private let pause: UInt64
+    private var timer: Scheduled<Void>?
+    private var isStopped = false
+    private var isUnderWay = false
+    private var sentAt: UInt64 = 0
+    private var losses = 0
+    /// The records that had been read when the probe was sent, or judged last.
+    private var readCount: UInt64 = 0
+
+    init(_ core: LogCore) {
+        self.core = core
+        pause = UInt64(max(1, TimeAmount(core.options.probeInterval).nanoseconds / 2))
+    }
+
+    func start() { schedule(after: pause) }
+
+    func stop() {
+        isStopped = true
+        timer?.cancel()
+    }
+
+    func send() {
+        guard !isStopped else { return }
+        isUnderWay = core.isConnected
+        sentAt = NIODeadline.now().uptimeNanoseconds
+        readCount = core.readCount
+        core.sendProbes()
+        schedule(after: pause)
+    }
+
+    /// Notes that a probe has come back in some partition.
+    func returned() {
+        guard isUnderWay, core.silentPartitions.isEmpty else { return }
+        isUnderWay = false
+        losses = 0
+        core.statistics.lastProbe = NIODeadline.now().uptimeNanoseconds &- sentAt
+    }
+
+    private func schedule(after time: UInt64) {
+        timer?.cancel()
+        guard !isStopped else { return }
+        let due = NIODeadline.now().uptimeNanoseconds &+ time
+        timer = core.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(due)) { [weak self] in
+            self?.judge(dueAt: due)
+        }
+    }
+
+    private func judge(dueAt due: UInt64) {
+        core.nodes.sweep()
+        guard isUnderWay, core.isConnected else { return send() }
+        let now = NIODeadline.now().uptimeNanoseconds
+        // This process stood still, and the answer may be there unread.
+        if now &- due > pause / 4 { return schedule(after: pause / 4) }
+        // Behind much else, a probe may take longer; but not for ever.
+        let waited = now &- sentAt
+        let isReading = core.readCount != readCount || core.isCatchingUp
+        readCount = core.readCount
+        guard !isReading || waited > 10 &* pause else { return schedule(after: pause) }
+        losses += 1
+        core.statistics.probesLost += 1
+        let text = Duration.nanoseconds(Int64(clamping: waited)).secondsText
+        core.noteFault(
+            "\(core.name) is connected, but what is appended is not delivered: no probe came back for \(text) s")
+        if losses >= Self.lossCount {
+            losses = 0
+            core.open()
+        } else {
+            for partition in core.silentPartitions where partition.phase == .live { partition.readAgain() }
+        }
+        send()
+    }
+}

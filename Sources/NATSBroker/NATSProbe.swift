@@ -1,0 +1,129 @@
+import Broker
+import BrokerSupport
+import NIOCore
+
+/// Publishes to itself, the way that everything is published, and so sees whether a server takes and delivers.
+final class NATSProbe {
+    /// The share of the interval by which a verdict may be late before the reason is rather that this process stood
+    /// still, and the answer may be there unread.
+    private static let lateness: UInt64 = 4
+
+    private unowned let core: NATSCore
+    /// The time from one probe to the next, and the time in which it has to come back, in nanoseconds.
+    private let pause: UInt64
+    private var timer: Scheduled<Void>?
+    private var isStopped = false
+    private var number: UInt64 = 0
+    private var sentAt: UInt64 = 0
+    private var isUnderWay = false
+    /// What has come back of the probe that is under way.
+    private var isServerAlive = false
+    private var isAnswered = false
+    private var isDelivered = false
+    /// The bytes that had been received when the probe was sent, or judged last.
+    private var receivedByteCount = 0
+    /// Whether a probe has come back since the connection was made.
+    private(set) var hasReturned = false
+
+    init(_ core: NATSCore) {
+        self.core = core
+        pause = UInt64(max(1, TimeAmount(core.options.probeInterval).nanoseconds / 2))
+    }
+
+    func start() { schedule(NIODeadline.now().uptimeNanoseconds &+ pause) }
+
+    func stop() {
+        isStopped = true
+        timer?.cancel()
+    }
+
+    /// Notes that what came back before counts no more.
+    func mustReturn() { hasReturned = false }
+
+    /// Sends a probe if there is a connection.
+    func send() {
+        guard !isStopped, let connection = core.link.ready else { return }
+        number += 1
+        let number = number
+        isUnderWay = true
+        isServerAlive = false
+        isAnswered = false
+        isDelivered = false
+        sentAt = NIODeadline.now().uptimeNanoseconds
+        receivedByteCount = connection.receivedByteCount
+        schedule(sentAt &+ pause)
+        connection.ping { [weak self] isTaken in
+            if isTaken, let self, self.number == number { isServerAlive = true }
+        }
+        let stream = core.subjects.stream(nil)
+        core.streams.ensure(stream) { [weak self] ready in
+            guard ready != nil, let self, self.number == number else { return }
+            let subject = "\(stream.root).\(core.subjects.probe(core.options.node))"
+            core.link.ready?.request(subject, [UInt8]("\(number)".utf8)) { [weak self] answer in
+                guard let self, self.number == number else { return }
+                switch StreamAnswer(answer) {
+                case .stored, .outrun:
+                    isAnswered = true
+                    checkReturn()
+                case .refused(let failure): core.noteFault("\(core.link.name) answered: \(failure.text)")
+                case .nobody:
+                    core.streams.forget(stream.name)
+                    core.noteFault("\(core.link.name): nobody takes what is for the stream \(stream.name)")
+                case .unknown: break
+                }
+            }
+        }
+    }
+
+    /// Takes a message on the subject of the probes.
+    func received(_ message: NATSMessage) {
+        guard isUnderWay, String(buffer: message.payload) == "\(number)" else { return }
+        isDelivered = true
+        checkReturn()
+    }
+
+    private func checkReturn() {
+        guard isUnderWay, isAnswered, isDelivered else { return }
+        isUnderWay = false
+        hasReturned = true
+        core.statistics.lastProbe = NIODeadline.now().uptimeNanoseconds &- sentAt
+        core.probeReturned()
+    }
+
+    private func schedule(_ time: UInt64) {
+        timer?.cancel()
+        guard !isStopped else { return }
+        timer = core.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(time)) { [weak self] in
+            self?.judge(dueAt: time)
+        }
+    }
+
+    private func judge(dueAt time: UInt64) {
+        let now = NIODeadline.now().uptimeNanoseconds
+        guard isUnderWay, let connection = core.link.ready else {
+            isUnderWay = false
+            schedule(now &+ pause)
+            return send()
+        }
+        if now &- time > pause / Self.lateness { return schedule(now &+ pause / Self.lateness) }
+        let waited = Duration.nanoseconds(Int64(clamping: now &- sentAt)).secondsText
+        // Behind much else, a probe may take longer; but not for ever.
+        let isHopeless = now &- sentAt > 5 &* pause
+        let isQuiet = connection.receivedByteCount == receivedByteCount
+        receivedByteCount = connection.receivedByteCount
+        guard isQuiet || isHopeless else { return schedule(now &+ pause) }
+        isUnderWay = false
+        core.statistics.probesLost += 1
+        if !isServerAlive {
+            core.link.drop(because: "does not answer: no reply for \(waited) s")
+        } else if isAnswered {
+            core.link.drop(because: "does not deliver to the subscription: no probe came back for \(waited) s")
+        } else {
+            core.noteFault(
+                "\(core.link.name) answers, but JetStream does not: no acknowledgement for \(waited) s; its stream may "
+                    + "have no leader")
+            return send()
+        }
+        schedule(now &+ pause)
+    }
+}

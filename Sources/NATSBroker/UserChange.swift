@@ -1,0 +1,111 @@
+import Base
+import Broker
+
+/// The nodes where a user of a channel is, as the stream of users has them: `u`, and for each node a comma and
+/// `node:since:announced`.
+struct UserRow: Equatable {
+    struct Node: Equatable {
+        /// In milliseconds since 1970.
+        var since: Int64
+        /// Whether the members are told of it.
+        var isAnnounced: Bool
+    }
+
+    var nodes: [NodeID: Node] = [:]
+
+    init() {}
+
+    /// As much as can be read.
+    init(_ text: String) {
+        for part in text.split(separator: ",") {
+            let fields = part.split(separator: ":", omittingEmptySubsequences: false)
+            guard fields.count == 3, let id = NodeID(fields[0]), let since = Int64(fields[1]) else { continue }
+            nodes[id] = Node(since: since, isAnnounced: fields[2] == "1")
+        }
+    }
+
+    var text: String {
+        nodes.sorted { $0.key.rawValue < $1.key.rawValue }
+            .reduce("u") { "\($0),\($1.key):\($1.value.since):\($1.value.isAnnounced ? 1 : 0)" }
+    }
+}
+
+/// A change of where a user is, tried until nobody else was faster.
+final class UserChange {
+    private static let tryCount = 50
+
+    private let core: NATSCore
+    private let channel: String
+    private let user: String
+    private let node: NodeID
+    /// Nil if the user is not at the node any more.
+    private let state: UserRow.Node?
+    private let announces: Bool
+    private let time: Int64
+    private var done: ((Bool) -> Void)?
+
+    init(
+        _ core: NATSCore, _ channel: String, _ user: String, _ node: NodeID, to state: UserRow.Node?, announces: Bool,
+        at time: Int64
+    ) {
+        self.core = core
+        self.channel = channel
+        self.user = user
+        self.node = node
+        self.state = state
+        self.announces = announces
+        self.time = time
+    }
+
+    /// Makes the change, and calls `done`: with false if that failed for now.
+    func begin(_ done: @escaping (Bool) -> Void) {
+        self.done = done
+        read(Self.tryCount)
+    }
+
+    private func end(_ isDone: Bool) {
+        done?(isDone)
+        done = nil
+    }
+
+    private var subject: String { core.subjects.user(channel, user) }
+
+    private func read(_ left: Int) {
+        guard left > 0 else { return end(false) }
+        core.streams.last(core.subjects.usersStream, subject) { [self] found in
+            switch found {
+            case .unknown: end(false)
+            case .nothing: write(UserRow(), after: 0, left)
+            case .message(let message): write(UserRow(message.text), after: message.seq, left)
+            }
+        }
+    }
+
+    private func write(_ row: UserRow, after seq: UInt64, _ left: Int) {
+        var next = row
+        next.nodes[node] = state
+        guard next != row else {
+            if row.nodes.isEmpty, seq > 0 { core.streams.delete(core.subjects.usersStream, seq) }
+            return end(true)
+        }
+        core.streams.store(subject, after: seq, [UInt8](next.text.utf8)) { [self] answer in
+            switch answer {
+            case .stored(let place):
+                if announces, row.nodes.isEmpty || next.nodes.isEmpty { announce(next.nodes.isEmpty ? .leave : .join) }
+                // What is left of a user who is gone would stay for ever.
+                if next.nodes.isEmpty { core.streams.delete(core.subjects.usersStream, place) }
+                end(true)
+            case .outrun: read(left - 1)
+            case .refused(let failure):
+                core.noteFault("\(core.link.name) answered: \(failure.text)")
+                end(false)
+            case .nobody, .unknown: end(false)
+            }
+        }
+    }
+
+    private func announce(_ kind: CarriedPublication.Kind) {
+        core.link.ready?.publish(
+            core.subjects.live(channel), [UInt8]("0:0::-:0:".utf8) + PublicationWriter.announcement(kind, user, time))
+    }
+}

@@ -1,0 +1,107 @@
+import Authentication
+import Base
+import CLinux
+import Control
+import Engine
+import Glibc
+import Settings
+import TLSHandshake
+import TLSRecords
+
+extension Settings.TLS {
+    /// Reads the certificates and their keys, all or none, and names every mistake.
+    ///
+    /// - Parameter tickets: the keys of tickets, which outlive a change of the certificates.
+    /// - Returns: what handshakes go by; nil without certificates.
+    func context(_ tickets: TicketKeys) throws(KeyErrors) -> TLSContext? {
+        guard !certificates.isEmpty else { return nil }
+        // Before there is a key in memory.
+        _ = clinux_set_dumpable(dumpsCore ? 1 : 0)
+        var errors: [KeyError] = []
+        var found: [ServerCertificate] = []
+        for certificate in certificates {
+            do throws(KeyErrors) { found.append(try certificate.read()) } catch { errors += error.errors }
+        }
+        var clients: ClientVerification?
+        do throws(KeyError) { clients = try clientVerification() } catch { errors.append(error) }
+        guard errors.isEmpty else { throw KeyErrors(errors: errors) }
+        do throws(TLSFault) {
+            return try TLSContext(
+                found, minimumVersion: minimumVersion == .tls13 ? .tls13 : .tls12, tickets: tickets, clients: clients)
+        } catch {
+            throw KeyErrors(errors: [KeyError("tls.certificates: \(error)")])
+        }
+    }
+
+    /// What the certificates of clients are verified by; nil if they are not asked for any.
+    private func clientVerification() throws(KeyError) -> ClientVerification? {
+        guard clientCertificates != .none, let file = clientAuthorityFile else { return nil }
+        let name = "tls.client_ca = \"\(file)\""
+        let bytes = try KeyFileReader.contents(of: file.path, shownAs: name)
+        do throws(CertificateError) {
+            return try ClientVerification(
+                authorities: bytes, isRequired: clientCertificates == .required, user: clientIdentity.kind)
+        } catch {
+            throw KeyError("\(name): \(error)")
+        }
+    }
+}
+
+extension Settings.TLS.ClientIdentity {
+    fileprivate var kind: ClientCertificate.NameKind? {
+        switch self {
+        case .none: nil
+        case .commonName: .commonName
+        case .dns: .dns
+        case .email: .email
+        case .uri: .uri
+        }
+    }
+}
+
+extension Settings.TLS.Certificate {
+    private var certificateName: String { "tls.certificates[].certificate = \"\(certificate)\"" }
+    private var keyName: String { "tls.certificates[].key = \"\(key)\"" }
+
+    fileprivate func read() throws(KeyErrors) -> ServerCertificate {
+        var errors: [KeyError] = []
+        var contents: [[UInt8]] = []
+        for (file, name) in [(certificate, certificateName), (key, keyName)] {
+            do throws(KeyError) {
+                contents.append(try KeyFileReader.contents(of: file.path, shownAs: name))
+            } catch { errors.append(error) }
+        }
+        guard errors.isEmpty, contents.count == 2 else { throw KeyErrors(errors: errors) }
+        defer { explicit_bzero(&contents[1], contents[1].count) }
+        do throws(CertificateError) {
+            return try ServerCertificate(
+                certificate: contents[0], key: contents[1], now: Clock.milliseconds() / 1_000)
+        } catch {
+            throw KeyErrors(errors: [KeyError("\(error.file == .key ? keyName : certificateName): \(error)")])
+        }
+    }
+}
+
+extension TLSContext {
+    /// The certificates in force, for operators.
+    var status: [CertificateStatus] {
+        certificates.map {
+            CertificateStatus(
+                names: $0.names, keyKind: $0.keyKind,
+                expiresAt: RFC3339.string(millisecondsSinceEpoch: $0.expiresAt * 1_000))
+        }
+    }
+
+    /// The certificates that expire within two weeks, and those whose chain is not complete, as notices for the
+    /// administrator.
+    var notices: [String] {
+        let now = Clock.milliseconds() / 1_000
+        return certificates.flatMap { certificate in
+            let name = "the certificate for \(certificate.names.joined(separator: ", "))"
+            let gap = certificate.gap.map { ["\(name): \($0)"] } ?? []
+            guard certificate.expiresAt - now < 14 * 86_400 else { return gap }
+            let time = RFC3339.string(millisecondsSinceEpoch: certificate.expiresAt * 1_000)
+            return gap + ["\(name) expires on \(time.prefix(10)): renew it, and systemctl reload wsd"]
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../Support/BrokerConformance+Cases.swift

@@ -1,0 +1,179 @@
+"""Daemons that are killed: what their channels have kept goes on from a snapshot."""
+
+import contextlib
+import os
+import time
+
+import pytest
+
+from fdstore import ServiceManager
+from jsonclient import JSONClient
+from waiting import wait_until
+
+HISTORY = {"history": 100}
+CONFIG = {"channels": {"*": HISTORY}, "restart": {"snapshot_interval": "100ms"}}
+
+
+@pytest.fixture
+def service(wsd_directory):
+    """A service manager with a store, and no daemon yet."""
+    manager = ServiceManager(wsd_directory)
+    yield manager
+    manager.close()
+
+
+def contents(service):
+    """What the stored snapshots have."""
+    found = b""
+    for name, descriptor in list(service.store):
+        if name.startswith("wsd-snapshot-"):
+            with contextlib.suppress(OSError):  # It has been replaced just now.
+                found += os.pread(descriptor, 1 << 20, 0)
+    return found
+
+
+def wait_until_kept(service, text):
+    wait_until(lambda: text.encode() in contents(service), f"{text!r} is in a snapshot")
+
+
+def say(client, *texts):
+    return [client.ok("chat", data=text)["seq"] for text in texts]
+
+
+def data(client, **members):
+    return [message["data"] for message in client.ok("history", limit=100, **members)["messages"]]
+
+
+def test_history_survives_a_crash(service):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        before = client.welcome
+        assert say(client, "one", "two", "three") == [1, 2, 3]
+        wait_until_kept(service, "three")
+        service.kill()
+    assert len(service.snapshots) == 1 and service.left == []
+    service.start(CONFIG, workers=3)
+    with JSONClient(service.port) as client:
+        # The numbers go on, in another numbering.
+        assert client.welcome["epoch"] != before["epoch"] and client.welcome["seq"] == 3
+        assert data(client) == ["one", "two", "three"]
+        assert say(client, "four") == [4]
+        again = client.ok("join", channel="lobby", since={"epoch": before["epoch"], "seq": 3})
+        assert again["recovered"] is False and again["epoch"] == client.welcome["epoch"]
+        again = client.ok("join", channel="lobby", since={"epoch": again["epoch"], "seq": 3})
+        assert again["recovered"] is True
+    assert "go on with the history of its snapshot" in service.log()
+
+
+def test_a_number_is_never_given_twice(service):
+    # One snapshot at the beginning, with one message, and no other.
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "kept")
+        wait_until_kept(service, "kept")
+    service.kill()
+    rare = CONFIG | {"restart": {"snapshot_interval": "1h"}}
+    seen = set()
+    for number in range(3):
+        service.start(rare)
+        with JSONClient(service.port) as client:
+            # Its own first snapshot may have come after what it was told first.
+            assert data(client)[:1] == ["kept"]
+            for text in ("lost", f"lost {number}"):
+                ack = client.ok("chat", data=text)
+                assert (ack["epoch"], ack["seq"]) not in seen
+                seen.add((ack["epoch"], ack["seq"]))
+        service.kill()
+        assert len(service.snapshots) == 1
+
+
+def test_a_crash_after_a_restart(service):
+    service.start(CONFIG | {"restart": {"snapshot_interval": "1h"}})
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        assert service.snapshots == []
+        service.restart(CONFIG | {"restart": {"snapshot_interval": "1h"}})
+        assert say(client, "two") == [2]
+        wait_until(lambda: service.snapshots, "it is taken at once")
+    assert service.left == []
+    service.kill()
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        assert data(client)[:1] == ["one"]
+        # An orderly restart goes by its own state.
+        say(client, "three")
+        epoch = client.ok("join", channel="lobby")["epoch"]
+        service.restart(CONFIG)
+        assert data(client)[-1] == "three"
+        assert client.ok("join", channel="lobby")["epoch"] == epoch
+
+
+@pytest.mark.parametrize("content", [b"", b"wsdpark\n" + bytes(100), b"\0" * 1000])
+def test_a_snapshot_that_cannot_be_read(service, content):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        wait_until_kept(service, "one")
+    service.kill()
+    file = os.memfd_create("other")
+    os.write(file, content)
+    service.store = [(name, file) for name, _ in service.store]
+    service.start(CONFIG)
+    assert "can't be read" in service.log()
+    with JSONClient(service.port) as client:
+        assert client.welcome["seq"] == 0 and data(client) == []
+        say(client, "two")
+        wait_until_kept(service, "two")
+    service.kill()
+    assert len(service.snapshots) == 1
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        assert data(client) == ["two"]
+
+
+def test_the_older_snapshot_where_the_newer_is_torn(service):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        wait_until_kept(service, "one")
+    service.kill()
+    file = os.memfd_create("other")
+    os.write(file, b"wsdpark\n" + bytes(10))
+    [(name, kept)] = service.store
+    other = {"wsd-snapshot-1": "wsd-snapshot-2", "wsd-snapshot-2": "wsd-snapshot-1"}[name]
+    service.store = [(name, kept), (other, file)]
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        assert data(client) == ["one"]
+        say(client, "two")
+        wait_until_kept(service, "two")
+    service.kill()
+    assert len(service.snapshots) == 1
+
+
+def test_none_where_none_is_wanted(service):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        wait_until_kept(service, "one")
+    service.kill()
+    assert len(service.snapshots) == 1
+    off = CONFIG | {"restart": {"snapshot_interval": "0s"}}
+    service.start(off)
+    assert service.store == []
+    with JSONClient(service.port) as client:
+        assert data(client) == []
+        say(client, "one")
+        time.sleep(0.3)
+    assert service.store == []
+
+
+def test_only_if_something_was_published(service):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        wait_until_kept(service, "one")
+        count = len(service.notifications)
+        time.sleep(0.5)
+        # One more if the message came while the first was taken.
+        assert service.notifications[count:].count("FDSTORE=1") <= 1

@@ -1,0 +1,220 @@
+"""Sources of the plugin for Kafka: a topic that readers of a group share, against what stands in for Kafka."""
+
+import subprocess
+
+import pytest
+
+from brokerplugin import DOWN, GRANTED, RECORD, REVOKED, TOO_LARGE, UP, Log, Refused, Source
+from kafkaserver import MockKafka, Noida
+
+
+@pytest.fixture(params=["mock", "noida"])
+def broker(request):
+    if request.param == "mock":
+        server = MockKafka(brokers=2, topics={"orders": 4})
+        yield server
+        server.kill()
+    else:
+        server = Noida()
+        # Who appends creates the topic.
+        with Log("kafka", servers=server.servers, prefix="orders", partitions=4) as log:
+            log.expect(UP)
+        yield server
+        server.remove()
+
+
+def open_source(broker, **options):
+    return Source("kafka", **{"servers": broker.servers, "topic": "orders", "group": "wsd", "from": "earliest", **options})
+
+
+def fill(broker, values, partition=0):
+    with Log("kafka", servers=broker.servers, prefix="orders") as log:
+        log.expect(UP)
+        log.append_all(partition, values)
+
+
+def wait_for(source, count):
+    source.wait(lambda: len(source.given(RECORD)) >= count, f"{count} records are given out")
+    return source.given(RECORD)
+
+
+def settle_all(source, records):
+    for record in records:
+        source.settle(record)
+
+
+def test_all_that_is_there_is_given_out_in_order_with_key_and_headers(broker):
+    subprocess.run(
+        ["kcat", "-P", "-b", broker.servers, "-t", "orders", "-p", "1", "-K:", "-H", "channel=room", "-H", "empty="],
+        input=b"key:first\nkey:second\n", check=True, timeout=60,
+    )
+    with open_source(broker) as source:
+        source.expect(UP)
+        source.wait(lambda: len(source.given(GRANTED)) == 4, "all partitions are granted")
+        assert sorted(event.partition for event in source.given(GRANTED)) == [0, 1, 2, 3]
+        first, second = wait_for(source, 2)
+        assert (first.partition, first.offset, first.key, first.value) == (1, 0, b"key", b"first")
+        assert (second.offset, second.value) == (1, b"second")
+        assert first.headers[0] == ("channel", b"room") and first.headers[1][0] == "empty"
+        source.poll_until(lambda: source.lag() == 0, "nothing is left to read")
+
+
+def test_latest_begins_with_what_comes(broker):
+    fill(broker, [b"old"])
+    with open_source(broker, **{"from": "latest"}) as source:
+        source.poll_until(lambda: source.lag() == 0, "the end is found")
+        fill(broker, [b"new"])
+        assert [event.value for event in wait_for(source, 1)] == [b"new"]
+
+
+def test_what_is_settled_is_not_given_out_to_the_next_reader(broker):
+    fill(broker, [b"%d" % i for i in range(10)])
+    with open_source(broker) as source:
+        records = wait_for(source, 10)
+        # 4 is not settled: what comes behind it is given out again.
+        settle_all(source, records[:4] + records[5:])
+        source.close()
+    with open_source(broker) as source:
+        records = wait_for(source, 6)
+        assert [event.offset for event in records] == [4, 5, 6, 7, 8, 9]
+        settle_all(source, records)
+        source.close()
+    fill(broker, [b"last"])
+    with open_source(broker) as source:
+        assert wait_for(source, 1)[0].value == b"last"
+
+
+def test_a_rewind_gives_out_what_is_not_settled_and_only_that(broker):
+    fill(broker, [b"%d" % i for i in range(300)])
+    with open_source(broker) as source:
+        records = wait_for(source, 300)
+        settle_all(source, [record for record in records if record.offset % 3 != 0])
+        source.events.clear()
+        source.rewind()
+        wait_for(source, 100)
+        fill(broker, [b"behind"])
+        again = wait_for(source, 101)
+        assert [record.offset for record in again] == [*range(0, 300, 3), 300]
+        # Again, before all of it came.
+        source.events.clear()
+        source.rewind()
+        settle_all(source, again[:50])
+        again = wait_for(source, 51)
+        assert [record.offset for record in again][-51:] == [*range(150, 300, 3), 300]
+
+
+def held(source):
+    """The partitions that a reader has now: those that it was granted, without those that were taken back since."""
+    partitions = set()
+    for event in source.events:
+        if event.kind == GRANTED:
+            partitions.add(event.partition)
+        elif event.kind == REVOKED:
+            partitions.discard(event.partition)
+    return partitions
+
+
+@pytest.mark.parametrize("broker", ["mock"], indirect=True)
+def test_a_second_reader_gets_a_share_and_gives_it_back(broker):
+    """Noida leaves a group in the middle of its second step, one time in ten."""
+    with open_source(broker, client="a") as one:
+        one.wait(lambda: len(held(one)) == 4, "one has all")
+        with open_source(broker, client="b") as other:
+
+            def is_shared():
+                # Each waits for the other, so both are polled.
+                one.poll()
+                return len(held(other)) == len(held(one)) == 2 and not held(other) & held(one)
+
+            # A group may come to its shares in several steps.
+            other.poll_until(is_shared, "both have two", 180)
+            theirs = held(other)
+            for partition in range(4):
+                fill(broker, [b"x"], partition)
+            other.wait(lambda: {event.partition for event in other.given(RECORD)} == theirs, "other reads its share")
+            one.wait(lambda: {event.partition for event in one.given(RECORD)} == {0, 1, 2, 3} - theirs, "one reads its share")
+            settle_all(other, other.given(RECORD)[:1])
+            settled = other.given(RECORD)[0]
+            other.close()
+        one.wait(lambda: len(held(one)) == 4, "one has all again", deadline=180)
+        [unsettled] = theirs - {settled.partition}
+        one.wait(lambda: unsettled in {event.partition for event in one.given(RECORD)}, "what the other left is given out")
+        assert settled.partition not in {event.partition for event in one.given(RECORD)}
+
+
+def test_a_record_beyond_the_limit_is_only_told_of(broker):
+    fill(broker, [b"x" * 1001, b"y"])
+    with open_source(broker, max_record=1000) as source:
+        large, small = wait_for(source, 2)
+        assert large.flags == TOO_LARGE and large.value is None and large.offset2 == 1001
+        assert small.value == b"y"
+        settle_all(source, [large, small])
+
+
+def test_what_is_not_settled_is_bounded(broker):
+    fill(broker, [b"%d" % i for i in range(20_000)])
+    with open_source(broker) as source:
+        records = wait_for(source, 8192)
+        source.idle(1)
+        assert len(source.given(RECORD)) < 8192 + 256
+        assert source.lag() == 20_000 - len(source.given(RECORD))
+        settled = 0
+        while settled < 20_000:
+            records = wait_for(source, settled + 1)
+            settle_all(source, records[settled:])
+            settled = len(records)
+        assert [record.offset for record in source.given(RECORD)] == list(range(20_000))
+
+
+def test_a_topic_that_does_not_exist():
+    server = Noida()
+    try:
+        with open_source(server, topic="nothing") as source:
+            assert source.expect(DOWN).text == 'topic "nothing" does not exist'
+            with Log("kafka", servers=server.servers, prefix="nothing", partitions=2) as log:
+                log.expect(UP)
+                assert source.expect(UP).partition == 2
+                log.append_all(1, [b"x"])
+            source.expect(RECORD)
+    finally:
+        server.remove()
+
+
+def test_a_broker_that_goes_and_comes(broker):
+    if isinstance(broker, MockKafka):
+        pytest.skip("it can't be restarted")
+    fill(broker, [b"before"])
+    with open_source(broker) as source:
+        settle_all(source, wait_for(source, 1))
+        with broker.paused():
+            assert source.expect(DOWN).text == f"{broker.servers} does not answer"
+        source.expect(UP)
+        fill(broker, [b"after"])
+        wait_for(source, 2)
+        broker.restart(with_data=True)
+        source.expect(DOWN)
+        source.expect(UP)
+        fill(broker, [b"at last"])
+        source.wait(lambda: source.given(RECORD)[-1].value == b"at last", "reading goes on")
+
+
+def test_a_broker_that_hangs_holds_up_no_end(broker):
+    fill(broker, [b"x"])
+    with open_source(broker) as source:
+        settle_all(source, wait_for(source, 1))
+        with broker.paused():
+            source.close(500)
+
+
+@pytest.mark.parametrize(
+    "options, error",
+    [
+        ({"group": ""}, "group is missing"),
+        ({"topic": ""}, "topic is missing"),
+        ({"from": "now"}, 'from is "now", which is neither earliest nor latest'),
+        ({"property.enable.auto.commit": "false"}, 'property "enable.auto.commit" is set by wsd'),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(options, error):
+    with pytest.raises(Refused, match=error):
+        Source("kafka", **{"servers": "127.0.0.1:9", "topic": "orders", "group": "wsd", **options})

@@ -1,0 +1,332 @@
+"""Restarts by which no client is closed, and no message lost, doubled or put in another place."""
+
+import json
+import os
+import select
+import signal
+import time
+import urllib.request
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from fdstore import PARKED, ServiceManager
+from jsonclient import JSONClient
+from rawws import CONTINUATION, TEXT, ClosedByServer, ConnectionEnded, RawWebSocket, Wire, frame, handshake_headers, request
+from restartcrowd import Crowd
+from waiting import DEADLINE, wait_until
+
+
+@pytest.fixture
+def service(wsd_directory):
+    """A service manager with a store, and no daemon yet."""
+    manager = ServiceManager(wsd_directory)
+    yield manager
+    manager.close()
+
+
+RELAY = {"endpoint": [{"path": "/ws", "protocol": "relay", "channel": "lobby"}]}
+
+
+def test_a_relay_client_stays(service):
+    service.start(RELAY, workers=1)
+    with RawWebSocket(service.port) as client, RawWebSocket(service.port) as other:
+        client.send_text("before")
+        other.expect_message(TEXT, "before")
+        client.expect_message(TEXT, "before")
+        service.restart(RELAY, workers=1)
+        client.send_text("after")
+        other.expect_message(TEXT, "after")
+        client.expect_message(TEXT, "after")
+        assert service.left == []
+
+
+def test_input_that_is_not_complete_goes_on(service):
+    service.start(RELAY)
+    whole = frame(TEXT, "hello", fin=False) + frame(CONTINUATION, " to ", fin=False) + frame(CONTINUATION, "all")
+    clients = [RawWebSocket(service.port) for _ in range(len(whole))]
+    listener = RawWebSocket(service.port)
+    # Each has sent another part of the message.
+    for count, client in enumerate(clients):
+        client.send(whole[:count])
+    head = request(handshake_headers("127.0.0.1"), "/ws")
+    half_open = Wire(service.port)
+    half_open.send(head[:40])
+    wait_until(lambda: len(rows(service)) == len(clients) + 1, "all are open")
+    time.sleep(0.2)
+    service.restart(RELAY, workers=3)
+    for count, client in enumerate(clients):
+        client.send(whole[count:])
+        listener.expect_message(TEXT, "hello to all")
+    half_open.send(head[40:])
+    assert half_open.read_response().status == 101
+    for client in (*clients, listener, half_open):
+        client.close()
+
+
+def rows(service):
+    return [json.loads(line) for line in service.wsctl("list", "--json").stdout.splitlines()]
+
+
+def test_output_that_is_not_sent_goes_on(service):
+    config = RELAY | {"queue": {"limit": "16MiB", "write_timeout": "60s"}}
+    service.start(config)
+    slow = RawWebSocket(service.port, receive_buffer=4096)
+    fast = RawWebSocket(service.port)
+    messages = [f"{number} " + "z" * 100_000 for number in range(60)]
+    for message in messages:
+        fast.send_text(message)
+        fast.expect_message(TEXT, message)
+    wait_until(lambda: sum(row["queuedBytes"] for row in rows(service)) > 100_000, "output waits")
+    service.restart(config, workers=1)
+    for message in messages:
+        slow.expect_message(TEXT, message)
+    slow.expect_alive()
+    slow.close()
+    fast.close()
+
+
+def test_a_connection_keeps_its_identity(service):
+    service.start(RELAY)
+    clients = [RawWebSocket(service.port, headers=[("User-Agent", f"agent {n}")]) for n in range(5)]
+    clients[0].expect_echo("counted")
+    before = {row["id"]: row for row in rows(service)}
+    for workers in (3, 1, 2):
+        service.restart(RELAY, workers=workers)
+        after = {row["id"]: row for row in rows(service)}
+        assert after.keys() == before.keys()
+        for id, row in after.items():
+            for key in ("address", "port", "connectedSince", "userAgent", "messagesIn", "messagesOut", "channels"):
+                assert row.get(key) == before[id].get(key), key
+    # A new client is nobody else.
+    with RawWebSocket(service.port):
+        wait_until(lambda: len(rows(service)) == 6, "it is open")
+        assert service.wsctl("kick", sorted(before)[0]).returncode == 0
+        wait_until(lambda: sorted(before)[0] not in [row["id"] for row in rows(service)], "it is closed")
+    for client in clients:
+        client.close()
+
+
+def test_nobody_notices(service):
+    # Snapshots, for the case of a crash, are no hindrance.
+    config = Crowd.config() | {"restart": {"snapshot_interval": "100ms"}}
+    service.start(config)
+    crowd = Crowd(service.port)
+    try:
+        for workers in (1, 4, 2, 3):
+            crowd.wait_for_more()
+            crowd.forget_silence()
+            service.restart(config, workers=workers)
+            crowd.wait_for_more()
+            print(f"{workers} workers: {crowd.longest_silence() * 1000:.0f} ms of silence")
+    finally:
+        crowd.finish()
+    assert service.left == []
+
+
+def test_a_drain_where_nothing_can_be_kept(wsd_directory):
+    manager = ServiceManager(wsd_directory, stores=False)
+    try:
+        manager.start(RELAY)
+        with RawWebSocket(manager.port) as client:
+            plan = json.loads(manager.wsctl("restart", "--dry-run", "--json").stdout)
+            assert "FileDescriptorStoreMax" in plan["obstacle"]
+            manager.process.send_signal(signal.SIGUSR2)
+            assert client.receive_close()[0] == 1001
+            client.answer_close(1001)
+            assert manager.process.wait(DEADLINE) == 0
+    finally:
+        manager.close()
+
+
+def test_a_configuration_that_is_wrong_tells_everybody(service):
+    service.start(RELAY)
+    clients = [RawWebSocket(service.port) for _ in range(3)]
+    assert service.stop_for_restart() == PARKED
+    assert sorted({name for name, _ in service.store}) == ["wsd-connections", "wsd-state"]
+    service.start(RELAY | {"limits": {"nonsense": 1}}, waits=False)
+    for client in clients:
+        assert "did not start again" in client.expect_failure(1012)
+    assert service.process.wait(DEADLINE) == 78
+
+
+def test_a_user_stays_that_user_until_the_token_expires(service, wsd_directory):
+    (wsd_directory / "secret").write_text("s" * 40)
+    config = {
+        "auth": {
+            "mode": "jwt", "hmac_secret_file": str(wsd_directory / "secret"), "leeway": "0s", "refresh_grace": "1s",
+        },
+        "channels": {"lobby": {"presence": True, "join_leave": True}},
+    }  # fmt: skip
+    service.start(config)
+
+    def client(user, lifetime):
+        token = service.wsctl("token", "--user", user, "--expires", lifetime).stdout.strip()
+        return JSONClient(service.port, f"/chat?token={token}")
+
+    with client("alice", "10m") as alice, client("bob", "6s") as bob:
+        service.restart(config)
+        users = alice.ok("presence")["users"]
+        assert [each["user"] for each in users] == ["alice", "bob"]
+        assert bob.next("refresh")["grace"] == 1
+        with pytest.raises(ConnectionClosed) as closed:
+            bob.next()
+        assert closed.value.rcvd.code == 3000
+        assert alice.next("leave")["from"] == "bob"
+
+
+def test_an_endpoint_that_is_gone(service):
+    both = {"endpoint": [*RELAY["endpoint"], {"path": "/chat", "protocol": "json", "channel": "room"}]}
+    service.start(both)
+    stays, goes = RawWebSocket(service.port), RawWebSocket(service.port, "/chat")
+    goes.receive_text()
+    service.restart(RELAY)
+    assert "/chat" in goes.expect_failure(1012)
+    stays.expect_alive()
+    report = json.loads(service.wsctl("status", "--json").stdout)["lastRestart"]
+    assert (report["adopted"], report["closed"]) == (1, 1)
+    why = service.wsctl("why", "--json").stdout
+    assert '"restarting"' in why
+    stays.close()
+
+
+def test_a_state_that_cannot_be_read(service):
+    service.start(RELAY)
+    clients = [RawWebSocket(service.port) for _ in range(3)]
+    spoiled(service)
+    service.start(RELAY)
+    for client in clients:
+        client.expect_failure(1012)
+    with RawWebSocket(service.port) as client:
+        client.expect_alive()
+    assert service.left == []
+    assert "can't be read" in service.log()
+
+
+def closing_times(clients, begun):
+    """When each of the clients was closed with 1012, in seconds; they are closed in any order."""
+    times = []
+    waiting = {client.socket: client for client in clients}
+    while waiting:
+        readable, _, _ = select.select(list(waiting), [], [], DEADLINE)
+        assert readable, f"{len(waiting)} are not closed"
+        times += [time.monotonic() - begun] * len(readable)
+        for each in readable:
+            waiting.pop(each).expect_failure(1012)
+    return times
+
+
+def spoiled(service):
+    """Stops the daemon, and leaves a state as another version would have written it."""
+    assert service.stop_for_restart() == PARKED
+    file = os.memfd_create("other")
+    os.write(file, b"wsdpark\n" + bytes(100))
+    service.store = [(name, file if name == "wsd-state" else kept) for name, kept in service.store]
+
+
+def test_those_who_are_not_taken_over_come_back_one_after_the_other(service):
+    """None is closed before its time, and a new client is served long before the last one's."""
+    period, count = 4, 40
+    config = RELAY | {"drain": {"period": f"{period}s", "timeout": "10s"}}
+    service.start(config)
+    clients = [RawWebSocket(service.port) for _ in range(count)]
+    spoiled(service)
+    begun = time.monotonic()
+    service.start(config)
+    with RawWebSocket(service.port) as client:
+        client.expect_alive()
+    for number, at in enumerate(sorted(closing_times(clients, begun))):
+        assert at >= number * period / count - 0.1, f"{number + 1} were closed after {at:.2f} s"
+
+
+def test_the_end_waits_for_none_that_is_not_taken_over(service):
+    config = RELAY | {"drain": {"period": "5s", "timeout": "10s"}}
+    service.start(config)
+    clients = [RawWebSocket(service.port) for _ in range(40)]
+    spoiled(service)
+    service.start(config)
+    service.process.terminate()
+    for client in clients:
+        client.expect_failure(1012)
+    assert service.process.wait(DEADLINE) == 0
+
+
+def test_figures_of_the_restart(service):
+    service.start(RELAY)
+    with RawWebSocket(service.port) as gone:
+        gone.close_properly()
+    with RawWebSocket(service.port) as client:
+        service.restart(RELAY)
+        client.expect_alive()
+        report = json.loads(service.wsctl("status", "--json").stdout)["lastRestart"]
+        assert set(report["phases"]) == {"settle", "write", "start", "adopt"}
+        assert 0 < sum(report["phases"].values()) <= report["silentSeconds"] * 1.01 < 30
+        assert "1 connection kept, 0 closed" in service.wsctl("status").stdout
+        with urllib.request.urlopen(f"http://127.0.0.1:{service.api_port}/metrics") as answer:
+            metrics = answer.read().decode()
+        assert 'wsd_restart_connections{result="kept"} 1' in metrics
+        assert "websocket_active_connections 1" in metrics
+        # What the process before has counted and remembered.
+        assert "websocket_opened_total 2" in metrics
+        assert json.loads(service.wsctl("why", "--json").stdout)["code"] == 1000
+        service.restart(RELAY)
+        client.expect_alive()
+
+
+def test_nobody_notices_among_nodes(service, wsd_directory, shared_redis):
+    config = Crowd.config(4) | {"broker": {"type": "redis", "url": shared_redis.url(), "prefix": "restart"}}
+    (wsd_directory / "other").mkdir()
+    other = ServiceManager(wsd_directory / "other")
+    try:
+        service.start(config | {"broker": config["broker"] | {"node_name": "one"}})
+        other.start(config | {"broker": config["broker"] | {"node_name": "two"}})
+        crowd = Crowd(service.port, other.port, groups=4, size=4, pause=0.05, long=4_000)
+        try:
+            for workers in (1, 3):
+                crowd.wait_for_more()
+                service.restart(config | {"broker": config["broker"] | {"node_name": "one"}}, workers=workers)
+                crowd.wait_for_more()
+            # The users of the process before are given up by now.
+            time.sleep(11)
+            crowd.wait_for_more()
+        finally:
+            crowd.finish()
+    finally:
+        other.close()
+
+
+# How long after the signal, or after its start, a process is killed: from before it has noticed to long after.
+INSTANTS = [("old", milliseconds) for milliseconds in (0, 1, 2, 3, 5, 8, 12, 20, 40, 80)]
+INSTANTS += [("new", milliseconds) for milliseconds in (10, 60, 80, 100, 120, 140, 170, 200, 300, 500)]
+
+
+@pytest.mark.parametrize("which, milliseconds", INSTANTS)
+def test_a_process_that_is_killed_within_a_restart(service, which, milliseconds):
+    service.start(Crowd.config(2))
+    clients = [RawWebSocket(service.port, "/relay/0") for _ in range(20)]
+    clients[0].expect_echo("before")
+    if which == "old":
+        service.process.send_signal(signal.SIGUSR2)
+    else:
+        assert service.stop_for_restart() == PARKED
+        service.start(Crowd.config(2), waits=False)
+    time.sleep(milliseconds / 1000)
+    service.process.kill()
+    service.process.wait(DEADLINE)
+    time.sleep(0.05)
+    service.start(Crowd.config(2))
+    kept = 0
+    for client in clients:
+        try:
+            client.expect_alive()
+            kept += 1
+        except (ConnectionEnded, ClosedByServer, OSError):
+            pass
+        client.close()
+    print(f"{kept} of {len(clients)} were kept")
+    # Once the sockets are with one of the two processes alone, they end with it; else none is lost.
+    assert kept in (0, len(clients))
+    assert service.left == []
+    service.restart(Crowd.config(2))
+    with RawWebSocket(service.port, "/relay/0") as client:
+        client.expect_alive()
