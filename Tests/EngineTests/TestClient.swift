@@ -26,7 +26,7 @@ final class TestClient {
         }
         guard result == 0 else { throw Failure.notConnected(errno) }
         // Nothing waits for ever: a test that would hang fails instead.
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
+        var limit = timeval(tv_sec: 240, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         send(
             """

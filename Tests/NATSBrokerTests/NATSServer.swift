@@ -56,7 +56,7 @@ final class NATSServer: Sendable {
         defer { close(descriptor) }
         let result = sockaddr_in.withLoopback(port) { connect(descriptor, $0, $1) }
         guard result == 0 else { return false }
-        var limit = timeval(tv_sec: 5, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var bytes = [UInt8](repeating: 0, count: 4)
         return read(descriptor, &bytes, 4) == 4

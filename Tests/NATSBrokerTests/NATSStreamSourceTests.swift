@@ -8,7 +8,7 @@ import Testing
 
 extension NATSTests {
     /// A stream as a source of records.
-    @Suite(.timeLimit(.minutes(3))) struct StreamSource {
+    @Suite(.timeLimit(.minutes(10))) struct StreamSource {
         @Test("Records come in their order, with their subject, what its wildcards stand for, and their headers")
         func fields() async throws {
             try await Fixture.with { fixture in

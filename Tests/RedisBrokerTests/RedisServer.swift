@@ -108,7 +108,7 @@ final class RedisClient {
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         let result = sockaddr_in.withLoopback(port) { [descriptor] in connect(descriptor, $0, $1) }
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 240, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         guard result == 0 else { throw NotSeen("port \(port) does not accept") }
     }

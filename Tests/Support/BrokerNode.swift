@@ -112,7 +112,7 @@ final class BrokerNode: Sendable {
 }
 
 /// How long a test waits for what comes within a second unless something is broken or the machine is very busy.
-let patience = Duration.seconds(60)
+let patience = Duration.seconds(240)
 
 /// What a test waited for did not happen.
 struct NotSeen: Error, CustomStringConvertible {

@@ -11,7 +11,7 @@ final class RawSocket: @unchecked Sendable {  // One test task at a time.
         descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
         let address = try #require(UnixAddress(path: path))
         try #require(address.withSockaddr { connect(descriptor, $0, $1) } == 0)
-        var timeout = timeval(tv_sec: 60, tv_usec: 0)
+        var timeout = timeval(tv_sec: 240, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 

@@ -65,11 +65,11 @@ struct TemporaryDirectory {
     }
 }
 
-/// Waits until a condition holds; fails the test when it doesn't in a minute.
+/// Waits until a condition holds; fails the test when it doesn't in four minutes.
 func eventually(
     _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
 ) {
-    let deadline = ContinuousClock.now + .seconds(60)
+    let deadline = ContinuousClock.now + .seconds(240)
     while !condition() {
         if ContinuousClock.now > deadline {
             Issue.record("still waiting until \(what)", sourceLocation: sourceLocation)

@@ -136,7 +136,7 @@ class ServiceManager:
         self.start(config, **options)
         return time.monotonic() - begun
 
-    def wsctl(self, *args, timeout=60):
+    def wsctl(self, *args, timeout=DEADLINE):
         return subprocess.run(
             [binary("wsctl"), *map(str, args)], env=clean_environment(WSD_SOCKET=self.control_path),
             capture_output=True, text=True, timeout=timeout,

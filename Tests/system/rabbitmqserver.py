@@ -13,7 +13,7 @@ from ports import free_port
 from waiting import DEADLINE, wait_until
 
 # It takes 3 s on an idle machine.
-START_DEADLINE = 120.0
+START_DEADLINE = 240.0
 
 PROGRAMS = "usr/lib/rabbitmq/bin"
 

@@ -169,7 +169,7 @@ def test_an_unfinished_message_ends_in_time_however_alive_its_sender_is(start_ws
         except TimeoutError:
             return False
 
-    wait_until(is_closed, "an unfinished message is closed", deadline=10)
+    wait_until(is_closed, "an unfinished message is closed")
     client.socket.settimeout(DEADLINE)
     code, reason = client.receive_close()
     assert code == 3008 and "message" in reason, reason
@@ -204,11 +204,10 @@ def test_what_waits_for_one_keeps_nothing_of_others_answers(start_wsd):
         client.receive_text()
     filler = joined(daemon, [room])
     filler.send(b"".join(text_frame(asking("chat", channel=room, data="x" * 900)) for _ in range(1000)))
-    filler.send_text(asking("history", channel=room, id="h", limit=1))
+    # A pong of their own worker may come before what the home sends.
+    filler.send_text(asking("chat", channel=room, data="the last"))
     for client in (filler, reader, stuck):
-        client.send_text(asking("ping", id="p"))
-    for client in (filler, reader, stuck):
-        while '"id":"p"' not in client.receive_text():
+        while '"the last"' not in client.receive_text():
             pass
     page, one = (text_frame(asking("history", channel=room, id=2, limit=limit)) for limit in (500, 1))
     # Something waits for the slow one before it begins.

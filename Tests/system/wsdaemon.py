@@ -67,7 +67,7 @@ def clean_environment(**extra):
     return kept | {"SWIFT_BACKTRACE": "enable=no", "NO_COLOR": "1"} | extra
 
 
-def run_wsd(*arguments, timeout=60, **environment):
+def run_wsd(*arguments, timeout=DEADLINE, **environment):
     """Runs `wsd` to its end, for what it does besides serving."""
     return subprocess.run(
         [binary("wsd"), *map(str, arguments)],
@@ -209,7 +209,7 @@ class Daemon:
             client.close()
         self._clients.clear()
 
-    def wsctl(self, *args, input=None, timeout=60, env=None):
+    def wsctl(self, *args, input=None, timeout=DEADLINE, env=None):
         """Runs `wsctl` against this daemon to its end."""
         text = not isinstance(input, bytes)
         return subprocess.run(
