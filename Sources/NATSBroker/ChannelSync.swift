@@ -161,22 +161,31 @@ final class ChannelSync {
             return end(.found(answer))
         }
         // Where little was missed, all channels of a node are done in the time that the consumers of some would take.
-        if start > 1, tip.position.seq &- entry.tip.position.seq <= Self.fewCount {
-            return readFew([], from: start, until: tip)
+        if start > 1, tip.position.seq &- entry.tip.position.seq <= Self.fewCount, !core.streams.isDoubtful {
+            return readFew([last], until: tip)
         }
         readAll(from: start, until: tip, isContinued: isContinued)
     }
 
-    /// Reads what a channel that goes on has missed, one message after the other.
-    private func readFew(_ messages: [StreamMessage], from seq: UInt64, until tip: ChannelTip) {
-        if let last = messages.last, last.seq >= tip.seq { return finish(messages, isContinued: true) }
-        // Marks have no numbers, and there may be many of them.
-        guard messages.count <= 2 * Int(Self.fewCount) else {
-            return readAll(from: entry.tip.seq, until: tip, isContinued: true)
-        }
-        core.streams.next(stream.name, subject, from: seq) { [self] found in
-            guard isCurrent, case .message(let message) = found, message.seq >= seq else { return end(.unknown) }
-            readFew(messages + [message], from: message.seq + 1, until: tip)
+    /// Reads what a channel that goes on has missed, from its last message back to the known one. Each says which one it
+    /// follows, and a server has a message at once by its number; for the next of a subject it looks at all that other
+    /// channels have in between.
+    ///
+    /// - Parameter messages: what has been read, oldest first.
+    private func readFew(_ messages: [StreamMessage], until tip: ChannelTip) {
+        guard let first = messages.first, first.seq > entry.tip.seq else { return finish(messages, isContinued: true) }
+        // Marks have no numbers, and there may be many of them. Another program's may follow anything.
+        guard messages.count <= 2 * Int(Self.fewCount), let previous = first.claimed, previous < first.seq,
+            previous >= entry.tip.seq
+        else { return readAll(from: entry.tip.seq, until: tip, isContinued: true) }
+        core.streams.message(stream.name, subject, previous) { [self] found in
+            guard isCurrent else { return end(.unknown) }
+            switch found {
+            case .message(let message): readFew([message] + messages, until: tip)
+            // The stream keeps no more.
+            case .nothing: finish(messages, isContinued: true)
+            case .unknown: end(.unknown)
+            }
         }
     }
 

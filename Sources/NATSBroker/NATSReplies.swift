@@ -43,6 +43,7 @@ struct JetStreamReply: Decodable {
     }
 
     struct Stored: Decodable {
+        var subject: String?
         var seq: UInt64?
         var hdrs: String?
         var data: String?

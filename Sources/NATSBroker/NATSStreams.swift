@@ -130,7 +130,7 @@ final class NATSStreams {
         if core.options.replicas == 1 {
             connection.request("$JS.API.DIRECT.GET.\(stream).\(subject)") { body(Self.found($0)) }
         } else {
-            get(stream, "{\"last_by_subj\":\"\(subject)\"}", body)
+            get(stream, subject, "{\"last_by_subj\":\"\(subject)\"}", body)
         }
     }
 
@@ -194,15 +194,26 @@ final class NATSStreams {
 
     /// The first message of a subject at or after a place.
     func next(_ stream: String, _ subject: String, from seq: UInt64, _ body: @escaping (Found) -> Void) {
-        get(stream, "{\"seq\":\(seq),\"next_by_subj\":\"\(subject)\"}", body)
+        get(stream, subject, "{\"seq\":\(seq),\"next_by_subj\":\"\(subject)\"}", body)
     }
 
-    /// Asks for one message. With several copies only the leader knows for sure.
+    /// The message at a place, if it is one of a subject.
+    func message(_ stream: String, _ subject: String, _ seq: UInt64, _ body: @escaping (Found) -> Void) {
+        get(stream, subject, "{\"seq\":\(seq)}", body)
+    }
 
-    private func get(_ stream: String, _ question: String, _ body: @escaping (Found) -> Void) {
+    /// Asks for one message of a subject. With several copies only the leader knows for sure.
+    private func get(_ stream: String, _ subject: String, _ question: String, _ body: @escaping (Found) -> Void) {
         guard let connection = core.link.ready else { return body(.unknown) }
         guard core.options.replicas > 1 else {
-            connection.request("$JS.API.DIRECT.GET.\(stream)", [UInt8](question.utf8)) { body(Self.found($0)) }
+            connection.request("$JS.API.DIRECT.GET.\(stream)", [UInt8](question.utf8)) { answer in
+                if case .message(let message) = answer, message.status == nil,
+                    message.header.last("Nats-Subject") != subject
+                {
+                    return body(.nothing)
+                }
+                body(Self.found(answer))
+            }
             return
         }
         connection.request("$JS.API.STREAM.MSG.GET.\(stream)", [UInt8](question.utf8)) { answer in
@@ -212,7 +223,8 @@ final class NATSStreams {
             if let error = reply.error {
                 return body(error.code == 404 && error.errCode == 10_037 ? .nothing : .unknown)
             }
-            body(reply.message.flatMap(StreamMessage.init).map { .message($0) } ?? .unknown)
+            guard let stored = reply.message, let message = StreamMessage(stored) else { return body(.unknown) }
+            body(stored.subject == subject ? .message(message) : .nothing)
         }
     }
 
