@@ -16,9 +16,11 @@ import resource
 import selectors
 import socket
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from certificates import Certificate
 from container import SUITES, Installation, Machine
 from crowds import Crowds
 from jsonwire import JSONWire
@@ -27,6 +29,8 @@ from restartcrowd import Crowd, enter
 from wsdaemon import merged, toml
 
 PORT = 8080
+TLS_PORT = 8443
+CERTIFICATE = {"certificate": "/etc/wsd/soak.pem", "key": "/etc/wsd/soak.key"}
 SIZE = 10
 PROCESSES = 4
 # In each process, one who sends one message of 1 MiB after the other.
@@ -44,6 +48,15 @@ ROOMY = {
 
 def network(machine):
     return f"/proc/{machine.leader}/ns/net"
+
+
+def write_certificate(machine):
+    """Puts a certificate and its key where the service reads them, new ones each time."""
+    with tempfile.TemporaryDirectory() as directory:
+        made = Certificate(directory, "soak")
+        for name, path in (("certificate", made.certificate), ("key", made.key)):
+            machine.write(CERTIFICATE[name], path.read_text(), 0o640)
+            machine.run("chgrp", "wsd", CERTIFICATE[name])
 
 
 def restart(wsd):
@@ -69,11 +82,17 @@ def soak(wsd, options):
     def configure(workers):
         wsd.configure(toml(merged(config, {"server": {"workers": workers}})))
 
+    tls_port = None
+    if options.tls:
+        tls_port = TLS_PORT
+        config = merged(config, {"tls": {"certificates": [CERTIFICATE]}})
+        write_certificate(wsd.machine)
+        wsd.machine.run("systemctl", "enable", "--now", "wsd-tls.socket")
     configure(2)
     wsd.machine.run("systemctl", "start", "wsd.service")
     begun = time.monotonic()
     crowds = Crowds(
-        PORT, parts=parts, size=SIZE, pause=options.pause, long=1 << 20, network=network(wsd.machine))
+        PORT, parts=parts, size=SIZE, pause=options.pause, long=1 << 20, network=network(wsd.machine), tls_port=tls_port)
     try:
         print(f"{wsd.machine.suite}: {crowds.count} clients after {time.monotonic() - begun:.0f} s", flush=True)
         crowds.wait_for_more(1)
@@ -82,6 +101,10 @@ def soak(wsd, options):
             configure(workers)
             if number % 2:
                 wsd.machine.run("systemctl", "daemon-reexec")
+            if options.tls:
+                # The next process begins with another certificate, and this one takes it over, too.
+                write_certificate(wsd.machine)
+                wsd.machine.run("wsctl", "reload")
             crowds.forget_silence()
             said = crowds.said()
             report, took = restart(wsd)
@@ -221,6 +244,7 @@ def main():
     parser.add_argument("what", choices=["soak", "growth", "drain"], default="soak", nargs="?")
     parser.add_argument("--clients", type=int, default=5_000)
     parser.add_argument("--restarts", type=int, default=10)
+    parser.add_argument("--tls", action="store_true", help="soak: two of three by TLS, whose certificate is changed before each restart")
     parser.add_argument("--pause", type=float, default=20, help="seconds between two messages of a client")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
