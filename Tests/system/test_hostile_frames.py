@@ -36,7 +36,7 @@ def test_messages_byte_by_byte_cost_what_has_come_and_not_what_was_announced(sta
 
 def test_a_message_begun_and_left_alone_ends_with_the_heartbeat(start_wsd):
     daemon = start_wsd(
-        '[websocket]\nping_interval = "200ms"\npong_timeout = "300ms"\nclose_timeout = "300ms"' + ENDPOINTS
+        '[websocket]\nping_interval = "2s"\npong_timeout = "3s"\nclose_timeout = "300ms"' + ENDPOINTS
     )
     with siege(daemon, growth=64 * MEBIBYTE):
         clients = [daemon.connect() for _ in range(60)]
