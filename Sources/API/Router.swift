@@ -214,6 +214,7 @@ extension Problem {
             self.init(.payloadTooLarge, "the message has \(count) bytes; websocket.max_message_size is \(limit)")
         case .unavailable(let reason):
             self.init(.serviceUnavailable, reason, fields: [("Retry-After", "1")])
+        case .rejected(let reason): self.init(.payloadTooLarge, reason)
         case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
         case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
         case .profileFailed(let reason): self.init(.conflict, reason)

@@ -110,14 +110,19 @@ package struct PresenceChange: Sendable, Equatable {
     package var isPresent: Bool
     /// Whether the members are told if the user is new in the channel, or gone from it, on all nodes.
     package var isAnnounced: Bool
+    /// Whether they know of this change already, and are told only of later ones.
+    package var isSilent: Bool
     /// The time of the change, in milliseconds since 1970.
     package var time: Int64
 
-    package init(channel: String, user: String, isPresent: Bool, isAnnounced: Bool, time: Int64) {
+    package init(
+        channel: String, user: String, isPresent: Bool, isAnnounced: Bool, isSilent: Bool = false, time: Int64
+    ) {
         self.channel = channel
         self.user = user
         self.isPresent = isPresent
         self.isAnnounced = isAnnounced
+        self.isSilent = isSilent
         self.time = time
     }
 }

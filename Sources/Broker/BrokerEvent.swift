@@ -75,10 +75,13 @@ package struct BrokerRefusal: Sendable, Equatable {
     package var reason: String
     /// Whether the broker may have taken the batch nevertheless.
     package var isUncertain: Bool
+    /// Whether the broker would not take it at another time either, for instance as it is too large.
+    package var isFinal: Bool
 
-    package init(reason: String, isUncertain: Bool) {
+    package init(reason: String, isUncertain: Bool, isFinal: Bool = false) {
         self.reason = reason
         self.isUncertain = isUncertain
+        self.isFinal = isFinal
     }
 }
 

@@ -130,8 +130,6 @@ extension HistorySlice {
         let most = blocks.reduce(-position) { $0 + $1.count }
         try state.require(1...most ~= messageCount, "more messages missed than there are")
         self.init(
-            quotedChannel: channel, blocks: blocks, position: position, seq: seq, messageCount: messageCount,
-            byteCount: 0)
-        removeLast(0)
+            quotedChannel: channel, blocks: blocks, position: position, seq: seq, messageCount: messageCount)
     }
 }

@@ -190,12 +190,9 @@ package struct History: Sendable {
             skipped -= part.count
             parts.removeFirst()
         }
-        let messageCount = Int(newestSeq - first) + 1
-        var byteCount = parts.reduce(0) { $0 + $1.bytes.count }
-        if let part = parts.first, skipped > 0 { byteCount -= Int(part.entries[skipped - 1].end) }
         return HistorySlice(
-            quotedChannel: quotedChannel, blocks: parts, position: skipped, seq: first, messageCount: messageCount,
-            byteCount: byteCount)
+            quotedChannel: quotedChannel, blocks: parts, position: skipped, seq: first,
+            messageCount: Int(newestSeq - first) + 1)
     }
 
     /// The place of a message: its index in a block, or in the buffer if the first is the number of blocks.

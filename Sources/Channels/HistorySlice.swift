@@ -11,22 +11,37 @@ package struct HistorySlice: Sendable {
     /// The size of the names and payloads in bytes.
     package private(set) var byteCount: Int
 
-    init(quotedChannel: [UInt8], blocks: [HistoryBlock], position: Int, seq: UInt64, messageCount: Int, byteCount: Int)
-    {
+    /// - Parameter messageCount: as many as the blocks have from the position on, at most.
+    init(quotedChannel: [UInt8], blocks: [HistoryBlock], position: Int, seq: UInt64, messageCount: Int) {
         self.quotedChannel = quotedChannel
         self.blocks = blocks[...]
         self.position = position
         self.seq = seq
         self.messageCount = messageCount
-        self.byteCount = byteCount
+        byteCount = 0
+        measure()
     }
 
     /// Removes the newest `count` messages.
     package mutating func removeLast(_ count: Int) {
         messageCount = max(0, messageCount - count)
-        var counted = self
+        measure()
+    }
+
+    /// Sets the size, by the ends of the blocks' publications, and releases the blocks behind the last publication.
+    private mutating func measure() {
         byteCount = 0
-        while counted.messageCount > 0 { counted.takeFirst { byteCount += $0.byteCount } }
+        var left = messageCount
+        var first = position
+        var blockCount = 0
+        for block in blocks where left > 0 {
+            let end = min(block.count, first + left)
+            byteCount += Int(block.entries[end - 1].end) - (first > 0 ? Int(block.entries[first - 1].end) : 0)
+            left -= end - first
+            first = 0
+            blockCount += 1
+        }
+        if blockCount < blocks.count { blocks = ArraySlice(Array(blocks.prefix(blockCount))) }
     }
 
     /// Passes the oldest publication to `body` and removes it; does nothing if there is none.

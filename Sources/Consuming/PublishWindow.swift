@@ -4,7 +4,8 @@ internal import Control
 /// The records that are being published, in their order.
 ///
 /// A channel whose publication was refused goes back to that record and on from there: what came behind it in the channel
-/// is published again, too, even if it was accepted, so that members see the last copy of each record in order.
+/// is published again, too, even if it was accepted, so that members see the last copy of each record in order. What the
+/// broker would take at no time is settled with the reason, once it has been published alone: others are refused with it.
 struct PublishWindow {
     struct Entry {
         var id: String
@@ -13,11 +14,14 @@ struct PublishWindow {
 
     /// The records that have not been settled.
     private(set) var entries: [Entry]
+    /// Whether one is published at a time, as the broker takes one of several for too large, or all of them together.
+    private var isCautious = false
 
     init(_ entries: [Entry]) { self.entries = entries }
 
     /// The first records, up to a number of bytes, and at least one.
     func prefix(byteCount limit: Int) -> [ChannelMessage] {
+        if isCautious { return entries.prefix(1).map(\.message) }
         var byteCount = 0
         return entries.prefix { entry in
             defer { byteCount += entry.message.message.payload.count }
@@ -41,17 +45,26 @@ struct PublishWindow {
                     SettledRecord(
                         id: entry.id,
                         fault: "its message has \(byteCount) bytes; websocket.max_message_size is \(limit)"))
+            case .failure(.rejected(let reason)) where results.count == 1:
+                settled.append(SettledRecord(id: entry.id, fault: reason))
+                isCautious = false
             case .success where !held.contains(entry.message.channel): settled.append(SettledRecord(id: entry.id))
             case .success: kept.append(entry)
             case .failure(let error):
                 held.insert(entry.message.channel)
                 kept.append(entry)
-                if refusal == nil {
-                    refusal = if case .unavailable(let reason) = error { reason } else { "\(error)" }
-                }
+                if case .rejected = error { isCautious = true }
+                refusal = refusal ?? Self.reason(error)
             }
         }
         entries.replaceSubrange(0..<min(results.count, entries.count), with: kept)
         return (settled, refusal)
+    }
+
+    private static func reason(_ error: ControlError) -> String {
+        switch error {
+        case .unavailable(let reason), .rejected(let reason): reason
+        default: "\(error)"
+        }
     }
 }

@@ -28,6 +28,8 @@ package enum ControlError: Error, Sendable, Hashable {
     case noBroker
     /// The broker did not take a message, or could not be asked; with the reason.
     case unavailable(String)
+    /// The broker would not take a message at another time either, as it is too large for it; with the reason.
+    case rejected(String)
     /// A parameter that is invalid in another way.
     case invalidParameter(String)
 
@@ -63,7 +65,7 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ProfileFailed", ["reason": .string(reason)])
         case .noBroker:
             return error("NoBroker")
-        case .unavailable(let reason):
+        case .unavailable(let reason), .rejected(let reason):
             return error("Unavailable", ["reason": .string(reason)])
         case .invalidParameter(let name):
             return .invalidParameter(name)

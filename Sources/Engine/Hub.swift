@@ -12,6 +12,8 @@ package final class Hub: Sendable {
     let context: WorkerContext
     private let threads: [WorkerThread]
     private let listeners = Mutex<[ListeningSocket]>([])
+    /// What `publish` and the other commands pass, until the hub is parked.
+    let gate = Gate()
     /// The configuration that the workers use, or are about to use.
     private let current: Mutex<EngineConfiguration>
     private let lastStatistics: Mutex<[Statistics]>
@@ -156,8 +158,20 @@ package final class Hub: Sendable {
     }
 
     /// Begins to close the selected connections and returns their number.
-    package func kick(_ selection: ConnectionSelection, code: CloseCode, reason: String) async -> Int {
-        await ask { .operation(.kick(selection, code, reason: reason, $0)) }.reduce(0, +)
+    package func kick(
+        _ selection: ConnectionSelection, code: CloseCode, reason: String
+    ) async throws(HubParked) -> Int {
+        try await command { .operation(.kick(selection, code, reason: reason, $0)) }
+    }
+
+    /// Makes every worker do something to its connections, and returns the number of those that it was done to.
+    private func command(_ message: (Replies<Int>) -> WorkerMessage) async throws(HubParked) -> Int {
+        guard gate.enter() else { throw HubParked() }
+        let counts = await Replies.collect(mailboxes.count) { replies in
+            defer { gate.leave() }
+            for mailbox in mailboxes { mailbox.post(message(replies)) }
+        }
+        return counts.reduce(0, +)
     }
 
     /// Sends a message to the selected connections, whatever their channels, and returns the number of recipients.
@@ -165,14 +179,16 @@ package final class Hub: Sendable {
     /// - Parameter isPlainText: as `Message.isPlainText`.
     package func broadcast(
         _ opcode: Opcode, _ payload: [UInt8], isPlainText: Bool = false, to selection: ConnectionSelection
-    ) async -> Int {
+    ) async throws(HubParked) -> Int {
         let segment = payload.withUnsafeBytes { Segment(opcode, payload: $0, meter: context.account.frames) }
-        return await ask { .operation(.broadcast(segment, isPlainText: isPlainText, selection, $0)) }.reduce(0, +)
+        return try await command { .operation(.broadcast(segment, isPlainText: isPlainText, selection, $0)) }
     }
 
     /// Removes the selected clients of the `json` protocol from a channel and returns their number.
-    package func unsubscribe(_ selection: ConnectionSelection, channel: String, reason: String) async -> Int {
-        await ask { .operation(.unsubscribe(selection, channel: channel, reason: reason, $0)) }.reduce(0, +)
+    package func unsubscribe(
+        _ selection: ConnectionSelection, channel: String, reason: String
+    ) async throws(HubParked) -> Int {
+        try await command { .operation(.unsubscribe(selection, channel: channel, reason: reason, $0)) }
     }
 
     /// A message for a channel.
@@ -197,13 +213,19 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Publishes messages, those of a channel in their order, and returns the result of each.
+    /// Publishes messages, those of a channel in their order, and returns the result of each. While the hub is parked, all
+    /// are refused.
     package func publish(_ messages: [Message]) async -> [Published] {
         var results = Array(repeating: Published(connections: 0), count: messages.count)
         guard !messages.isEmpty else { return results }
         await waitForRoom(messages)
+        guard gate.enter() else {
+            for index in results.indices { results[index].refusal = HubParked().reason }
+            return results
+        }
         let now = clinux_monotonic_nanoseconds()
         let answers = await Replies.collect(messages.count) { replies in
+            defer { gate.leave() }
             for (index, message) in messages.enumerated() {
                 let batch = PublicationBatch(message.form, message.opcode, message.payload)
                 context.account.batches.add(batch.byteCount)
@@ -215,6 +237,7 @@ package final class Hub: Sendable {
             results[answer.index].connections += answer.connections
             results[answer.index].position = answer.position ?? results[answer.index].position
             results[answer.index].refusal = answer.refusal ?? results[answer.index].refusal
+            results[answer.index].isFinal = answer.isFinal || results[answer.index].isFinal
         }
         return results
     }

@@ -22,6 +22,8 @@ final class LogConnection {
         var time: Int64
         var key: UnsafeRawBufferPointer
         var value: UnsafeRawBufferPointer
+        /// Whether the value is larger than the plugin gives out, so that it is missing.
+        var isTooLarge = false
     }
 
     enum Place {
@@ -140,7 +142,8 @@ final class LogConnection {
             takeRecord(
                 Record(
                     partition: partition, offset: event.offset, time: event.timestamp,
-                    key: event.keyBytes, value: event.valueBytes))
+                    key: event.keyBytes, value: event.valueBytes,
+                    isTooLarge: event.flags & WSD_TOO_LARGE.rawValue != 0))
         case WSD_EVENT_CAUGHT_UP: takeEvent(.caughtUp(partition: partition, offset: event.offset))
         case WSD_EVENT_LOST: takeEvent(.lost(partition: partition, offset: event.offset))
         case WSD_EVENT_REPLACED: takeEvent(.replaced(partition: partition))

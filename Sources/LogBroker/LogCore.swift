@@ -26,7 +26,8 @@ final class LogCore: BrokerCore {
     private var isStopping = false
     private var isPumpScheduled = false
     /// What was asked before the number of partitions was known.
-    private var early: [BrokerCall] = []
+    private var earlySubscriptions: [Name: Subscription] = [:]
+    private var earlyUsers: [LogOwnUsers.Key: PresenceChange] = [:]
     private var earlyBatches: [OutgoingBatch] = []
     private var earlyDeadlines: DeadlineSweep!
     private var epochs = EpochNames()
@@ -128,7 +129,12 @@ final class LogCore: BrokerCore {
         case .publish(let batches):
             earlyBatches += batches
             for batch in batches { earlyDeadlines.note(batch.deadline) }
-        default: early.append(call)
+        case .subscribe(let subscriptions):
+            for subscription in subscriptions { earlySubscriptions[Name(subscription.channel)] = subscription }
+        case .unsubscribe(let names): for name in names { earlySubscriptions[Name(name)] = nil }
+        // Nobody was told of those who leave.
+        case .change(let changes): for change in changes { earlyUsers[change.key] = change.isPresent ? change : nil }
+        case .nodes, .send: break
         }
     }
 
@@ -231,10 +237,11 @@ final class LogCore: BrokerCore {
         nodes.connected()
         if partitions.isEmpty { partitions = (0..<count).map { LogPartition(self, $0, of: count) } }
         for partition in partitions { partition.connected() }
-        let calls = early
-        early = []
-        for call in calls { perform(call) }
+        perform(.subscribe(Array(earlySubscriptions.values)))
+        perform(.change(Array(earlyUsers.values)))
         perform(.publish(earlyBatches))
+        earlySubscriptions = [:]
+        earlyUsers = [:]
         earlyBatches = []
         probe.send()
         pump()
@@ -263,6 +270,11 @@ final class LogCore: BrokerCore {
             partition.writer.append(.content(content))
             partition.writer.pump()
         }
+    }
+
+    /// Has each partition say of nodes that nobody knows that they are gone, after a time.
+    func removeStrangers(at now: NIODeadline, after life: TimeAmount) {
+        for partition in partitions { partition.removeStrangers(at: now, after: life) }
     }
 
     func pump() { for partition in partitions { partition.pump() } }

@@ -67,18 +67,23 @@ final class LogNodes {
 
     func left(_ id: NodeID) { others[id] = nil }
 
+    /// Whether a node is this one, or was heard of.
+    func isKnown(_ id: NodeID) -> Bool { id == core.options.node || others[id] != nil }
+
     /// Says of the nodes that were not heard of that they are gone, if it is this one's turn.
-    func sweep() {
+    ///
+    /// - Parameter time: the time of which it is known that all records from before have been read.
+    func sweep(at time: NIODeadline) {
+        guard core.isUp, time >= patienceEnd else { return }
         let now = NIODeadline.now()
-        guard core.isUp, now >= patienceEnd else { return }
         let limit = TimeAmount.nanoseconds(life.nanoseconds / 5 * 3)
-        let lost = others.filter { now - $0.value.heardAt > limit }
-        guard !lost.isEmpty else { return }
+        let lost = others.filter { time - $0.value.heardAt > limit }
         let isLeast = others.keys.allSatisfy { lost[$0] != nil || $0.rawValue > core.options.node.rawValue }
         guard isLeast else { return }
         for (id, other) in lost where other.removedAt.map({ now - $0 > life }) ?? true {
             others[id]?.removedAt = now
             core.say(.gone(id))
         }
+        core.removeStrangers(at: now, after: life)
     }
 }

@@ -6,26 +6,24 @@ import BrokerSupport
 extension LogPartition {
     func subscribe(_ subscription: Subscription) {
         let name = Name(subscription.channel)
+        // Whoever is subscribed already is told of what comes until the answer, too.
         subscribed[name] = Subscribed(
-            history: subscription.history, delivered: nil, fence: sentProbe + 1,
+            history: subscription.history, delivered: subscribed[name]?.delivered, fence: sentProbe + 1,
             isClaimed: subscribed[name]?.isClaimed ?? false)
-        unanswered.append(name)
+        unanswered.insert(name)
         isFenceDue = true
         if isUsable { settle(name) }
     }
 
     /// Answers the subscriptions that can be answered now.
     func answer() {
-        let names = unanswered
-        unanswered = []
-        for name in names where subscribed[name]?.delivered == nil {
-            settle(name)
-            if let row = subscribed[name], row.delivered == nil { unanswered.append(name) }
-        }
+        for name in unanswered where subscribed[name]?.isNew == true { settle(name) }
+        unanswered = unanswered.filter { subscribed[$0]?.isNew == true }
     }
 
     func unsubscribe(_ channel: String) {
         subscribed[Name(channel)] = nil
+        unanswered.remove(Name(channel))
         claims[Name(channel)] = nil
     }
 

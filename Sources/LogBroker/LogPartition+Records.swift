@@ -6,12 +6,16 @@ import Channels
 // What is read.
 extension LogPartition {
     func read(_ record: LogConnection.Record) {
-        // What has no time by the broker is from now.
-        time = max(time, record.time > 0 ? record.time : core.now)
+        // What has no time by the broker is from now, and nothing is from later.
+        time = max(time, record.time > 0 ? min(record.time, core.now) : core.now)
         if isKnown(record) { return }
         // It is read once more behind the record that was checked.
         guard record.offset >= channels.nextOffset else { return }
         channels.begin(record.offset)
+        guard !record.isTooLarge else {
+            core.statistics.damagedMessages += 1
+            return
+        }
         guard LogRecord.isMarked(record.value) else { return readForeign(record) }
         guard let read = try? LogRecord(record.value) else {
             core.statistics.damagedMessages += 1
@@ -26,7 +30,8 @@ extension LogPartition {
             serials = serials.filter { $0.key == core.options.node }
         }
         serials[read.sender] = read.serial
-        core.nodes.heard(read.sender, ago: max(0, core.now - time))
+        // Who reads along needs no clocks that agree.
+        core.nodes.heard(read.sender, ago: phase == .live ? 0 : max(0, core.now - time))
         var position: MessagePosition?
         take(read, record.offset, &position)
         if read.sender == core.options.node { writer.read(read.serial, position) }

@@ -9,20 +9,21 @@ extension LogPartition {
         guard let row = subscribed[name] else { return }
         guard let entry = channels[name] else { return claim(name, replaced: row.delivered?.epoch) }
         let position = entry.position
-        guard let delivered = row.delivered else {
-            guard isUsable, returnedProbe >= row.fence else { return }
+        if let delivered = row.delivered, position.epoch == delivered.epoch, position.seq < delivered.seq {
+            // Numbers were given that the log does not have: they would be given once more.
+            return claim(name, replaced: delivered.epoch)
+        }
+        if row.isNew, isUsable, returnedProbe >= row.fence {
             channels.setLimits(row.history, of: name)
+            subscribed[name]?.isNew = false
             subscribed[name]?.delivered = position
             return core.emit(.subscribed(channel: name.text, position, history: history(of: entry, name, row)))
         }
-        if position == delivered { return }
+        guard let delivered = row.delivered, position != delivered else { return }
         if position.epoch != delivered.epoch {
             core.statistics.renumberings += 1
             subscribed[name]?.delivered = position
             core.emit(.renumbered(channel: name.text, position, history: history(of: entry, name, row)))
-        } else if position.seq < delivered.seq {
-            // Numbers were given that the log does not have: they would be given once more.
-            claim(name, replaced: delivered.epoch)
         } else {
             makeUp(name, entry, from: delivered)
         }

@@ -18,8 +18,10 @@ final class LogPartition {
     /// A channel that is subscribed.
     struct Subscribed {
         var history: HistoryLimits?
-        /// What the hub was told of last; nil until the subscription is answered.
+        /// What the hub was told of last; nil until a subscription was answered.
         var delivered: MessagePosition?
+        /// Whether the last subscription is not answered.
+        var isNew = true
         /// The probe that has to come back before the answer: by then, all is read that any node has acknowledged before.
         var fence: UInt64
         /// Whether a claim for it is under way.
@@ -32,11 +34,13 @@ final class LogPartition {
     var channels: LogChannels
     var subscribed: [Name: Subscribed] = [:]
     /// The channels whose subscription is not answered; some may be that since.
-    var unanswered: [Name] = []
+    var unanswered: Set<Name> = []
     var isFenceDue = false
     /// What waits for a probe.
     var fences: [(probe: UInt64, body: (Bool) -> Void)] = []
     var users = LogUsers()
+    /// Nodes that have users here and are not known, and since when: another partition has said that they are gone.
+    var strangers: [NodeID: NIODeadline] = [:]
     var own: LogOwnUsers!
     var writer: LogWriter!
     /// The last serial number of each node.
@@ -175,7 +179,30 @@ final class LogPartition {
     func lost(_ offset: UInt64) {
         isChecking = false
         core.statistics.gapsLost += 1
+        writer.forgetUsers()
+        if phase == .live {
+            // One of them may have said that this node is gone, and users who came or left are in no other.
+            own.wereRemoved()
+            for (name, row) in subscribed {
+                if let position = row.delivered { core.emit(.gap(channel: name.text, position)) }
+            }
+        }
         sayHello()
+    }
+
+    /// Says of nodes that nobody knows that they are gone, after they have been strangers for a time.
+    func removeStrangers(at now: NIODeadline, after life: TimeAmount) {
+        var found: [NodeID: NIODeadline] = [:]
+        for id in users.nodes where !core.nodes.isKnown(id) {
+            let since = strangers[id] ?? now
+            let isDue = now - since > life && takesRecords
+            if isDue {
+                writer.append(.content(.gone(id)))
+                writer.pump()
+            }
+            found[id] = isDue ? now : since
+        }
+        strangers = found
     }
 
     /// The log is another one, or older than what was read.

@@ -5,7 +5,6 @@ import Glibc
 package final class LogPlugin: @unchecked Sendable {
     // The table is constant, and so are the functions in it.
     let table: wsd_plugin
-    private let file: String
 
     /// A plugin that can't be used, with the way out.
     package struct Unusable: Error, CustomStringConvertible {
@@ -16,7 +15,7 @@ package final class LogPlugin: @unchecked Sendable {
     ///
     /// - Parameter directory: where plugins are, `/usr/lib/wsd` in the package.
     package init(_ name: String, in directory: String) throws(Unusable) {
-        file = "\(directory)/\(name).so"
+        let file = "\(directory)/\(name).so"
         guard access(file, F_OK) == 0 else {
             throw Unusable(description: "\(file) is not there: install the package wsd-\(name)")
         }
@@ -34,6 +33,9 @@ package final class LogPlugin: @unchecked Sendable {
         }
         table = symbol.load(as: wsd_plugin.self)
     }
+
+    /// What a plugin in this process exports.
+    init(_ table: wsd_plugin) { self.table = table }
 
     private static var loaderError: String { dlerror().map { String(cString: $0) } ?? "no reason is given" }
 

@@ -16,6 +16,8 @@ final class LogProbe {
     private var isUnderWay = false
     private var sentAt: UInt64 = 0
     private var losses = 0
+    /// When the last probes were sent that have come back from all partitions: what is from before has been read.
+    private var provenAt: NIODeadline?
     /// The records that had been read when the probe was sent, or judged last.
     private var readCount: UInt64 = 0
 
@@ -45,6 +47,7 @@ final class LogProbe {
         guard isUnderWay, core.silentPartitions.isEmpty else { return }
         isUnderWay = false
         losses = 0
+        provenAt = .uptimeNanoseconds(sentAt)
         core.statistics.lastProbe = NIODeadline.now().uptimeNanoseconds &- sentAt
     }
 
@@ -58,7 +61,8 @@ final class LogProbe {
     }
 
     private func judge(dueAt due: UInt64) {
-        core.nodes.sweep()
+        if core.connection == nil { core.open() }
+        if let provenAt { core.nodes.sweep(at: provenAt) }
         guard isUnderWay, core.isConnected else { return send() }
         let now = NIODeadline.now().uptimeNanoseconds
         // This process stood still, and the answer may be there unread.

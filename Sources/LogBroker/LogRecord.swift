@@ -127,6 +127,7 @@ struct LogRecord: Equatable {
         let code = try state.byte()
         sender = NodeID(rawValue: try state.number())
         serial = try state.number()
+        try state.require(serial < 1 << 62, "the serial number \(serial)")
         readTo = try state.number()
         switch code {
         case 0x70:

@@ -26,8 +26,13 @@ struct LogUsers {
     }
 
     private var channels: [Name: [Name: [NodeID: Presence]]] = [:]
+    /// The users that each node has.
+    private var keys: [NodeID: Set<Key>] = [:]
     /// The users that a node has not said again yet, since it began to say them all.
     private var unsaid: [NodeID: Set<Key>] = [:]
+
+    /// The nodes that have users.
+    var nodes: some Collection<NodeID> { keys.keys }
 
     /// Takes changes of one node, and returns what is to be announced.
     mutating func change(_ changes: [LogRecord.UserChange], of node: NodeID) -> [Announcement] {
@@ -38,7 +43,9 @@ struct LogUsers {
                 let isFirst = channels[channel]?[user] == nil
                 channels[channel, default: [:]][user, default: [:]][node] = Presence(
                     since: change.time, isAnnounced: change.isAnnounced)
-                unsaid[node]?.remove(Key(channel: channel, user: user))
+                let key = Key(channel: channel, user: user)
+                keys[node, default: []].insert(key)
+                unsaid[node]?.remove(key)
                 guard isFirst, change.isAnnounced else { return nil }
             } else {
                 guard remove(channel, user, node) != nil, channels[channel]?[user] == nil, change.isAnnounced else {
@@ -51,7 +58,7 @@ struct LogUsers {
 
     /// Takes users that a node says again. They are not announced: whoever heard of them before was told.
     mutating func say(_ users: [LogRecord.UserChange], of node: NodeID, isFirst: Bool, isLast: Bool) {
-        if isFirst { unsaid[node] = keys(of: node) }
+        if isFirst { unsaid[node] = keys[node] ?? [] }
         _ = change(users.filter(\.isPresent), of: node)
         guard isLast else { return }
         for key in unsaid.removeValue(forKey: node) ?? [] { _ = remove(key.channel, key.user, node) }
@@ -60,7 +67,7 @@ struct LogUsers {
     /// Removes all users of a node, and returns what is to be announced.
     mutating func remove(_ node: NodeID, at time: Int64) -> [Announcement] {
         unsaid[node] = nil
-        return keys(of: node).sorted { ($0.channel, $0.user) < ($1.channel, $1.user) }.compactMap { key in
+        return (keys[node] ?? []).sorted { ($0.channel, $0.user) < ($1.channel, $1.user) }.compactMap { key in
             guard let presence = remove(key.channel, key.user, node), presence.isAnnounced,
                 channels[key.channel]?[key.user] == nil
             else { return nil }
@@ -68,18 +75,12 @@ struct LogUsers {
         }
     }
 
-    private func keys(of node: NodeID) -> Set<Key> {
-        var keys: Set<Key> = []
-        for (channel, users) in channels {
-            for (user, nodes) in users where nodes[node] != nil { keys.insert(Key(channel: channel, user: user)) }
-        }
-        return keys
-    }
-
     private mutating func remove(_ channel: Name, _ user: Name, _ node: NodeID) -> Presence? {
         guard let presence = channels[channel]?[user]?.removeValue(forKey: node) else { return nil }
         if channels[channel]?[user]?.isEmpty == true { channels[channel]?[user] = nil }
         if channels[channel]?.isEmpty == true { channels[channel] = nil }
+        keys[node]?.remove(Key(channel: channel, user: user))
+        if keys[node]?.isEmpty == true { keys[node] = nil }
         return presence
     }
 

@@ -39,6 +39,14 @@ final class LogWriter {
             self.order = order
         }
 
+        /// Whether it says which users are on this node.
+        var isOfUsers: Bool {
+            switch payload {
+            case .content(.changes), .content(.users): true
+            default: false
+            }
+        }
+
         var batch: OutgoingBatch? { if case .batch(let batch) = payload { batch } else { nil } }
         var byteCount: Int { batch?.publications.count ?? 64 }
     }
@@ -55,6 +63,8 @@ final class LogWriter {
     private var sent: [UInt64: Item] = [:]
     /// What was handed over and not read, by its serial number.
     private var unread: [UInt64: Item] = [:]
+    /// The number of records of users that were not read: later ones wait, so that none is taken behind one that follows it.
+    private var unreadUsersCount = 0
     /// The batches that are not answered.
     private var batches: [UInt64: Item] = [:]
     /// Also the token of an item; the high bits are the partition.
@@ -78,10 +88,14 @@ final class LogWriter {
     /// The number of records that wait or are not answered.
     var count: Int { waiting.count + failed.count + sent.count }
 
+    /// Whether all records of users have been read.
+    var hasReadUsers: Bool { unreadUsersCount == 0 }
+
     func append(_ payload: Payload) {
         lastOrder += 1
         let item = Item(payload, lastOrder)
         waiting.append(item)
+        if item.isOfUsers { unreadUsersCount += 1 }
         guard let batch = item.batch else { return }
         batches[item.order] = item
         partition.core.statistics.queuedBatches += 1
@@ -145,7 +159,7 @@ final class LogWriter {
             item.serial = 0
         }
         if isFinal {
-            refuse(item)
+            if item.batch == nil { end(item) } else { refuse(item, isFinal: true) }
             return checkEmpty()
         }
         guard !item.isAnswered else { return checkEmpty() }
@@ -162,7 +176,7 @@ final class LogWriter {
     func read(_ serial: UInt64, _ position: MessagePosition?) {
         guard let item = unread.removeValue(forKey: serial), !item.isAnswered else { return }
         guard let batch = item.batch, let position else {
-            item.isAnswered = item.batch == nil
+            if item.batch == nil { end(item) }
             return
         }
         partition.core.statistics.accepted += 1
@@ -171,6 +185,15 @@ final class LogWriter {
             nanoseconds: NIODeadline.now().uptimeNanoseconds &- item.writtenAt)
         finish(item, .accepted(channel: batch.channel, number: batch.number, position))
     }
+
+    private func end(_ item: Item) {
+        guard !item.isAnswered else { return }
+        item.isAnswered = true
+        if item.isOfUsers { unreadUsersCount = max(0, unreadUsersCount - 1) }
+    }
+
+    /// Notes that records of users may be gone before they were read.
+    func forgetUsers() { unreadUsersCount = 0 }
 
     /// Notes that a record was read behind later ones, and so by nobody taken: it is appended once more, with another
     /// number.
@@ -211,7 +234,8 @@ final class LogWriter {
         for item in batches.values.sorted(by: { $0.order < $1.order }) { refuse(item) }
     }
 
-    private func refuse(_ item: Item) {
+    /// - Parameter isFinal: whether the broker would not take it at another time either.
+    private func refuse(_ item: Item, isFinal: Bool = false) {
         guard let batch = item.batch, !item.isAnswered else { return }
         partition.core.statistics.refused += 1
         let reason = problem ?? partition.core.problem ?? "\(partition.core.name) did not answer in time"
@@ -219,7 +243,7 @@ final class LogWriter {
             item,
             .refused(
                 channel: batch.channel, number: batch.number,
-                BrokerRefusal(reason: reason, isUncertain: item.isWithBroker)))
+                BrokerRefusal(reason: reason, isUncertain: item.isWithBroker, isFinal: isFinal)))
     }
 
     private func finish(_ item: Item, _ event: BrokerEvent) {

@@ -9,8 +9,8 @@ extension NATSBroker {
         return (
             ["\(prefix).>", "$JS.FC.>"] + questions.map { "$JS.API.\($0).>" },
             [
-                "\(prefix).live.*", "\(prefix).beat", "\(prefix).hello", "\(prefix).bye", "\(prefix).nodes",
-                "\(prefix).node.*", "_INBOX.>",
+                "\(prefix).live.*", "\(prefix).beat", "\(prefix).hello", "\(prefix).bye", "\(prefix).back",
+                "\(prefix).nodes", "\(prefix).node.*", "_INBOX.>",
             ]
         )
     }

@@ -14,6 +14,7 @@ package import BrokerSupport
 /// | `P_N_L` | A stream of the subjects `P.ch.N-L.>`, which keeps N messages of each and a few more, or one, for L, and publishes them again on `P.live.>`. |
 /// | `P_users` | A stream of the subjects `P.users.C.U`: for each user of a channel the nodes where the user is, as ``UserRow`` writes them. |
 /// | `P.beat`, `P.hello`, `P.bye` | What nodes say of themselves. |
+/// | `P.back` | A node that was taken for gone, and was heard of since: it writes its users again. |
 /// | `P.nodes`, `P.node.<node>` | Messages between nodes: the sender, a colon and the bytes. |
 ///
 /// A message of a channel is a batch: `last:count:epoch:node:number:` and the publications, as in ``LiveHeader``. It is

@@ -23,6 +23,8 @@ struct NATSChannel {
         static let isRestoring = Flags(rawValue: 2)
         /// The position is that of what was delivered last.
         static let isKnown = Flags(rawValue: 4)
+        /// Users of this node were announced when the connection was lost: members may have missed others.
+        static let missesUsers = Flags(rawValue: 8)
     }
 
     /// The place of the last message that was delivered.

@@ -95,16 +95,20 @@ extension NATSChannels {
     func take(_ answer: ChannelSync.Answer, _ name: Name) {
         guard let entry = entries[name] else { return }
         let position = answer.tip.position
+        // Joins and leaves are in no stream.
+        var missesUsers = entry.flags.isSuperset(of: [.isKnown, .missesUsers])
         if entry.flags.contains(.isNew) || !entry.flags.contains(.isKnown) {
             core.emit(.subscribed(channel: name.text, position, history: fresh(answer.batches, entry)))
         } else if !answer.isContinued {
             core.statistics.renumberings += 1
+            missesUsers = false
             // What is of the numbering before has no place in this one.
             held[name]?.messages.removeAll { $0.seq > 0 && $0.header?.epoch != position.epoch }
             core.emit(.renumbered(channel: name.text, position, history: fresh(answer.batches, entry)))
-        } else if position.seq > entry.tip.position.seq {
-            fill(answer, entry, name.text)
+        } else if position.seq > entry.tip.position.seq, !fill(answer, entry, name.text) {
+            missesUsers = false
         }
+        if missesUsers { core.emit(.gap(channel: name.text, position)) }
         entries[name]?.tip = answer.tip
         entries[name]?.last = answer.last
         entries[name]?.touchedAt = Self.seconds()
@@ -114,8 +118,8 @@ extension NATSChannels {
         deliverHeld(name, isProgress: answer.tip.seq != entry.tip.seq)
     }
 
-    /// Delivers what was missed, and says what is missing.
-    private func fill(_ answer: ChannelSync.Answer, _ entry: NATSChannel, _ channel: String) {
+    /// Delivers what was missed, and says what is missing. Whether nothing is.
+    private func fill(_ answer: ChannelSync.Answer, _ entry: NATSChannel, _ channel: String) -> Bool {
         var seq = entry.tip.position.seq
         var isComplete = true
         func note(gapBefore next: UInt64) {
@@ -133,6 +137,7 @@ extension NATSChannels {
         }
         if answer.tip.position.seq > seq { note(gapBefore: answer.tip.position.seq + 1) }
         if isComplete { core.statistics.gapsFilled += 1 } else { core.statistics.gapsLost += 1 }
+        return isComplete
     }
 
     /// Whether all that comes between two places has come in.

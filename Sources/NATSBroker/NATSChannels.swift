@@ -102,6 +102,7 @@ final class NATSChannels {
                 restoring += 1
             }
         }
+        for name in core.presence.announcedChannels { entries[name]?.flags.insert(.missesUsers) }
         waitingCount = entries.count
     }
 

@@ -15,11 +15,16 @@ final class NATSPresence {
         var since: Int64
         var isPresent: Bool
         var isAnnounced: Bool
-        /// Whether the others know already, so that writing it again must not announce it.
+        /// Whether the others know already, so that writing it must not announce it.
         var isSilent = false
-        /// Whether the stream has to be told, and whether it is being told.
+        /// Whether the stream has to be told, whether that waits in the queue, and whether it is being told.
         var isDue = true
+        var isQueued = false
         var isUnderWay = false
+        /// Whether the stream was told that the user is here.
+        var isStored = false
+        /// Whether the stream may have it, though the answer was lost, and nothing was announced.
+        var isUncertain = false
     }
 
     private struct Key: Hashable {
@@ -33,89 +38,170 @@ final class NATSPresence {
     private static let rowCount = 1_000_000
 
     private unowned let core: NATSCore
+    private let removals: UserRemovals
     private var wishes: [Key: Wish] = [:]
     private var queue = CircularBuffer<Key>()
     private var underWayCount = 0
     private var isRetryScheduled = false
     private var whenEmpty: (() -> Void)?
-    private var repetition: Scheduled<Void>?
+    private var check: Scheduled<Void>?
+    /// When the users are written once more: whoever was about to remove them may have gone on after they were.
+    private var repetition: (time: NIODeadline, isSilent: Bool)?
     /// The time at which the stream was made; another one is another stream.
     private var created: String?
     /// The last place in the stream that is known.
     private var lastSequence: UInt64 = 0
-    private var isReady = false
-    private var isRemoving = false
+    /// Whether the stream is known to be there.
+    private(set) var isReady = false
+    /// Whether the stream is being looked for, and whether others may have removed this node's users.
+    private var isLooking = false
+    private var mayBeRemoved = false
+    /// Whether the stream may have users of this node who have left.
+    private var mayHaveForgotten = false
     private var isStopped = false
 
-    init(_ core: NATSCore) { self.core = core }
+    init(_ core: NATSCore) {
+        self.core = core
+        removals = UserRemovals(core)
+    }
+
+    /// The channels in which users of this node are announced.
+    var announcedChannels: Set<Name> { Set(wishes.lazy.filter(\.value.isAnnounced).map(\.key.channel)) }
 
     func change(_ change: PresenceChange) {
         let key = Key(channel: Name(change.channel), user: Name(change.user))
         let wish = wishes[key]
-        if !change.isPresent, wish == nil { return }
+        if !change.isPresent {
+            guard let wish else { return }
+            // The stream has never heard of who came and went before it could be told.
+            if !wish.isStored, !wish.isUnderWay, !wish.isUncertain {
+                wishes[key] = nil
+                return checkEmpty()
+            }
+        }
         wishes[key] = Wish(
-            since: change.time, isPresent: change.isPresent, isAnnounced: change.isAnnounced,
-            isUnderWay: wish?.isUnderWay ?? false)
+            since: change.time, isPresent: change.isPresent, isAnnounced: change.isAnnounced, isSilent: change.isSilent,
+            isQueued: wish?.isQueued ?? false, isUnderWay: wish?.isUnderWay ?? false, isStored: wish?.isStored ?? false,
+            isUncertain: wish?.isUncertain == true && wish?.isPresent == change.isPresent)
+        enqueue(key)
+    }
+
+    private func enqueue(_ key: Key) {
+        wishes[key]?.isDue = true
+        guard wishes[key]?.isQueued == false else { return }
+        wishes[key]?.isQueued = true
         queue.append(key)
+        // Those who have gone before the stream could be told are still in it.
+        guard queue.count > 2 * wishes.count + Self.windowCount else { return }
+        queue = CircularBuffer(wishes.lazy.filter(\.value.isQueued).map(\.key))
     }
 
     /// Begins on a new connection: others may have removed what was there, or the stream may have lost it.
     func connected() {
+        mayBeRemoved = true
+        look()
+    }
+
+    /// Writes the users again, as others have removed them, or may have.
+    func restart() {
+        mayBeRemoved = true
+        if isReady { look() }
+    }
+
+    /// Makes the stream if it is not there any more, and writes users again that are missing in it.
+    private func look() {
+        guard !isLooking, !isStopped else { return }
+        isLooking = true
+        let known = lastSequence
+        let name = core.subjects.usersStream
+        core.streams.forget(name)
         let settings = NATSStreams.Settings(
-            name: core.subjects.usersStream, subjects: core.subjects.allUsers, messageCount: 1, life: 0, live: nil)
+            name: name, subjects: core.subjects.allUsers, messageCount: 1, life: 0, live: nil)
         core.streams.ensure(settings) { [weak self] stream in
             guard let self, !isStopped else { return }
+            isLooking = false
             guard let stream else {
-                core.loop.assumeIsolated().scheduleTask(in: Self.retryPause) { [weak self] in
-                    if let self, core.link.ready != nil, !isReady { connected() }
-                }
+                after(Self.retryPause) { [weak self] in if self?.core.link.ready != nil { self?.look() } }
                 return
             }
             let isNew = created != nil && created != stream.created
-            let hasLost = isNew || stream.lastSequence < lastSequence
+            let hasLost = isNew || stream.lastSequence < known
             created = stream.created
-            lastSequence = stream.lastSequence
-            isReady = true
-            writeAgain(isSilent: hasLost)
-            if hasLost { remove(where: { [weak self] key, id in self?.isForgotten(key, id) ?? false }) { _ in } }
-            // Whoever was about to remove the users may go on after they were written.
-            repetition?.cancel()
-            let pause = TimeAmount(core.options.presenceTTL)
-            repetition = core.loop.assumeIsolated().scheduleTask(in: pause) { [weak self] in
-                self?.writeAgain(isSilent: hasLost)
+            lastSequence = hasLost ? stream.lastSequence : max(lastSequence, stream.lastSequence)
+            begin(hasLost: hasLost)
+            check?.cancel()
+            check = after(TimeAmount(core.options.presenceTTL)) { [weak self] in
+                if self?.isReady == true { self?.look() }
             }
         }
     }
 
+    private func begin(hasLost: Bool) {
+        isReady = true
+        if hasLost { mayHaveForgotten = true }
+        if mayHaveForgotten { removeForgotten() }
+        if mayBeRemoved || hasLost {
+            mayBeRemoved = false
+            writeAgain(isSilent: hasLost)
+            repetition = (.now() + TimeAmount(core.options.presenceTTL), hasLost)
+        } else if let (time, isSilent) = repetition, .now() >= time {
+            repetition = nil
+            writeAgain(isSilent: isSilent)
+        } else {
+            pump()
+        }
+    }
+
+    /// Notes that the stream has got a message at a place.
+    func noteStored(_ place: UInt64) { lastSequence = max(lastSequence, place) }
+
     func lost() {
         isReady = false
-        repetition?.cancel()
+        check?.cancel()
+        repetition = nil
     }
 
     func stop() {
         isStopped = true
-        repetition?.cancel()
+        check?.cancel()
     }
 
+    @discardableResult
+    private func after(_ pause: TimeAmount, _ body: @escaping () -> Void) -> Scheduled<Void> {
+        core.loop.assumeIsolated().scheduleTask(in: pause) { body() }
+    }
+
+    /// - Parameter isSilent: whether nobody was told that those are gone whom the stream had.
     private func writeAgain(isSilent: Bool) {
         for (key, wish) in wishes where wish.isPresent {
-            wishes[key]?.isDue = true
-            wishes[key]?.isSilent = isSilent
-            queue.append(key)
+            // Of whom the stream has never heard, the others have not either.
+            if wish.isStored { wishes[key]?.isSilent = isSilent }
+            enqueue(key)
         }
         pump()
     }
 
-    private func isForgotten(_ key: Key, _ id: NodeID) -> Bool { id == core.options.node && wishes[key] == nil }
+    /// Removes those whose leaving the stream has forgotten, until that has succeeded.
+    private func removeForgotten() {
+        guard mayHaveForgotten, isReady, !isStopped else { return }
+        removals.removeOwn { [weak self] channel, user in
+            self?.wishes[Key(channel: channel, user: user)] != nil
+        } done: { [weak self] isDone in
+            guard let self else { return }
+            mayHaveForgotten = !isDone
+            after(Self.retryPause) { [weak self] in self?.removeForgotten() }
+        }
+    }
 
     /// Removes all users of this node, and calls `body` when that is done.
     func withdraw(then body: @escaping () -> Void) {
         let now = clinux_realtime_milliseconds()
         for (key, wish) in wishes where wish.isPresent {
             wishes[key]?.isPresent = false
+            wishes[key]?.isSilent = false
+            wishes[key]?.isUncertain = false
             wishes[key]?.since = now
-            wishes[key]?.isDue = true
-            queue.append(key)
+            enqueue(key)
         }
         whenEmpty = body
         pump()
@@ -125,6 +211,7 @@ final class NATSPresence {
     func pump() {
         guard isReady, !isRetryScheduled else { return }
         while !isRetryScheduled, underWayCount < Self.windowCount, let key = queue.popFirst() {
+            wishes[key]?.isQueued = false
             guard let wish = wishes[key], wish.isDue, !wish.isUnderWay else { continue }
             wishes[key]?.isDue = false
             wishes[key]?.isUnderWay = true
@@ -132,18 +219,20 @@ final class NATSPresence {
             let change = UserChange(
                 core, key.channel.text, key.user.text, core.options.node,
                 to: wish.isPresent ? UserRow.Node(since: wish.since, isAnnounced: wish.isAnnounced) : nil,
-                announces: wish.isAnnounced && !wish.isSilent, at: wish.since)
-            change.begin { [weak self] isDone in self?.ended(key, isDone) }
+                announces: wish.isAnnounced && !wish.isSilent, isUncertain: wish.isUncertain, at: wish.since)
+            change.begin { [weak self] in self?.ended(key, wish.isPresent, $0) }
         }
     }
 
-    private func ended(_ key: Key, _ isDone: Bool) {
+    private func ended(_ key: Key, _ isPresent: Bool, _ outcome: UserChange.Outcome) {
         underWayCount -= 1
         wishes[key]?.isUnderWay = false
-        if isDone {
+        if outcome == .done {
+            wishes[key]?.isStored = isPresent
             if let wish = wishes[key] {
+                if wish.isPresent == isPresent { wishes[key]?.isUncertain = false }
                 if wish.isDue {
-                    queue.append(key)
+                    enqueue(key)
                 } else if !wish.isPresent {
                     wishes[key] = nil
                     checkEmpty()
@@ -151,13 +240,19 @@ final class NATSPresence {
             }
             return pump()
         }
-        wishes[key]?.isDue = true
-        queue.append(key)
+        if outcome == .uncertain {
+            if isPresent { wishes[key]?.isStored = true }
+            if wishes[key]?.isPresent == isPresent { wishes[key]?.isUncertain = true }
+        }
+        enqueue(key)
         guard !isRetryScheduled else { return }
         isRetryScheduled = true
-        core.loop.assumeIsolated().scheduleTask(in: Self.retryPause) { [weak self] in
-            self?.isRetryScheduled = false
-            self?.pump()
+        after(Self.retryPause) { [weak self] in
+            guard let self else { return }
+            isRetryScheduled = false
+            // The stream may be gone.
+            if isReady { look() }
+            pump()
         }
     }
 
@@ -190,59 +285,5 @@ final class NATSPresence {
     }
 
     /// Removes the users of nodes that are not there.
-    func removeGone(_ body: @escaping (Bool) -> Void) {
-        remove(where: { [weak self] _, id in self?.core.nodes.isThere(id) == false }, body)
-    }
-
-    private func remove(where isMeant: @escaping (Key, NodeID) -> Bool, _ body: @escaping (Bool) -> Void) {
-        guard isReady, !isRemoving, let connection = core.link.ready else { return body(false) }
-        isRemoving = true
-        var found: [(Key, NodeID, UserRow.Node)] = []
-        StreamReader.read(
-            connection, core.subjects.usersStream, core.subjects.allUsers, from: .lastOfEach,
-            within: TimeAmount(core.options.requestTimeout)
-        ) { [core] message, _ in
-            guard let (channel, user) = core.subjects.channelAndUser(of: message.subject) else { return }
-            let key = Key(channel: Name(channel), user: Name(user))
-            for (id, node) in UserRow(String(buffer: message.payload)).nodes
-            where isMeant(key, id) && found.count < Self.rowCount {
-                found.append((key, id, node))
-            }
-        } done: { [weak self] isComplete in
-            guard let self else { return }
-            removeNext(found, isMeant, isComplete) { [weak self] isDone in
-                self?.isRemoving = false
-                body(isDone)
-            }
-        }
-    }
-
-    private func removeNext(
-        _ found: [(Key, NodeID, UserRow.Node)], _ isMeant: @escaping (Key, NodeID) -> Bool, _ isComplete: Bool,
-        _ body: @escaping (Bool) -> Void
-    ) {
-        let some = found.suffix(Self.windowCount)
-        guard !some.isEmpty else { return body(isComplete) }
-        var missing = some.count
-        var isComplete = isComplete
-        for (key, id, node) in some {
-            let ended: (Bool) -> Void = { [weak self] isDone in
-                missing -= 1
-                if !isDone { isComplete = false }
-                guard missing == 0 else { return }
-                guard let self, isReady else { return body(false) }
-                removeNext(found.dropLast(some.count), isMeant, isComplete, body)
-            }
-            // It may have come back since.
-            guard isMeant(key, id) else {
-                ended(true)
-                continue
-            }
-            UserChange(
-                core, key.channel.text, key.user.text, id, to: nil,
-                // Whoever is not there any more though the node is has been announced when leaving.
-                announces: node.isAnnounced && id != core.options.node, at: clinux_realtime_milliseconds()
-            ).begin(ended)
-        }
-    }
+    func removeGone(_ body: @escaping (Bool) -> Void) { removals.removeGone(body) }
 }

@@ -180,7 +180,7 @@ final class NATSPublishQueue {
             item.problem =
                 "\(connection.address) takes \(connection.maximumPayload) bytes at once, and the messages have \(size); "
                 + "raise max_payload there"
-            return refuse(item, false)
+            return refuse(item, false, isFinal: true)
         }
         if item.wasWritten { core.statistics.repeated += 1 }
         item.wasWritten = true
@@ -334,7 +334,7 @@ final class NATSPublishQueue {
         }
     }
 
-    private func refuse(_ item: Item, _ isUncertain: Bool) {
+    private func refuse(_ item: Item, _ isUncertain: Bool, isFinal: Bool = false) {
         guard !item.isAnswered else { return }
         core.statistics.refused += 1
         let reason = item.problem ?? core.problem ?? "\(core.link.name) did not answer in time"
@@ -342,7 +342,7 @@ final class NATSPublishQueue {
             item,
             .refused(
                 channel: item.batch.channel, number: item.batch.number,
-                BrokerRefusal(reason: reason, isUncertain: isUncertain)))
+                BrokerRefusal(reason: reason, isUncertain: isUncertain, isFinal: isFinal)))
     }
 
     private func finish(_ item: Item, _ event: BrokerEvent) {

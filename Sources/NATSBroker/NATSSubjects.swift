@@ -64,6 +64,7 @@ struct NATSSubjects: Sendable {
     var beats: String { "\(prefix).beat" }
     var hello: String { "\(prefix).hello" }
     var bye: String { "\(prefix).bye" }
+    var back: String { "\(prefix).back" }
     /// Messages to all nodes, and to one.
     var nodes: String { "\(prefix).nodes" }
     func node(_ id: NodeID) -> String { "\(prefix).node.\(id)" }

@@ -32,6 +32,14 @@ struct UserRow: Equatable {
 
 /// A change of where a user is, tried until nobody else was faster.
 final class UserChange {
+    enum Outcome {
+        case done
+        /// It failed for now.
+        case failed
+        /// The stream may have it, and nothing was announced.
+        case uncertain
+    }
+
     private static let tryCount = 50
 
     private let core: NATSCore
@@ -41,12 +49,14 @@ final class UserChange {
     /// Nil if the user is not at the node any more.
     private let state: UserRow.Node?
     private let announces: Bool
+    /// Whether the stream may have it by an earlier try, of which nothing was announced.
+    private let isUncertain: Bool
     private let time: Int64
-    private var done: ((Bool) -> Void)?
+    private var done: ((Outcome) -> Void)?
 
     init(
         _ core: NATSCore, _ channel: String, _ user: String, _ node: NodeID, to state: UserRow.Node?, announces: Bool,
-        at time: Int64
+        isUncertain: Bool, at time: Int64
     ) {
         self.core = core
         self.channel = channel
@@ -54,27 +64,28 @@ final class UserChange {
         self.node = node
         self.state = state
         self.announces = announces
+        self.isUncertain = isUncertain
         self.time = time
     }
 
-    /// Makes the change, and calls `done`: with false if that failed for now.
-    func begin(_ done: @escaping (Bool) -> Void) {
+    /// Makes the change, and calls `done`.
+    func begin(_ done: @escaping (Outcome) -> Void) {
         self.done = done
         read(Self.tryCount)
     }
 
-    private func end(_ isDone: Bool) {
-        done?(isDone)
+    private func end(_ outcome: Outcome) {
+        done?(outcome)
         done = nil
     }
 
     private var subject: String { core.subjects.user(channel, user) }
 
     private func read(_ left: Int) {
-        guard left > 0 else { return end(false) }
+        guard left > 0 else { return end(.failed) }
         core.streams.last(core.subjects.usersStream, subject) { [self] found in
             switch found {
-            case .unknown: end(false)
+            case .unknown: end(.failed)
             case .nothing: write(UserRow(), after: 0, left)
             case .message(let message): write(UserRow(message.text), after: message.seq, left)
             }
@@ -85,26 +96,38 @@ final class UserChange {
         var next = row
         next.nodes[node] = state
         guard next != row else {
+            if isUncertain { announceIfAlone(in: row) }
             if row.nodes.isEmpty, seq > 0 { core.streams.delete(core.subjects.usersStream, seq) }
-            return end(true)
+            return end(.done)
         }
         core.streams.store(subject, after: seq, [UInt8](next.text.utf8)) { [self] answer in
             switch answer {
             case .stored(let place):
-                if announces, row.nodes.isEmpty || next.nodes.isEmpty { announce(next.nodes.isEmpty ? .leave : .join) }
+                core.presence.noteStored(place)
+                announceIfAlone(in: row)
                 // What is left of a user who is gone would stay for ever.
                 if next.nodes.isEmpty { core.streams.delete(core.subjects.usersStream, place) }
-                end(true)
+                end(.done)
             case .outrun: read(left - 1)
             case .refused(let failure):
                 core.noteFault("\(core.link.name) answered: \(failure.text)")
-                end(false)
-            case .nobody, .unknown: end(false)
+                end(.failed)
+            case .nobody:
+                core.noteFault(
+                    "\(core.link.name): nobody takes what is for the stream \(core.subjects.usersStream); it may have no "
+                        + "leader")
+                end(.failed)
+            case .unknown: end(.uncertain)
             }
         }
     }
 
-    private func announce(_ kind: CarriedPublication.Kind) {
+    /// Announces the change if the user was nowhere before, or is nowhere afterwards.
+    private func announceIfAlone(in row: UserRow) {
+        var others = row.nodes
+        if state == nil || isUncertain { others[node] = nil }
+        guard announces, others.isEmpty else { return }
+        let kind: CarriedPublication.Kind = state == nil ? .leave : .join
         core.link.ready?.publish(
             core.subjects.live(channel), [UInt8]("0:0::-:0:".utf8) + PublicationWriter.announcement(kind, user, time))
     }

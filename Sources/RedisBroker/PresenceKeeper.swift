@@ -19,6 +19,10 @@ final class PresenceKeeper {
         /// Whether the server has to be told, and whether it is being told.
         var isDue = true
         var isUnderWay = false
+        /// Whether the server may have the user.
+        var mayBeThere: Bool
+        /// Whether the user is in the queue, or waits to be.
+        var isQueued = false
     }
 
     private enum Listing { case none, asked, done }
@@ -39,6 +43,8 @@ final class PresenceKeeper {
     private unowned let router: any RedisRouter
     private var channels: [Name: ChannelUsers] = [:]
     private var queue = CircularBuffer<(channel: Name, user: Name)>()
+    /// The number of users in the queue, or waiting to be, who left before the server was told of them.
+    private var forgottenCount = 0
     /// The users who wait for a server that can't be reached, or for a subscription: else the members of the channel here
     /// would not hear of them.
     private var stuck: [Name: [Name]] = [:]
@@ -59,11 +65,41 @@ final class PresenceKeeper {
         let channel = Name(change.channel)
         let user = Name(change.user)
         let wish = channels[channel]?.wishes[user]
-        if !change.isPresent, wish == nil { return }
+        if !change.isPresent {
+            guard let wish else { return }
+            if !wish.mayBeThere { return forget(user, channel) }
+        }
         channels[channel, default: ChannelUsers()].wishes[user] = Wish(
-            since: change.time, isPresent: change.isPresent, isAnnounced: change.isAnnounced,
-            isUnderWay: wish?.isUnderWay ?? false)
+            since: change.time, isPresent: change.isPresent, isAnnounced: change.isAnnounced, isSilent: change.isSilent,
+            isUnderWay: wish?.isUnderWay ?? false, mayBeThere: wish?.mayBeThere ?? change.isSilent,
+            isQueued: wish?.isQueued ?? false)
+        enqueue(user, channel)
+    }
+
+    /// Has a user written, once, however often that is asked for before it happens.
+    private func enqueue(_ user: Name, _ channel: Name) {
+        guard channels[channel]?.wishes[user]?.isQueued == false else { return }
+        channels[channel]?.wishes[user]?.isQueued = true
         queue.append((channel, user))
+    }
+
+    /// Forgets a user of whom the server was never told. Any number may come and go while it is away.
+    private func forget(_ user: Name, _ channel: Name) {
+        if channels[channel]?.wishes[user]?.isQueued ?? false { forgottenCount += 1 }
+        remove(user, channel)
+        guard forgottenCount > 1_024, forgottenCount > queue.count / 2 else { return }
+        forgottenCount = 0
+        let isKept = { [self] (channel: Name, user: Name) in
+            guard channels[channel]?.wishes[user]?.isQueued ?? false else { return false }
+            // Once.
+            channels[channel]?.wishes[user]?.isQueued = false
+            return true
+        }
+        queue = CircularBuffer(queue.filter { isKept($0.channel, $0.user) })
+        for (channel, users) in stuck { stuck[channel] = users.filter { isKept(channel, $0) } }
+        stuck = stuck.filter { !$0.value.isEmpty }
+        for (channel, user) in queue { channels[channel]?.wishes[user]?.isQueued = true }
+        for (channel, users) in stuck { for user in users { channels[channel]?.wishes[user]?.isQueued = true } }
     }
 
     /// Lets the users be written, as this node's lease is held now.
@@ -90,13 +126,16 @@ final class PresenceKeeper {
     func announces(_ channel: Name) -> Bool { channels[channel]?.wishes.values.contains(where: \.isAnnounced) ?? false }
 
     /// Writes users again, because the server has lost them or others took this node for gone.
+    ///
+    /// - Parameter isSilent: whether the others know those of whom the server was told. Those of whom it was not, or of
+    ///   whom it did not answer, are announced if it does not have them.
     func writeAgain(isSilent: Bool, where isMeant: (Name) -> Bool = { _ in true }) {
         for (channel, users) in channels where isMeant(channel) {
             channels[channel]?.listing = .none
             for (user, wish) in users.wishes where wish.isPresent {
                 channels[channel]?.wishes[user]?.isDue = true
-                channels[channel]?.wishes[user]?.isSilent = isSilent
-                queue.append((channel, user))
+                if !wish.isDue || !isSilent { channels[channel]?.wishes[user]?.isSilent = isSilent }
+                enqueue(user, channel)
             }
         }
         pump()
@@ -122,7 +161,7 @@ final class PresenceKeeper {
                 channels[channel]?.wishes[user]?.isPresent = false
                 channels[channel]?.wishes[user]?.since = now
                 channels[channel]?.wishes[user]?.isDue = true
-                queue.append((channel, user))
+                enqueue(user, channel)
             }
         }
         whenEmpty = body
@@ -134,12 +173,15 @@ final class PresenceKeeper {
         guard isAllowed, !isRetryScheduled, router.isReachable else { return }
         while !isRetryScheduled, underWayCount < Self.windowCount, let next = queue.popFirst() {
             let (channel, user) = next
+            channels[channel]?.wishes[user]?.isQueued = false
             guard let users = channels[channel], let wish = users.wishes[user], wish.isDue, !wish.isUnderWay else {
                 continue
             }
             if !router.isReady(for: channel, isHeard: whenEmpty == nil) {
+                channels[channel]?.wishes[user]?.isQueued = true
                 stuck[channel, default: []].append(user)
             } else if wish.isPresent, users.listing != .done {
+                channels[channel]?.wishes[user]?.isQueued = true
                 channels[channel]?.unlisted.append(user)
                 if users.listing == .none { list(channel) }
             } else {
@@ -152,6 +194,7 @@ final class PresenceKeeper {
         let keys = router.keys
         channels[channel]?.wishes[user]?.isDue = false
         channels[channel]?.wishes[user]?.isUnderWay = true
+        channels[channel]?.wishes[user]?.mayBeThere = true
         underWayCount += 1
         let all = [keys.users(channel.text), keys.userCounts(channel.text), keys.meta(channel.text)]
         let field = Self.field(of: router.options.node, user.text)
@@ -204,11 +247,11 @@ final class PresenceKeeper {
         }
         if case .value = reply {
             if let wish = channels[channel]?.wishes[user] {
-                if wish.isDue { queue.append((channel, user)) } else if !wish.isPresent { remove(user, channel) }
+                if wish.isDue { enqueue(user, channel) } else if !wish.isPresent { remove(user, channel) }
             }
         } else {
             channels[channel]?.wishes[user]?.isDue = true
-            queue.append((channel, user))
+            enqueue(user, channel)
         }
         if isRefused { pumpLater() } else { pump() }
     }

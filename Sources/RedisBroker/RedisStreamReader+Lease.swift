@@ -14,12 +14,17 @@ extension RedisStreamReader {
     }
 
     private func makeGroup(_ connection: RedisConnection) {
-        // A group that has vanished goes on where this node was: a stream that was lost begins again with greater IDs.
-        let start = lastID ?? (options.readsFromBeginning ? "0" : "$")
+        // A group that has vanished goes on where this node was: a stream that was lost begins again with greater IDs. A
+        // node that has not read does not know where the other one was.
+        let start = lastID ?? (hasSeenGroup || options.readsFromBeginning ? "0" : "$")
         connection.send(
             ["XGROUP", "CREATE", .text(options.stream), .text(options.group), .text(start), "MKSTREAM"]
         ) { [weak self] reply in
-            if case .error(let error) = reply, error.code != "BUSYGROUP" { self?.refused(error, connection) }
+            switch reply {
+            case .error(let error) where error.code != "BUSYGROUP": self?.refused(error, connection)
+            case .error, .value: self?.hasSeenGroup = true
+            case .lost: break
+            }
         }
     }
 

@@ -68,6 +68,8 @@ package final class RedisStreamReader: LoopSourceReader {
     var isBusy = false
     /// The last new record that was read.
     var lastID: String?
+    /// Whether the group was there once: one that is made since takes the place of one that was lost.
+    var hasSeenGroup = false
     /// The size of the largest of the records that were read last.
     var largestByteCount = 1_024
     var nextSweep = ContinuousClock.now

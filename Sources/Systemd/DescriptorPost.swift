@@ -29,7 +29,8 @@ package enum DescriptorPost {
         package var error: Int32
     }
 
-    private static let perMessage = Int(CLINUX_DESCRIPTORS_AT_ONCE)
+    /// The maximum number of descriptors in a message.
+    package static let mostAtOnce = Int(CLINUX_DESCRIPTORS_AT_ONCE)
     /// Four bytes with the number of descriptors, and a bit for each.
     static let messageByteCount = 4 + 32
     /// The size that is asked for a sending end. The kernel gives `net.core.wmem_max` at most, by default enough for some
@@ -50,7 +51,7 @@ package enum DescriptorPost {
                 source = pair.source
                 sent.ends.append(pair.end)
             }
-            let batch = items[sent.count..<min(items.count, sent.count + perMessage)]
+            let batch = items[sent.count..<min(items.count, sent.count + mostAtOnce)]
             let error = send(batch, to: source)
             switch error {
             case 0:
@@ -83,23 +84,26 @@ package enum DescriptorPost {
             socket, items.map(\.descriptor), items.count, message, messageByteCount)
     }
 
-    /// Receives everything that waits in a receiving end, and closes that. Descriptors of a message that is damaged are
-    /// returned as marked.
-    package static func receive(from end: Int32) -> [Item] {
+    /// Receives everything that waits in a receiving end, message by message, and closes that. Descriptors of a message
+    /// that is damaged are marked.
+    ///
+    /// - Parameter body: may close descriptors to make room for those of the next message, of which there are
+    ///   `mostAtOnce` at most. The kernel closes those for which there is none.
+    package static func receive(from end: Int32, _ body: ([Item]) -> Void) {
         defer { close(end) }
-        var items: [Item] = []
         var message = [UInt8](repeating: 0, count: messageByteCount)
-        var descriptors = [Int32](repeating: -1, count: perMessage)
+        var descriptors = [Int32](repeating: -1, count: mostAtOnce)
         while true {
             var count = 0
             let size = clinux_receive_descriptors(end, &descriptors, &count, &message, messageByteCount)
-            guard size > 0 else { return items }
+            guard size > 0 else { return }
             let expected = message[..<4].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
             let isWhole = size == messageByteCount && expected == count
-            for place in 0..<min(count, perMessage) {
-                let isMarked = !isWhole || message[4 + place / 8] >> UInt8(place % 8) & 1 == 1
-                items.append(Item(descriptor: descriptors[place], isMarked: isMarked))
-            }
+            body(
+                (0..<min(count, mostAtOnce)).map { place in
+                    let isMarked = !isWhole || message[4 + place / 8] >> UInt8(place % 8) & 1 == 1
+                    return Item(descriptor: descriptors[place], isMarked: isMarked)
+                })
         }
     }
 }

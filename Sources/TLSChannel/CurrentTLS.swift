@@ -17,28 +17,31 @@ package final class CurrentTLS: Sendable {
 /// What a listener puts before everything else in the pipelines of its connections.
 package struct TLSChannels: Sendable {
     private let tls: CurrentTLS
-    private let count = HandshakeCount()
+    private let handshakes = Handshakes()
 
     /// - Parameter tls: the certificates.
     package init(_ tls: CurrentTLS) { self.tls = tls }
 
     /// The handler for a new connection.
-    package func handler() -> any ChannelHandler { TLSChannelHandler(tls, count) }
+    package func handler() -> any ChannelHandler { TLSChannelHandler(tls, handshakes) }
 }
 
-/// Counts the handshakes in progress of a listener: each takes some 64 KB.
-final class HandshakeCount: Sendable {
+/// The handshakes in progress of a listener, each of which takes some 96 KB: the oldest ends for one more than there may be, so
+/// that those who say nothing more keep nobody out.
+final class Handshakes: Sendable {
     static let maximum = 128
-    private let count = Mutex(0)
+    /// The channels of those in progress, the oldest first.
+    private let channels = Mutex<[any Channel]>([])
 
-    /// Begins one, unless there are as many as there may be.
-    func begin() -> Bool {
-        count.withLock {
-            guard $0 < Self.maximum else { return false }
-            $0 += 1
-            return true
+    /// Notes that one begins.
+    func begin(_ channel: any Channel) {
+        let oldest = channels.withLock { channels in
+            channels.append(channel)
+            return channels.count > Self.maximum ? channels.removeFirst() : nil
         }
+        oldest?.close(promise: nil)
     }
 
-    func end() { count.withLock { $0 -= 1 } }
+    /// Notes that one is over.
+    func end(_ channel: any Channel) { channels.withLock { $0.removeAll { $0 === channel } } }
 }

@@ -20,7 +20,7 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
         + "this port speaks TLS: use https\r\n"
 
     private let tls: CurrentTLS
-    private let count: HandshakeCount
+    private let handshakes: Handshakes
     private let ciphers = RecordCiphers()
     private var handshake: ServerHandshake?
     private var records = RecordLayer()
@@ -32,9 +32,9 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
     private var isInputClosed = false
     private var deadline: Scheduled<Void>?
 
-    init(_ tls: CurrentTLS, _ count: HandshakeCount) {
+    init(_ tls: CurrentTLS, _ handshakes: Handshakes) {
         self.tls = tls
-        self.count = count
+        self.handshakes = handshakes
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
@@ -42,7 +42,7 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
-        endHandshake()
+        endHandshake(context)
         records.wipe()
     }
 
@@ -123,7 +123,7 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
         }
         guard step != .needsMore else { return false }
         if step == .done { isEstablished = (try? handshake.makeRecords(&records)) != nil }
-        endHandshake()
+        endHandshake(context)
         wipeStack()
         guard isEstablished else {
             isInputClosed = true
@@ -143,23 +143,23 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
             context.close(promise: nil)
             return false
         case .complete:
-            if count.begin() {
-                handshake = tls.context.flatMap { try? ServerHandshake($0) }
-                if handshake != nil { return true }
-                count.end()
+            guard let handshake = tls.context.flatMap({ try? ServerHandshake($0) }) else {
+                isInputClosed = true
+                context.close(promise: nil)
+                return false
             }
-            isInputClosed = true
-            context.close(promise: nil)
-            return false
+            self.handshake = handshake
+            handshakes.begin(context.channel)
+            return true
         }
     }
 
-    private func endHandshake() {
+    private func endHandshake(_ context: ChannelHandlerContext) {
         deadline?.cancel()
         deadline = nil
         guard handshake != nil else { return }
         handshake = nil
-        count.end()
+        handshakes.end(context.channel)
     }
 
     // MARK: Output
@@ -204,10 +204,12 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
 
     private func answerKeyUpdate(_ context: ChannelHandlerContext) {
         guard !isOutputClosed else { return }
-        let sealed = try? sealed(Self.alertByteCount) { (layer, room, ciphers) throws(TLSFault) in
-            try layer.sealKeyUpdate(into: room, with: ciphers)
-        }
-        if let sealed { context.writeAndFlush(wrapOutboundOut(.byteBuffer(sealed)), promise: nil) }
+        do throws(TLSFault) {
+            let sealed = try sealed(Self.alertByteCount) { (layer, room, ciphers) throws(TLSFault) in
+                try layer.sealKeyUpdate(into: room, with: ciphers)
+            }
+            context.writeAndFlush(wrapOutboundOut(.byteBuffer(sealed)), promise: nil)
+        } catch { fail(context, error) }
     }
 
     /// The room for a record of some bytes.

@@ -9,6 +9,8 @@ package final class ClientCertificate: Sendable {
     /// The name in it that is the client's user, empty if it has none; nil if certificates make nobody a user. It is as in the
     /// certificate, and may not be fit for a user.
     package let user: String?
+    /// The time at which it expires, in seconds since 1970; nil if an earlier process did not know.
+    package let expiresAt: Int64?
 
     /// The name in a certificate that is its user.
     package enum NameKind: Sendable {
@@ -27,17 +29,19 @@ package final class ClientCertificate: Sendable {
     package static let maximumNameCount = 4
 
     /// Those of a certificate as they were kept. They are within the limits.
-    package init(subject: String, names: [String], user: String? = nil) {
+    package init(subject: String, names: [String], user: String? = nil, expiresAt: Int64? = nil) {
         self.subject = subject
         self.names = names
         self.user = user
+        self.expiresAt = expiresAt
     }
 
     /// - Parameter kind: the name that is the user; nil for none.
     convenience init(_ certificate: OpaquePointer, user kind: NameKind?) {
         self.init(
             subject: Self.subject(of: certificate), names: Self.names(of: certificate),
-            user: kind.map { Self.user(of: certificate, $0) ?? "" })
+            user: kind.map { Self.user(of: certificate, $0) ?? "" },
+            expiresAt: ServerCertificate.seconds(X509_get0_notAfter(certificate)))
     }
 
     /// The subject of a certificate, in ASCII: OpenSSL escapes everything else.

@@ -34,6 +34,8 @@ package final class ClientVerification: @unchecked Sendable {
         self.isRequired = isRequired
         self.user = user
         authorities = all
+        // One that another has signed is enough of an authority, so that it alone is trusted and not all that the other signs.
+        X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN))
         for certificate in all {
             guard X509_check_ca(certificate) > 0 else {
                 throw CertificateError(.certificate, "\(ClientCertificate.subject(of: certificate)) is no authority")

@@ -3,7 +3,8 @@ import Glibc
 package import TLSRecords
 
 /// A server's handshake with one client, by OpenSSL, without I/O: records in, bytes out, and, at the end, the records of the
-/// connection with the secrets that were agreed on. It takes some 50 KB until it is freed.
+/// connection with the secrets that were agreed on. It takes some 50 KB until it is freed, and with a hello that is not
+/// whole up to 96 KB.
 ///
 /// OpenSSL gets one record at a time, so that none of those behind the handshake is read here.
 package final class ServerHandshake {
@@ -20,6 +21,14 @@ package final class ServerHandshake {
     /// Whether this side has changed to its ciphers, and the nonce of what it sent then, its Finished message: TLS 1.2.
     private var hasChangedCipher = false
     private var finishedNonce: [UInt8] = []
+    /// Whether the client has changed to its ciphers, and the number of records that it has sent then: TLS 1.2.
+    private var clientHasChangedCipher = false
+    private var openedCount: UInt64 = 0
+    /// The first bytes of the client's message that has begun, and how many they are; or, if they are all there, the number of
+    /// those to come.
+    private var messageHead: UInt32 = 0
+    private var messageHeadByteCount = 0
+    private var messageRest = 0
 
     package enum Step: Equatable {
         /// The client's next record is needed.
@@ -49,6 +58,11 @@ package final class ServerHandshake {
 
     /// Takes bytes of the client, at most one record, and appends what it is to get to `answer`.
     package func take(_ record: UnsafeRawBufferPointer, answer: inout [UInt8]) -> Step {
+        noteInput(record)
+        guard !beginsTooLongHello(record) else {
+            answer += [ContentType.alert.rawValue, 3, 3, 0, 2, 2, TLSAlert.illegalParameter.rawValue]
+            return .failed("a hello of more than \(ClientHello.maximumByteCount) bytes")
+        }
         ERR_clear_error()
         guard let base = record.baseAddress,
             BIO_write(input, base, Int32(clamping: record.count)) == Int32(clamping: record.count)
@@ -78,6 +92,39 @@ package final class ServerHandshake {
             read = max(0, Int(BIO_read(output, buffer.baseAddress, Int32(clamping: count))))
         }
         answer += bytes
+    }
+
+    /// Notes what a record of the client says about numbers.
+    private func noteInput(_ record: UnsafeRawBufferPointer) {
+        if clientHasChangedCipher { openedCount += 1 }
+        if record.first == ContentType.changeCipherSpec.rawValue { clientHasChangedCipher = true }
+    }
+
+    /// Whether a hello begins in a whole record that is too long, be it the first or the second: as soon as its head is there,
+    /// OpenSSL makes room for all of it, up to 128 KB.
+    private func beginsTooLongHello(_ record: UnsafeRawBufferPointer) -> Bool {
+        // The version is the newest until another is agreed on; an older one has no second hello.
+        guard RecordHeader.recordByteCount(record) == record.count, record[0] == ContentType.handshake.rawValue,
+            SSL_version(ssl) == TLS1_3_VERSION
+        else { return false }
+        var rest = record[RecordHeader.byteCount...]
+        while let byte = rest.first {
+            guard messageRest == 0 else {
+                let count = min(messageRest, rest.count)
+                messageRest -= count
+                rest = rest.dropFirst(count)
+                continue
+            }
+            rest = rest.dropFirst()
+            messageHead = messageHead << 8 | UInt32(byte)
+            messageHeadByteCount += 1
+            guard messageHeadByteCount == 4 else { continue }
+            messageHeadByteCount = 0
+            messageRest = Int(messageHead & 0xFF_FFFF)
+            let isHello = UInt8(messageHead >> 24) == ClientHello.type
+            if isHello, messageRest > ClientHello.maximumByteCount { return true }
+        }
+        return false
     }
 
     /// Notes what the records of a step say about numbers and nonces.
@@ -136,6 +183,14 @@ package final class ServerHandshake {
     package func makeRecords(_ records: inout RecordLayer) throws(TLSFault) { records = try self.records() }
 
     private func records() throws(TLSFault) -> RecordLayer {
+        var records = try recordsOfSecrets()
+        if let session = SSL_get_session(ssl) {
+            records.limitContent(code: SSL_SESSION_get_max_fragment_length(session))
+        }
+        return records
+    }
+
+    private func recordsOfSecrets() throws(TLSFault) -> RecordLayer {
         guard SSL_is_init_finished(ssl) == 1, SSL_has_pending(ssl) == 0, copenssl_pending(input) == 0,
             let cipher = SSL_get_current_cipher(ssl),
             let suite = CipherSuite(number: SSL_CIPHER_get_protocol_id(cipher)),
@@ -158,6 +213,7 @@ package final class ServerHandshake {
             usesSHA384: suite.usesSHA384)
         defer { OPENSSL_cleanse(&block, block.count) }
         return try RecordLayer(
-            suite, keyBlock: block, finishedNonce: suite.explicitNonceByteCount > 0 ? finishedNonce : [])
+            suite, keyBlock: block, openedCount: openedCount,
+            finishedNonce: suite.explicitNonceByteCount > 0 ? finishedNonce : [])
     }
 }

@@ -7,15 +7,29 @@ import Synchronization
 ///
 /// A key seals tickets for half a day and opens them for another half.
 package final class TicketKeys: Sendable {
-    struct Key: Sendable {
+    /// A key, which is in memory once; its end overwrites it.
+    ///
+    /// `@unchecked Sendable` because its bytes are not changed before that.
+    final class Key: @unchecked Sendable {
         /// 16 bytes that name the key in a ticket, 32 for the cipher and 32 for the HMAC.
-        var bytes: [UInt8]
+        let bytes: UnsafeMutableRawBufferPointer
         /// The time at which it was made, in seconds of the monotonic clock.
-        var madeAt: Int
+        let madeAt: Int
 
-        var name: ArraySlice<UInt8> { bytes[..<16] }
-        var cipherKey: [UInt8] { Array(bytes[16..<48]) }
-        var macKey: [UInt8] { Array(bytes[48...]) }
+        /// A key without any value yet.
+        init(madeAt: Int) {
+            bytes = .allocate(byteCount: TicketKeys.byteCount, alignment: 1)
+            self.madeAt = madeAt
+        }
+
+        deinit {
+            OPENSSL_cleanse(bytes.baseAddress, bytes.count)
+            bytes.deallocate()
+        }
+
+        var name: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[..<16]) }
+        var cipherKey: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[16..<48]) }
+        var macKey: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: bytes[48...]) }
     }
 
     static let byteCount = 80
@@ -30,13 +44,18 @@ package final class TicketKeys: Sendable {
 
     func sealing(at now: Int) -> Key? {
         keys.withLock { keys in
-            keys.removeAll { now - $0.madeAt >= 2 * Self.lifetime }
+            Self.forget(&keys, expiredAt: now)
             if let newest = keys.first, now - newest.madeAt < Self.lifetime { return newest }
-            var bytes = [UInt8](repeating: 0, count: Self.byteCount)
-            guard RAND_bytes(&bytes, Int32(bytes.count)) == 1 else { return nil }
-            keys.insert(Key(bytes: bytes, madeAt: now), at: 0)
-            return keys.first
+            let key = Key(madeAt: now)
+            let start = key.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            guard RAND_bytes(start, Int32(Self.byteCount)) == 1 else { return nil }
+            keys.insert(key, at: 0)
+            return key
         }
+    }
+
+    private static func forget(_ keys: inout [Key], expiredAt now: Int) {
+        keys.removeAll { now - $0.madeAt >= 2 * lifetime }
     }
 
     /// The key with a name, and whether it is the one that seals; nil if there is none.
@@ -44,20 +63,24 @@ package final class TicketKeys: Sendable {
 
     func key(named name: UnsafeRawBufferPointer, at now: Int) -> (Key, isNewest: Bool)? {
         keys.withLock { keys in
-            guard let index = keys.firstIndex(where: { $0.name.elementsEqual(name) }),
-                now - keys[index].madeAt < 2 * Self.lifetime
-            else { return nil }
+            Self.forget(&keys, expiredAt: now)
+            guard let index = keys.firstIndex(where: { $0.name.elementsEqual(name) }) else { return nil }
             return (keys[index], index == 0 && now - keys[index].madeAt < Self.lifetime)
         }
     }
 
     /// The keys for another process of this machine, which adopts them: tickets of this one are good there.
-    package var parked: [(bytes: [UInt8], madeAt: Int)] { keys.withLock { $0.map { ($0.bytes, $0.madeAt) } } }
+    package var parked: [(bytes: [UInt8], madeAt: Int)] { keys.withLock { $0.map { (Array($0.bytes), $0.madeAt) } } }
 
     /// Takes over the keys of an earlier process, the newest first; what can't be keys is left out.
     package func adopt(_ parked: [(bytes: [UInt8], madeAt: Int)]) {
         let known = parked.filter { $0.bytes.count == Self.byteCount && $0.madeAt <= Self.now }
-        keys.withLock { $0 = known.map { Key(bytes: $0.bytes, madeAt: $0.madeAt) } }
+        let adopted = known.map { bytes, madeAt in
+            let key = Key(madeAt: madeAt)
+            key.bytes.copyBytes(from: bytes)
+            return key
+        }
+        keys.withLock { $0 = adopted }
     }
 
     /// The maximum number of keys at a time, with some to spare.
@@ -88,10 +111,13 @@ package final class TicketKeys: Sendable {
             key = found
             answer = isNewest ? 1 : 2
         }
-        var macKey = key.macKey
-        guard EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nil, key.cipherKey, iv, seals ? 1 : 0) == 1,
-            copenssl_set_ticket_mac(mac, &macKey, macKey.count) == 1
-        else { return -1 }
-        return answer
+        let cipherKey = key.cipherKey.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        let macKey = key.macKey.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        return withExtendedLifetime(key) {
+            guard EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nil, cipherKey, iv, seals ? 1 : 0) == 1,
+                copenssl_set_ticket_mac(mac, macKey, key.macKey.count) == 1
+            else { return -1 }
+            return answer
+        }
     }
 }

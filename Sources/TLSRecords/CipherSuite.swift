@@ -68,10 +68,9 @@ package struct CipherSuite: Sendable, Hashable, CustomStringConvertible {
         RecordHeader.byteCount + explicitNonceByteCount + RecordHeader.tagByteCount + (version == .tls13 ? 1 : 0)
     }
 
-    /// The size of the records for this much content, in bytes.
-    func sealedByteCount(of contentByteCount: Int) -> Int {
-        let most = RecordHeader.maximumContentByteCount
-        return contentByteCount + (contentByteCount + most - 1) / most * overhead
+    /// The size of the records for this much content, in bytes, with at most so much of it in each.
+    func sealedByteCount(of contentByteCount: Int, inRecordsOf most: Int) -> Int {
+        contentByteCount + (contentByteCount + most - 1) / most * overhead
     }
 }
 
@@ -82,6 +81,13 @@ package enum RecordHeader {
     static let tagByteCount = 16
     /// The largest content of a record.
     package static let maximumContentByteCount = 1 << 14
+    /// What a peer may set as the largest content of the records that it gets, as powers of two (RFC 6066, section 4).
+    static let contentExponents: ClosedRange<UInt8> = 9...14
+    /// The most that the records of some content have besides it, in bytes: with the smallest records, in TLS 1.2 with AES-GCM.
+    package static func maximumOverhead(of contentByteCount: Int) -> Int {
+        let least = 1 << Int(contentExponents.lowerBound)
+        return (contentByteCount + least - 1) / least * (byteCount + 8 + tagByteCount)
+    }
     /// The largest record after its header. TLS 1.2 would allow more, which no AEAD cipher comes to.
     package static let maximumBodyByteCount = maximumContentByteCount + 256
 

@@ -16,6 +16,15 @@ extension RecordLayer {
         state.write(emptyCount)
     }
 
+    /// Writes the largest content that the peer takes, which the first states did not have: apart, behind what they had.
+    package func writeContentLimit(to state: inout StateWriter) { state.write(byte: sealer.contentExponent) }
+
+    package mutating func readContentLimit(from state: inout StateReader) throws(StateError) {
+        sealer.contentExponent = try state.byte()
+        try state.require(
+            RecordHeader.contentExponents.contains(sealer.contentExponent), "a limit of the content of records")
+    }
+
     package init(from state: inout StateReader) throws(StateError) {
         self.init()
         let version = TLSVersion(rawValue: try state.byte())

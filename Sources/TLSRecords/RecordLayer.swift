@@ -3,7 +3,7 @@ package import Glibc
 
 /// The records of one connection after its handshake, both ways: application data in and out, alerts, and new keys.
 ///
-/// It is 216 bytes without anything behind a pointer. Whoever ends it calls `wipe`.
+/// It is 214 bytes without anything behind a pointer. Whoever ends it calls `wipe`.
 package struct RecordLayer: ~Copyable {
     var sealer: RecordSealer
     var opener: RecordOpener
@@ -50,36 +50,51 @@ package struct RecordLayer: ~Copyable {
         sealer = RecordSealer(try TrafficKeys(suite, secret: secretToSeal, sequence: sealedCount))
     }
 
-    /// The records after a handshake of TLS 1.2, each side of which has sealed one: its Finished message.
+    /// The records after a handshake of TLS 1.2, in which this side has sealed one: its Finished message.
     ///
     /// - Parameters:
     ///   - keyBlock: the two keys and the two fixed IVs, the peer's first each (RFC 5246, section 6.3).
+    ///   - openedCount: the number of records that the peer has sealed: more than one, if its Finished message is in several.
     ///   - finishedNonce: the explicit nonce of the Finished message that this side has sent. Nonces are the exclusive or of
     ///     it and the record's number, which is never 0, so none is that one again.
-    package init(_ suite: CipherSuite, keyBlock: [UInt8], finishedNonce: [UInt8]) throws(TLSFault) {
+    package init(
+        _ suite: CipherSuite, keyBlock: [UInt8], openedCount: UInt64 = 1, finishedNonce: [UInt8]
+    ) throws(TLSFault) {
         self.init()
         let (key, iv) = (suite.cipher.keyByteCount, suite.fixedIVByteCount)
         guard keyBlock.count >= 2 * (key + iv), finishedNonce.count == suite.explicitNonceByteCount else {
             throw TLSFault(.internalError, "a key block of the wrong size")
         }
-        func keys(_ index: Int, _ explicit: [UInt8]) throws(TLSFault) -> TrafficKeys {
+        func keys(_ index: Int, _ explicit: [UInt8], _ sequence: UInt64) throws(TLSFault) -> TrafficKeys {
             var ivBytes = Array(keyBlock[2 * key + index * iv..<2 * key + (index + 1) * iv]) + explicit
             var bytes = Array(keyBlock[index * key..<(index + 1) * key])
             defer {
                 OPENSSL_cleanse(&bytes, bytes.count)
                 OPENSSL_cleanse(&ivBytes, ivBytes.count)
             }
-            return try TrafficKeys(suite, key: bytes, iv: ivBytes, sequence: 1)
+            return try TrafficKeys(suite, key: bytes, iv: ivBytes, sequence: sequence)
         }
-        opener = RecordOpener(try keys(0, []))
-        sealer = RecordSealer(try keys(1, finishedNonce))
+        opener = RecordOpener(try keys(0, [], openedCount))
+        sealer = RecordSealer(try keys(1, finishedNonce, 1))
     }
 
     package var suite: CipherSuite { sealer.suite }
 
     /// The size of the records for this much application data, and for new keys before them.
     package func sealedByteCount(of contentByteCount: Int) -> Int {
-        sealer.keys.suite.sealedByteCount(of: contentByteCount) + 64
+        let most = 1 << Int(sealer.contentExponent)
+        return sealer.keys.suite.sealedByteCount(of: contentByteCount, inRecordsOf: most)
+            + RecordLayer.keyUpdateByteCount
+    }
+
+    /// The room for new keys in front of data, in bytes.
+    package static let keyUpdateByteCount = 64
+
+    /// Notes that the peer takes no larger content in a record than it has asked for (RFC 6066, section 4).
+    ///
+    /// - Parameter code: the number in its extension; any but those of the RFC is none.
+    package mutating func limitContent(code: UInt8) {
+        if 1...4 ~= code { sealer.contentExponent = 8 + code }
     }
 
     /// Seals application data. New keys come before it where they are due. Returns the size of the records.

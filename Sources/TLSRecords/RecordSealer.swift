@@ -6,6 +6,9 @@ import Glibc
 /// Records that it has given away are sent in that order, or the connection ends: nothing is ever sealed a second time.
 package struct RecordSealer: ~Copyable {
     var keys: TrafficKeys
+    /// The largest content of a record, as a power of two: less than others take, if the peer has asked for it (RFC 6066,
+    /// section 4).
+    var contentExponent = RecordHeader.contentExponents.upperBound
 
     /// The number of records after which new keys are due: AES-GCM holds for 2^24.5 full ones (RFC 8446, section 5.5).
     static let recordLimit: UInt64 = 1 << 23
@@ -28,13 +31,14 @@ package struct RecordSealer: ~Copyable {
         with ciphers: RecordCiphers
     ) throws(TLSFault) -> Int {
         var rest = pieces.reduce(0) { $0 + $1.iov_len }
-        guard suite.sealedByteCount(of: rest) <= output.count, let base = output.baseAddress else {
+        let most = 1 << Int(contentExponent)
+        guard suite.sealedByteCount(of: rest, inRecordsOf: most) <= output.count, let base = output.baseAddress else {
             throw TLSFault(.internalError, "no room for a sealed record")
         }
         let context = try ciphers.context(suite.cipher, seals: true)
         var (index, offset, written) = (0, 0, 0)
         while rest > 0 {
-            let count = min(rest, RecordHeader.maximumContentByteCount)
+            let count = min(rest, most)
             rest -= count
             let record = base + written
             try begin(record, type, contentByteCount: count, context)

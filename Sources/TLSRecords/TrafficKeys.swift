@@ -7,13 +7,14 @@ import COpenSSL
 /// The compiler passes a value that is only read, such as `self` of a method that changes nothing, by copying it to the stack,
 /// where it stays: what needs a part of this type or of one that contains it is given that part, as are static methods.
 struct TrafficKeys: ~Copyable {
+    /// The number of the next record. It stands first, so that there is room behind the keys for what comes next.
+    var sequence: UInt64
     /// The traffic secret of TLS 1.3, of which the hash's size is used; zeros in TLS 1.2.
     private(set) var secret = InlineArray<48, UInt8>(repeating: 0)
     private(set) var key = InlineArray<32, UInt8>(repeating: 0)
     private(set) var iv = InlineArray<12, UInt8>(repeating: 0)
-    /// The suite that they are for. Here it takes no memory: there would be a gap.
+    /// The suite that they are for.
     private(set) var suite: CipherSuite
-    var sequence: UInt64
 
     /// The nonce of one record.
     struct Nonce: ~Copyable {
@@ -69,14 +70,16 @@ struct TrafficKeys: ~Copyable {
         try expand("iv", suite, from: &secret, into: &iv, byteCount: 12)
     }
 
-    /// Goes on to the next generation of keys (RFC 8446, section 7.2).
+    /// Goes on to the next generation of keys (RFC 8446, section 7.2). If that fails, no record has a number any more: the old
+    /// keys are not used again.
     mutating func update() throws(TLSFault) {
+        sequence = .max
         var next = InlineArray<48, UInt8>(repeating: 0)
         try expand("traffic upd", suite, from: &secret, into: &next, byteCount: suite.hashByteCount)
         secret = next
         withUnsafeMutableBytes(of: &next) { OPENSSL_cleanse($0.baseAddress, $0.count) }
-        sequence = 0
         try derive()
+        sequence = 0
     }
 
     /// Gives away the next number.

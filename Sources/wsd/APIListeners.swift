@@ -5,6 +5,7 @@ import Engine
 import Glibc
 import Logging
 import NIOCore
+import NIOPosix
 import Settings
 import Systemd
 import TLSChannel
@@ -46,20 +47,24 @@ struct APIListeners {
     /// Whether clients can begin with TLS.
     var haveTLS: Bool { sockets.contains(where: \.isSecure) }
 
+    /// - Parameter group: the event loops of what is without TLS. A listener with TLS has one of its own, so that handshakes keep
+    ///   nothing else waiting.
     func serve(
         _ router: Router, _ tls: CurrentTLS, group: any EventLoopGroup, logger: Logger,
         in tasks: inout ThrowingTaskGroup<Void, any Error>
     ) {
-        let server = APIServer(
-            router.reporting { logger.notice("\($0)") }, group: group, report: { logger.warning("\($0)") })
+        let router = router.reporting { logger.notice("\($0)") }
         for socket in sockets {
             logger.notice("HTTP API on \(socket.address)\(socket.isSecure ? " with TLS" : "")")
             let channels = TLSChannels(tls)
             let secured: (@Sendable () -> any ChannelHandler)? =
                 socket.isSecure ? { @Sendable in channels.handler() } : nil
             tasks.addTask {
+                let own = socket.isSecure ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+                let server = APIServer(router, group: own ?? group, report: { logger.warning("\($0)") })
                 try await server.run(adopting: socket.descriptor, secured: secured)
                 if !Task.isCancelled { logger.error("the HTTP API on \(socket.address) has ended") }
+                try await own?.shutdownGracefully()
             }
         }
     }

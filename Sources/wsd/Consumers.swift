@@ -48,7 +48,7 @@ final class Consumers: Sendable {
     ) throws(KeyErrors) {
         var all: [Running] = []
         for consume in settings.consumers {
-            let source = try consume.made(settings.broker, around, on: group.next())
+            let source = try consume.made(settings.broker, around, on: group.next(), logger)
             let name = consume.name
             let byteCount = min(Self.publishByteCount, settings.broker.queueLimitByteCount / Self.queueShare)
             let rejections = RejectionLog(name, logger)
@@ -177,7 +177,7 @@ extension Settings.Consume {
     }
 
     fileprivate func made(
-        _ broker: Settings.Broker, _ around: Consumers.Surroundings, on loop: any EventLoop
+        _ broker: Settings.Broker, _ around: Consumers.Surroundings, on loop: any EventLoop, _ logger: Logger
     ) throws(KeyErrors) -> any RecordSource {
         let server = server(broker)
         guard let place = server.url ?? server.urls.first else {
@@ -207,7 +207,9 @@ extension Settings.Consume {
             case .kafkaTopic, .rabbitmqQueue:
                 let options = try server.connectionOptions(place, "wsd-\(around.nodeName)") + pluginOptions(around)
                 return PluginSource(
-                    try server.plugin(), options, limit: "\(around.messageByteCount) bytes", on: loop)
+                    try server.plugin(), options,
+                    limit: "\(around.messageByteCount) bytes, and 64 KiB and 512 headers besides", on: loop,
+                    lost: { [name] in logger.warning("records of \(name) were gone before they were read: \($0)") })
             }
         } catch { throw url == nil ? error : error.ofConsumer }
     }

@@ -64,7 +64,11 @@ struct Daemon {
         let broker = try nodeBroker(listeners.map(\.address), logger)
         let interval = configuration.restart.snapshotInterval
         let keepsSnapshots = Snapshots.areKept(every: interval, hasBroker: broker != nil, notifier)
-        let inheritance = Inheritance(passed.stored, keepsSnapshots: keepsSnapshots)
+        // A start that fails once the connections are taken over cuts all of them.
+        try checkConsumers()
+        let inheritance = Inheritance(
+            passed.stored, keepsSnapshots: keepsSnapshots,
+            room: configuration.inheritableConnections(descriptorLimit: descriptorLimit))
         let (hub, refused) = inheritance.adopt {
             startHub(descriptorLimit, logger, tokens.verifier, broker, tls.context, listeners.tlsPort, $0)
         }
@@ -116,7 +120,7 @@ struct Daemon {
             await notifier.ready(status: report.text())
             consumers.start()
             tasks.addTask { [farewell = Inheritance.farewell(configuration.drain)] in
-                await refused.close(reason: ParkedSocket.restarting, over: farewell)
+                await refused.close(over: farewell)
             }
             tasks.addTask { await report.run() }
             if keepsSnapshots {
@@ -184,6 +188,7 @@ struct Daemon {
         let context: TLSContext?
         do throws(KeyErrors) {
             context = try configuration.tls.context(TicketKeys())
+            configuration.tls.applyCoreDumps()
         } catch {
             throw StartFailure(error, in: loaded)
         }
@@ -212,6 +217,15 @@ struct Daemon {
         do throws(KeyErrors) {
             return try NodeBroker.make(
                 configuration.broker, channels: configuration.channels, addresses: addresses, logger: logger)
+        } catch {
+            throw StartFailure(error, in: loaded)
+        }
+    }
+
+    /// Checks the files of the sources outside.
+    private func checkConsumers() throws {
+        do throws(KeyErrors) {
+            for consume in configuration.consumers { try consume.check() }
         } catch {
             throw StartFailure(error, in: loaded)
         }

@@ -60,12 +60,12 @@ struct FailedStart {
     mutating func run() {
         signal(SIGPIPE, SIG_IGN)
         // Closed one after the other, for their clients come back.
-        let abandoned = Inheritance.abandoned(passed)
+        let abandoned = Inheritance.abandoned(passed, Self.reason)
         var closedCount = 0
         for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR2] { signal(number, SIG_DFL) }
         let listeners = passed.compactMap { try? PassedSocket(name: $0.name, descriptor: $0.descriptor, family: .any) }
         guard !listeners.isEmpty else {
-            for socket in abandoned { socket.close(reason: Self.reason) }
+            for socket in abandoned { socket.close() }
             return
         }
         var polled = listeners.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
@@ -75,7 +75,7 @@ struct FailedStart {
             let left = Int32((end - clock.now) / .milliseconds(1))
             guard left > 0 else { break }
             let due = Int(Double(abandoned.count) * (1 - (end - clock.now) / Self.duration))
-            for socket in abandoned[closedCount..<max(due, closedCount)] { socket.close(reason: Self.reason) }
+            for socket in abandoned[closedCount..<max(due, closedCount)] { socket.close() }
             closedCount = max(due, closedCount)
             let pause = closedCount < abandoned.count ? min(left, Self.closingPause) : left
             guard poll(&polled, nfds_t(polled.count), pause) > 0 else { continue }
@@ -83,7 +83,7 @@ struct FailedStart {
                 accept(listeners[index])
             }
         }
-        for socket in abandoned[closedCount...] { socket.close(reason: Self.reason) }
+        for socket in abandoned[closedCount...] { socket.close() }
         forgetAll()
     }
 

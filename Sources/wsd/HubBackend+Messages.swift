@@ -16,8 +16,11 @@ extension HubBackend {
         }
         try check(message)
         let selection = ConnectionSelection(channel: channel, user: user)
-        let count = await hub.broadcast(
-            message.opcode, message.payload, isPlainText: message.isPlainText, to: selection)
+        let count: Int
+        do throws(HubParked) {
+            count = try await hub.broadcast(
+                message.opcode, message.payload, isPlainText: message.isPlainText, to: selection)
+        } catch { throw .unavailable(error.reason) }
         note(
             "broadcast \(message.payload.count) bytes to \(count) connections",
             metadata(caller).merging(
@@ -44,7 +47,9 @@ extension HubBackend {
         var published = await hub.publish(good)[...]
         for index in results.indices {
             if case .success = results[index], let next = published.popFirst() {
-                results[index] = next.refusal.map { .failure(.unavailable($0)) } ?? .success(PublishResult(next))
+                results[index] =
+                    next.refusal.map { .failure(next.isFinal ? .rejected($0) : .unavailable($0)) }
+                    ?? .success(PublishResult(next))
             }
         }
         for (message, result) in zip(messages, results) {
@@ -78,7 +83,10 @@ extension HubBackend {
     func unsubscribe(
         _ selection: ConnectionSelection, channel: String, reason: String, by caller: Caller
     ) async throws(ControlError) -> Int {
-        let count = await hub.unsubscribe(selection, channel: channel, reason: reason)
+        let count: Int
+        do throws(HubParked) {
+            count = try await hub.unsubscribe(selection, channel: channel, reason: reason)
+        } catch { throw .unavailable(error.reason) }
         audit.notice(
             "took \(count) connections out of a channel: \(reason)",
             metadata: metadata(caller).merging(["channel": "\(channel)"]) { $1 })

@@ -143,7 +143,10 @@ struct HubBackend: ControlBackend {
         _ selection: ConnectionSelection, reason: CloseReason, by caller: Caller
     ) async throws(ControlError) -> Int {
         let code = CloseCode(rawValue: reason.code)
-        let count = await hub.kick(selection, code: code, reason: reason.text)
+        let count: Int
+        do throws(HubParked) {
+            count = try await hub.kick(selection, code: code, reason: reason.text)
+        } catch { throw .unavailable(error.reason) }
         audit.notice(
             "kicked \(count) connections: \(reason.text)",
             metadata: metadata(caller).merging(["code": "\(code)", "selection": "\(selection)"]) { $1 })
@@ -159,6 +162,9 @@ struct HubBackend: ControlBackend {
         let outlook = await hub.parkingOutlook()
         var closed: [String: Int] = [:]
         if outlook.endingCount > 0 { closed["their end has begun"] = outlook.endingCount }
+        if outlook.secureHandshakeCount > 0 {
+            closed["their handshake of TLS is in progress"] = outlook.secureHandshakeCount
+        }
         if outlook.waitingCount > 0 { closed["unless what they wait for comes in time"] = outlook.waitingCount }
         return PlanRestart.Reply(
             obstacle: Parking.obstacle(notifier), kept: outlook.keptCount, handshakes: outlook.handshakeCount,

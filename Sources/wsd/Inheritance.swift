@@ -25,9 +25,15 @@ struct Inheritance {
     private static let isTaken = Atomic(false)
 
     private let snapshot: Int32?
+    private let keepsSnapshots: Bool
+    private let room: Int
 
-    /// - Parameter keepsSnapshots: whether this process keeps snapshots, and goes on with those that were left.
-    init(_ passed: [(name: String, descriptor: Int32)], keepsSnapshots: Bool) {
+    /// - Parameters:
+    ///   - keepsSnapshots: whether this process keeps snapshots, and goes on with those that were left.
+    ///   - room: the maximum number of connections to take over.
+    init(_ passed: [(name: String, descriptor: Int32)], keepsSnapshots: Bool, room: Int) {
+        self.keepsSnapshots = keepsSnapshots
+        self.room = room
         stored = passed.filter { Self.names.contains($0.name) }
         let snapshots = passed.filter { Snapshots.names.contains($0.name) }
         hasSnapshots = !snapshots.isEmpty
@@ -61,7 +67,7 @@ struct Inheritance {
         }
         let newest = files.max { ParkedState.age(of: $0.file.bytes) < ParkedState.age(of: $1.file.bytes) }
         let bytes = newest?.file.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
-        let sockets = Self.sockets(stored)
+        let sockets = Self.sockets(stored, room: room)
         return withExtendedLifetime((files, snapshot)) {
             guard let readings = newest?.readings, readings > 0 else {
                 let hub = make(ParkedState(bytes: bytes, sockets: sockets))
@@ -76,22 +82,46 @@ struct Inheritance {
         }
     }
 
-    private static func sockets(_ stored: [(name: String, descriptor: Int32)]) -> [ParkedSocket] {
-        stored.filter { $0.name == socketsName }.flatMap { DescriptorPost.receive(from: $0.descriptor) }
-            .map { ParkedSocket(descriptor: $0.descriptor, isTorn: $0.isMarked) }
+    /// Takes the sockets that were left, and closes those for which there is no room.
+    private static func sockets(_ stored: [(name: String, descriptor: Int32)], room: Int) -> [ParkedSocket] {
+        var sockets: [ParkedSocket] = []
+        for (name, descriptor) in stored where name == socketsName {
+            DescriptorPost.receive(from: descriptor) { items in
+                sockets += items.map { ParkedSocket(descriptor: $0.descriptor, isTorn: $0.isMarked) }
+                guard sockets.count > room else { return }
+                // Room for the next message, too.
+                let most = max(0, room - DescriptorPost.mostAtOnce)
+                for var socket in sockets[most...] {
+                    socket.reason = "the server was restarted and has no room for this connection"
+                    socket.close()
+                }
+                sockets.removeSubrange(most...)
+            }
+        }
+        return sockets
     }
 
-    /// The connections that were left to a process that can't start.
-    static func abandoned(_ passed: [(name: String, descriptor: Int32)]) -> [ParkedSocket] {
-        isTaken.load(ordering: .relaxed) ? [] : sockets(passed)
+    /// The connections that were left to a process that can't start, which tells them the reason.
+    static func abandoned(_ passed: [(name: String, descriptor: Int32)], _ reason: String) -> [ParkedSocket] {
+        guard !isTaken.load(ordering: .relaxed) else { return [] }
+        return sockets(passed, room: Hub.raiseDescriptorLimit() - reserve).map { socket in
+            var socket = socket
+            socket.reason = reason
+            return socket
+        }
     }
 
-    /// Removes what was left from the store, and says what has become of it.
+    /// The descriptors that a process that can't start needs besides the connections of the process before.
+    private static let reserve = 128
+
+    /// Removes what was left from the store, and says what has become of it. Where snapshots are kept, the state stays until
+    /// there is one: nobody else would know the histories if this process were killed before.
     func finish(_ hub: Hub, _ notifier: Notifier, _ logger: Logger) async {
         if hasSnapshots, snapshotName == nil { await notifier.removeStored(names: Snapshots.names) }
         if let recovered = hub.recovered { Self.log(recovered, logger) }
         guard !stored.isEmpty else { return }
-        await notifier.removeStored(names: Self.names)
+        let isTakenOver = hub.recovered.map { $0.problem == nil } ?? hub.adopted.map { $0.problem == nil } ?? false
+        await notifier.removeStored(names: keepsSnapshots && isTakenOver ? [Self.socketsName] : Self.names)
         guard let adopted = hub.adopted else {
             if hub.recovered == nil {
                 logger.error(

@@ -46,7 +46,7 @@ struct Parking {
         let items = parked.sockets.map { DescriptorPost.Item(descriptor: $0.descriptor, isMarked: $0.isTorn) }
         let sent = DescriptorPost.send(items, pairLimit: pairLimit)
         // Those for which there is no room. The next process finds no socket for them.
-        for socket in parked.sockets[sent.count...] { socket.close(reason: ParkedSocket.restarting) }
+        for socket in parked.sockets[sent.count...] { socket.close() }
         if sent.error != 0 {
             let number = parked.sockets.count - sent.count
             logger.error("\(number) connections can't be parked: \(String(cString: strerror(sent.error)))")
@@ -56,7 +56,7 @@ struct Parking {
         guard file >= 0, await store(file, sent.ends) else {
             // Before anybody is told that it is over, so that nobody goes on with it.
             await notifier.removeStored(names: Inheritance.names)
-            for socket in parked.sockets[..<sent.count] { socket.close(reason: ParkedSocket.restarting) }
+            for socket in parked.sockets[..<sent.count] { socket.close() }
             return
         }
         notifier.barrier()

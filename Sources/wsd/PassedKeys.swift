@@ -1,6 +1,7 @@
 import Authentication
 import Configuration
 import Crypto
+import Glibc
 import Settings
 import Systemd
 
@@ -56,12 +57,15 @@ struct KeyFiles {
             uniqueKeysWithValues: files.map { key, files in
                 (
                     key,
-                    files.map { file in
-                        file.flatMap { try? KeyFileReader.contents(of: $0.path, shownAs: "") }
-                            .map { SHA256.hash(data: $0) }
-                    }
+                    files.map { $0.flatMap(Self.digest) }
                 )
             })
+    }
+
+    private static func digest(of file: KeyFile) -> SHA256Digest? {
+        guard var contents = try? KeyFileReader.contents(of: file.path, shownAs: "") else { return nil }
+        defer { explicit_bzero(&contents, contents.count) }
+        return SHA256.hash(data: contents)
     }
 
     /// The keys of the configuration whose files have changed since `before`, in alphabetical order.

@@ -231,7 +231,11 @@ actor Reloader {
                 try await parts.tokens.check(configuration.auth)
             }
         } catch { errors += error.errors }
-        guard errors.isEmpty else { throw .reloadFailed(errors.map { new.located($0.description) }) }
+        guard errors.isEmpty else {
+            loaded.configuration.tls.applyCoreDumps()
+            throw .reloadFailed(errors.map { new.located($0.description) })
+        }
+        configuration.tls.applyCoreDumps()
         parts.apiKeys.replace(apiKeys)
         parts.tls.replace(with: newTLS)
         configuration.api.warnOfOpenKeyFiles(logger)

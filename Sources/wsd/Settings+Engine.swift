@@ -19,8 +19,7 @@ extension Settings {
         descriptorLimit: Int, exemptsLoopback: Bool, verifier: TokenVerifier?, tls: TLSContext?, tlsPort: UInt16?
     ) -> EngineConfiguration {
         var engine = EngineConfiguration(self)
-        engine.workerCount = min(
-            server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
+        engine.workerCount = workerCount
         engine.maximumConnections = maximumConnections(descriptorLimit: descriptorLimit)
         // Room to raise the limit while the daemon runs: address space only, until connections come.
         engine.connectionCapacity = max(
@@ -40,6 +39,17 @@ extension Settings {
     /// The descriptors that the process needs besides connections: for listeners, control clients, API clients, the
     /// log.
     private static func reservedDescriptors(of limit: Int) -> Int { 32 + min(1_088, limit / 16) }
+
+    /// The number of connections of another process that this one can take over, as it needs descriptors for itself, too:
+    /// each worker has up to four.
+    func inheritableConnections(descriptorLimit: Int) -> Int {
+        let ownCount = max(Settings.reservedDescriptors(of: descriptorLimit), 64 + 4 * workerCount)
+        return max(0, descriptorLimit - ownCount)
+    }
+
+    private var workerCount: Int {
+        min(server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
+    }
 
     /// Logs a warning if the limit of open files allows fewer connections than are configured.
     func warnOfLimit(_ limit: Int, _ logger: Logger) {

@@ -15,8 +15,8 @@ extension Settings.TLS {
     /// - Returns: what handshakes go by; nil without certificates.
     func context(_ tickets: TicketKeys) throws(KeyErrors) -> TLSContext? {
         guard !certificates.isEmpty else { return nil }
-        // Before there is a key in memory.
-        _ = clinux_set_dumpable(dumpsCore ? 1 : 0)
+        // Before there is a key in memory. It is allowed only where these settings come into force.
+        if !dumpsCore { _ = clinux_set_dumpable(0) }
         var errors: [KeyError] = []
         var found: [ServerCertificate] = []
         for certificate in certificates {
@@ -31,6 +31,11 @@ extension Settings.TLS {
         } catch {
             throw KeyErrors(errors: [KeyError("tls.certificates: \(error)")])
         }
+    }
+
+    /// Makes the process dumpable or not, as these settings in force want it.
+    func applyCoreDumps() {
+        if !certificates.isEmpty { _ = clinux_set_dumpable(dumpsCore ? 1 : 0) }
     }
 
     /// What the certificates of clients are verified by; nil if they are not asked for any.
@@ -66,13 +71,13 @@ extension Settings.TLS.Certificate {
     fileprivate func read() throws(KeyErrors) -> ServerCertificate {
         var errors: [KeyError] = []
         var contents: [[UInt8]] = []
+        defer { for index in contents.indices { explicit_bzero(&contents[index], contents[index].count) } }
         for (file, name) in [(certificate, certificateName), (key, keyName)] {
             do throws(KeyError) {
                 contents.append(try KeyFileReader.contents(of: file.path, shownAs: name))
             } catch { errors.append(error) }
         }
         guard errors.isEmpty, contents.count == 2 else { throw KeyErrors(errors: errors) }
-        defer { explicit_bzero(&contents[1], contents[1].count) }
         do throws(CertificateError) {
             return try ServerCertificate(
                 certificate: contents[0], key: contents[1], now: Clock.milliseconds() / 1_000)

@@ -10,7 +10,8 @@ struct Snapshots {
     let notifier: Notifier
     let logger: Logger
     let interval: Duration
-    /// The name of the snapshot by which this process began, which stays until there is another.
+    /// The name of the snapshot by which this process began, which stays until there is another, as does the state of the
+    /// process before.
     let left: String?
 
     /// The names of the descriptors in the store. They are used in turn, so that one whole snapshot is always there.
@@ -25,12 +26,15 @@ struct Snapshots {
     func run() async {
         var place = left == Self.names[0] ? 1 : 0
         var mark: UInt64?
+        var isFirst = true
         let clock = ContinuousClock()
         while !Task.isCancelled {
             let begun = clock.now
             if var snapshot = await hub.snapshot(since: mark), !Task.isCancelled {
                 let byteCount = snapshot.byteCount
                 if await store(&snapshot.pieces, place) {
+                    if isFirst { await notifier.removeStored(name: Inheritance.stateName) }
+                    isFirst = false
                     mark = snapshot.mark
                     if byteCount > 0 { place = 1 - place }
                 }

@@ -104,12 +104,16 @@ struct HistoryStateTests {
                 var read = try HistorySlice(from: &state, &known, meter: meter)
                 #expect(read.byteCount == slice.byteCount && read.messageCount == slice.messageCount)
                 #expect(read.quotedChannel == name)
+                var left = read.byteCount
                 while slice.messageCount > 0 {
                     var expected = ""
-                    slice.takeFirst { expected = row($0) }
+                    slice.takeFirst {
+                        expected = row($0)
+                        left -= $0.byteCount
+                    }
                     read.takeFirst { #expect(row($0) == expected) }
                 }
-                #expect(read.messageCount == 0 && read.byteCount == 0)
+                #expect(read.messageCount == 0 && read.byteCount == 0 && left == 0)
             }
             let few = History.Limits(messageCount: 5, age: 1 << 40, byteCount: 1 << 30)
             let history = try History(from: &state, &known, limits: few, meter: meter)

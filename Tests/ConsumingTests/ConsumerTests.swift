@@ -57,6 +57,21 @@ struct ConsumerTests {
         #expect(consumer.refusal == nil)
     }
 
+    @Test("settles what the broker takes at no time with the reason, and publishes what was refused with it")
+    func rejection() async {
+        let records = (1...4).map { record($0, channel: "a") } + [record(5, channel: "b"), record(6, channel: "a")]
+        let source = TestSource([records])
+        let hub = TestHub(rejecting: "3")
+        let consumer = consumer(source, hub)
+        await consumer.run()
+        // Those of the channel came as one batch, which the broker refused whole; then it was asked for each.
+        #expect(hub.calls == [["1", "2", "3", "4", "5", "6"], ["1"], ["2"], ["3"], ["4", "6"]])
+        #expect(source.settled.filter { $0.fault == nil }.map(\.id) == ["5-0", "1-0", "2-0", "4-0", "6-0"])
+        #expect(source.settled.filter { $0.fault != nil } == [SettledRecord(id: "3-0", fault: "it is too large")])
+        #expect(consumer.counts == Consumer.Counts(published: 5, rejected: 1, retried: 5))
+        #expect(consumer.refusal == nil)
+    }
+
     @Test("publishes nothing more when the source is another node's, and acknowledges what it has published alone")
     func lostTerm() async {
         let source = TestSource([(1...3).map { record($0, channel: "a") }])
@@ -155,11 +170,17 @@ private final class TestSource: RecordSource {
 private final class TestHub: Sendable {
     let rejected = Mutex<[SettledRecord]>([])
     private let largest: Int
+    /// The text that the broker takes at no time, and no other of its channel with it.
+    private let rejectedText: String
     private let onPause: @Sendable () -> Void
     private let inner: Mutex<(calls: [[String]], refusals: [String: Int], pauseCount: Int)>
 
-    init(refusing: [String: Int] = [:], largest: Int = 100, onPause: @escaping @Sendable () -> Void = {}) {
+    init(
+        refusing: [String: Int] = [:], rejecting: String = "", largest: Int = 100,
+        onPause: @escaping @Sendable () -> Void = {}
+    ) {
         inner = Mutex(([], refusing, 0))
+        rejectedText = rejecting
         self.largest = largest
         self.onPause = onPause
     }
@@ -177,7 +198,9 @@ private final class TestHub: Sendable {
         inner.withLock { state in
             let texts = messages.map { String(decoding: $0.message.payload, as: UTF8.self) }
             state.calls.append(texts)
-            return texts.map { text in
+            let rejectedChannel = texts.firstIndex(of: rejectedText).map { messages[$0].channel }
+            return zip(texts, messages).map { text, message in
+                if message.channel == rejectedChannel { return .failure(.rejected("it is too large")) }
                 guard text.utf8.count <= largest else {
                     return .failure(.messageTooLarge(byteCount: text.utf8.count, limit: largest))
                 }

@@ -37,6 +37,30 @@ private func bytes(_ backlog: Backlog) -> [UInt8] {
         #expect(bytes(backlog) == [0])
     }
 
+    @Test func manyAnswersWithMissedMessagesAreAsManyAsMayWait() throws {
+        var history = History(limits: .init(messageCount: 9, age: 1_000, byteCount: 1_000))
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        for seq in UInt64(1)...2 {
+            history.append(NumberedPublication(.systemText, seq: seq, time: 1, from: nothing, payload: nothing))
+        }
+        let slice = history.slice(after: 0, quotedChannel: Array("\"room\"".utf8))
+        let missed = try #require(slice)
+        let backlog = Backlog(now: 0)
+        for _ in 0..<64 { backlog.append(missed: missed) }
+        #expect(!backlog.isFullOfAnswers)
+        backlog.append(missed: missed)
+        #expect(backlog.isFullOfAnswers && !backlog.hasRoomForAnswers)
+        var text = MessageText()
+        for left in (0..<65).reversed() {
+            backlog.consume(backlog.fetchMissed(ByteMeter(), &text))
+            #expect(backlog.missedCount == left && backlog.hasRoomForAnswers == (left <= 32))
+        }
+        #expect(backlog.isEmpty && backlog.missedByteCount == 0)
+        for _ in 0..<65 { backlog.append(missed: missed) }
+        _ = backlog.dropAll()
+        #expect(backlog.missedCount == 0)
+    }
+
     @Test func whatIsSentIsConsumedAcrossPieces() {
         let all = [segment([3, 4]), segment([5])]
         let whole = all.flatMap { Array($0.bytes) }

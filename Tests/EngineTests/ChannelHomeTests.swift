@@ -1,4 +1,5 @@
 import Base
+import Broker
 import Channels
 import Settings
 import Testing
@@ -199,6 +200,19 @@ struct ChannelHomeTests {
         bench.home.recount("e", at: bench.now, countedUnder: 6)
         bench.leave("c", countedUnder: 6)
         #expect(bench.enter("g") && !bench.enter("h"))
+    }
+
+    @Test func `tells the broker of users who are counted anew that only their leaving is announced`() {
+        var settings = ChannelSettings()
+        settings.presence = true
+        settings.joinLeave = true
+        let home = ChannelHome(
+            name: "room", settings: settings, isShared: true, frames: ByteMeter(), history: HistoryCost(ByteMeter()))
+        home.take(nil, countedSince: 1)
+        home.recount("ada", at: 5, countedUnder: 0)
+        let expected = PresenceChange(
+            channel: "room", user: "ada", isPresent: true, isAnnounced: true, isSilent: true, time: 5)
+        #expect(home.shared?.presenceChanges == [expected])
     }
 
     @Test func `is unused once nobody hears it, nothing is kept and nothing waits`() {

@@ -167,7 +167,7 @@ extension TestClient: @unchecked Sendable {}
     private static func beKicked(_ hub: Hub, _ port: UInt16) async throws {
         let client = try TestClient(port: port, path: "/kicked").opened()
         let selection = ConnectionSelection(channel: "kicked")
-        #expect(await hub.kick(selection, code: CloseCode(rawValue: 4_001), reason: "") == 1)
+        #expect(try await hub.kick(selection, code: CloseCode(rawValue: 4_001), reason: "") == 1)
         #expect(try client.frame() == .init(opcode: 8, payload: [0x0F, 0xA1]))
         client.send(8, [0x0F, 0xA1])
         #expect(client.isAtEnd())

@@ -136,7 +136,7 @@ import WebSocket
         try await withHub { hub, port in
             let clients = try (0..<5).map { _ in try TestClient(port: port).opened() }
             let other = try TestClient(port: port, path: "/other").opened()
-            #expect(await hub.broadcast(.text, Array("all".utf8), to: ConnectionSelection()) == 6)
+            #expect(try await hub.broadcast(.text, Array("all".utf8), to: ConnectionSelection()) == 6)
             let reached = await hub.publish([
                 Hub.Message(channel: "lobby", opcode: .text, payload: Array("lobby".utf8)),
                 Hub.Message(channel: "nobody", opcode: .binary, payload: [1]),
@@ -154,7 +154,7 @@ import WebSocket
         try await withHub { hub, port in
             let clients = try (0..<4).map { _ in try TestClient(port: port).opened() }
             let other = try TestClient(port: port, path: "/other").opened()
-            let count = await hub.kick(
+            let count = try await hub.kick(
                 ConnectionSelection(channel: "lobby"), code: CloseCode(rawValue: 4_001), reason: "enough")
             #expect(count == 4)
             for client in clients {

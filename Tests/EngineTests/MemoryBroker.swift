@@ -269,7 +269,7 @@ final class MemoryBroker: Broker, Sendable {
                 let before = nodes.isEmpty
                 if change.isPresent { nodes.insert(node) } else { nodes.remove(node) }
                 server.channels[change.channel]!.users[change.user] = nodes.isEmpty ? nil : nodes
-                guard nodes.isEmpty != before, change.isAnnounced else { continue }
+                guard nodes.isEmpty != before, change.isAnnounced, !change.isSilent else { continue }
                 var writer = PublicationWriter()
                 Array(change.user.utf8).withUnsafeBytes { user in
                     writer.append(

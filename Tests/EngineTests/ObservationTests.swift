@@ -14,7 +14,7 @@ struct ObservationTests {
         try await withHub { hub, port in
             let clients = try (0..<4).map { _ in try TestClient(port: port).opened() }
             let ids = await hub.connections(ConnectionSelection(), after: nil, limit: 10).connections.map(\.id)
-            _ = await hub.kick(ConnectionSelection(ids: [ids[0]]), code: .policyViolation, reason: "enough")
+            _ = try await hub.kick(ConnectionSelection(ids: [ids[0]]), code: .policyViolation, reason: "enough")
             _ = try TestClient(port: port, path: "/nowhere").status()
             clients[3].leave()
             try await eventually { await hub.endings(ConnectionSelection(), limit: 10).count >= 3 }
@@ -131,8 +131,8 @@ struct ObservationTests {
             hub, port in
             let relay = try TestClient(port: port).opened()
             let clients = try (0..<3).map { _ in try TestClient(port: port, path: "/json").opened() }
-            #expect(await hub.unsubscribe(ConnectionSelection(), channel: "nobody", reason: "-") == 0)
-            #expect(await hub.unsubscribe(ConnectionSelection(), channel: "lobby", reason: "closed \"now\"") == 3)
+            #expect(try await hub.unsubscribe(ConnectionSelection(), channel: "nobody", reason: "-") == 0)
+            #expect(try await hub.unsubscribe(ConnectionSelection(), channel: "lobby", reason: "closed \"now\"") == 3)
             for client in clients {
                 let left = try client.frame { String(decoding: $0.payload, as: UTF8.self).contains("\"left\"") }
                 #expect(String(decoding: left.payload, as: UTF8.self).contains(#""reason":"closed \"now\"""#))

@@ -9,7 +9,7 @@ import WebSocket
 /// Two hubs in one process: what the first has parked, the second adopts, with the same sockets.
 @Suite("Parking and adopting", .blocking)
 struct ParkingTests {
-    private static func configuration(workers: Int, _ change: (inout EngineConfiguration) -> Void = { _ in })
+    static func configuration(workers: Int, _ change: (inout EngineConfiguration) -> Void = { _ in })
         -> EngineConfiguration
     {
         var settings = Settings()
@@ -35,7 +35,7 @@ struct ParkingTests {
     }
 
     /// A hub that has been parked and adopted, each time with another number of workers.
-    private final class Restarted {
+    final class Restarted {
         private(set) var hub: Hub
         private(set) var port: UInt16 = 0
 
@@ -50,10 +50,14 @@ struct ParkingTests {
             await hub.listen([listener])
         }
 
+        /// - Parameter lost: the place of a socket that gets lost on the way.
         @discardableResult
-        func restart(workers: Int, _ change: (inout EngineConfiguration) -> Void = { _ in }) async throws -> Adopted? {
-            let parked = await hub.park()
+        func restart(
+            workers: Int, losing lost: Int? = nil, _ change: (inout EngineConfiguration) -> Void = { _ in }
+        ) async throws -> Adopted? {
+            var parked = await hub.park()
             await hub.stop()
+            if let lost { parked.sockets.remove(at: lost).close() }
             let bytes = parked.pieces.flatMap { $0 }
             hub = bytes.withUnsafeBytes { bytes in
                 Hub(
@@ -131,6 +135,8 @@ struct ParkingTests {
         _ = try goes.text()
         let adopted = try #require(try await hub.restart(workers: 2) { $0.endpoints.removeLast() })
         #expect(adopted.openCount == 1 && adopted.closedCount == 1)
+        #expect(adopted.refused.map(\.reason) == ["the endpoint /chat is not served any more"])
+        await adopted.refused.close(over: .zero)
         #expect(try goes.frame().payload.prefix(2) == [0x03, 0xF4])
         #expect(goes.isAtEnd())
         stays.say("here")
@@ -147,7 +153,7 @@ struct ParkingTests {
             Self.configuration(workers: 2),
             adopting: ParkedState(bytes: UnsafeRawBufferPointer(start: nil, count: 0), sockets: parked.sockets))
         #expect(next.adopted?.problem != nil && next.adopted?.closedCount == 3)
-        await next.adopted?.refused.close(reason: ParkedSocket.restarting, over: .milliseconds(30))
+        await next.adopted?.refused.close(over: .milliseconds(30))
         for client in clients {
             #expect(try client.frame().payload.prefix(2) == [0x03, 0xF4])
             #expect(client.isAtEnd())

@@ -18,7 +18,9 @@ struct SecureLinkStateTests {
         link.hasSentClose = true
         link.stage = .identified(
             ClientCertificate(
-                subject: "CN=alice", names: ["alice.example", "alice@example.org"], user: "alice@example.org"))
+                subject: "CN=alice", names: ["alice.example", "alice@example.org"], user: "alice@example.org",
+                expiresAt: 2_000_000_000))
+        link.records.limitContent(code: 2)
         return link
     }
 
@@ -37,13 +39,17 @@ struct SecureLinkStateTests {
         #expect(written(next) == bytes)
         let (subject, user) = (next.clientCertificate?.subject, next.clientCertificate?.user)
         #expect(subject == "CN=alice" && user == "alice@example.org")
+        let (expiresAt, sealedByteCount) = (next.clientCertificate?.expiresAt, next.records.sealedByteCount(of: 16_384))
+        #expect(expiresAt == 2_000_000_000)
+        // 16 records instead of one.
+        #expect(sealedByteCount - 16_384 > 16 * 20)
     }
 
     @Test("A state of before certificates of clients has none")
     func earlier() throws {
         var link = try link()
         link.stage = .established
-        let bytes = written(link).dropLast()
+        let bytes = written(link).dropLast(2)
         let next = try Array(bytes).reading { (state) throws(StateError) in try SecureLink(from: &state) }
         let (isWhole, certificate) = (next.isEstablished, next.clientCertificate)
         #expect(isWhole && certificate == nil)
@@ -53,10 +59,22 @@ struct SecureLinkStateTests {
     func earlierUser() throws {
         var link = try link()
         link.stage = .identified(ClientCertificate(subject: "CN=alice", names: []))
-        let bytes = written(link).dropLast()
+        let bytes = written(link).dropLast(3)
         let next = try Array(bytes).reading { (state) throws(StateError) in try SecureLink(from: &state) }
         let (subject, user) = (next.clientCertificate?.subject, next.clientCertificate?.user)
         #expect(subject == "CN=alice" && user == nil)
+    }
+
+    @Test("A state of before certificates had an end, and records a limit, has none")
+    func earlierLimit() throws {
+        var link = try link()
+        link.stage = .identified(ClientCertificate(subject: "CN=alice", names: [], user: "alice"))
+        let bytes = written(link).dropLast(2)
+        let next = try Array(bytes).reading { (state) throws(StateError) in try SecureLink(from: &state) }
+        let (user, expiresAt) = (next.clientCertificate?.user, next.clientCertificate?.expiresAt)
+        let sealedByteCount = next.records.sealedByteCount(of: 16_384)
+        #expect(user == "alice" && expiresAt == nil)
+        #expect(sealedByteCount - 16_384 < 100)
     }
 
     @Test("A state that is cut off or damaged is an error, or another one, and never a trap")

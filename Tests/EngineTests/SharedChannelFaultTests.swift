@@ -143,7 +143,7 @@ struct SharedChannelFaultTests {
                 server.stop()
                 client.say(#"{"type":"presence","id":1,"channel":"\#(channel)"}"#)
                 try await Task.sleep(for: .milliseconds(100))
-                #expect(await one.hub.unsubscribe(ConnectionSelection(), channel: channel, reason: "out") == 1)
+                #expect(try await one.hub.unsubscribe(ConnectionSelection(), channel: channel, reason: "out") == 1)
                 server.go()
                 client.say(#"{"type":"ping","id":2}"#)
                 var answers: [String] = []

@@ -42,6 +42,12 @@ import Testing
         #expect(read == record)
     }
 
+    @Test("A serial number is refused that leaves none for later records", arguments: [1 << 62, UInt64.max])
+    func serial(number: UInt64) {
+        let record = LogRecord(sender: NodeID(rawValue: 1), serial: number, readTo: 3, content: .end)
+        _ = record.bytes.withUnsafeBytes { bytes in #expect(throws: StateError.self) { try LogRecord(bytes) } }
+    }
+
     @Test("A damaged record is refused or read, and ends nothing", arguments: contents)
     func damage(content: LogRecord.Content) {
         let record = LogRecord(sender: NodeID(rawValue: 1), serial: 2, readTo: 3, content: content)

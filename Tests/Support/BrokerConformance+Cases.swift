@@ -33,6 +33,7 @@ extension BrokerConformance {
         ConformanceCase("numbers given twice, published") { try await numbersGivenTwice($0, isRepublished: true) },
         ConformanceCase("none is taken twice") { try await noneIsTakenTwice($0) },
         ConformanceCase("presence over nodes") { try await presenceOverNodes($0) },
+        ConformanceCase("who was there is not announced") { try await whoWasThereIsNotAnnounced($0) },
         ConformanceCase("users survive lost data") { try await usersSurviveLostData($0) },
         ConformanceCase("nodes talk") { try await nodesTalk($0) },
         ConformanceCase("other prefixes are silent") { try await otherPrefixesAreSilent($0) },

@@ -13,7 +13,8 @@ struct DescriptorPostTests {
         defer { for item in items { close(item.descriptor) } }
         let sent = DescriptorPost.send(items, pairLimit: 6)
         #expect(sent.count == count && sent.error == 0 && sent.ends.count == min(1, count))
-        let received = sent.ends.flatMap { DescriptorPost.receive(from: $0) }
+        var received: [DescriptorPost.Item] = []
+        for end in sent.ends { DescriptorPost.receive(from: end) { received += $0 } }
         #expect(received.map(\.isMarked) == items.map(\.isMarked))
         for item in received {
             #expect(fcntl(item.descriptor, F_GETFD) == FD_CLOEXEC)

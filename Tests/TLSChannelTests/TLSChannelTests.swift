@@ -224,7 +224,7 @@ import Testing
         #expect(!pair.server.isActive)
     }
 
-    @Test("A listener waits ten seconds for a handshake, and for 128 at once")
+    @Test("A listener waits ten seconds for a handshake, and for 128 at once: the oldest ends for one more")
     func limits() throws {
         let tls = TLSChannels(CurrentTLS(try TLSContext([try Certificates.ecdsa()], tickets: TicketKeys())))
         let silent = try Pair(server: tls.handler())
@@ -240,15 +240,17 @@ import Testing
             pair.server.pipeline.fireChannelReadComplete()
             return pair
         }
-        let begun = try (0..<HandshakeCount.maximum).map { _ in try begin() }
+        let begun = try (0..<Handshakes.maximum).map { _ in try begin() }
         #expect(begun.allSatisfy { $0.server.isActive })
-        let refused = try begin()
-        #expect(!refused.server.isActive)
-        try begun[0].carry()
         let next = try begin()
+        #expect(!begun[0].server.isActive)
+        #expect(begun[1...].allSatisfy { $0.server.isActive })
         try next.carry()
         write([1], to: next.client)
         try next.carry()
         #expect(next.fromClient.bytes == [1])
+        // It is over, so there is room for another.
+        _ = try begin()
+        #expect(begun[1...].allSatisfy { $0.server.isActive })
     }
 }

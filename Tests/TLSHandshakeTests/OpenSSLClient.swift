@@ -16,6 +16,8 @@ final class OpenSSLClient {
         var host: String?
         var protocols: [String] = []
         var session: OpaquePointer?
+        /// The number of the largest content of a record that it takes (RFC 6066, section 4).
+        var contentLimit: UInt8?
     }
 
     init(_ options: Options = Options()) throws {
@@ -46,6 +48,7 @@ final class OpenSSLClient {
             SSL_set_alpn_protos(ssl, list, UInt32(list.count))
         }
         if let session = options.session { SSL_set_session(ssl, session) }
+        if let limit = options.contentLimit { SSL_set_tlsext_max_fragment_length(ssl, limit) }
     }
 
     deinit {

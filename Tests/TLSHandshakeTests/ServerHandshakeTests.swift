@@ -51,6 +51,69 @@ struct ServerHandshakeTests {
         #expect(try conversation.open() == nil)
     }
 
+    @Test(
+        "A client that takes only small records gets them, and no others when its session is resumed", arguments: suites
+    )
+    func contentLimit(suite: String) throws {
+        let version: TLSVersion = suite.hasPrefix("TLS_") ? .tls13 : .tls12
+        for limit: UInt8 in 1...4 {
+            let options = OpenSSLClient.Options(suite: suite, version: version, contentLimit: limit)
+            let first = try Conversation(try context(), options)
+            for size in [1, 511, 512, 513, 5_000] + (limit == 1 ? [64 * 1024] : []) {
+                let message = [UInt8](repeating: limit, count: size)
+                let sealed = try first.server.sealed([message], first.ciphers)
+                #expect(sealed.count - size <= RecordHeader.maximumOverhead(of: size))
+                first.client.receive(sealed)
+                #expect(first.client.read() == message, "\(size) bytes")
+            }
+            let session = SSL_get1_session(first.client.ssl)
+            defer { SSL_SESSION_free(session) }
+            var again = options
+            again.session = session
+            let second = try Conversation(try context(), again)
+            #expect(second.client.isResumed)
+            try second.send([UInt8](repeating: 1, count: 5_000))
+            #expect(second.client.read().count == 5_000)
+        }
+    }
+
+    @Test("A hello that is too long is refused at its head, without OpenSSL, whatever comes before it")
+    func tooLong() throws {
+        let head: [UInt8] = [22, 3, 1, 0, 4, 1, 0, 0x80, 1]
+        let starts: [[[UInt8]]] = [
+            [head], [[22, 3, 1, 0, 0], head], [[22, 3, 1, 0, 1, 1], [22, 3, 1, 0, 2, 0, 0x80], [22, 3, 1, 0, 1, 1]],
+        ]
+        for records in starts {
+            let handshake = try ServerHandshake(try context())
+            for (index, record) in records.enumerated() {
+                var answer: [UInt8] = []
+                let step = record.withUnsafeBytes { handshake.take($0, answer: &answer) }
+                guard index == records.count - 1 else { continue }
+                #expect(step == .failed("a hello of more than 32768 bytes"))
+                #expect(answer == [21, 3, 3, 0, 2, 2, 47])
+            }
+        }
+    }
+
+    @Test("A second hello that is too long is refused as the first is")
+    func secondHello() throws {
+        // It has a group that the server has, and no share for it.
+        let client = try OpenSSLClient(.init(version: .tls13))
+        let groups = ("P-521:P-256" as StaticString).utf8Start
+        SSL_ctrl(client.ssl, SSL_CTRL_SET_GROUPS_LIST, 0, UnsafeMutableRawPointer(mutating: groups))
+        client.handshake()
+        let handshake = try ServerHandshake(try context())
+        var answer: [UInt8] = []
+        let hello = client.takeOutput()
+        let step = hello.withUnsafeBytes { handshake.take($0, answer: &answer) }
+        #expect(step == .needsMore && answer.first == 22)
+        let change: [UInt8] = [20, 3, 3, 0, 1, 1]
+        #expect(change.withUnsafeBytes { handshake.take($0, answer: &answer) } == .needsMore)
+        let second: [UInt8] = [22, 3, 3, 0, 4, 1, 0, 0xFF, 0xFF]
+        let end = second.withUnsafeBytes { handshake.take($0, answer: &answer) }
+        #expect(end == .failed("a hello of more than 32768 bytes"))
+    }
+
     @Test("A record of OpenSSL in which any bit is another is refused", arguments: suites)
     func damage(suite: String) throws {
         let version: TLSVersion = suite.hasPrefix("TLS_") ? .tls13 : .tls12
@@ -156,7 +219,12 @@ struct ClientHelloTests {
     func others() {
         #expect(look(Array("GET / HTTP/1.1\r\n".utf8)) == .otherProtocol)
         #expect(look([22, 3, 1, 0x7F, 0xFF]) == .complete)
-        #expect(look([22, 3, 1, 0, 0]) == .complete)
+        // A record without anything says nothing yet; OpenSSL refuses it with the rest.
+        #expect(look([22, 3, 1, 0, 0]) == .incomplete)
+        #expect(look([22, 3, 1, 0, 4, 1, 0, 1, 0, 22, 3, 1, 0, 0]) == .incomplete)
+        // More than is kept, as its head says.
+        #expect(look([22, 3, 1, 0, 4, 1, 0, 0x80, 0]) == .incomplete)
+        #expect(look([22, 3, 1, 0, 4, 1, 0, 0x80, 1]) == .complete)
         #expect(look([22, 3, 1, 0, 4, 2, 0, 0, 0]) == .complete)
         #expect(look([22, 3, 1, 0, 4, 1, 0, 0, 0]) == .complete)
         #expect(look([UInt8](repeating: 22, count: 40_000)) == .complete)
@@ -231,12 +299,13 @@ struct ServerCertificateTests {
         let keys = TicketKeys()
         let half = 12 * 3600
         let first = try #require(keys.sealing(at: 1_000))
-        #expect(keys.sealing(at: 999 + half)?.bytes == first.bytes)
+        #expect(keys.sealing(at: 999 + half) === first)
         let second = try #require(keys.sealing(at: 1_000 + half))
-        #expect(second.bytes != first.bytes)
+        #expect(!second.bytes.elementsEqual(first.bytes))
         Array(first.name).withUnsafeBytes { name in
             #expect(keys.key(named: name, at: 1_000 + half)?.isNewest == false)
             #expect(keys.key(named: name, at: 1_000 + 2 * half) == nil)
         }
+        #expect(keys.parked.map(\.madeAt) == [1_000 + half])
     }
 }

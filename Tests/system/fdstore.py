@@ -5,6 +5,7 @@ What systemd does besides, from sandboxes to time limits, is for the tests in bo
 
 import array
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -94,8 +95,8 @@ class ServiceManager:
         if "READY=1" in lines:
             self.ready.set()
 
-    def start(self, config="", *, workers=2, env=None, waits=True):
-        """Starts the daemon with everything that is stored."""
+    def start(self, config="", *, workers=2, env=None, waits=True, file_limit=None):
+        """Starts the daemon with everything that is stored, and perhaps with another limit of open files."""
         if self.certificate:
             config = merged({"tls": {"certificates": [self.certificate.setting]}}, config or {})
         config = toml(merged({"server": {"workers": workers}, "drain": {"period": "0s", "timeout": "5s"}}, config or {}))
@@ -115,6 +116,7 @@ class ServiceManager:
             env=clean_environment(
                 NOTIFY_SOCKET=str(self.directory / "notify"), FDSTORE="8" if self.stores else "0", **(env or {})),
             pass_fds=[descriptor for _, descriptor in passed], stdout=self.log_file, stderr=self.log_file,
+            preexec_fn=file_limit and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit, file_limit))),
         )  # fmt: skip
         if waits:
             self.wait_until_ready()

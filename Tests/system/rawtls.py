@@ -107,9 +107,14 @@ class TamperedConnection(TLSConnection):
 
 
 class TLSLite:
-    """What a `TamperedConnection` goes by: a version, or several of which the hello names all, and who may change what is sent."""
+    """What a `TamperedConnection` goes by: a version, or several of which the hello names all, and who may change what is sent.
 
-    def __init__(self, *versions, cut=None, change_hello=None, change_message=None, session=None, ciphers=None, **settings):
+    With `record_size` no record has more bytes than that.
+    """
+
+    def __init__(self, *versions, cut=None, change_hello=None, change_message=None, session=None, ciphers=None,
+        record_size=None, **settings,
+    ):  # fmt: skip
         self.settings = HandshakeSettings()
         self.settings.minVersion, self.settings.maxVersion = min(versions), max(versions)
         self.settings.versions = sorted(versions, reverse=True)
@@ -124,11 +129,14 @@ class TLSLite:
             assert hasattr(self.settings, name)
             setattr(self.settings, name, value)
         self.cut, self.change_hello, self.change_message, self.session = cut, change_hello, change_message, session
+        self.record_size = record_size
 
     def wrap_socket(self, plain, server_hostname=None):
         connection = TamperedConnection(Cutter(plain, self.cut) if self.cut else plain)
         # A test may look at what comes behind an alert.
         connection.closeSocket = False
+        if self.record_size:
+            connection.recordSize = self.record_size
         connection.change_hello, connection.change_message = self.change_hello, self.change_message
         connection.handshakeClientCert(
             settings=self.settings, serverName=server_hostname or "localhost", alpn=[bytearray(b"http/1.1")], session=self.session

@@ -173,6 +173,25 @@ def test_redis_is_restarted(own_nodes, redis_server):
     wait_until(lambda: is_done(client), "all is acknowledged")
 
 
+def test_a_stream_that_was_lost_is_read_from_its_beginning_by_a_node_that_stood_by(own_nodes, redis_server):
+    nodes = [own_nodes.start(LOCAL | table(url=redis_server.url())) for _ in range(2)]
+    client = redis_server.client()
+    reading = reader(*nodes)
+    other = next(node for node in nodes if node is not reading)
+    wait_until(lambda: consumer(other)["state"] == "standby", "the other node stands by")
+    wire = other.wire("kept:1")
+    os.kill(reading.daemon.pid, signal.SIGSTOP)
+    try:
+        pipe = client.pipeline(transaction=True)
+        pipe.delete(STREAM)
+        for number in range(10):
+            pipe.xadd(STREAM, {"channel": "kept:1", "data": number})
+        pipe.execute()
+        assert hear(wire, 10) == list(range(10))
+    finally:
+        os.kill(reading.daemon.pid, signal.SIGCONT)
+
+
 def test_records_wait_while_the_broker_does_not_take_them(own_nodes, redis_server, start_redis):
     source = start_redis()
     node = own_nodes.start(table(url=source.url()) | {"broker": {"queue_timeout": "500ms"}})

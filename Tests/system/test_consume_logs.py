@@ -164,6 +164,18 @@ def test_a_node_that_ends_leaves_nothing_out(service, nodes, records, ending):
     assert heard == list(range(100)) and again == list(range(again[0], 320)) and again[0] <= 300
 
 
+def test_a_server_that_stood_still_is_read_on(service, nodes, records):
+    node = start(nodes, records.table())
+    wire = node.wire("kept:1")
+    records.add(range(10))
+    assert hear(wire, 10) == list(range(10))
+    with service.server.paused():
+        wait_until(lambda: consumer(node)["state"] == "down", "the node says that it can't read", PATIENCE)
+    wait_until(lambda: consumer(node)["state"] == "reading", "the source is read again", PATIENCE)
+    records.add(range(10, 20))
+    assert lasts(hear(wire, 10))[-10:] == list(range(10, 20))
+
+
 @pytest.mark.parametrize("service", ["rabbitmq"], indirect=True)
 def test_one_of_several_nodes_reads(nodes, records):
     node = start(nodes, records.table())

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from fdstore import ServiceManager
+from fdstore import PARKED, ServiceManager
 from jsonclient import JSONClient
-from waiting import wait_until
+from waiting import DEADLINE, wait_until
 
 HISTORY = {"history": 100}
 CONFIG = {"channels": {"*": HISTORY}, "restart": {"snapshot_interval": "100ms"}}
@@ -94,8 +94,7 @@ def test_a_crash_after_a_restart(service):
         assert service.snapshots == []
         service.restart(CONFIG | {"restart": {"snapshot_interval": "1h"}})
         assert say(client, "two") == [2]
-        wait_until(lambda: service.snapshots, "it is taken at once")
-    assert service.left == []
+        wait_until(lambda: service.snapshots and service.left == [], "it is taken at once")
     service.kill()
     service.start(CONFIG)
     with JSONClient(service.port) as client:
@@ -106,6 +105,36 @@ def test_a_crash_after_a_restart(service):
         service.restart(CONFIG)
         assert data(client)[-1] == "three"
         assert client.ok("join", channel="lobby")["epoch"] == epoch
+
+
+class Killer(ServiceManager):
+    """Kills the daemon as soon as it says that it is ready."""
+
+    kills = False
+
+    def _notified(self, lines, descriptors):
+        super()._notified(lines, descriptors)
+        if self.kills and "READY=1" in lines:
+            self.process.kill()
+
+
+def test_a_crash_before_the_first_snapshot(wsd_directory):
+    with contextlib.closing(Killer(wsd_directory)) as service:
+        service.start(CONFIG)
+        with JSONClient(service.port) as client:
+            say(client, "one", "two")
+            epoch = client.welcome["epoch"]
+            assert service.stop_for_restart() == PARKED
+            service.kills = True
+            service.start(CONFIG, waits=False)
+            service.process.wait(DEADLINE)
+            service.kills = False
+        service.start(CONFIG)
+        with JSONClient(service.port) as client:
+            assert data(client) == ["one", "two"]
+            assert client.welcome["epoch"] != epoch and say(client, "three") == [3]
+            wait_until_kept(service, "three")
+            wait_until(lambda: service.left == [], "the snapshot is there instead")
 
 
 @pytest.mark.parametrize("content", [b"", b"wsdpark\n" + bytes(100), b"\0" * 1000])

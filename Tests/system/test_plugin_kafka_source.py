@@ -4,8 +4,11 @@ import subprocess
 
 import pytest
 
-from brokerplugin import DOWN, GRANTED, RECORD, REVOKED, TOO_LARGE, UP, Log, Refused, Source
+from brokerplugin import DOWN, GRANTED, LOST, RECORD, REVOKED, TOO_LARGE, UP, Log, Refused, Source
 from kafkaserver import MockKafka, Noida
+
+# Of the protocol, as those in kafkaserver.
+FETCH, OFFSET_OUT_OF_RANGE = 1, 1
 
 
 @pytest.fixture(params=["mock", "noida"])
@@ -65,6 +68,58 @@ def test_latest_begins_with_what_comes(broker):
         source.poll_until(lambda: source.lag() == 0, "the end is found")
         fill(broker, [b"new"])
         assert [event.value for event in wait_for(source, 1)] == [b"new"]
+
+
+def open_latest(broker):
+    return open_source(broker, **{"from": "latest"})
+
+
+def test_the_position_of_a_partition_is_kept_before_a_record_was_settled(broker):
+    with open_latest(broker) as source:
+        source.poll_until(lambda: source.lag() == 0, "the end is found")
+        source.close()
+    fill(broker, [b"while nobody reads"])
+    with open_latest(broker) as source:
+        assert [event.value for event in wait_for(source, 1)] == [b"while nobody reads"]
+        source.close()
+    with open_latest(broker) as source:
+        assert [event.value for event in wait_for(source, 1)] == [b"while nobody reads"]
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning():
+    server = Noida()
+    try:
+        for values in [b"a", b"b", b"c"], [b"d"]:
+            with Log("kafka", servers=server.servers, prefix="orders", partitions=4) as log:
+                log.expect(UP)
+            if len(values) == 3:
+                source = open_latest(server)
+                source.poll_until(lambda: source.lag() == 0, "the end is found")
+            fill(server, values)
+            source.wait(lambda: source.given(RECORD) and source.given(RECORD)[-1].value == values[-1], "all is given out")
+            settle_all(source, source.given(RECORD)[-len(values) :])
+            if len(values) == 3:
+                server.restart(with_data=False)
+        source.close(0)
+    finally:
+        server.remove()
+
+
+def test_records_that_are_gone_are_told_of_and_what_is_left_is_read():
+    server = MockKafka(topics={"orders": 1})
+    try:
+        with open_latest(server) as source:
+            source.poll_until(lambda: source.lag() == 0, "the end is found")
+            fill(server, [b"%d" % i for i in range(5)])
+            settle_all(source, wait_for(source, 5))
+            server.command("error", FETCH, OFFSET_OUT_OF_RANGE, 1)
+            lost = source.expect(LOST)
+            assert lost.partition == 0 and "not available" in lost.text
+            assert [record.offset for record in wait_for(source, 10)] == [*range(5), *range(5)]
+            settle_all(source, source.given(RECORD)[5:])
+            source.close()
+    finally:
+        server.kill()
 
 
 def test_what_is_settled_is_not_given_out_to_the_next_reader(broker):
@@ -151,19 +206,65 @@ def test_a_record_beyond_the_limit_is_only_told_of(broker):
         settle_all(source, [large, small])
 
 
+def test_a_record_with_more_than_a_message_needs_is_only_told_of(broker):
+    def send(*headers):
+        words = [word for header in headers for word in ("-H", header)]
+        subprocess.run(
+            ["kcat", "-P", "-b", broker.servers, "-t", "orders", "-p", "0", "-K:", *words],
+            input=b"key:value\n", check=True, timeout=60,
+        )  # fmt: skip
+
+    many = [f"{number:03}=b" for number in range(513)]
+    send(*many[:512])
+    send(*many)
+    send("a=" + "x" * 66_000)
+    send("a=" + "x" * 70_000)
+    with open_source(broker, max_record=1000) as source:
+        records = wait_for(source, 4)
+        assert [record.flags for record in records] == [0, TOO_LARGE, 0, TOO_LARGE]
+        assert len(records[0].headers) == 512 and records[0].key == b"key"
+        for record, size in (records[1], 8 + 513 * 4), (records[3], 8 + 70_001):
+            assert (record.key, record.value, record.headers, record.offset2) == (None, None, [], size)
+
+
+@pytest.mark.parametrize("broker", ["mock"], indirect=True)
 def test_what_is_not_settled_is_bounded(broker):
-    fill(broker, [b"%d" % i for i in range(20_000)])
+    count = 20_000
+    fill(broker, [b"%d" % i for i in range(count)])
     with open_source(broker) as source:
-        records = wait_for(source, 8192)
+        wait_for(source, 3800)
         source.idle(1)
-        assert len(source.given(RECORD)) < 8192 + 256
-        assert source.lag() == 20_000 - len(source.given(RECORD))
+        # Each counts a kibibyte besides its own bytes, up to 4 MiB, and what is fetched in between.
+        given = len(source.given(RECORD))
+        assert given <= 4096 + 256
+        assert source.lag() == count - given
+        # So much comes again.
+        source.events.clear()
+        source.rewind()
+        wait_for(source, 3800)
+        source.idle(1)
+        assert len(source.given(RECORD)) <= 4096 + 256
         settled = 0
-        while settled < 20_000:
+        while settled < count:
             records = wait_for(source, settled + 1)
             settle_all(source, records[settled:])
             settled = len(records)
-        assert [record.offset for record in source.given(RECORD)] == list(range(20_000))
+        assert [record.offset for record in source.given(RECORD)] == list(range(count))
+
+
+@pytest.mark.parametrize("broker", ["mock"], indirect=True)
+def test_the_bytes_of_what_is_not_settled_are_bounded(broker):
+    for partition in range(4):
+        fill(broker, [b"x" * 900_000] * 5, partition)
+    with open_source(broker, max_record=1 << 20) as source:
+        wait_for(source, 4)
+        source.idle(1)
+        assert len(source.given(RECORD)) <= 8
+        settled = 0
+        while settled < 20:
+            records = wait_for(source, settled + 1)
+            settle_all(source, records[settled:])
+            settled = len(records)
 
 
 def test_a_topic_that_does_not_exist():

@@ -609,12 +609,36 @@ def test_a_source_says_what_is_wrong(consumes, server, prefix, options, wanted):
     assert reason(consumes(**options)).startswith(wanted.format(server=server.address, queue=prefix))
 
 
-def test_a_stream_is_no_source(consumes, channel, prefix):
-    channel.queue_declare(prefix, durable=True, arguments={"x-queue-type": "stream"})
+@pytest.mark.parametrize("arguments", [{}, {"x-max-age": "1h", "x-max-length-bytes": 1_000_000}])
+def test_a_stream_is_no_source(consumes, channel, prefix, arguments):
+    channel.queue_declare(prefix, durable=True, arguments={"x-queue-type": "stream", **arguments})
     source = consumes()
-    source.expect(UP)
-    publish(channel, prefix, [b"x"])
     assert "is a stream" in reason(source)
+    assert not source.given(UP)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"x-queue-type": "quorum"}, {"x-max-length": 1000, "x-message-ttl": 60_000, "x-single-active-consumer": True}],
+)
+@pytest.mark.parametrize("offset", [17, True, "17"])
+def test_a_message_does_not_make_a_queue_a_stream(consumes, channel, prefix, arguments, offset):
+    channel.queue_declare(prefix, durable=True, arguments=arguments)
+    source = consumes()
+    publish(channel, prefix, [b"x"], headers={"x-stream-offset": offset})
+    publish(channel, prefix, [b"y"])
+    x, y = take(source, 2)
+    assert (x.value, y.value) == (b"x", b"y") and [name for name, _ in x.headers] == ["x-stream-offset"]
+    assert not source.given(DOWN)
+
+
+def test_the_time_of_what_others_publish_is_not_theirs_to_say(opens, channel, prefix):
+    log = opens()
+    log.expect(UP)
+    read(log, 0, FROM_END)
+    channel.basic_publish(prefix, "room", b"x", pika.BasicProperties(headers={"x-time": 17, "x-stream-offset": 3}))
+    record = log.expect(RECORD)
+    assert record.value == b"x" and record.timestamp != 17
 
 
 def test_a_source_goes_on_when_the_server_comes_back(consumes, channel, server, prefix):

@@ -12,8 +12,9 @@ from websockets.asyncio.client import connect as connect_websocket
 
 from certificates import Certificate, client_context
 from ports import free_port
-from rawws import BINARY, TEXT, ClosedByServer, ConnectionEnded, RawWebSocket, Wire, fragments
+from rawws import BINARY, TEXT, ClosedByServer, ConnectionEnded, RawWebSocket, Wire, fragments, handshake_headers, request
 from seeded import RANDOM
+from test_tls_restart import Sealing
 from waiting import wait_until
 from wsdaemon import run_wsd
 
@@ -116,6 +117,37 @@ def test_every_suite(secure, suite):
     client.expect_echo("x" * 50_000)
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_client_that_takes_only_small_records_gets_them(secure, version):
+    """RFC 6066, section 4: other records would end the connection."""
+    secure = secure()
+    process = subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{secure.tls_port}", "-quiet", "-maxfraglen", "512", version],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    output = b""
+
+    def read_until(text):
+        nonlocal output
+        while text not in output:
+            part = process.stdout.read1(65_536)
+            assert part, process.stderr.read()
+            output += part
+
+    try:
+        process.stdin.write(request(handshake_headers(f"127.0.0.1:{secure.tls_port}")))
+        process.stdin.flush()
+        read_until(b"HTTP/1.1 101")
+        other = secure.connect()
+        for size in (512, 513, 16_000, 16_385, 200_000):
+            text = str(size).encode() + b"x" * size + b"the end"
+            other.send_frame(TEXT, text)
+            read_until(text)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_fragments_and_pipelined_frames(secure):
     client = secure().connect()
     payload = RANDOM.randbytes(100_000)
@@ -208,6 +240,24 @@ def test_a_client_that_closes_tls_alone_is_gone(secure):
         client.socket.unwrap()
     except (OSError, ssl.SSLError):
         pass
+    secure.daemon.wait_for_connections(0)
+
+
+@pytest.mark.parametrize("path", ["/ws", "/chat"])
+def test_an_end_that_comes_with_the_request_is_noticed(secure, path):
+    """Its connection waits for a channel that another worker may have."""
+    channels = [{"path": f"/chat{number}", "protocol": "json", "channel": f"room{number}"} for number in range(8)]
+    config = {"endpoint": [{"path": "/ws", "protocol": "relay", "channel": "lobby"}, *channels]}
+    secure = secure(config=config, workers=4)
+    for number in range(8):
+        client = Sealing(secure.tls_port)
+        target = path if path == "/ws" else f"/chat{number}"
+        head = request(handshake_headers(f"127.0.0.1:{secure.tls_port}"), target)
+        client.socket.sendall(client.sealed(head) + client.ended())
+        # The client keeps its side of the socket open.
+        while client.socket.recv(65_536):
+            pass
+        client.close()
     secure.daemon.wait_for_connections(0)
 
 

@@ -158,6 +158,24 @@ def test_a_reload_changes_the_authorities_for_new_connections(start, tmp_path, a
     connect(daemon, own=bob).expect_echo()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_authority_without_its_root_vouches_for_its_own_alone(start, tmp_path, authority, version):
+    root = Certificate(tmp_path, "root", ["the root of all"])
+    authority.authority, authority.signs = root, True
+    authority.write(["clients of the tests"])
+    other = Certificate(tmp_path, "other", ["clients of others"], authority=root, signs=True)
+    daemon = start("required")
+    alice = Certificate(tmp_path, "alice", ["alice"], authority=authority)
+    connect(daemon, version, alice).expect_echo()
+    for name, signer in (("mallory", root), ("eve", other)):
+        stranger = Certificate(tmp_path, name, ["alice"], authority=signer)
+        # With its whole chain.
+        stranger.certificate.write_bytes(stranger.certificate.read_bytes() + signer.certificate.read_bytes())
+        with pytest.raises((OSError, ConnectionEnded)):
+            connect(daemon, version, stranger)
+    assert [each["certificateSubject"] for each in shown(daemon)] == ["CN=alice"]
+
+
 def test_a_certificate_that_is_no_authority_is_a_mistake(start, alice, authority):
     daemon = start("required")
     authority.certificate.write_bytes(authority.certificate.read_bytes() + alice.certificate.read_bytes())

@@ -13,7 +13,7 @@ from rawws import RawWebSocket, Wire, handshake_headers, request
 from securedaemon import SecureDaemon
 from test_jwt import SECRET
 from waiting import wait_until
-from wsdaemon import run_wsd
+from wsdaemon import merged, run_wsd
 
 ROOM = {"members": {"subscribe": "users", "publish": "users"}}
 ENDPOINTS = [
@@ -141,6 +141,21 @@ def test_a_token_beside_a_certificate_must_be_the_same_users(start, alice):
     assert refusal(daemon, alice, "/members", sub="alice@example.org", exp=1).status == 401
     assert users(daemon) == ["alice@example.org"]
     assert "another user's than the certificate" in daemon.wsctl("why", "127.0.0.1").stdout
+
+
+@pytest.mark.parametrize("path", ["/ws", "/chat"])
+def test_a_user_ends_with_the_certificate(wsd_directory, settings, tmp_path, authority, path):
+    daemon = SecureDaemon(wsd_directory / "short", merged(settings("cn"), {"auth": {"leeway": "0s"}}))
+    try:
+        connect(daemon, path=path)
+        short = Certificate(tmp_path, "short", ["alice"], days=5 / 86_400, authority=authority)
+        client = connect(daemon, short, path)
+        if path == "/chat":
+            client.receive_text()
+        client.expect_failure(3000)
+        wait_until(lambda: len(users(daemon)) == 1, "who has no certificate stays")
+    finally:
+        daemon.finish()
 
 
 def test_a_reload_that_asks_for_tokens_leaves_those_with_certificates(start, settings, alice):

@@ -7,6 +7,7 @@ in the end memory and descriptors are as before.
 import shutil
 import struct
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -441,6 +442,20 @@ def test_a_stream_may_be_left_at_any_byte_of_a_record(connect, shared, version):
             client.socket.raw.setsockopt(1, 13, struct.pack("ii", 1, 0))
         client.socket.raw.close()
     shared[0].wait_for_connections(1)
+
+
+def test_new_keys_behind_the_end_are_not_answered(connect):
+    client = connect(TLS13)
+    client.send_close(1000)
+    # Not by tlslite-ng, which would answer the end.
+    while client.socket.raw.recv(65_536):
+        pass
+    # The server has shut down its side, and waits for the client to do so; if it sent anything, there would be a reset.
+    for _ in range(20):
+        client.socket.put(client.socket.seal(HANDSHAKE, key_update(1)))
+        client.socket.next_write_keys()
+        time.sleep(0.02)
+    assert client.socket.raw.recv(1) == b""
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])

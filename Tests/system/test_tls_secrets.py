@@ -120,6 +120,26 @@ def test_another_process_of_the_user_can_not_look_into_it(start, is_allowed):
     assert profile.returncode == 0, profile.stderr
 
 
+def test_a_reload_that_is_refused_does_not_change_it(start):
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+    daemon = start(prefix=unprivileged)
+
+    def may_look():
+        return subprocess.run([*unprivileged, "cat", f"/proc/{daemon.pid}/maps"], capture_output=True).returncode == 0
+
+    before = daemon.config_path.read_text()
+    wrong = '[tls]\ncore_dumps = true\nclient_certificates = "required"\nclient_ca = "/nowhere"\n'
+    daemon.config_path.write_text(before.replace("[tls]\n", wrong))
+    assert daemon.wsctl("reload").returncode != 0
+    assert not may_look()
+    daemon.config_path.write_text(before.replace("[tls]\n", "[tls]\ncore_dumps = true\n"))
+    assert daemon.wsctl("reload").returncode == 0
+    assert may_look()
+    daemon.config_path.write_text(before.replace("[tls]\n", wrong.replace("true", "false")))
+    assert daemon.wsctl("reload").returncode != 0
+    assert may_look()
+
+
 def test_a_reload_changes_it(start):
     daemon = start()
     before = daemon.config_path.read_text()

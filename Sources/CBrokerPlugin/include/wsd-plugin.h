@@ -46,12 +46,13 @@ enum wsd_event_kind {
     /* Everything has been given that was in the partition when its reading began: the records before `offset`. */
     WSD_EVENT_CAUGHT_UP = 6,
     /* Records of the partition that were to be read are gone, as the broker keeps them no longer. Reading goes on at
-     * `offset`. */
+     * `offset`; that of a source at the first record that there is, and `text` is what the client library says. */
     WSD_EVENT_LOST = 7,
     /* The partition ends, with `offset`, before a record that has been read: data is lost, or it is another log.
      * Nothing more of it is read until `read` is called. */
     WSD_EVENT_REPLACED = 8,
-    /* Sources: this reader gets records from now on, and no longer. `text` is who reads instead, if that is known. */
+    /* Sources: this reader gets records of `partition` from now on, and no longer. `text` is who reads instead, if that is
+     * known. Only this takes a partition from it: WSD_EVENT_DOWN does not. */
     WSD_EVENT_GRANTED = 9,
     WSD_EVENT_REVOKED = 10,
 };
@@ -62,7 +63,7 @@ enum wsd_event_flags {
     /* WSD_EVENT_FAILED: it would not take it at another time either, for instance as it is too large. */
     WSD_FINAL = 2,
     /* WSD_EVENT_RECORD: the value is larger than what the option "max_record" allows, and is not given; `offset2` is
-     * its size in bytes. */
+     * its size in bytes. Of a source it may be the whole record that is too large: then nothing of it is given. */
     WSD_TOO_LARGE = 4,
 };
 
@@ -136,6 +137,8 @@ struct wsd_plugin {
      * broker keeps. */
     struct wsd_source *(*source_open)(
         const struct wsd_option *options, size_t option_count, int wake, char *error, size_t error_size);
+    /* Gives out no more records than a bound on what is not settled allows. It is called every few seconds, if not for
+     * an event. */
     size_t (*source_poll)(struct wsd_source *source, struct wsd_event *events, size_t limit);
     /* Settles a record that was given out: it is not given out again. With a `fault` it goes where the source keeps
      * what nobody could use, if there is such a place. */

@@ -159,6 +159,11 @@ struct Memberships {
         update(channel) { $0.position = position }
     }
 
+    /// Passes the memberships to `body` in their order, for a change of what is noted of them.
+    mutating func forEach(_ body: (inout Membership) -> Void) {
+        for place in members.indices { body(&members[place]) }
+    }
+
     /// Changes what is noted of a membership that is joined.
     mutating func update(_ channel: UInt32, _ change: (inout Membership) -> Void) {
         guard let place = joinedPlace(channel) else { return }

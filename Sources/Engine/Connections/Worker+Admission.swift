@@ -18,19 +18,18 @@ extension Worker {
     func admit(
         _ connection: Connection, _ head: RequestHead, _ pending: consuming PendingOpen
     ) {
-        let certified = certifiedUser(connection)
-        if let certified, !UserName.isValid(certified) {
+        let certified = certifiedIdentity(connection)
+        if let user = certified?.user, !UserName.isValid(user) {
             let reason = "no user is named by this certificate; see tls.client_identity"
             return refuse(connection, Refusal(.forbidden, reason), cause: .forbidden, known(pending))
         }
         guard let verify = configuration.verifyToken else {
-            admit(connection, as: Identity(user: certified), pending)
+            admit(connection, as: certified ?? Identity(), pending)
             return
         }
         switch Token.find(in: head, cookie: configuration.auth.cookie) {
-        case .none where certified != nil:
-            admit(connection, as: Identity(user: certified), pending)
         case .none:
+            if let certified { return admit(connection, as: certified, pending) }
             let missing = TokenRefusal(label: "missing", message: Token.howToSend)
             refuseToken(connection, missing, pending, isMissing: true)
         case .malformed(let reason):
@@ -45,10 +44,13 @@ extension Worker {
         }
     }
 
-    /// The user that the client's certificate names, though perhaps not a valid one; nil if it has none, or if certificates make
-    /// nobody a user.
-    private func certifiedUser(_ connection: Connection) -> String? {
-        secureLink(connection)?.value.clientCertificate?.user
+    /// The user that the client's certificate names, though perhaps not a valid one, until it expires; nil if it has none, or if
+    /// certificates make nobody a user.
+    private func certifiedIdentity(_ connection: Connection) -> Identity? {
+        guard let certificate = secureLink(connection)?.value.clientCertificate, let user = certificate.user else {
+            return nil
+        }
+        return Identity(user: user, expiresAt: certificate.expiresAt.map { $0 * 1_000 })
     }
 
     private func known(_ pending: PendingOpen) -> RefusedAs {
@@ -67,7 +69,7 @@ extension Worker {
             refuseToken(connection, refusal, pending, isMissing: false)
         case .success(let identity):
             // A token that was stolen is of no use with another certificate.
-            if let certified = certifiedUser(connection), identity.user.map(Name.init) != Name(certified) {
+            if let certified = certifiedIdentity(connection)?.user, identity.user.map(Name.init) != Name(certified) {
                 let message = "the token is another user's than the certificate; its \"sub\" must be the same"
                 var refusal = TokenRefusal(label: "certificate", message: message)
                 refusal.user = identity.user
@@ -221,8 +223,8 @@ extension Worker {
     /// Reads the input that came while the connection waited.
     func readPending(_ connection: Connection) {
         stopAdmitting(connection)
-        guard let input = connection.input else { return }
-        readFrames(connection, input.value.held.bytes)
+        if let input = connection.input { readFrames(connection, input.value.held.bytes) }
+        noticeSecureEnd(connection)
     }
 
     /// Reads from the socket of a connection again whose admission is decided.

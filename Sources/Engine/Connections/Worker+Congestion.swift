@@ -56,8 +56,6 @@ extension Worker {
 
     /// The size in bytes of the input that a connection may hold under memory pressure.
     private static let modestByteCount = 16 * 1024
-    /// The size in bytes of the waiting answers up to which a connection's requests are read.
-    static let unreadByteCount = 64 * 1024
 
     /// Updates the memory pressure, once per turn, and acts on it.
     func lookAtPressure() {
@@ -86,9 +84,7 @@ extension Worker {
 
     /// Whether an open connection has to wait before it is read further; sets the flags for the reason.
     func mustWait(_ connection: Connection) -> Bool {
-        if let backlog = connection.backlog,
-            backlog._withUnsafeGuaranteedRef({ $0.ownByteCount }) > Worker.unreadByteCount
-        {
+        if let backlog = connection.backlog, backlog._withUnsafeGuaranteedRef({ $0.isFullOfAnswers }) {
             connection.flags.insert(.unreadAnswers)
         }
         if ingress.pressure >= .high, let input = connection.input,

@@ -154,13 +154,15 @@ extension Worker {
         return false
     }
 
-    /// Goes on to new keys because the peer asks for it. While the socket is full, the next records do it.
+    /// Goes on to new keys because the peer asks for it. While the socket is full, the next records do it; behind the end there
+    /// are none.
     func answerKeyUpdate(_ connection: Connection, _ secure: Boxed<SecureLink>) {
-        guard secure.value.rest.isEmpty else { return }
+        guard secure.value.rest.isEmpty, !secure.value.hasSentClose else { return }
         let arena = self.secure.arena
-        guard let count = try? secure.value.records.sealKeyUpdate(into: arena, with: self.secure.ciphers) else {
-            return
-        }
+        let count: Int
+        do throws(TLSFault) {
+            count = try secure.value.records.sealKeyUpdate(into: arena, with: self.secure.ciphers)
+        } catch { return fail(connection, secure, error) }
         sendSealed(UnsafeRawBufferPointer(rebasing: arena[..<count]), connection, secure)
     }
 

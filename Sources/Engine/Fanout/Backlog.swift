@@ -34,6 +34,10 @@ final class Backlog {
 
     /// The size in bytes up to which copies are merged.
     private static let smallByteCount = 1024
+    /// The size in bytes of the waiting answers, and the number of answers with missed messages, up to which a
+    /// connection's requests are read.
+    private static let unreadByteCount = 64 * 1024
+    private static let unreadMissedCount = 64
     /// The bytes of missed messages that are fetched at a time.
     private static let chunkByteCount = 64 * 1024
     private static let noSegment = Segment(copying: [])
@@ -52,6 +56,8 @@ final class Backlog {
     private(set) var sharedByteCount = 0
     /// The size of the missed messages that are still to be fetched, in bytes.
     private(set) var missedByteCount = 0
+    /// The number of pieces of such messages.
+    private(set) var missedCount = 0
     /// Whether the backlog has been counted and reported as over the limit.
     var isOverLimitReported = false
     /// The tick at which the socket last took bytes.
@@ -80,6 +86,7 @@ final class Backlog {
     func append(missed slice: HistorySlice) {
         guard slice.messageCount > 0 else { return }
         missedByteCount += slice.byteCount
+        missedCount += 1
         pieces.append(Piece(segment: Backlog.noSegment, start: 0, end: 0, kind: .owed, missed: slice))
     }
 
@@ -139,6 +146,7 @@ final class Backlog {
         if slice.messageCount > 0 {
             pieces[head].missed = slice
         } else {
+            missedCount -= 1
             pieces.remove(at: head)
         }
         let chunk = builder.finish()
@@ -201,6 +209,16 @@ final class Backlog {
         guard sharedByteCount > limit, let index = oldestShared() else { return false }
         let first = pieces[index]
         return first.count < sharedByteCount || first.segment.frameEnd(containing: first.start) < first.end
+    }
+
+    /// Whether so many answers wait that no more requests are read.
+    var isFullOfAnswers: Bool {
+        ownByteCount > Backlog.unreadByteCount || missedCount > Backlog.unreadMissedCount
+    }
+
+    /// Whether so few answers wait that requests are read again.
+    var hasRoomForAnswers: Bool {
+        ownByteCount <= Backlog.unreadByteCount / 2 && missedCount <= Backlog.unreadMissedCount / 2
     }
 
     /// Whether a frame is partly sent.
@@ -287,7 +305,8 @@ final class Backlog {
         pieces = torn.map { [$0] } ?? []
         head = 0
         (firstShared, emptyCount) = (0, 0)
-        (byteCount, frameCount, ownByteCount, sharedByteCount, missedByteCount) = (0, 0, 0, 0, 0)
+        (byteCount, frameCount, ownByteCount, sharedByteCount) = (0, 0, 0, 0)
+        (missedByteCount, missedCount) = (0, 0)
         for piece in pieces { note(piece, 1) }
         return before - frameCount
     }

@@ -14,8 +14,9 @@ final class Channel {
     /// The home itself; nil on all other workers.
     let home: ChannelHome?
     private(set) var settings: ChannelSettings
-    /// The generation of the configuration under which this worker created its record of the channel.
-    let knownSince: UInt32
+    /// The generation of the configuration under which this worker created its record of the channel; in a channel of an
+    /// earlier process, that since which its home has counted members the present way.
+    private(set) var knownSince: UInt32
     /// The slots of the subscribers on this worker, without gaps. Each subscriber knows its index, so leaving swaps it
     /// with the last.
     private(set) var subscribers: ContiguousArray<UInt32> = []
@@ -60,6 +61,9 @@ final class Channel {
         settings = new
         home?.apply(new, generation: generation, at: now)
     }
+
+    /// Notes since when the home has counted members the present way, as an earlier process has left it.
+    func noteCounting(since generation: UInt32) { knownSince = generation }
 
     /// Whether published messages have not been handed over yet.
     var isPublished: Bool { !batch.isEmpty || home?.hasDelivery ?? false }

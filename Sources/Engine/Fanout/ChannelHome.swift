@@ -209,9 +209,11 @@ final class ChannelHome {
         guard generation < countedSince else { return }
         let room = madeRoom()
         room.memberCount += 1
-        // A user who was here all the time is not announced.
+        // A user who was here all the time is not announced, until the user leaves.
         guard settings.tracksPresence, room.presence.enter(user, at: now) else { return }
-        shared?.note(PresenceChange(channel: name, user: user, isPresent: true, isAnnounced: false, time: now))
+        shared?.note(
+            PresenceChange(
+                channel: name, user: user, isPresent: true, isAnnounced: settings.joinLeave, isSilent: true, time: now))
     }
 
     /// Removes a connection, and tells the other members if its user has gone.

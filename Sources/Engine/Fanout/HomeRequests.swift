@@ -77,6 +77,8 @@ package struct Published: Sendable, Equatable {
     package var position: MessagePosition?
     /// The reason why the message was not published, or may not have been; nil if it was.
     package var refusal: String?
+    /// Whether it would not be published at another time either.
+    package var isFinal = false
 }
 
 /// The result of publishing a message of a batch, as seen by one worker.
@@ -86,6 +88,7 @@ struct Reached: Sendable {
     var connections: Int
     var position: MessagePosition?
     var refusal: String?
+    var isFinal = false
 }
 
 /// The receipt for an operator's or backend's message: the task to tell how many connections the message goes to.
@@ -100,8 +103,8 @@ struct Receipt: Sendable {
         self.index = index
     }
 
-    func refuse(_ reason: String) {
-        replies.answer(Reached(index: index, connections: 0, position: nil, refusal: reason))
+    func refuse(_ reason: String, isFinal: Bool = false) {
+        replies.answer(Reached(index: index, connections: 0, position: nil, refusal: reason, isFinal: isFinal))
     }
 
     func answer(_ connections: Int) {

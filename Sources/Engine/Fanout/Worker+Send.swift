@@ -286,7 +286,7 @@ extension Worker {
             connection.bytesOut &+= UInt64(count)
             telemetry.statistics.bytesOut &+= UInt64(count)
             telemetry.statistics.queuedBytes -= count
-            if backlog.ownByteCount <= Worker.unreadByteCount / 2 { resume(connection, .unreadAnswers) }
+            if backlog.hasRoomForAnswers { resume(connection, .unreadAnswers) }
             if count < wanted || holdsSealed(connection) {
                 awaitWritable(connection)
                 return

@@ -251,7 +251,7 @@ extension Worker {
         uncount(batch)
         telemetry.statistics.refusedPublications &+= UInt64(batch.entries.count)
         if !batch.isAcknowledged { home.refuse(batch, refusal, &outbox.text) { answer($1, to: $0) } }
-        for (_, receipt) in batch.receipts { receipt.refuse(refusal.message) }
+        for (_, receipt) in batch.receipts { receipt.refuse(refusal.message, isFinal: refusal.isFinal) }
         release(batch, home)
     }
 

@@ -25,7 +25,9 @@ extension SecureLink {
             state.write(count: names.count)
             for name in names { state.write(name) }
             state.write(clientCertificate?.user)
+            state.write(time: clientCertificate?.expiresAt.map { $0 * 1_000 })
         }
+        records.writeContentLimit(to: &state)
     }
 
     init(from state: inout StateReader) throws(StateError) {
@@ -35,8 +37,9 @@ extension SecureLink {
         rest.append(try state.bytes(atMost: SecureLink.maximumRestByteCount))
         hasSentClose = try state.flag()
         peerHasClosed = try state.flag()
-        // The first states had no certificates of clients.
+        // The first states had no certificates of clients, and the next no limit of the content of records.
         stage = Stage(state.isAtEnd ? nil : try ClientCertificate(from: &state))
+        if !state.isAtEnd { try records.readContentLimit(from: &state) }
     }
 
     private static let maximumPartialByteCount = RecordHeader.byteCount + RecordHeader.maximumBodyByteCount
@@ -53,8 +56,9 @@ extension ClientCertificate {
         for _ in 0..<(try state.count(atMost: ClientCertificate.maximumNameCount)) {
             names.append(try state.text(atMost: ClientCertificate.maximumNameByteCount))
         }
-        // The first certificates made nobody a user.
+        // The first certificates made nobody a user, and the next had no end.
         let user = state.isAtEnd ? nil : try state.optionalText(atMost: ClientCertificate.maximumUserByteCount)
-        self.init(subject: subject, names: names, user: user)
+        let expiresAt = state.isAtEnd ? nil : try state.time()
+        self.init(subject: subject, names: names, user: user, expiresAt: expiresAt.map { $0 / 1_000 })
     }
 }

@@ -36,7 +36,7 @@ struct SecureLink: ~Copyable {
     var peerHasClosed = false
 
     /// The memory that OpenSSL takes for a handshake, in bytes; about.
-    static let handshakeByteCount = 64 * 1024
+    static let handshakeByteCount = 96 * 1024
 
     /// The handshake in progress.
     var handshake: ServerHandshake? {
@@ -93,13 +93,16 @@ final class SecureWork {
         static let mark: UInt64 = 1 << 63
     }
 
-    /// The content that is sealed at once for the ring at most: one record.
+    /// The content that is sealed at once for the ring at most: one record, unless the client takes only smaller ones.
     static let queuedContentByteCount = RecordHeader.maximumContentByteCount
     /// The sealed bytes for one call: with less, records of 8 KB are too few in a call; a core's second cache holds them.
     private static let queuedArenaByteCount = 160 * 1024
 
     /// The content that is sealed for one call at most.
     static let batchByteCount = 64 * 1024
+    /// The room for that, sealed in the smallest records, behind new keys.
+    private static let arenaByteCount =
+        batchByteCount + RecordHeader.maximumOverhead(of: batchByteCount) + RecordLayer.keyUpdateByteCount
     /// The number of handshakes in progress at most; the oldest ends for one more.
     static let maximumHandshakeCount = 512
     /// The handshakes that a turn begins: a millisecond or two, which is how long those wait who are connected. The kernel
@@ -124,12 +127,13 @@ final class SecureWork {
 
     /// Makes the buffer, before it is used for the first time.
     func prepare() {
-        if arena.isEmpty { arena = .allocate(byteCount: SecureWork.batchByteCount + 1_024, alignment: 64) }
+        if arena.isEmpty { arena = .allocate(byteCount: SecureWork.arenaByteCount, alignment: 64) }
     }
 
     /// The room for one more record for the ring; nil if there is not enough.
     var roomToQueue: UnsafeMutableRawBufferPointer? {
-        let needed = SecureWork.queuedContentByteCount + 256
+        let content = SecureWork.queuedContentByteCount
+        let needed = content + RecordHeader.maximumOverhead(of: content) + RecordLayer.keyUpdateByteCount
         if queuedArena.isEmpty { queuedArena = .allocate(byteCount: SecureWork.queuedArenaByteCount, alignment: 64) }
         guard queuedArena.count - queuedByteCount >= needed else { return nil }
         return UnsafeMutableRawBufferPointer(rebasing: queuedArena[queuedByteCount...])

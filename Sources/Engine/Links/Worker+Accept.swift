@@ -80,16 +80,21 @@ extension Worker {
 
     /// Refuses a client that gets no slot, without waiting for its request.
     ///
-    /// - Parameter isSecure: whether it begins with TLS: then it gets an alert.
+    /// - Parameters:
+    ///   - isSecure: whether it begins with TLS: then it gets an alert.
+    ///   - isTakenOver: whether an earlier process has accepted it: with TLS its keys are in use, so it gets nothing.
     private func refuseAtOnce(
         _ link: Link, _ cause: RefusalCause, _ address: IPAddress, _ reason: String,
-        _ status: HTTPStatus = .serviceUnavailable, isSecure: Bool
+        _ status: HTTPStatus = .serviceUnavailable, isSecure: Bool, isTakenOver: Bool = false
     ) {
         // Unread input would turn the close into a reset, which can overtake the response.
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { _ = link.receive(into: $0) }
         let answer =
-            isSecure
-            ? Worker.refusingAlert : Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
+            switch (isSecure, isTakenOver) {
+            case (false, _): Handshake.response(Refusal(status, reason, fields: [Worker.retryAfter]))
+            case (true, false): Worker.refusingAlert
+            case (true, true): [UInt8]()
+            }
         answer.withUnsafeBytes { bytes in
             if let base = bytes.baseAddress { _ = link.send(base, count: bytes.count) }
         }
@@ -102,22 +107,28 @@ extension Worker {
     private static let refusingAlert: [UInt8] = [21, 3, 3, 0, 2, 2, 80]
 
     /// Makes an accepted socket a connection of this worker; nil if the client is refused.
+    ///
+    /// - Parameter isTakenOver: whether an earlier process has accepted it.
     @discardableResult
-    func adopt(_ socket: Int32, address: IPAddress, port: UInt16, isSecure: Bool) -> Connection? {
+    func adopt(
+        _ socket: Int32, address: IPAddress, port: UInt16, isSecure: Bool, isTakenOver: Bool = false
+    ) -> Connection? {
         let link = Link(socket)
         guard drain == nil else {
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(link, .draining, address, "this server is shutting down", isSecure: isSecure)
+            let reason = "this server is shutting down"
+            refuseAtOnce(link, .draining, address, reason, isSecure: isSecure, isTakenOver: isTakenOver)
             return nil
         }
-        guard let isCounted = begin(link, address, isSecure) else {
+        guard let isCounted = begin(link, address, isSecure, isTakenOver) else {
             handle.load.subtract(1, ordering: .relaxed)
             return nil
         }
         guard let connection = slab.allocate(link, address: address, port: port) else {
             context.admission.endOpening(address, isCounted: isCounted)
             handle.load.subtract(1, ordering: .relaxed)
-            refuseAtOnce(link, .connectionLimit, address, "no room for another connection", isSecure: isSecure)
+            let reason = "no room for another connection"
+            refuseAtOnce(link, .connectionLimit, address, reason, isSecure: isSecure, isTakenOver: isTakenOver)
             return nil
         }
         if isSecure {
@@ -137,9 +148,12 @@ extension Worker {
 
     /// Counts an accepted connection as opening. Returns whether it counts towards the limit of its address; nil if the
     /// connection was refused.
-    private func begin(_ link: Link, _ address: IPAddress, _ isSecure: Bool) -> Bool? {
+    private func begin(_ link: Link, _ address: IPAddress, _ isSecure: Bool, _ isTakenOver: Bool) -> Bool? {
+        func refuse(_ cause: RefusalCause, _ reason: String, _ status: HTTPStatus = .serviceUnavailable) {
+            refuseAtOnce(link, cause, address, reason, status, isSecure: isSecure, isTakenOver: isTakenOver)
+        }
         guard ingress.pressure < .full else {
-            refuseAtOnce(link, .memoryLimit, address, Worker.shortOfMemory.reason, isSecure: isSecure)
+            refuse(.memoryLimit, Worker.shortOfMemory.reason)
             return nil
         }
         let isProxy = address == .none || configuration.isTrustedProxy(address)
@@ -148,10 +162,10 @@ extension Worker {
             return isCounted
         case .refused(.perAddressLimit):
             let reason = "too many connections from this address are opening; see server.max_connections_per_ip"
-            refuseAtOnce(link, .perAddressLimit, address, reason, .tooManyRequests, isSecure: isSecure)
+            refuse(.perAddressLimit, reason, .tooManyRequests)
         case .refused(let cause):
             let reason = "too many connections are opening; see server.max_connections"
-            refuseAtOnce(link, cause, address, reason, isSecure: isSecure)
+            refuse(cause, reason)
         }
         return nil
     }

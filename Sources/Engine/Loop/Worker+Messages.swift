@@ -32,7 +32,7 @@ extension Worker {
         while ingress.work < end, !isHeldUp, let (message, count) = homes.messages.takeFirst() {
             byteCount += count
             ingress.work += Worker.messageWork + count
-            parking?.activity += 1
+            parking?.note(.home(message))
             act(on: message)
         }
         tellRelieved(handle.mailbox.forHomes.finish(byteCount: byteCount))
@@ -112,7 +112,7 @@ extension Worker {
             channels[index].home?.followers.removeAll { $0 === follower }
             channels.removeIfUnused(index)
         case .broker(let events):
-            take(events)
+            if !isDeaf { take(events) }
             context.account.deliveries.finish(byteCount: events.reduce(0) { $0 + $1.byteCount })
         }
     }
@@ -134,9 +134,9 @@ extension Worker {
             else { break }
             passFence(connection)
         case .verified(let connection, let outcome):
-            verified(connection, outcome)
+            if !isDeaf { verified(connection, outcome) }
         case .refreshed(let connection, let id, let outcome):
-            refreshed(connection, id, outcome)
+            if !isDeaf { refreshed(connection, id, outcome) }
         }
     }
 
@@ -194,8 +194,8 @@ extension Worker {
             receipt.answer(())
         case .drain(let period, let timeout, let reason, let receipt):
             beginDrain(period: period, timeout: timeout, reason: reason, receipt: receipt)
-        case .settle(let receipt):
-            settle(receipt)
+        case .settle(let isLast, let receipt):
+            settle(isLast: isLast, receipt)
         case .park(let receipt):
             park(receipt)
         case .abort:

@@ -111,23 +111,24 @@ extension Worker {
     private func recount(
         _ connection: Connection, _ session: Boxed<Session>
     ) {
-        for membership in session.memberships.all {
+        let identity = session.identity
+        session.memberships.forEach { membership in
             let channel = channels[membership.channel]
             // A home that answered before it applied the configuration may have counted under the previous one.
             guard membership.state == .joined,
                 membership.generation < max(channel.countedSince, channel.knownSince)
-            else { continue }
+            else { return }
             let isTracked = channel.settings.isTracked
-            let generation = isTracked ? configuration.generation : 0
-            session.memberships.update(membership.channel) { $0.generation = generation }
-            guard isTracked else { continue }
-            let name = name(of: session.identity, connection)
+            let before = membership.generation
+            membership.generation = isTracked ? configuration.generation : 0
+            guard isTracked else { return }
+            let name = name(of: identity, connection)
             if let home = channel.home {
                 defer { markShared(channel, home) }
-                home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: membership.generation)
+                home.recount(name, at: clinux_realtime_milliseconds(), countedUnder: before)
             } else {
                 context.handles[channel.homeWorker].mailbox.post(
-                    .home(.count(channel: channel.name, name: name, generation: membership.generation)))
+                    .home(.count(channel: channel.name, name: name, generation: before)))
             }
         }
     }

@@ -103,8 +103,9 @@ enum WorkerMessage: Sendable {
         case stopListening(Replies<Void>)
         /// Closes every connection over a period, then answers.
         case drain(period: Duration, timeout: Duration, reason: String, Replies<Void>)
-        /// Asks whether everything that was under way has arrived; the worker reads no more input from then on.
-        case settle(Replies<Settling>)
+        /// Asks whether everything that was under way has arrived; the worker reads no more input from then on, and with
+        /// `isLast` takes no more answers from outside.
+        case settle(isLast: Bool, Replies<Settling>)
         /// Writes down all connections and channels, and ends the worker.
         case park(Replies<ParkedWorker>)
         /// Ends the remaining connections without waiting.

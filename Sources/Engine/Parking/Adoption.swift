@@ -93,6 +93,7 @@ struct Adoption {
         remember()
         var byCookie: [UInt64: ParkedSocket] = [:]
         for socket in sockets { byCookie[clinux_socket_cookie(socket.descriptor)] = socket }
+        var left: [Left] = []
         for (parked, number, section) in connections {
             let worker = workers[number]
             let socket = byCookie.removeValue(forKey: parked.cookie)
@@ -105,16 +106,24 @@ struct Adoption {
                     adopted.closedCount += 1
                 }
             case .open(let open):
-                if adopt(socket, parked, open, worker, channelNames[section]) {
-                    adopted.openCount += 1
-                } else {
+                if let obstacle = adopt(socket, parked, open, worker, channelNames[section]) {
+                    if var socket {
+                        socket.reason = obstacle
+                        socket.sealed = worker.lastRecords(parked, open, obstacle)
+                        adopted.refused.append(socket)
+                    }
+                    forgo(parked, open, worker, obstacle)
+                    left += memberships(open, channelNames[section])
                     adopted.closedCount += 1
+                } else {
+                    adopted.openCount += 1
                 }
             }
         }
         // Sockets of which the state knows nothing.
-        for socket in byCookie.values { socket.close(reason: ParkedSocket.restarting) }
+        adopted.refused += byCookie.values
         tellHomes()
+        for each in left { each.tellHome(workers) }
         for worker in workers { worker.completeAdoption() }
         for worker in workers { worker.recount() }
         return adopted
@@ -128,49 +137,32 @@ struct Adoption {
         }
     }
 
+    /// Gives a connection its place; returns the reason if it has none.
     private func adopt(
         _ socket: ParkedSocket?, _ parked: ParkedConnection, _ open: ParkedConnection.Open, _ worker: Worker,
         _ names: [String]
-    ) -> Bool {
-        guard let socket else {
-            forgo(parked, open, worker, names, "its socket was lost at a restart")
-            return false
-        }
+    ) -> String? {
+        guard let socket else { return "its socket was lost at a restart" }
         let endpoint = head.endpoints[open.endpoint]
         guard let index = configuration.endpoint(like: endpoint) else {
-            forgo(parked, open, worker, names, "the endpoint \(endpoint.path) is not served any more")
-            socket.close(reason: "the endpoint \(endpoint.path) is not served any more")
-            return false
+            return "the endpoint \(endpoint.path) is not served any more"
         }
-        guard worker.adopt(socket, parked, open, endpoint: index, names) else {
-            forgo(parked, open, worker, names, "no room for another connection")
-            socket.close(reason: "no room for another connection")
-            return false
-        }
-        return true
+        let isTaken = worker.adopt(socket, parked, open, endpoint: index, names)
+        return isTaken ? nil : "no room for another connection"
     }
 
-    /// Takes a connection that does not go on out of its channels, and records its end.
+    /// Records the end of a connection that does not go on.
     private func forgo(
-        _ parked: ParkedConnection, _ open: ParkedConnection.Open, _ worker: Worker, _ names: [String], _ reason: String
+        _ parked: ParkedConnection, _ open: ParkedConnection.Open, _ worker: Worker, _ reason: String
     ) {
         parked.free()
-        let user = open.session.map { $0.identity.user ?? "guest-\(open.id)" }
-        for membership in open.session?.memberships.all ?? [] where membership.generation > 0 {
-            let name = names[Int(membership.channel)]
-            let home = workers[ChannelTable.home(of: name, workerCount: workers.count)]
-            guard let user, let index = home.channels.index(of: name) else { continue }
-            let channel = home.channels[index]
-            guard let own = channel.home else { continue }
-            home.left(user, channel, own, isLost: true, countedUnder: membership.generation)
-        }
         worker.telemetry.statistics.closed[Int(CloseCause.restarting.rawValue)] &+= 1
         worker.telemetry.statistics.countClose(CloseCode.serviceRestart.rawValue)
         var event = Event(.close, millisecondsSinceEpoch: clinux_realtime_milliseconds())
         event.id = open.id
         event.address = parked.address
         event.endpoint = head.endpoints[open.endpoint].path
-        event.user = user
+        event.user = open.user
         event.cause = CloseCause.restarting.label
         event.code = Int(CloseCode.serviceRestart.rawValue)
         event.text = reason
@@ -178,15 +170,45 @@ struct Adoption {
         worker.telemetry.endings.append(event, .restarting)
     }
 
-    /// Tells the homes of channels which encodings are in use where.
+    /// A member that does not go on. Its channel's home is told once it knows which encodings are in use: the other
+    /// members may have to be told, too.
+    private struct Left {
+        var user: String
+        var channel: String
+        /// The configuration under which it was counted.
+        var generation: UInt32
+
+        func tellHome(_ workers: [Worker]) {
+            let worker = workers[ChannelTable.home(of: channel, workerCount: workers.count)]
+            guard let index = worker.channels.index(of: channel), let home = worker.channels[index].home else { return }
+            worker.left(user, worker.channels[index], home, isLost: true, countedUnder: generation)
+        }
+    }
+
+    private func memberships(_ open: ParkedConnection.Open, _ names: [String]) -> [Left] {
+        guard let user = open.user, let memberships = open.session?.memberships.all else { return [] }
+        return memberships.filter { $0.generation > 0 }.map {
+            Left(user: user, channel: names[Int($0.channel)], generation: $0.generation)
+        }
+    }
+
+    /// Tells the homes of channels which encodings are in use where, and the other workers since when members are counted
+    /// as they are, so that those who were counted are not counted again.
     private func tellHomes() {
         for worker in workers {
             for index in worker.channels.indices {
-                guard let channel = worker.channels.find(index), channel.home == nil else { continue }
+                guard let channel = worker.channels.find(index) else { continue }
                 let home = workers[channel.homeWorker]
                 let there = home.channels.intern(channel.name)
-                home.channels[there].home?.setEncodings(channel.encodings, ofWorker: worker.index)
+                guard let known = home.channels[there].home else { continue }
+                if channel.home == nil { known.setEncodings(channel.encodings, ofWorker: worker.index) }
+                channel.noteCounting(since: known.countedSince)
             }
         }
     }
+}
+
+extension ParkedConnection.Open {
+    /// The name of its user; nil if it has neither user nor requests.
+    fileprivate var user: String? { session.map { $0.identity.user ?? "guest-\(id)" } }
 }

@@ -4,29 +4,25 @@ import TLSHandshake
 import TLSRecords
 
 extension Hub {
+    /// How much longer than for answers of others is waited until nothing is under way between workers.
+    private static let longestSettling: UInt64 = 10_000_000_000
+
     /// Writes all connections and channels down for the next process, and ends the workers. The sockets stay open.
     ///
-    /// From the beginning on, nothing is read from clients. What is under way between workers arrives first, and answers
-    /// of others, such as the check of a token, are waited for a while; connections that still wait for one then are
-    /// closed.
+    /// From the beginning on, nothing is read from clients, and no commands are taken. What is under way between workers
+    /// arrives first, and answers of others, such as the check of a token, are waited for a while; connections that still
+    /// wait for one then are closed.
     ///
     /// - Parameter patience: the maximum time to wait for answers of others.
     package func park(patience: Duration = .milliseconds(500)) async -> ParkedHub {
+        await gate.close()
         await stopListening()
         // So that a piece of the state that is in the file is memory for the next piece of the file.
         clinux_map_blocks(StateWriter.pieceByteCount / 2)
         let begunAt = clinux_monotonic_nanoseconds()
-        let end = begunAt + WorkerClock.nanoseconds(patience)
-        // What a worker has sent before its first answer is known to have arrived after its second.
-        var answers = 0
-        while true {
-            let settling = await ask { .control(.settle($0)) } as [Settling]
-            answers += 1
-            let isQuiet = answers > 1 && settling.allSatisfy(\.isQuiet)
-            if isQuiet, settling.allSatisfy({ $0.waitingCount == 0 }) { break }
-            if clinux_monotonic_nanoseconds() > end { break }
-            if isQuiet { try? await Task.sleep(for: .milliseconds(5)) }
-        }
+        await settle(patience: patience, isLast: false)
+        // Those that can't be kept leave their channels, which has to arrive, too.
+        await settle(patience: .zero, isLast: true)
         let settledAt = clinux_monotonic_nanoseconds()
         let workers = (await ask { .control(.park($0)) } as [ParkedWorker]).sorted { $0.index < $1.index }
         let writtenAt = clinux_monotonic_nanoseconds()
@@ -44,6 +40,26 @@ extension Hub {
         return ParkedHub(
             pieces: [ParkingFile.front(of: sections)] + sections.joined(), sockets: workers.flatMap(\.sockets),
             times: times, closedCount: closedCount)
+    }
+
+    /// Returns when nothing is under way between workers, or that takes all too long.
+    ///
+    /// - Parameters:
+    ///   - patience: the maximum time to wait for answers of others.
+    ///   - isLast: as `Worker.settle`.
+    private func settle(patience: Duration, isLast: Bool) async {
+        let end = clinux_monotonic_nanoseconds() + WorkerClock.nanoseconds(patience)
+        // What a worker has sent before its first answer is known to have arrived after its second.
+        var answers = 0
+        while true {
+            let settling = await ask { .control(.settle(isLast: isLast, $0)) } as [Settling]
+            answers += 1
+            let isQuiet = answers > 1 && settling.allSatisfy(\.isQuiet)
+            if isQuiet, settling.allSatisfy({ $0.waitingCount == 0 }) { return }
+            let now = clinux_monotonic_nanoseconds()
+            if now > end, isQuiet || now > end + Hub.longestSettling { return }
+            if isQuiet { try? await Task.sleep(for: .milliseconds(5)) }
+        }
     }
 }
 

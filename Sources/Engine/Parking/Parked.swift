@@ -5,12 +5,17 @@ import Operations
 /// The socket of a connection that is handed to the next process.
 package struct ParkedSocket: Sendable, Equatable {
     package var descriptor: Int32
-    /// Whether a frame is partly sent, so that a close frame can't follow.
+    /// Whether a frame is partly sent or the connection has TLS, so that a close frame can't follow.
     package var isTorn: Bool
+    /// The reason that the client is told if the connection is closed.
+    package var reason: String
+    /// The last records of a connection with TLS, which `close` sends instead of a frame; empty if none can follow.
+    var sealed: [UInt8] = []
 
-    package init(descriptor: Int32, isTorn: Bool) {
+    package init(descriptor: Int32, isTorn: Bool, reason: String = ParkedSocket.restarting) {
         self.descriptor = descriptor
         self.isTorn = isTorn
+        self.reason = reason
     }
 }
 
@@ -65,7 +70,7 @@ package struct Adopted: Sendable {
     package var closedCount = 0
     /// The reason why nothing was taken over; nil if it was.
     package var problem: String?
-    /// The sockets if nothing was taken over, which are for whoever has the hub to close.
+    /// The sockets that were not taken over, which are for whoever has the hub to close.
     package var refused: [ParkedSocket] = []
     /// The times of the process before; nil if they could not be read.
     package var times: ParkingTimes?
@@ -88,6 +93,8 @@ package struct RecoveredHistory: Sendable {
 package struct ParkingOutlook: Sendable, Equatable {
     package var keptCount = 0
     package var handshakeCount = 0
+    /// Connections whose handshake of TLS is in progress, which nobody else can go on with.
+    package var secureHandshakeCount = 0
     /// Connections that wait for an answer from elsewhere, which may come in time.
     package var waitingCount = 0
     /// Connections whose end has begun.
@@ -96,6 +103,7 @@ package struct ParkingOutlook: Sendable, Equatable {
     static func += (total: inout ParkingOutlook, other: ParkingOutlook) {
         total.keptCount += other.keptCount
         total.handshakeCount += other.handshakeCount
+        total.secureHandshakeCount += other.secureHandshakeCount
         total.waitingCount += other.waitingCount
         total.endingCount += other.endingCount
     }

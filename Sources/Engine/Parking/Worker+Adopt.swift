@@ -4,6 +4,7 @@ import Channels
 import Glibc
 import Settings
 import Synchronization
+import TLSRecords
 import WebSocket
 
 /// Taking over connections of an earlier process, before the worker's thread begins.
@@ -13,7 +14,8 @@ extension Worker {
         handle.load.add(1, ordering: .relaxed)
         guard
             let connection = adopt(
-                socket.descriptor, address: parked.address, port: parked.port, isSecure: parked.secure != nil)
+                socket.descriptor, address: parked.address, port: parked.port, isSecure: parked.secure != nil,
+                isTakenOver: true)
         else { return false }
         guard head.count <= configuration.server.maxHeaderByteCount else {
             end(connection, cause: .internalError)
@@ -61,6 +63,27 @@ extension Worker {
         if isWatched { setInterest(connection) } else { end(connection, cause: .internalError) }
         if isWatched { armOpen(connection) }
         return true
+    }
+
+    /// The last records for a connection that is not taken over: a close frame and the end of its TLS. Empty without TLS, or
+    /// if something that is partly sent is in the way.
+    func lastRecords(_ parked: ParkedConnection, _ open: ParkedConnection.Open, _ reason: String) -> [UInt8] {
+        guard let link = parked.secure, link.value.isEstablished, !link.value.hasSentClose, link.value.rest.isEmpty,
+            open.bytesOut > 0, !(open.backlog?.isTorn ?? false)
+        else { return [] }
+        secure.prepare()
+        let (arena, ciphers) = (secure.arena, secure.ciphers)
+        var frame = ParkedSocket.closeFrame(reason)
+        return frame.withUnsafeMutableBytes { frame in
+            var piece = iovec(iov_base: frame.baseAddress, iov_len: frame.count)
+            return withUnsafePointer(to: &piece) { piece in
+                let pieces = UnsafeBufferPointer(start: piece, count: 1)
+                guard let first = try? link.value.records.seal(pieces, into: arena, with: ciphers) else { return [] }
+                let rest = UnsafeMutableRawBufferPointer(rebasing: arena[first...])
+                let last = (try? link.value.records.seal(.closeNotify, into: rest, with: ciphers)) ?? 0
+                return Array(arena[..<(first + last)])
+            }
+        }
     }
 
     private func takeSecure(_ link: Boxed<SecureLink>?, _ connection: Connection) {
@@ -120,16 +143,17 @@ extension Worker {
 
     /// Notes the deadlines of the rooms that have been taken over, and forgets channels that nobody needs.
     func completeAdoption() {
-        let now = clinux_realtime_milliseconds()
-        for index in channels.indices {
-            guard let channel = channels.find(index) else { continue }
-            if let home = channel.home, let room = home.room {
-                if room.history.count > 0 { noteHistory(channel, home, at: now) }
-                noteDeadline(room)
-            }
+        // Those that have been quiet longest come first, and lose their history first.
+        let known = channels.indices.compactMap { channels.find($0) }
+        let kept = known.filter { $0.home?.room.map { $0.history.count > 0 } ?? false }
+        for (channel, time) in kept.map({ ($0, $0.home?.room?.history.newestTime ?? 0) }).sorted(by: { $0.1 < $1.1 }) {
+            if let home = channel.home { noteHistory(channel, home, at: time) }
+        }
+        // `shedHistory` may have removed some.
+        for channel in known where channels.find(channel.index) != nil {
+            if let room = channel.home?.room { noteDeadline(room) }
             keepSubscribed(channel)
-            // `shedHistory` may have removed it.
-            if channels.find(index) != nil { channels.removeIfUnused(index) }
+            channels.removeIfUnused(channel.index)
         }
     }
 }

@@ -7,6 +7,10 @@ import WebSocket
 struct Parking {
     /// What has happened since the worker was last asked: messages were processed, connections ended.
     var activity = 0
+    /// Whether nothing is taken from outside of the workers any more.
+    var isDeaf = false
+    /// The number of connections that could not be kept.
+    var closedCount = 0
     /// Who is to be told at the turn's end whether something is under way.
     var asked: Replies<Settling>?
     /// Who gets everything at the turn's end.
@@ -16,8 +20,27 @@ struct Parking {
     static let pause: Int32 = 5
 
     mutating func note(_ message: WorkerMessage) {
-        if case .control = message { return }
+        if message.onlyLooks || isDeaf && message.isFromOutside { return }
         activity += 1
+    }
+}
+
+extension WorkerMessage {
+    /// Whether it changes nothing that is written down. Operators may look at a hub all the time.
+    fileprivate var onlyLooks: Bool {
+        switch self {
+        case .operation(.broadcast), .operation(.kick), .operation(.unsubscribe): false
+        case .operation, .control, .home(.inspect), .home(.follow), .home(.unfollow): true
+        case .home, .connections: false
+        }
+    }
+
+    /// Whether it is the answer of somebody else than a worker, who may take any time for it.
+    fileprivate var isFromOutside: Bool {
+        switch self {
+        case .connections(.verified), .connections(.refreshed), .home(.broker): true
+        default: false
+        }
     }
 }
 
@@ -27,14 +50,24 @@ struct Parking {
 /// is under way between workers. So the state that is written down is one of between two messages.
 extension Worker {
     /// Answers at the turn's end whether something is under way.
-    func settle(_ receipt: Replies<Settling>) {
+    ///
+    /// - Parameter isLast: whether answers from outside are too late from now on, and the connections that wait for one
+    ///   are closed: if they came when other workers have written their sections, these would lack what follows.
+    func settle(isLast: Bool, _ receipt: Replies<Settling>) {
         if parking == nil {
             parking = Parking()
             outbox.flushDelay = 0
             outbox.flushAt = nil
         }
+        if isLast, !isDeaf {
+            parking?.isDeaf = true
+            endThoseNotKept()
+        }
         parking?.asked = receipt
     }
+
+    /// Whether nothing is taken from outside of the workers any more.
+    var isDeaf: Bool { parking?.isDeaf ?? false }
 
     /// Writes everything down at the turn's end.
     func park(_ receipt: Replies<ParkedWorker>) {
@@ -70,7 +103,8 @@ extension Worker {
         for slot in 0..<slab.highWater where slab[slot].phase.isLive {
             let connection = slab[slot]
             switch connection.phase {
-            case .handshake: outlook.handshakeCount += 1
+            case .handshake where isParkable(connection): outlook.handshakeCount += 1
+            case .handshake: outlook.secureHandshakeCount += 1
             case .admitting: outlook.waitingCount += 1
             case .open:
                 if isParkable(connection) { outlook.keptCount += 1 } else { outlook.waitingCount += 1 }
@@ -101,13 +135,15 @@ extension Worker {
     /// Writes the section of this worker: its channels, each with what its home knows if that is here, and its
     /// connections, each behind its size.
     private func writeDown() -> ParkedWorker {
+        // Normally there are none left.
+        endThoseNotKept()
         var state = StateWriter()
         var shard = ShardWriter()
         writeChannels(to: &state, &shard)
         var parked = ParkedWorker(
-            index: index, section: [], sockets: [], closedCount: 0, statistics: telemetry.statistics,
-            endings: telemetry.endings.all { _ in true })
-        let kept = (0..<slab.highWater).filter { slab[$0].phase.isLive && isParkable(slab[$0]) }
+            index: index, section: [], sockets: [], closedCount: parking?.closedCount ?? 0,
+            statistics: telemetry.statistics, endings: telemetry.endings.all { _ in true })
+        let kept = (0..<slab.highWater).filter { isParkable(slab[$0]) }
         state.write(count: kept.count)
         parked.sockets.reserveCapacity(kept.count)
         for slot in kept {
@@ -117,11 +153,9 @@ extension Worker {
                 to: &entry, cookie: clinux_socket_cookie(connection.link.handedOver),
                 userAgent: telemetry.userAgents.text(connection.userAgent), now: now, secureLink(connection), &shard)
             state.write(entry.bytes)
-            parked.sockets.append(ParkedSocket(descriptor: connection.link.handedOver, isTorn: isTorn(connection)))
-        }
-        for slot in 0..<slab.highWater where slab[slot].phase.isLive && !isParkable(slab[slot]) {
-            if slab[slot].flags.contains(.opened) { parked.closedCount += 1 }
-            close(slab[slot])
+            // Without its keys, nobody can send anything on it.
+            let isTorn = connection.flags.contains(.secure) || isTorn(connection)
+            parked.sockets.append(ParkedSocket(descriptor: connection.link.handedOver, isTorn: isTorn))
         }
         parked.section = state.pieces
         return parked
@@ -148,42 +182,37 @@ extension Worker {
         }
     }
 
-    /// Whether no frame may follow what is sent: a frame is partly sent, the response to the handshake is not, or it would
-    /// have to be sealed.
+    /// Whether no frame may follow what is sent: a frame is partly sent, or the response to the handshake is not.
     private func isTorn(_ connection: Connection) -> Bool {
-        guard !connection.flags.contains(.secure) else { return true }
         guard let backlog = connection.backlog else { return connection.phase == .handshake }
-        return connection.bytesOut == 0 || backlog._withUnsafeGuaranteedRef { $0.isTorn }
+        return connection.bytesOut == 0 || holdsSealed(connection)
+            || backlog._withUnsafeGuaranteedRef { $0.isTorn }
     }
 
-    /// Closes a connection that can't be written down.
-    private func close(_ connection: Connection) {
-        switch connection.phase {
-        case .open where connection.flags.contains(.secure):
-            if connection.backlog == nil, connection.bytesOut > 0 {
-                let frame = ParkedSocket.closeFrame(ParkedSocket.restarting)
-                if let base = frame.bytes.baseAddress { _ = put(base, count: frame.count, connection) }
-            }
-            endSecure(connection)
-        case .open:
-            ParkedSocket(descriptor: connection.link.handedOver, isTorn: isTorn(connection))
-                .close(reason: ParkedSocket.restarting)
-        case .admitting:
-            let answer = Handshake.response(Worker.shuttingDown)
-            answer.withUnsafeBytes { bytes in
-                if let base = bytes.baseAddress { _ = put(base, count: bytes.count, connection) }
-            }
-            endSecure(connection)
-        default:
-            endSecure(connection)
+    /// Ends the connections that can't be written down. They leave their channels, as nobody else would know of them.
+    private func endThoseNotKept() {
+        for slot in 0..<slab.highWater where slab[slot].phase.isLive && !isParkable(slab[slot]) {
+            let connection = slab[slot]
+            if connection.flags.contains(.opened) { parking?.closedCount += 1 }
+            sayGoodbye(connection)
+            if connection.cause == .none { connection.closeCode = CloseCode.serviceRestart.rawValue }
+            end(connection, cause: .restarting, reason: ParkedSocket.restarting)
         }
     }
 
-    /// Closes a socket, behind the end of its TLS if it has any.
-    private func endSecure(_ connection: Connection) {
+    /// Tells a client that its connection can't be kept, if nothing that is partly sent is in the way.
+    private func sayGoodbye(_ connection: Connection) {
+        let last: [UInt8] =
+            switch connection.phase {
+            case .open where !isTorn(connection): ParkedSocket.closeFrame(ParkedSocket.restarting)
+            case .admitting: Handshake.response(Worker.shuttingDown)
+            default: []
+            }
+        last.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress, !bytes.isEmpty { _ = put(base, count: bytes.count, connection) }
+        }
         sendCloseAlert(connection)
-        connection.link.finishSending()
-        connection.link.close()
+        connection.link.finishBeforeClose()
     }
 
     /// Frees what the records own. Their sockets are the next process's.
@@ -199,15 +228,27 @@ extension Worker {
     }
 }
 
+extension Link {
+    /// Ends the output and reads what has come: unread input would turn the close that follows into a reset, which may
+    /// overtake the output.
+    fileprivate func finishBeforeClose() {
+        finishSending()
+        withUnsafeTemporaryAllocation(byteCount: 64 * 1024, alignment: 1) { buffer in
+            var rounds = 0
+            while rounds < 16, case .bytes = receive(into: buffer) { rounds += 1 }
+        }
+    }
+}
+
 extension [ParkedSocket] {
     /// Closes connections, evenly spread over a period, so that their clients don't all come back at once. If the task is
     /// cancelled, those that are left are closed at once.
-    package func close(reason: String, over period: Duration) async {
+    package func close(over period: Duration) async {
         let clock = ContinuousClock()
         let begun = clock.now
         for (number, socket) in enumerated() {
             try? await clock.sleep(until: begun + period * (Double(number) / Double(count)))
-            socket.close(reason: reason)
+            socket.close()
         }
     }
 }
@@ -216,25 +257,21 @@ extension ParkedSocket {
     /// The reason for clients that can't stay over a restart.
     package static let restarting = "the server is restarting"
 
-    fileprivate static func closeFrame(_ reason: String) -> Segment {
+    static func closeFrame(_ reason: String) -> [UInt8] {
         var builder = SegmentBuilder()
         Worker.closePayload(.serviceRestart, reason).withUnsafeBytes { builder.append(.close, payload: $0) }
-        return builder.finish()
+        let frame = builder.finish()
+        return withExtendedLifetime(frame) { Array(frame.bytes) }
     }
 
     /// Closes the connection, with a close frame if one can be sent.
-    package func close(reason: String) {
+    package func close() {
         let link = Link(descriptor)
-        if !isTorn {
-            let frame = ParkedSocket.closeFrame(reason)
-            if let base = frame.bytes.baseAddress { _ = link.send(base, count: frame.count) }
+        let last = isTorn ? sealed : ParkedSocket.closeFrame(reason)
+        last.withUnsafeBytes { bytes in
+            if let base = bytes.baseAddress, !bytes.isEmpty { _ = link.send(base, count: bytes.count) }
         }
-        link.finishSending()
-        // Unread input would turn the close into a reset, which may overtake the frame.
-        withUnsafeTemporaryAllocation(byteCount: 64 * 1024, alignment: 1) { buffer in
-            var rounds = 0
-            while rounds < 16, case .bytes = link.receive(into: buffer) { rounds += 1 }
-        }
+        link.finishBeforeClose()
         link.close()
     }
 }

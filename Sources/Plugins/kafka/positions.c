@@ -44,7 +44,7 @@ static bool advance(struct positions *positions) {
     return positions->count < before;
 }
 
-bool positions_give(struct positions *positions, int64_t offset) {
+bool positions_give(struct positions *positions, int64_t offset, size_t size) {
     size_t end = positions->first + positions->count;
     size_t place = search(positions, offset);
     /* What was expected again before this offset is gone from the partition. */
@@ -54,19 +54,30 @@ bool positions_give(struct positions *positions, int64_t offset) {
         struct position *entry = &positions->entries[place];
         if (entry->is_given) return false;
         entry->is_given = true;
-        return !entry->is_settled;
+        if (entry->is_settled) return false;
+        entry->size = size;
+        positions->held += size;
+        return true;
     }
     /* Settled, since a rewind went back to it. */
     if (offset < positions->next || !make_room(positions)) return false;
-    positions->entries[positions->first + positions->count++] = (struct position){.offset = offset, .is_given = true};
+    positions->entries[positions->first + positions->count++] =
+        (struct position){.offset = offset, .size = size, .is_given = true};
+    positions->held += size;
     positions->next = offset + 1;
     return true;
+}
+
+void positions_pass(struct positions *positions, int64_t offset) {
+    if (positions->count == 0) positions->next = offset;
 }
 
 bool positions_settle(struct positions *positions, int64_t offset) {
     size_t place = search(positions, offset);
     if (place >= positions->first + positions->count || positions->entries[place].offset != offset) return false;
-    positions->entries[place].is_settled = true;
+    struct position *entry = &positions->entries[place];
+    if (entry->is_given && !entry->is_settled) positions->held -= entry->size;
+    entry->is_settled = true;
     return advance(positions);
 }
 
@@ -78,6 +89,7 @@ bool positions_rewind(struct positions *positions) {
     advance(positions);
     for (size_t i = positions->first; i < positions->first + positions->count; i++)
         positions->entries[i].is_given = false;
+    positions->held = 0;
     return positions->count > 0;
 }
 

@@ -78,9 +78,10 @@ static void take_header(struct delivery *delivery, const amqp_table_entry_t *ent
     char number[NUMBER_BYTES];
     amqp_bytes_t value;
     bool is_log = delivery->exchange != NULL;
-    if (is_text(entry->key, "x-stream-offset")) {
+    /* A log is a stream, whose server sets the offset. What others have published brings no time along. */
+    if (is_log && is_text(entry->key, "x-stream-offset")) {
         delivery->offset = integer_of(&entry->value);
-    } else if (is_log && is_text(entry->key, TIME_HEADER)) {
+    } else if (!delivery->is_keyed_by_route && is_text(entry->key, TIME_HEADER)) {
         delivery->timestamp = integer_of(&entry->value);
     } else if (value_of(&entry->value, number, &value)) {
         if (is_log && is_text(entry->key, MARKER_HEADER)) {

@@ -7,7 +7,8 @@
 #include "connection.h"
 #include "wsd-plugin.h"
 
-/* What wsd's own records have: the channel's name, and the time in milliseconds since 1970. */
+/* What wsd's own records have: the channel's name, and the time in milliseconds since 1970, which counts for nothing in
+ * what comes by the exchange. */
 #define KEY_HEADER "x-key"
 #define TIME_HEADER "x-time"
 /* What a record has that is no record, but shows its reader where the stream ends. */

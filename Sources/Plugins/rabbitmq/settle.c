@@ -11,10 +11,7 @@ void source_granted(struct wsd_source *source) {
 }
 
 bool source_give(struct wsd_source *source) {
-    struct delivery *delivery = &source->delivery;
-    if (delivery->offset >= 0)
-        return connection_fail(&source->connection, "queue \"%s\" at %s is a stream, and keeps no position for who reads it",
-            source->settings->queue, source->connection.server->name);
+    const struct delivery *delivery = &source->delivery;
     source->newest = delivery->number;
     source->states[delivery->number % UNSETTLED_LIMIT] = OPEN;
     uint64_t offset = source->base + delivery->number;

@@ -60,6 +60,10 @@ static amqp_table_entry_t number_argument(const char *key, int64_t value) {
     return (amqp_table_entry_t){amqp_cstring_bytes(key), {.kind = AMQP_FIELD_KIND_I64, .value.i64 = value}};
 }
 
+static amqp_table_entry_t flag_argument(const char *key, bool value) {
+    return (amqp_table_entry_t){amqp_cstring_bytes(key), {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = value}};
+}
+
 /* RabbitMQ before 3.9 would make something else of a stream, or refuse it with words that don't help. */
 static bool check_version(struct connection *connection) {
     int major = 0, minor = 0;
@@ -117,8 +121,11 @@ static bool adopt_argument(struct arguments *arguments, const char *said, bool *
     char *key_copy = arguments->texts[arguments->text_count++], *value_copy = arguments->texts[arguments->text_count++];
     snprintf(key_copy, sizeof *arguments->texts, "%s", key);
     snprintf(value_copy, sizeof *arguments->texts, "%s", value);
-    arguments->entries[place] =
-        is_number ? number_argument(key_copy, strtoll(value, NULL, 10)) : text_argument(key_copy, value_copy);
+    if (strstr(current, "of type 'bool'"))
+        arguments->entries[place] = flag_argument(key_copy, strcmp(value, "true") == 0);
+    else
+        arguments->entries[place] =
+            is_number ? number_argument(key_copy, strtoll(value, NULL, 10)) : text_argument(key_copy, value_copy);
     if (place == arguments->count) arguments->count++;
     return true;
 }
@@ -202,14 +209,33 @@ bool topology_declare(struct connection *connection, uint32_t *count, char *note
     return true;
 }
 
+/* Whether a queue that exists is a stream, as far as the server says. It is declared as something that there is not, so
+ * that nothing is made, and the server names what the queue is, after arguments that are adopted until it does. False if
+ * the connection is lost. */
+static bool ask_stream(struct connection *connection, const char *name, bool *is_stream) {
+    char said[512];
+    int code = 0;
+    struct arguments arguments = {.entries = {text_argument("x-queue-type", "none")}, .count = 1};
+    *is_stream = false;
+    for (int attempt = 0; attempt < 8; attempt++) {
+        bool ignored;
+        enum outcome declared =
+            declare_queue(connection, name, false, (amqp_table_t){arguments.count, arguments.entries}, said, sizeof said, &code);
+        if (declared != REFUSED) return declared != LOST;
+        const char *current = strstr(said, "but current is ");
+        *is_stream = strstr(said, "inequivalent arg 'x-queue-type'") && current && strstr(current, "'stream'");
+        if (code != AMQP_PRECONDITION_FAILED || !adopt_argument(&arguments, said, &ignored)) return true;
+    }
+    return true;
+}
+
 bool topology_declare_source(struct connection *connection, char *note, size_t note_size) {
     const struct settings *settings = connection->settings;
     const char *server = connection->server->name;
     char said[512], ignored[512];
     int code = 0, passive_code = 0;
     *note = 0;
-    amqp_table_entry_t single = {
-        amqp_cstring_bytes("x-single-active-consumer"), {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+    amqp_table_entry_t single = flag_argument("x-single-active-consumer", true);
     /* A queue that exists is taken as it is, so that its owner decides on its arguments. */
     enum outcome exists =
         declare_queue(connection, settings->queue, true, amqp_empty_table, ignored, sizeof ignored, &passive_code);
@@ -224,6 +250,12 @@ bool topology_declare_source(struct connection *connection, char *note, size_t n
             return connection_fail(
                 connection, "queue \"%s\" does not exist in vhost \"%s\" at %s, and user \"%s\" may not create it: %s",
                 settings->queue, settings->vhost, server, settings->user, said);
+    } else {
+        bool is_stream;
+        if (!ask_stream(connection, settings->queue, &is_stream)) return false;
+        if (is_stream)
+            return connection_fail(connection, "queue \"%s\" at %s is a stream, and keeps no position for who reads it",
+                settings->queue, server);
     }
     if (!settings->exchange) return true;
     amqp_queue_bind(connection->amqp, CONTROL_CHANNEL, amqp_cstring_bytes(settings->queue),

@@ -1,0 +1,73 @@
+/*
+ * A source: a reader of the group (source.c), the partitions of the topic that the group's coordinator gave it (shares.c),
+ * and their records (records.c). All of it is wsd's thread's, but for what librdkafka logs.
+ */
+#ifndef WSD_KAFKA_SOURCE_H
+#define WSD_KAFKA_SOURCE_H
+
+#include "kafka.h"
+#include "positions.h"
+
+/* What poll gives out in one call at most. */
+enum { GIVEN_LIMIT = 256 };
+
+/* A partition that this reader has. */
+struct share {
+    bool is_granted;
+    /* As librdkafka was told, also of a partition that it has taken away since. */
+    bool is_paused;
+    struct positions positions;
+    /* The offset of the next record to be read; -1 until that is known. */
+    int64_t next;
+    /* What librdkafka was last told to commit; -1 if nothing. */
+    int64_t stored;
+    /* A rewind has begun that gives records below `next` again. */
+    bool is_rewound;
+};
+
+/* The topic is watched as that of a log is. */
+struct wsd_source {
+    struct kafka_settings settings;
+    struct kafka_watch watch;
+    struct plugin_events *events;
+    /* Records, and the coordinator's decisions, which librdkafka carries out while it is read. */
+    rd_kafka_queue_t *queue;
+    struct share *shares;
+    size_t share_count;
+    /* So much is given out and not settled that nothing more is fetched. */
+    bool is_full;
+    /* What came with the last pull, NULL for what is of no use any more; those before `passed` have been given out. */
+    rd_kafka_message_t *records[GIVEN_LIMIT];
+    size_t record_count, passed;
+    /* The headers of what the last call gave out. */
+    struct wsd_header *headers;
+};
+
+/* share_of is the partition, if this reader has it; NULL else. */
+struct share *share_of(struct wsd_source *source, int32_t partition);
+
+/* share_grant and share_revoke note that this reader has a partition now, and that it has it no longer. */
+void share_grant(struct wsd_source *source, int32_t partition);
+void share_revoke(struct wsd_source *source, int32_t partition);
+
+/* share_passed notes that a partition has nothing before an offset that is to be read, and has that committed, so that
+ * whoever reads next goes on there. */
+void share_passed(struct wsd_source *source, int32_t partition, int64_t offset);
+
+/* share_begin_anew reads a partition from its first record on. */
+void share_begin_anew(struct wsd_source *source, int32_t partition);
+
+/* share_store has librdkafka commit what is to be read next, should somebody else take over: within a second, and at a
+ * rebalance. */
+void share_store(struct wsd_source *source, int32_t partition);
+
+/* shares_regulate stops fetching when much is given out and not settled, and begins again when half of it is. */
+void shares_regulate(struct wsd_source *source);
+
+/* records_forget drops the records of a partition that came and have not been given out. */
+void records_forget(struct wsd_source *source, int32_t partition);
+
+/* records_free lets go of all records that came. */
+void records_free(struct wsd_source *source);
+
+#endif

@@ -1,0 +1,102 @@
+import Base
+import Broker
+import NIOCore
+import Testing
+
+@testable import NATSBroker
+
+extension NATSTests {
+    /// What becomes of users whose nodes, or whose stream, others take away.
+    @Suite struct Presence {
+        @Test("A node that stood still while its connection lasted takes nobody for gone, and writes its users again")
+        func standstill() async throws {
+            try await NATSFixture.with { fixture in
+                let others = try await fixture.nodes(2)
+                // The least node removes the users of others.
+                let node = fixture.node { $0.node = NodeID(rawValue: 1) }
+                try await node.isUp()
+                for node in others + [node] { try await node.subscribe("c") }
+                BrokerConformance.change(node, "c", "ada")
+                BrokerConformance.change(others[0], "c", "bob")
+                try await BrokerConformance.hasMembers(others[1], "c", ["ada": 1, "bob": 1])
+                let gate = Gate()
+                node.record.isBefore { gate.wait() }
+                others[0].broker.send([], to: nil)
+                try await gate.isReached()
+                try await BrokerConformance.hasMembers(others[1], "c", ["bob": 1])
+                node.record.isBefore {}
+                gate.open()
+                try await BrokerConformance.hasMembers(others[1], "c", ["ada": 1, "bob": 1])
+                try await others[1].record.wait("its return") { state in
+                    state.seen["c"]?.filter { $0.hasSuffix("ada") } == ["+ada", "-ada", "+ada"] ? () : nil
+                }
+                #expect(others[1].record.seen("c").filter { $0.hasSuffix("bob") } == ["+bob"])
+                await BrokerConformance.end(others + [node])
+            }
+        }
+
+        @Test("A node that is told that it was taken for gone writes its users again")
+        func back() async throws {
+            try await NATSFixture.with { fixture in
+                let nodes = try await fixture.nodes(2)
+                for node in nodes { try await node.subscribe("c") }
+                BrokerConformance.change(nodes[0], "c", "ada")
+                for node in nodes { try await node.record.sees("c", ["+ada"]) }
+                let stranger = try await NATSStranger(fixture.server.port)
+                try await stranger.publish("t.users.c.ada", "u")
+                try await stranger.publish("t.back", "\(nodes[0].id)")
+                for node in nodes { try await node.record.sees("c", ["+ada", "+ada"]) }
+                try await BrokerConformance.hasMembers(nodes[1], "c", ["ada": 1])
+                try await stranger.end()
+                await BrokerConformance.end(nodes)
+            }
+        }
+
+        @Test("Users are in a stream that is made anew, and are not announced again")
+        func deletedStream() async throws {
+            try await NATSFixture.with { fixture in
+                let nodes = try await fixture.nodes(2)
+                for node in nodes { try await node.subscribe("c") }
+                BrokerConformance.change(nodes[0], "c", "ada")
+                for node in nodes { try await node.record.sees("c", ["+ada"]) }
+                let stranger = try await NATSStranger(fixture.server.port)
+                try await stranger.publish("$JS.API.STREAM.DELETE.t_users", "")
+                // Nobody comes or goes: the node looks for it by itself.
+                try await BrokerConformance.eventually("it is gone") {
+                    try await BrokerConformance.members(nodes[1], "c")?.map(\.user) != ["ada"]
+                }
+                try await BrokerConformance.hasMembers(nodes[1], "c", ["ada": 1])
+                try await stranger.publish("$JS.API.STREAM.DELETE.t_users", "")
+                BrokerConformance.change(nodes[1], "c", "bob")
+                try await BrokerConformance.hasMembers(nodes[0], "c", ["ada": 1, "bob": 1])
+                for node in nodes { try await node.record.sees("c", ["+ada", "+bob"]) }
+                for node in nodes { try await node.isUp() }
+                // That the stream was lost does not make their leaving silent.
+                await BrokerConformance.end([nodes[0]])
+                try await nodes[1].record.sees("c", ["+ada", "+bob", "-ada"])
+                await BrokerConformance.end([nodes[1]])
+                try await stranger.end()
+            }
+        }
+
+        @Test("Members of a channel that announces users are told of a gap when the connection is back")
+        func gaps() async throws {
+            try await NATSFixture.with { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                for channel in ["c", "d"] { try await node.subscribe(channel, history: BrokerConformance.limits) }
+                BrokerConformance.change(node, "c", "ada")
+                BrokerConformance.change(node, "d", "ada", isAnnounced: false)
+                try await node.record.sees("c", ["+ada"])
+                try await BrokerConformance.hasMembers(node, "d", ["ada": 1])
+                try await node.comesBack { try await fixture.cutDeliveries() }
+                for channel in ["c", "d"] {
+                    try await node.publishAndWait(channel, ["m1"], history: BrokerConformance.limits)
+                }
+                try await node.record.sees("c", ["+ada", "gap", "m1"])
+                try await node.record.sees("d", ["m1"])
+                await BrokerConformance.end([node])
+            }
+        }
+    }
+}
