@@ -185,7 +185,7 @@ extension BrokerConformance {
         try await nodes[1].subscribe("c", history: limits)
         let numbers = (1...200).map { nodes[0].publish("c", ["m\($0)"], history: limits) }
         for index in 0..<100 { change(nodes[0], "d", "u\(index)") }
-        await end([nodes[0]])
+        await nodes[0].broker.stop(within: patience)
         for number in numbers { _ = try await nodes[0].accepted("c", number) }
         try await nodes[1].record.sees("c", texts(1...200))
         #expect(try await members(nodes[1], "d") == [])
