@@ -58,9 +58,16 @@ struct HeldBatches {
     /// Whether something was dropped after the position was asked for.
     var isIncomplete = false
 
+    private static func size(of batch: DeliveredBatch) -> Int { batch.publications.count + 128 }
+
+    mutating func removeFirst() {
+        byteCount -= Self.size(of: batches.removeFirst())
+        coveredCount = max(0, coveredCount - 1)
+    }
+
     /// - Parameter others: the size of what is held for other channels, in bytes.
     mutating func append(_ batch: DeliveredBatch, besides others: Int) {
-        byteCount += batch.publications.count + 128
+        byteCount += Self.size(of: batch)
         guard byteCount <= Self.byteCountLimit, others + byteCount <= Self.totalByteCountLimit else {
             self = HeldBatches()
             isIncomplete = true
@@ -100,6 +107,12 @@ struct ChannelAnswer {
     func continues(_ entry: ChannelEntry) -> Bool {
         if position.seq < entry.seq { return false }
         if position.seq == entry.seq { return entry.seq == 0 || last == entry.last }
+        // Whoever asks for all of the history gets it among the rest.
+        let known =
+            known
+            ?? batches.first { $0.position.seq >= entry.seq }.map {
+                ($0.position.seq, UInt64(clamping: $0.numberedCount), BatchIdentity($0))
+            }
         guard let known, entry.seq > 0 else { return true }
         if known.seq == entry.seq { return known.2 == entry.last }
         // A batch that begins before it and ends after it.

@@ -18,6 +18,8 @@ final class NodeRemoval {
     private let spares: ((Name, Name) -> Bool)?
     private let done: () -> Void
     private var channels: [String] = []
+    /// Whether the node is gone, as the server said after the last channel was done.
+    private var isProven = false
     private var underWayCount = 0
     private var hasFailed = false
     private var isDone = false
@@ -46,8 +48,11 @@ final class NodeRemoval {
     }
 
     private func pump() {
-        while underWayCount < Self.windowCount, !hasFailed, let channel = channels.popLast() { scan(channel, "0") }
+        while underWayCount < Self.windowCount, !hasFailed, let channel = channels.popLast() {
+            ifGone { [self] in scan(channel, "0") }
+        }
         guard underWayCount == 0, !isDone else { return }
+        if !hasFailed, !isProven, spares == nil { return ifGone { [self] in isProven = true } }
         isDone = true
         // If something failed, the node is still listed, and found again at the next look.
         if !hasFailed, spares == nil {
@@ -55,6 +60,14 @@ final class NodeRemoval {
             router.send(["SREM", .text(router.keys.nodes), .text(node.description)]) { _ in }
         }
         done()
+    }
+
+    /// Goes on unless the node has come back.
+    private func ifGone(_ body: @escaping () -> Void) {
+        guard spares == nil else { return body() }
+        ask(["EXISTS", .text(router.keys.node(node))]) { [self] value in
+            if value == .integer(0) { body() } else { hasFailed = true }
+        }
     }
 
     private func scan(_ channel: String, _ cursor: String) {

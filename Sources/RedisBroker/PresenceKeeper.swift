@@ -89,17 +89,19 @@ final class PresenceKeeper {
         remove(user, channel)
         guard forgottenCount > 1_024, forgottenCount > queue.count / 2 else { return }
         forgottenCount = 0
-        let isKept = { [self] (channel: Name, user: Name) in
+        func isKept(_ channel: Name, _ user: Name) -> Bool {
             guard channels[channel]?.wishes[user]?.isQueued ?? false else { return false }
             // Once.
             channels[channel]?.wishes[user]?.isQueued = false
             return true
         }
-        queue = CircularBuffer(queue.filter { isKept($0.channel, $0.user) })
+        queue.removeAll { !isKept($0.channel, $0.user) }
         for (channel, users) in stuck { stuck[channel] = users.filter { isKept(channel, $0) } }
         stuck = stuck.filter { !$0.value.isEmpty }
         for (channel, user) in queue { channels[channel]?.wishes[user]?.isQueued = true }
-        for (channel, users) in stuck { for user in users { channels[channel]?.wishes[user]?.isQueued = true } }
+        for (channel, users) in stuck {
+            for user in users { channels[channel]?.wishes[user]?.isQueued = true }
+        }
     }
 
     /// Lets the users be written, as this node's lease is held now.

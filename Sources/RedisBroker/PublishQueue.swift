@@ -38,7 +38,6 @@ final class PublishQueue {
     /// What is tried again after a pause.
     private var paused: [Item] = []
     private var isPauseScheduled = false
-    private var acknowledged = AcknowledgedPositions()
     private var window = SendWindow()
     private var deadlines: DeadlineSweep!
     private var whenEmpty: (() -> Void)?
@@ -139,12 +138,19 @@ final class PublishQueue {
             buffer.writeArgument(lives.history)
             buffer.writeArgument(lives.meta)
             buffer.writeArgument(clinux_realtime_milliseconds() / 1_000)
-            let channel = Name(batch.channel)
-            let known = shard.subscriptions.knownPosition(of: channel) ?? acknowledged[channel]
+            let known = lastPosition(of: Name(batch.channel))
             buffer.writeArgument(known?.epoch ?? "")
             buffer.writeArgument(Int64(clamping: known?.seq ?? 0))
             if keys.isCluster { buffer.writeArgument(keys.publishCommand) }
         }
+    }
+
+    /// The last position in a channel that this node knows, from what was delivered or acknowledged.
+    private func lastPosition(of channel: Name) -> MessagePosition? {
+        let acknowledged = shard.surroundings.acknowledged[channel]
+        guard let delivered = shard.subscriptions.knownPosition(of: channel) else { return acknowledged }
+        guard let acknowledged, acknowledged.epoch == delivered.epoch else { return delivered }
+        return acknowledged.seq > delivered.seq ? acknowledged : delivered
     }
 
     private func replied(
@@ -189,8 +195,7 @@ final class PublishQueue {
             shard.statistics.roundTrips.record(
                 nanoseconds: NIODeadline.now().uptimeNanoseconds &- item.writtenAt)
             let position = MessagePosition(epoch: epoch, seq: seq)
-            let channel = Name(item.batch.channel)
-            if shard.subscriptions.knownPosition(of: channel) == nil { acknowledged.note(position, of: channel) }
+            shard.surroundings.acknowledged.note(position, of: Name(item.batch.channel))
             finish(item, .accepted(channel: item.batch.channel, number: item.batch.number, position))
         }
     }

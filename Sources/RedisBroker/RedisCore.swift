@@ -10,6 +10,7 @@ final class RedisCore: BrokerCore {
     private var outlet: BrokerOutlet!
     private var topology: (any RedisTopology)!
     private var isStopping = false
+    private var questions: MembersQuestions!
 
     init(_ loop: any EventLoop, _ options: RedisBroker.Options, _ sink: any BrokerSink, _ snapshot: StatisticsBox) {
         self.loop = loop
@@ -18,6 +19,9 @@ final class RedisCore: BrokerCore {
         let around = RedisSurroundings(
             emit: { [weak outlet] in outlet?.emit($0) }, handled: { [weak outlet] in outlet?.flush() },
             healthChanged: { [weak self] in self?.checkHealth() })
+        questions = MembersQuestions { [weak outlet] in
+            outlet?.emit(.members(channel: $0, token: $1, $2))
+        }
         topology =
             switch options.servers {
             case .independent(let addresses): IndependentServers(loop, options, addresses, around)
@@ -48,9 +52,7 @@ final class RedisCore: BrokerCore {
             case .change(let changes):
                 for change in changes { topology.presence(for: change.channel)?.change(change) }
             case .members(let channel, let token):
-                topology.router(for: channel).askForMembers(of: channel) { [self] members in
-                    outlet.emit(.members(channel: channel, token: token, members))
-                }
+                questions.ask(channel, token, topology.router(for: channel))
             case .send(let message, let node): topology.send(message, to: node)
             case .nodes(let promise): topology.askForNodes { promise.succeed($0) }
             }

@@ -30,13 +30,6 @@ protocol RedisRouter: AnyObject {
 extension RedisRouter {
     var nodeText: String { options.node.description }
 
-    /// Asks for the users in a channel on all nodes.
-    func askForMembers(of channel: String, _ body: @escaping ([BrokerMember]?) -> Void) {
-        send(["HGETALL", .text(keys.users(channel))]) { reply in
-            if case .value(let value) = reply { body(PresenceKeeper.members(value)) } else { body(nil) }
-        }
-    }
-
     /// Asks for the nodes that are there.
     func askForNodes(_ body: @escaping ([NodeDescription]?) -> Void) {
         send(["SMEMBERS", .text(keys.nodes)]) { [self] reply in

@@ -6,13 +6,25 @@ enum RedisScript: CaseIterable {
 
     var text: String {
         switch self {
-        case .publish: Self.publishText
-        case .sync: Self.historyFunction + Self.syncText
-        case .renumber: Self.historyFunction + Self.renumberText
-        case .enter: Self.announceFunction + Self.enterText
-        case .leave: Self.announceFunction + Self.leaveText
+        case .publish: Self.stateFunction + Self.publishText
+        case .sync: Self.stateFunction + Self.historyFunction + Self.syncText
+        case .renumber: Self.stateFunction + Self.historyFunction + Self.renumberText
+        case .enter: Self.stateFunction + Self.announceFunction + Self.enterText
+        case .leave: Self.stateFunction + Self.announceFunction + Self.leaveText
         }
     }
+
+    /// The epoch and the last number of a channel; nothing if it has none, or what others wrote there is none: a new
+    /// epoch begins then, for batches of the other would be damage to all nodes.
+    private static let stateFunction = #"""
+        local function isEpoch(text) return #text<=13 and string.match(text,'^[0-9a-z]+$') end
+        local function state(e,s)
+          s=s or '0'
+          if not e or not isEpoch(e) or #s>16 or not string.match(s,'^%d+$') or tonumber(s)>2^53 then return end
+          return e,tonumber(s)
+        end
+
+        """#
 
     /// KEYS: meta, history. ARGV: pub/sub channel, count of numbered publications, publications, node, number of the
     /// batch, new epoch, limits of the history in messages and bytes, lives of history and meta in seconds, time in
@@ -24,30 +36,37 @@ enum RedisScript: CaseIterable {
     /// had been taken before.
     private static let publishText = #"""
         local m,h,node,number,count=KEYS[1],KEYS[2],ARGV[4],ARGV[5],tonumber(ARGV[2])
+        if not isEpoch(ARGV[6]) then
+          return redis.error_reply('ERR argument 6 is no epoch, which has 1 to 13 of the characters 0-9 and a-z')
+        end
+        if #ARGV[2]>7 or not string.match(ARGV[2],'^%d+$') then
+          return redis.error_reply('ERR argument 2 is no number of publications')
+        end
         local own=node~='' and node~='-'
         local d=redis.call('HMGET',m,'e','s','b','t',own and 'n:'..node or 'e')
-        if own and d[1] and d[5] then
+        local e,last=state(d[1],d[2])
+        if own and e and d[5] then
           local n,s=string.match(d[5],'^(%d+):(%d+)')
-          if n and tonumber(n)>=tonumber(number) then return {d[1],tonumber(s),1} end
+          if n and tonumber(n)>=tonumber(number) then return {e,tonumber(s),1} end
         end
         if not own then
           local t=redis.call('TIME')
           node='-' number=t[1]..string.format('%06d',t[2])
         end
-        local e,last=d[1],tonumber(d[2] or '0')+count
-        if not e then
-          e=ARGV[6] last=count d={}
+        if not e or last>2^53-count then
+          e=ARGV[6] last=0 d={}
           if redis.call('EXISTS',h)==1 then redis.call('DEL',h) end
-        elseif e==ARGV[12] and last-count<tonumber(ARGV[13]) then
+        elseif e==ARGV[12] and last<tonumber(ARGV[13]) then
           e=ARGV[6]
         end
+        last=last+count
         local text,id=string.format('%.0f',last),node..':'..number
-        local limit,f=tonumber(ARGV[7] or '0'),{'HSET',m,'e',e}
+        local limit,f=tonumber(ARGV[7] or '0'),{'HSET',m,'e',e,'s',text}
         if count>0 then
-          f[5]='s' f[6]=text f[7]='l' f[8]=id
+          f[7]='l' f[8]=id
           if limit>0 then
             local from,bytes=math.max(last-limit+1,1),tonumber(ARGV[8] or '0')
-            local total=tonumber(d[3] or '0')+#ARGV[3]
+            local total=(tonumber(d[3] or '0') or 0)+#ARGV[3]
             local sum=string.format('%.0f',total)
             local add={'XADD',h,'MINID','~',string.format('%.0f',from),text..'-0','n',ARGV[2],'d',ARGV[3],'o',id,'b',sum}
             local ok=redis.pcall(unpack(add))
@@ -56,7 +75,7 @@ enum RedisScript: CaseIterable {
               redis.call('DEL',h) redis.call(unpack(add))
             end
             f[9]='b' f[10]=sum
-            if bytes>0 and total-tonumber(d[4] or '0')>bytes/16 then
+            if bytes>0 and total-(tonumber(d[4] or '0') or 0)>bytes/16 then
               local low,high=from,last
               while low<high do
                 local mid=math.floor((low+high)/2)
@@ -87,14 +106,19 @@ enum RedisScript: CaseIterable {
         return {e,last,0}
         """#
 
-    /// What the history has after a number, newest first, and no more than needed for a number of messages.
+    /// What the history has after a number, newest first, and no more than needed for a number of messages; of the bytes
+    /// no more than `publish` keeps for a number of them, nor than can be read as one answer (see `RESPDecoder.Limits`),
+    /// unless it is one batch.
     private static let historyFunction = #"""
-        local function history(h,after,limit)
-          local found,n,cursor={},0,'+'
+        local function history(h,after,limit,bytes)
+          local found,n,size,cursor={},0,0,'+'
           while n<limit do
             local page=redis.call('XREVRANGE',h,cursor,'('..after..'-0','COUNT',32)
             for _,x in ipairs(page) do
-              if n<limit then found[#found+1]=x n=n+tonumber(x[2][2]) end
+              if n>=limit then break end
+              size=size+#(x[2][4] or '')
+              if #found>0 and (size>bytes*17/16 or size+192*#found>2^27) then return found end
+              found[#found+1]=x n=n+(tonumber(x[2][2]) or 0)
             end
             if #page<32 then break end
             cursor='('..page[32][1]
@@ -104,7 +128,8 @@ enum RedisScript: CaseIterable {
 
         """#
 
-    /// KEYS: meta, history. ARGV: known epoch and number, limit in messages, new epoch, life of meta in seconds.
+    /// KEYS: meta, history. ARGV: known epoch and number, limits in messages and bytes, new epoch, life of meta in
+    /// seconds.
     ///
     /// The answer is the epoch, the last number and the batch that it is of; of the oldest batch at or after the known
     /// number its last number, its count and its identity; and the batches after the known number, or all of them if
@@ -112,13 +137,13 @@ enum RedisScript: CaseIterable {
     private static let syncText = #"""
         local m,h,after,limit=KEYS[1],KEYS[2],'0',tonumber(ARGV[3])
         local d=redis.call('HMGET',m,'e','s','l')
-        local e,s=d[1],tonumber(d[2] or '0')
+        local e,s=state(d[1],d[2])
         if not e then
           if redis.call('EXISTS',h)==1 then redis.call('DEL',h) end
-          redis.call('HSET',m,'e',ARGV[4]) redis.call('EXPIRE',m,ARGV[5])
-          return {ARGV[4],0,'',false,{}}
+          redis.call('HSET',m,'e',ARGV[5],'s','0') redis.call('EXPIRE',m,ARGV[6])
+          return {ARGV[5],0,'',false,{}}
         end
-        redis.call('EXPIRE',m,ARGV[5])
+        redis.call('EXPIRE',m,ARGV[6])
         local at=false
         if e==ARGV[1] then
           after=ARGV[2]
@@ -126,17 +151,19 @@ enum RedisScript: CaseIterable {
           local x=limit>0 and redis.call('XRANGE',h,after..'-0','+','COUNT',1)[1]
           if x then at={x[1],x[2][2],x[2][6]} end
         end
-        return {e,s,d[3] or '',at,history(h,after,limit)}
+        return {e,s,d[3] or '',at,history(h,after,limit,tonumber(ARGV[4]))}
         """#
 
-    /// KEYS: meta, history. ARGV: the epoch that is to end, new epoch, limit in messages.
+    /// KEYS: meta, history. ARGV: the epoch that is to end, new epoch, limits in messages and bytes.
     ///
-    /// The answer is that of `sync` for another epoch.
+    /// The answer is that of `sync` for another epoch; its own is empty if the channel has none.
     private static let renumberText = #"""
         local m,h=KEYS[1],KEYS[2]
         if redis.call('HGET',m,'e')==ARGV[1] then redis.call('HSET',m,'e',ARGV[2]) end
         local d=redis.call('HMGET',m,'e','s','l')
-        return {d[1] or '',tonumber(d[2] or '0'),d[3] or '',false,history(h,'0',tonumber(ARGV[3]))}
+        local e,s=state(d[1],d[2])
+        if not e then return {'',0,'',false,{}} end
+        return {e,s,d[3] or '',false,history(h,'0',tonumber(ARGV[3]),tonumber(ARGV[4]))}
         """#
 }
 
@@ -145,7 +172,8 @@ extension RedisScript {
     private static let announceFunction = #"""
         local function announce(m,channel,blob,command)
           local d=redis.call('HMGET',m,'e','s')
-          redis.call(command,channel,(d[2] or '0')..':0:'..(d[1] or '')..':-:0:'..blob)
+          local e,s=state(d[1],d[2])
+          redis.call(command,channel,string.format('%.0f',s or 0)..':0:'..(e or '')..':-:0:'..blob)
         end
 
         """#

@@ -11,6 +11,8 @@ struct RedisSurroundings {
     var handled: () -> Void
     /// Called when the health may have changed.
     var healthChanged: () -> Void
+    /// What the servers have acknowledged.
+    let acknowledged = AcknowledgedPositions()
 }
 
 /// One server, and all that a broker does there: the channels that are kept on it, their subscriptions, its probes.

@@ -61,8 +61,10 @@ extension Subscriptions {
         let entry = entries.values[index]
         let channel = entries.keys[index].text
         // The server has lost the channel since it was asked before.
-        if answer.position.epoch.isEmpty { return askAgain(name) }
+        if answer.position.epoch.isEmpty { return askLater(name) }
+        if hasLost(answer, entry, name) { return renumber(name, from: answer.position.epoch) }
         if entry.flags.contains(.isNew) || !entry.flags.contains(.isKnown) {
+            if entry.flags.contains(.isKnown) { deliverHeld(name, index, until: answer.position) }
             begin(answer, index)
             shard.emit(.subscribed(channel: channel, answer.position, history: fresh(answer.batches, entry)))
             if entry.flags.isSuperset(of: [.isKnown, .isCut]) { noteMissingUsers(index) }
@@ -70,14 +72,22 @@ extension Subscriptions {
             begin(answer, index)
             shard.statistics.renumberings += 1
             shard.emit(.renumbered(channel: channel, answer.position, history: fresh(answer.batches, entry)))
-        } else if answer.continues(entry) {
+        } else {
             let isTold = fill(answer, index, channel, heldBatches(of: name))
             if entry.flags.contains(.isCut), !isTold { noteMissingUsers(index) }
-        } else {
-            return renumber(name)
         }
         entries.values[index].flags.remove(.isCut)
         deliverHeld(name, index)
+    }
+
+    /// Whether the server has fewer batches of an epoch, or others, than were delivered or acknowledged here.
+    private func hasLost(_ answer: ChannelAnswer, _ entry: ChannelEntry, _ name: Name) -> Bool {
+        if let last = shard.surroundings.acknowledged[name], last.epoch == answer.position.epoch,
+            last.seq > answer.position.seq
+        {
+            return true
+        }
+        return entry.flags.contains(.isKnown) && entry.epoch == answer.position.epoch && !answer.continues(entry)
     }
 
     /// Tells the members of a channel that joins and leaves may be missing.
@@ -123,6 +133,18 @@ extension Subscriptions {
         entries.values[index].seq = answer.position.seq
         entries.values[index].last = answer.last
         return !isComplete
+    }
+
+    /// Delivers what came in while the server was asked and is not beyond a position, as far as nothing is missing before.
+    private func deliverHeld(_ name: Name, _ index: Dictionary<Name, ChannelEntry>.Index, until last: MessagePosition) {
+        guard var rest = release(name) else { return }
+        while let batch = rest.batches.first, batch.position.epoch == last.epoch, batch.position.seq <= last.seq,
+            deliver(batch, index)
+        {
+            rest.removeFirst()
+        }
+        heldByteCount += rest.byteCount
+        held[name] = rest
     }
 
     /// Delivers what came in while the server was asked, unless it makes another question necessary.

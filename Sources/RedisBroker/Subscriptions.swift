@@ -14,6 +14,8 @@ final class Subscriptions {
     /// The channels whose position is being asked for at a time. Each answer may have a whole history.
     private static let syncCount = 128
     private static let retryPause: TimeAmount = .milliseconds(200)
+    /// How long a channel whose state at the server is none is left alone.
+    private static let healingPause: TimeAmount = .seconds(2)
 
     unowned let shard: RedisShard
     var entries: [Name: ChannelEntry] = [:]
@@ -26,6 +28,8 @@ final class Subscriptions {
     private var syncing = 0
     private var lastSerial: UInt32 = 0
     private var isRetryScheduled = false
+    /// The channels whose state at the server is none, so that somebody has to change it.
+    private var unsound: [Name] = []
     /// The channels that were subscribed before the connection was lost, and are not live again.
     private var restoring = 0
 
@@ -104,6 +108,7 @@ final class Subscriptions {
         held.removeAll()
         heldByteCount = 0
         syncQueue.removeAll()
+        unsound.removeAll()
         unsent.removeAll()
         for index in entries.indices {
             entries.values[index].state = .wanted
@@ -190,9 +195,29 @@ final class Subscriptions {
         sendQuestions()
     }
 
-    private func askLater(_ name: Name) {
+    /// Asks for the position of a channel, and before that for nothing else.
+    func askLater(_ name: Name) {
+        entries[name]?.state = .waiting
         syncQueue.append(name)
         pumpLater()
+    }
+
+    /// Leaves a channel alone for a while whose state at the server is none. The node does not wait for it: only whoever
+    /// changes that state can help.
+    private func leaveAlone(_ name: Name) {
+        guard let index = entries.index(forKey: name) else { return }
+        entries.values[index].state = .waiting
+        let entry = entries.values[index]
+        entries.values[index].flags.remove(.isRestoring)
+        noteRestored(entry, name)
+        unsound.append(name)
+        guard unsound.count == 1 else { return }
+        shard.loop.assumeIsolated().scheduleTask(in: Self.healingPause) { [weak self] in
+            guard let self else { return }
+            syncQueue.append(contentsOf: unsound)
+            unsound.removeAll()
+            pump()
+        }
     }
 
     private func pumpLater() {
@@ -213,13 +238,16 @@ final class Subscriptions {
         }
     }
 
-    /// Ends the numbering of a channel for all nodes, unless one has done so.
-    func renumber(_ name: Name) {
+    /// Ends a numbering of a channel for all nodes, unless one has done so.
+    func renumber(_ name: Name, from epoch: String) {
         guard let entry = entries[name], let connection = shard.commands.ready else { return askAgain(name) }
-        ask(.renumber, name, entry, connection)
+        ask(.renumber, name, entry, connection, ending: epoch)
     }
 
-    private func ask(_ script: RedisScript, _ name: Name, _ entry: ChannelEntry, _ connection: RedisConnection) {
+    private func ask(
+        _ script: RedisScript, _ name: Name, _ entry: ChannelEntry, _ connection: RedisConnection,
+        ending epoch: String = ""
+    ) {
         lastSerial &+= 1
         let serial = lastSerial
         entries[name]?.serial = serial
@@ -229,15 +257,15 @@ final class Subscriptions {
         }
         let limits = limits(of: entry)
         let isContinued = entry.flags.contains(.isKnown) && !entry.flags.contains(.isNew)
+        let sizes: [RESPArgument] = [
+            .number(Int64(limits?.messageCount ?? 0)), .number(Int64(limits?.byteCount ?? 0)),
+        ]
         let arguments: [RESPArgument] =
             if script == .renumber {
-                [.text(entry.epoch), .text(shard.freshEpoch()), .number(Int64(limits?.messageCount ?? 0))]
+                [.text(epoch), .text(shard.freshEpoch())] + sizes
             } else {
-                [
-                    .text(isContinued ? entry.epoch : ""), .text(isContinued ? "\(entry.seq)" : "0"),
-                    .number(Int64(limits?.messageCount ?? 0)), .text(shard.freshEpoch()),
-                    .number(HistoryLives(limits).meta),
-                ]
+                [.text(isContinued ? entry.epoch : ""), .text(isContinued ? "\(entry.seq)" : "0")] + sizes
+                    + [.text(shard.freshEpoch()), .number(HistoryLives(limits).meta)]
             }
         syncing += 1
         let keys = [shard.keys.meta(name.text), shard.keys.history(name.text)]
@@ -262,16 +290,14 @@ final class Subscriptions {
         switch reply {
         case .value(let value):
             if let answer = ChannelAnswer(value, channel: name.text) { return take(answer, name) }
-            entries[name]?.state = .waiting
-            askLater(name)
+            leaveAlone(name)
         case .lost:
             entries[name]?.state = .waiting
             syncQueue.append(name)
         case .error(let error):
             shard.noteFault(error)
-            entries[name]?.state = .waiting
             shard.cluster?.noteMove(error, from: shard)
-            askLater(name)
+            if error.isFault || error.isTransient { askLater(name) } else { leaveAlone(name) }
         }
     }
 

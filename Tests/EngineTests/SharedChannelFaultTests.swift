@@ -263,6 +263,21 @@ struct SharedChannelFaultTests {
         }
     }
 
+    @Test func `says so if the broker goes back to an earlier number of the same numbering`() async throws {
+        try await withSharedNodes { _, one, _ in
+            let client = try one.client("ada")
+            let epoch = try #require(try client.next("system").member("epoch")).dropFirst().dropLast()
+            for number in 1...3 {
+                client.say(#"{"type":"chat","id":\#(number),"data":\#(number)}"#)
+                _ = try client.next("chat")
+            }
+            let position = MessagePosition(epoch: String(epoch), seq: 1)
+            one.broker.claim([.subscribed(channel: "lobby", position, history: [])])
+            let gap = try client.next("system")
+            #expect(gap.contains(#""event":"gap""#) && gap.member("seq") == "1")
+        }
+    }
+
     @Test func `keeps the broker's history once a reload asks for one`() async throws {
         try await withSharedNodes { server, one, two in
             let writer = try two.client("bob")

@@ -161,9 +161,9 @@ extension Worker {
     ) {
         for batch in home.missed(of: history, until: position) { deliver(batch, channel, home) }
         if let shared = home.shared, shared.hasBeenLive, let room = home.room,
-            room.epoch != position.epoch || room.seq < position.seq
+            room.epoch != position.epoch || room.seq != position.seq
         {
-            // The history does not have all that members here have missed.
+            // The history does not have all that members here have missed, or the broker has lost some of what they got.
             lose(to: position, history, channel, home)
         }
         if home.shared?.isInterrupted ?? false {
