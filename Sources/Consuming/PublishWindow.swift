@@ -14,8 +14,14 @@ struct PublishWindow {
 
     /// The records that have not been settled.
     private(set) var entries: [Entry]
-    /// Whether one is published at a time, as the broker takes one of several for too large, or all of them together.
-    private var isCautious = false
+    /// How often some were refused since the last one that was to be settled for it.
+    private var refusalCount = 0
+    /// Whether one is published at a time, as one of several may be too large for the broker, or all of them together.
+    private var isCautious: Bool { refusalCount >= Self.patience }
+
+    /// The refusals after which that may be the reason, though the broker does not say so: what others publish in a channel
+    /// is refused together with it.
+    private static let patience = 3
 
     init(_ entries: [Entry]) { self.entries = entries }
 
@@ -47,16 +53,17 @@ struct PublishWindow {
                         fault: "its message has \(byteCount) bytes; websocket.max_message_size is \(limit)"))
             case .failure(.rejected(let reason)) where results.count == 1:
                 settled.append(SettledRecord(id: entry.id, fault: reason))
-                isCautious = false
+                refusalCount = 0
             case .success where !held.contains(entry.message.channel): settled.append(SettledRecord(id: entry.id))
             case .success: kept.append(entry)
             case .failure(let error):
                 held.insert(entry.message.channel)
                 kept.append(entry)
-                if case .rejected = error { isCautious = true }
+                if case .rejected = error { refusalCount = Self.patience }
                 refusal = refusal ?? Self.reason(error)
             }
         }
+        if refusal != nil { refusalCount += 1 }
         entries.replaceSubrange(0..<min(results.count, entries.count), with: kept)
         return (settled, refusal)
     }

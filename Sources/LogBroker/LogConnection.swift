@@ -8,7 +8,8 @@ final class LogConnection {
         case up(partitionCount: Int)
         case down(String)
         case appended(UInt64)
-        case failed(UInt64, reason: String, isUncertain: Bool, isFinal: Bool)
+        /// `isTooLarge` says that it is final because of the record's size.
+        case failed(UInt64, reason: String, isUncertain: Bool, isFinal: Bool, isTooLarge: Bool)
         case caughtUp(partition: Int, offset: UInt64)
         case lost(partition: Int, offset: UInt64)
         case replaced(partition: Int)
@@ -137,7 +138,8 @@ final class LogConnection {
                 .failed(
                     event.token, reason: event.words,
                     isUncertain: event.flags & WSD_UNCERTAIN.rawValue != 0,
-                    isFinal: event.flags & WSD_FINAL.rawValue != 0))
+                    isFinal: event.flags & WSD_FINAL.rawValue != 0,
+                    isTooLarge: event.flags & WSD_TOO_LARGE.rawValue != 0))
         case WSD_EVENT_RECORD:
             takeRecord(
                 Record(

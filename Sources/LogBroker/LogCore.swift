@@ -197,9 +197,9 @@ final class LogCore: BrokerCore {
         case .up(let count): connected(count)
         case .down(let text): disconnected(text)
         case .appended(let token): at(LogWriter.partition(of: token))?.writer.appended(token)
-        case .failed(let token, let reason, let isUncertain, let isFinal):
+        case .failed(let token, let reason, let isUncertain, let isFinal, let isTooLarge):
             at(LogWriter.partition(of: token))?.writer.failed(
-                token, reason, isUncertain: isUncertain, isFinal: isFinal)
+                token, reason, isUncertain: isUncertain, isFinal: isFinal, isTooLarge: isTooLarge)
         case .caughtUp(let partition, let offset): at(partition)?.caughtUp(offset)
         case .lost(let partition, let offset): at(partition)?.lost(offset)
         case .replaced(let partition): replaced(partition)

@@ -149,7 +149,7 @@ final class LogWriter {
     }
 
     /// Notes that the broker does not have a record, or may not have it.
-    func failed(_ token: UInt64, _ reason: String, isUncertain: Bool, isFinal: Bool) {
+    func failed(_ token: UInt64, _ reason: String, isUncertain: Bool, isFinal: Bool, isTooLarge: Bool) {
         guard let item = sent.removeValue(forKey: token) else { return }
         window.remove(item.byteCount)
         problem = reason
@@ -159,7 +159,7 @@ final class LogWriter {
             item.serial = 0
         }
         if isFinal {
-            if item.batch == nil { end(item) } else { refuse(item, isFinal: true) }
+            if item.batch == nil { end(item) } else { refuse(item, isFinal: isTooLarge) }
             return checkEmpty()
         }
         guard !item.isAnswered else { return checkEmpty() }

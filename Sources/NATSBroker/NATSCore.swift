@@ -42,7 +42,7 @@ final class NATSCore: BrokerCore {
         link = NATSLink(
             loop, options,
             NATSLink.Events(
-                ready: { [weak self] in self?.connected($0) }, complained: { [weak self] in self?.noteFault($0) },
+                ready: { [weak self] in self?.connected($0) }, complained: { [weak self] in self?.complained($0) },
                 handled: { [weak self] in self?.outlet.flush() }, lost: { [weak self] in self?.lost() }))
     }
 
@@ -138,6 +138,12 @@ final class NATSCore: BrokerCore {
 
     /// Why the broker can't be used at present; nil if nothing is known against it.
     var problem: String? { link.problem ?? fault }
+
+    /// Notes what the server complains of. A user who may not use the subject of those who are back, as in permissions for
+    /// an older release, is served as before.
+    private func complained(_ text: String) {
+        if !text.contains("\"\(subjects.back)\"") { noteFault(text) }
+    }
 
     /// Notes that the server does not do what it is asked.
     func noteFault(_ text: String) {

@@ -229,6 +229,8 @@ final class PresenceKeeper {
             guard let self else { return }
             for user in channels[channel]?.unlisted ?? [] { queue.append((channel, user)) }
             channels[channel]?.unlisted = []
+            // All have left meanwhile, and the channel was taken out of the set again; others may have come.
+            guard channels[channel]?.listing == .asked else { return pump() }
             if case .value = reply {
                 channels[channel]?.listing = .done
                 return pump()

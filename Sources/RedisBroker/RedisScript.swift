@@ -36,8 +36,10 @@ enum RedisScript: CaseIterable {
     /// had been taken before.
     private static let publishText = #"""
         local m,h,node,number,count=KEYS[1],KEYS[2],ARGV[4],ARGV[5],tonumber(ARGV[2])
-        if not isEpoch(ARGV[6]) then
-          return redis.error_reply('ERR argument 6 is no epoch, which has 1 to 13 of the characters 0-9 and a-z')
+        local fresh=ARGV[6]
+        if not isEpoch(fresh) then
+          local t=redis.call('TIME')
+          fresh=string.format('%x%05x',t[1],t[2])
         end
         if #ARGV[2]>7 or not string.match(ARGV[2],'^%d+$') then
           return redis.error_reply('ERR argument 2 is no number of publications')
@@ -54,10 +56,10 @@ enum RedisScript: CaseIterable {
           node='-' number=t[1]..string.format('%06d',t[2])
         end
         if not e or last>2^53-count then
-          e=ARGV[6] last=0 d={}
+          e=fresh last=0 d={}
           if redis.call('EXISTS',h)==1 then redis.call('DEL',h) end
         elseif e==ARGV[12] and last<tonumber(ARGV[13]) then
-          e=ARGV[6]
+          e=fresh
         end
         last=last+count
         local text,id=string.format('%.0f',last),node..':'..number

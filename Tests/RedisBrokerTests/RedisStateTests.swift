@@ -38,17 +38,20 @@ extension RedisTests {
             try await RedisFixture.with { fixture in
                 let client = try RedisClient(port: fixture.server.port)
                 let script = RESPArgument.text(RedisScript.publish.text)
-                for (count, epoch) in [
-                    ("1", ""), ("1", "a:b"), ("1", "0e984725-c51c-4bf4-9960-e1c80e27aba0"), ("1", "E"), ("", "e"),
-                    ("-1", "e"), ("1.5", "e"), ("1e3", "e"), ("12345678", "e"), ("x", "e"),
-                ] {
-                    #expect(throws: RedisError.self, "\(count) \(epoch)") {
-                        try client.call(
-                            "EVAL", script, 2, "t:{cc}:m", "t:{cc}:h", "t:c:c", .text(count), "x", "-", 0,
-                            .text(epoch), 100, 1_000, 100, 1_000)
-                    }
+                func publish(_ channel: String, _ count: String, _ epoch: String) throws -> RESPValue {
+                    try client.call(
+                        "EVAL", script, 2, .text("t:{c\(channel)}:m"), .text("t:{c\(channel)}:h"),
+                        .text("t:c:\(channel)"), .text(count), "x", "-", 0, .text(epoch), 100, 1_000, 100, 1_000)
+                }
+                for count in ["", "-1", "1.5", "1e3", "12345678", "x"] {
+                    #expect(throws: RedisError.self, "\(count)") { try publish("c", count, "e") }
                 }
                 #expect(try client.call("DBSIZE") == .integer(0))
+                // Any other text that is to be an epoch stands for one that is made.
+                for (place, epoch) in ["", "a:b", "0e984725-c51c-4bf4-9960-e1c80e27aba0", "E"].enumerated() {
+                    let made = try #require(try publish("c\(place)", "1", epoch).elements?.first?.text)
+                    #expect(made.wholeMatch(of: /[0-9a-z]{10,13}/) != nil, "\(made)")
+                }
             }
         }
 

@@ -114,6 +114,9 @@ extension BrokerConformance {
             }
         }
         try await hasMembers(others[1], "c", ["cy": 1])
+        for node in others {
+            #expect(node.record.seen("c").filter { $0.hasSuffix("ada") } == ["+ada", "-ada", "+ada", "-ada"])
+        }
         await end(others)
     }
 

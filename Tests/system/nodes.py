@@ -68,8 +68,6 @@ class Nodes:
             "channels": CHANNELS,
             "endpoint": ENDPOINTS,
             "limits": {"messages_per_second": 0},
-            # Clients that wait for a broker answer nothing meanwhile.
-            "websocket": {"ping_interval": "0s"},
         }
         if self.type in ("kafka", "rabbitmq"):
             options["env"] = {**options.get("env", {}), **plugin_environment()}

@@ -104,7 +104,9 @@ def nodes(service, tmp_path):
 
 def start(nodes, *tables):
     """A hub of its own that reads."""
-    node = nodes.start(LOCAL | {"consume": list(tables)}, env=plugin_environment())
+    # A client that waits for a server answers no pings meanwhile.
+    quiet = {"websocket": {"ping_interval": "0s"}, "consume": list(tables)}
+    node = nodes.start(LOCAL | quiet, env=plugin_environment())
     for index in range(len(tables)):
         wait_until(lambda: consumer(node, index)["state"] == "reading", f"source {index} is read", PATIENCE)
     return node

@@ -10,7 +10,10 @@ from plugins import plugin_environment
 from waiting import wait_until
 from wsdaemon import run_wsd
 
-PATIENT = {"broker": {"probe_interval": "1s", "presence_ttl": "2s", "queue_timeout": "60s"}}
+# Clients that wait for a broker answer no pings meanwhile.
+PATIENT = {
+    "broker": {"probe_interval": "1s", "presence_ttl": "2s", "queue_timeout": "60s"}, "websocket": {"ping_interval": "0s"},
+}  # fmt: skip
 LOGS = [name for name in SERVICES if name in ("kafka", "rabbitmq")]
 
 

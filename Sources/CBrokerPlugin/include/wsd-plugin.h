@@ -62,7 +62,8 @@ enum wsd_event_flags {
     WSD_UNCERTAIN = 1,
     /* WSD_EVENT_FAILED: it would not take it at another time either, for instance as it is too large. */
     WSD_FINAL = 2,
-    /* WSD_EVENT_RECORD: the value is larger than what the option "max_record" allows, and is not given; `offset2` is
+    /* WSD_EVENT_FAILED with WSD_FINAL: the record is the reason, by its size, and nothing that may be put right.
+     * WSD_EVENT_RECORD: the value is larger than what the option "max_record" allows, and is not given; `offset2` is
      * its size in bytes. Of a source it may be the whole record that is too large: then nothing of it is given. */
     WSD_TOO_LARGE = 4,
 };

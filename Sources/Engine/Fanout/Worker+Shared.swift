@@ -251,7 +251,9 @@ extension Worker {
         uncount(batch)
         telemetry.statistics.refusedPublications &+= UInt64(batch.entries.count)
         if !batch.isAcknowledged { home.refuse(batch, refusal, &outbox.text) { answer($1, to: $0) } }
-        for (_, receipt) in batch.receipts { receipt.refuse(refusal.message, isFinal: refusal.isFinal) }
+        // Of several it is not known which one is meant.
+        let isFinal = refusal.isFinal && batch.entries.count == 1
+        for (_, receipt) in batch.receipts { receipt.refuse(refusal.message, isFinal: isFinal) }
         release(batch, home)
     }
 

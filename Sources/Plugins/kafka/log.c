@@ -115,7 +115,7 @@ int kafka_append(
         return is_first && !log->is_spent ? kafka_append(log, partition, key, key_count, value, value_count, token) : -1;
     }
     bool is_final = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    answer_failed(log, partition, token, is_final ? WSD_FINAL : 0, rd_kafka_err2str(code));
+    answer_failed(log, partition, token, is_final ? WSD_FINAL | WSD_TOO_LARGE : 0, rd_kafka_err2str(code));
     return 0;
 }
 
@@ -129,6 +129,7 @@ static void give_report(struct wsd_log *log, const rd_kafka_message_t *message, 
     event->kind = WSD_EVENT_FAILED;
     event->text = rd_kafka_err2str(code);
     if (rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) event->flags |= WSD_UNCERTAIN;
+    /* The broker judges a set of records by its size, which is not that of one. */
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_RECORD)
         event->flags |= WSD_FINAL;
     if (kafka_forbids(code)) spend_producer(log, true, event->text);

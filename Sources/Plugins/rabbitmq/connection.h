@@ -40,6 +40,8 @@ struct connection {
     /* The server takes no messages: `alarm` is its reason. */
     bool is_blocked;
     char alarm[256];
+    /* The server has not said whether the queue that is read is a stream, for this user may not ask. */
+    bool may_read_stream;
     /* When something came last, and when the server was asked whether it lives (0: it was not), in milliseconds. */
     int64_t heard, asked;
     /* Why there is no connection. */

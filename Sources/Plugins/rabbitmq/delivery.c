@@ -78,6 +78,7 @@ static void take_header(struct delivery *delivery, const amqp_table_entry_t *ent
     char number[NUMBER_BYTES];
     amqp_bytes_t value;
     bool is_log = delivery->exchange != NULL;
+    if (!is_log && is_text(entry->key, "x-stream-offset") && integer_of(&entry->value) >= 0) delivery->has_foreign_offset = true;
     /* A log is a stream, whose server sets the offset. What others have published brings no time along. */
     if (is_log && is_text(entry->key, "x-stream-offset")) {
         delivery->offset = integer_of(&entry->value);
@@ -131,6 +132,7 @@ static bool take_properties(struct delivery *delivery, const amqp_frame_t *frame
     if (!make_room(&delivery->property_memory, &delivery->property_room, room)) return false;
     char *place = delivery->property_memory;
     delivery->offset = delivery->timestamp = -1;
+    delivery->has_foreign_offset = false;
     delivery->key = NULL;
     delivery->key_count = delivery->header_count = 0;
     delivery->marker[0] = 0;

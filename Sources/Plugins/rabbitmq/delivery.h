@@ -30,6 +30,8 @@ struct delivery {
 
     /* Properties. An offset of -1 is none, as is a timestamp. */
     int64_t offset, timestamp;
+    /* Whether what is not a log's has an offset nevertheless: its queue is a stream, or somebody has put it there. */
+    bool has_foreign_offset;
     const void *key;
     size_t key_count;
     char marker[64];

@@ -75,7 +75,7 @@ static struct pending *next_record(struct publisher *publisher) {
 static void take_off(struct publisher *publisher, const struct pending *record) {
     publisher->flights[publisher->next_tag++ % FLIGHT_LIMIT] = (struct flight){
         .token = record->token, .partition = record->partition, .is_marker = record->is_marker,
-        .size = record->key_count + record->value_count};
+        .size = record->key_count + record->value_count, .value_size = record->value_count};
     publisher->flight_size += record->key_count + record->value_count;
 }
 
@@ -94,7 +94,7 @@ int publisher_send(struct publisher *publisher) {
                 char reason[200];
                 snprintf(reason, sizeof reason, "%s takes no records of more than %llu bytes, and this one has %zu",
                     publisher->connection.server->name, (unsigned long long)publisher->size_limit, record->value_count);
-                publisher_answer(publisher, record->partition, record->token, size, reason, WSD_FINAL);
+                publisher_answer(publisher, record->partition, record->token, size, reason, WSD_FINAL | WSD_TOO_LARGE);
                 free(record);
                 continue;
             }
@@ -161,9 +161,9 @@ static bool take_channel_close(struct publisher *publisher, const amqp_channel_c
         publisher->size_limit = limit;
         for (uint64_t tag = publisher->oldest; tag < publisher->next_tag; tag++) {
             struct flight *flight = &publisher->flights[tag % FLIGHT_LIMIT];
-            if (flight->is_answered || flight->is_marker || flight->size < size) continue;
+            if (flight->is_answered || flight->is_marker || flight->value_size != size) continue;
             flight->is_answered = true;
-            publisher_answer(publisher, flight->partition, flight->token, flight->size, said, WSD_FINAL);
+            publisher_answer(publisher, flight->partition, flight->token, flight->size, said, WSD_FINAL | WSD_TOO_LARGE);
             break;
         }
     }

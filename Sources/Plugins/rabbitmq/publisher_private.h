@@ -30,7 +30,8 @@ struct flight {
     uint64_t token;
     uint32_t partition;
     bool is_marker, is_answered;
-    size_t size;
+    /* In bytes; `value_size` is what the server calls the size of a message. */
+    size_t size, value_size;
 };
 
 struct marker {

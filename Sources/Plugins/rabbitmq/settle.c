@@ -12,6 +12,9 @@ void source_granted(struct wsd_source *source) {
 
 bool source_give(struct wsd_source *source) {
     const struct delivery *delivery = &source->delivery;
+    if (delivery->has_foreign_offset && source->connection.may_read_stream)
+        return connection_fail(&source->connection, "queue \"%s\" at %s is a stream, and keeps no position for who reads it",
+            source->connection.settings->queue, source->connection.server->name);
     source->newest = delivery->number;
     source->states[delivery->number % UNSETTLED_LIMIT] = OPEN;
     uint64_t offset = source->base + delivery->number;

@@ -216,13 +216,14 @@ static bool ask_stream(struct connection *connection, const char *name, bool *is
     char said[512];
     int code = 0;
     struct arguments arguments = {.entries = {text_argument("x-queue-type", "none")}, .count = 1};
-    *is_stream = false;
+    *is_stream = connection->may_read_stream = false;
     for (int attempt = 0; attempt < 8; attempt++) {
         bool ignored;
         enum outcome declared =
             declare_queue(connection, name, false, (amqp_table_t){arguments.count, arguments.entries}, said, sizeof said, &code);
         if (declared != REFUSED) return declared != LOST;
         const char *current = strstr(said, "but current is ");
+        connection->may_read_stream = code == AMQP_ACCESS_REFUSED;
         *is_stream = strstr(said, "inequivalent arg 'x-queue-type'") && current && strstr(current, "'stream'");
         if (code != AMQP_PRECONDITION_FAILED || !adopt_argument(&arguments, said, &ignored)) return true;
     }
