@@ -253,7 +253,8 @@ def test_a_record_that_cannot_be_published_does_not_hold_up_the_rest(own_nodes, 
     if dead_letter:
         failed = [fields for _, fields in client.xrange(dead_letter)]
         assert {fields[b"wsd-record"] for fields in failed} <= set(ids)
-        assert len(failed) == rejected
+        # Once more where the server did not answer in time.
+        assert len({fields[b"wsd-record"] for fields in failed}) == rejected
         first = next(fields for fields in failed if fields[b"wsd-record"] == ids[7])
         assert len(first[b"data"]) > 20 << 20 and b"bytes" in first[b"wsd-reason"]
     else:

@@ -46,8 +46,15 @@ class Answers:
         ]
         if not candidates:
             return self.report("answered", f"no request for {short(text)}")
-        # Several may be meant: rather one that can be refused so where those before it were carried out.
-        index = next((each for each in candidates if not self._would_be_member(message["channel"], each)), candidates[0])
+        # Several may be meant: rather one that can be refused so where those before it were carried out. A chat can,
+        # whether the client is a member or not.
+        index = next(
+            (
+                each for each in candidates
+                if self.pending[each].message["type"] == "chat" or not self._would_be_member(message["channel"], each)
+            ),
+            candidates[0],
+        )  # fmt: skip
         before, event = self.pending[:index], self.pending[index]
         if any("id" in each.message for each in before):
             self.report("order", f"{short(text)} came before the answers to what was asked before")
@@ -73,10 +80,12 @@ class Answers:
     def _may_mean(self, event, message):
         """Whether an error may be that of a request without an id."""
         kind, code = event.message["type"], message["code"]
-        if kind == "chat" or code != "not_permitted":
+        if code != "not_permitted":
             return code in REFUSALS[kind]
         # A join is refused so by other settings than a chat.
         settings = self.timeline.settings(event.message["channel"], event.time, self.now)
+        if kind == "chat":
+            return any(each.get("publish") == "nobody" for each in settings)
         return kind == "join" and all(each.get("publish") != "nobody" for each in settings)
 
     def _settle(self, event):
