@@ -97,14 +97,14 @@ def soak(wsd, options):
         print(f"{wsd.machine.suite}: {crowds.count} clients after {time.monotonic() - begun:.0f} s", flush=True)
         crowds.wait_for_more(1)
         for number in range(options.restarts):
-            workers = (1, 4, 2)[number % 3]
-            configure(workers)
-            if number % 2:
-                wsd.machine.run("systemctl", "daemon-reexec")
             if options.tls:
                 # The next process begins with another certificate, and this one takes it over, too.
                 write_certificate(wsd.machine)
                 wsd.machine.run("wsctl", "reload")
+            workers = (1, 4, 2)[number % 3]
+            configure(workers)
+            if number % 2:
+                wsd.machine.run("systemctl", "daemon-reexec")
             crowds.forget_silence()
             said = crowds.said()
             report, took = restart(wsd)
