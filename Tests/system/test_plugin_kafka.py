@@ -456,7 +456,7 @@ def test_a_record_that_is_too_large_is_refused_for_good(mock):
         # Larger than the client itself takes.
         token = log.append(0, b"x" * (65 << 20))
         failed = log.expect(FAILED)
-        assert (failed.token, failed.flags) == (token, FINAL)
+        assert (failed.token, failed.flags) == (token, FINAL | TOO_LARGE)
         log.append_all(0, [b"y"])
 
 

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// Only a fault takes as long as this.
-let deadline = Duration.seconds(60)
+let deadline = Duration.seconds(240)
 
 /// Something that a task hands to the thread that waits for it.
 /// `@unchecked Sendable`: the value is written before the semaphore is posted, and read after it was waited for.
