@@ -312,7 +312,10 @@ let package = Package(
             name: "TLSHandshakeTests", dependencies: ["COpenSSL", "TLSHandshake", "TLSRecords"], swiftSettings: swift),
         .testTarget(
             name: "TLSChannelTests",
-            dependencies: ["TLSChannel", "TLSHandshake", .product(name: "NIOEmbedded", package: "swift-nio")],
+            dependencies: [
+                "TLSChannel", "TLSHandshake", "TLSRecords", "COpenSSL",
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
             swiftSettings: swift),
         .testTarget(name: "TerminalTests", dependencies: ["Terminal"], swiftSettings: swift),
         .testTarget(

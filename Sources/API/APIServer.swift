@@ -6,8 +6,8 @@ internal import NIOPosix
 package struct APIServer: Sendable {
     /// The maximum number of concurrent connections that may make any request.
     static let maximumConnections = 1024
-    /// The number of further connections, which may only make probe requests and get 503 for others. Any beyond these
-    /// are closed at once.
+    /// The number of further connections where all others have sent a key; they may only make probe requests and get 503
+    /// for others. Any beyond these are closed at once.
     static let reservedConnections = 64
     /// The maximum size of the bodies of all requests together, in bytes.
     static let maximumBodiesByteCount = 32 << 20
@@ -36,12 +36,11 @@ package struct APIServer: Sendable {
     package func run(
         adopting descriptor: CInt, secured: (@Sendable () -> any ChannelHandler)? = nil
     ) async throws {
-        let count = ConnectionCount()
-        let bodies = BodyBudget()
         let throttle = Throttle()
-        let noteFull: @Sendable () -> Void = { [report] in
+        let count = ConnectionCount { [report] in
             throttle { report("the HTTP API is full: \(Self.maximumConnections) connections") }
         }
+        let bodies = BodyBudget()
         let channel = try await ServerBootstrap(group: group)
             .serverChannelInitializer { [report] channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -56,7 +55,7 @@ package struct APIServer: Sendable {
             .childChannelInitializer { [router] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let intake = Intake()
-                    let handler = RequestHandler(router, intake, count, bodies, noteFull: noteFull)
+                    let handler = RequestHandler(router, intake, count, bodies)
                     intake.handler = handler
                     var limits = NIOHTTPDecoderLimitConfiguration()
                     limits.maxHeaderFieldSize = Self.maximumHeadByteCount

@@ -32,34 +32,38 @@ enum JSON {
 struct JSONMembers {
     /// The maximum nesting of objects and arrays: 64 levels in a member, and the object around it.
     private static let maximumDepth = 65
+    /// The maximum size of a number, or of true, false or null. Anything longer would be decoded in vain, and take much
+    /// more memory than its text.
+    private static let maximumScalarByteCount = 64
 
     private let members: [String: [UInt8]]
 
     /// - Parameter known: all members that are allowed.
     init(_ body: [UInt8], known: Set<String>) throws(Problem) {
-        guard let members = MemberReader.members(of: body) else {
+        switch MemberReader.members(of: body, among: known) {
+        case .allowed(let members)?: self.members = members
+        case .unknown(let name)?:
+            throw Problem(
+                .badRequest,
+                "unknown member \"\(name.prefix(64))\"; there are \(known.sorted().joined(separator: ", "))")
+        case nil:
             let depth = Self.depth(of: body)
             guard depth <= Self.maximumDepth else {
                 throw Problem(.badRequest, "the JSON is \(depth) levels deep; it may be \(Self.maximumDepth)")
             }
             throw Problem(.badRequest, "the body must be one JSON object in UTF-8, each member once")
         }
-        if let unknown = members.keys.filter({ !known.contains($0) }).min() {
-            throw Problem(
-                .badRequest,
-                "unknown member \"\(unknown.prefix(64))\"; there are \(known.sorted().joined(separator: ", "))")
-        }
-        self.members = members
     }
 
     /// A member's text.
     func text(_ name: String) -> [UInt8]? { members[name] }
 
-    /// A member that may be left out or null.
+    /// A number, true or false, that may be left out or null.
     func optional<Value: Decodable>(_ name: String, _ type: Value.Type, _ kind: String) throws(Problem) -> Value? {
         guard let text = members[name], text != Array("null".utf8) else { return nil }
         // The value is put into an array, because not every decoder accepts a single value.
-        guard let value = JSON.decode([Value].self, from: [UInt8(ascii: "[")] + text + [UInt8(ascii: "]")])?.first
+        guard text.count <= Self.maximumScalarByteCount,
+            let value = JSON.decode([Value].self, from: [UInt8(ascii: "[")] + text + [UInt8(ascii: "]")])?.first
         else {
             throw Problem(.badRequest, "\"\(name)\" must be \(kind)")
         }
@@ -90,11 +94,20 @@ struct JSONMembers {
     }
 
     /// Strings that select recipients.
-    func choices(_ name: String, _ kind: String) throws(Problem) -> [String]? {
-        guard let text = try present(name, kind) else { return nil }
-        let values = MemberReader.elements(of: text)?.map { Self.string($0) }
-        guard let values, !values.contains(nil) else { throw Problem(.badRequest, "\"\(name)\" must be \(kind)") }
+    func choices(_ name: String, _ kind: String, atMost most: Int) throws(Problem) -> [String]? {
+        guard try present(name, kind) != nil else { return nil }
+        let values = try elements(name, kind, atMost: most).map { Self.string($0) }
+        guard !values.contains(nil) else { throw Problem(.badRequest, "\"\(name)\" must be \(kind)") }
         return values.compactMap { $0 }
+    }
+
+    /// The texts of an array's elements.
+    func elements(_ name: String, _ kind: String, atMost most: Int) throws(Problem) -> [[UInt8]] {
+        guard let text = members[name], let (first, count) = MemberReader.elements(of: text, atMost: most) else {
+            throw Problem(.badRequest, "\"\(name)\" must be \(kind)")
+        }
+        guard count <= most else { throw Problem(.badRequest, "\(count) \(name); there may be \(most)") }
+        return first
     }
 
     /// Whether everybody is selected.

@@ -1,4 +1,3 @@
-internal import Channels
 internal import ClusterControl
 internal import Control
 internal import NIOHTTP1
@@ -63,12 +62,8 @@ extension Methods {
 
     func batch(_ request: Request) async throws -> Response {
         let members = try JSONMembers(request.body, known: ["commands"])
-        guard let text = members.text("commands"), let commands = MemberReader.elements(of: text) else {
-            throw Problem(.badRequest, "\"commands\" must be an array of {\"publish\": …} and {\"broadcast\": …}")
-        }
-        guard commands.count <= Self.maximumCount else {
-            throw Problem(.badRequest, "\(commands.count) commands; there may be \(Self.maximumCount)")
-        }
+        let commands = try members.elements(
+            "commands", "an array of {\"publish\": …} and {\"broadcast\": …}", atMost: Self.maximumCount)
         let sendings = commands.map { command in Result { try sending(command) } }
         try Self.checkSize(sendings.compactMap { try? $0.get() })
         var results = await send(sendings.compactMap { try? $0.get() }, by: request)[...]
@@ -119,7 +114,7 @@ extension Methods {
 
     private func broadcasting(_ body: [UInt8]) throws -> Sending {
         let members = try JSONMembers(body, known: ["all", "base64", "channels", "cluster", "data", "text"])
-        let channels = try members.choices("channels", "an array of names of channels")
+        let channels = try members.choices("channels", "an array of names of channels", atMost: Self.maximumCount)
         let isForAll = try members.all()
         guard !isForAll || channels == nil else {
             throw Problem(.badRequest, "either \"channels\" or \"all\", not both")
@@ -131,9 +126,6 @@ extension Methods {
             throw Problem(.badRequest, "\"channels\" is missing; to reach every connection say \"all\": true")
         }
         try Self.checkNotOnOneNode(isOnAllNodes)
-        guard channels.count <= Self.maximumCount else {
-            throw Problem(.badRequest, "\(channels.count) channels; there may be \(Self.maximumCount)")
-        }
         return .messages(
             try channels.map { ChannelMessage(channel: try Self.checked($0), message: message) })
     }

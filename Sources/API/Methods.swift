@@ -8,6 +8,8 @@ internal import Operations
 struct Methods: Sendable {
     /// The maximum number of channels in a broadcast, and of commands in a batch.
     static let maximumCount = 1000
+    /// The maximum number of ids of connections in a request.
+    private static let maximumIDCount = 100_000
 
     let backend: any ControlBackend
     /// All nodes; nil if this one has no broker.
@@ -126,7 +128,7 @@ struct Methods: Sendable {
     /// The filter of connections in a body.
     private func filter(_ members: JSONMembers, channel: String?) throws -> ConnectionFilter {
         let filter = ConnectionFilter(
-            ids: try members.choices("ids", "an array of ids"),
+            ids: try members.choices("ids", "an array of ids", atMost: Self.maximumIDCount),
             ip: try members.choice("ip", "an address or a network"),
             endpoint: try members.choice("endpoint", "the path of an endpoint"),
             channel: channel,

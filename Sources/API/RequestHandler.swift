@@ -52,13 +52,15 @@ final class RequestHandler: ChannelInboundHandler {
     private let intake: Intake
     private let count: ConnectionCount
     private let bodies: BodyBudget
-    private let noteFull: @Sendable () -> Void
 
     private var context: ChannelHandlerContext?
     /// The address of the client, recorded while it is connected.
     private var address = "unknown"
     private var place = ConnectionCount.Place.ordinary
-    private var hasEntered = false
+    /// The connection as it is counted; nil before it is, and after.
+    private var counted: (any Channel)?
+    /// Whether a request with a key has come.
+    private var isKnown = false
     private var state = State.idle
     /// Whether a byte of the next request has arrived.
     private var hasBegun = false
@@ -67,20 +69,18 @@ final class RequestHandler: ChannelInboundHandler {
     private var isAdvancing = false
     /// The bytes that it has taken of the budget for bodies.
     private var heldByteCount = 0
+    /// Whether a task carries out a request, which it keeps. What the connection is counted for is held until then, even
+    /// when the client has gone.
+    private var isCarryingOut = false
     /// The task of a request that only reads, which is cancelled when the client goes away.
     private var looking: (task: Task<Void, Never>, isLasting: Bool)?
     private lazy var deadline = Deadline { [weak self] in self?.isOverdue() }
 
-    /// - Parameter noteFull: logs that there are too many connections.
-    init(
-        _ router: Router, _ intake: Intake, _ count: ConnectionCount, _ bodies: BodyBudget,
-        noteFull: @escaping @Sendable () -> Void
-    ) {
+    init(_ router: Router, _ intake: Intake, _ count: ConnectionCount, _ bodies: BodyBudget) {
         self.router = router
         self.intake = intake
         self.count = count
         self.bodies = bodies
-        self.noteFull = noteFull
     }
 
     private var isReady: Bool {
@@ -96,9 +96,8 @@ final class RequestHandler: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         self.context = context
         address = context.remoteAddress.map { $0.ipAddress ?? "unix" } ?? "unknown"
-        hasEntered = true
-        place = count.enter()
-        if place != .ordinary { noteFull() }
+        counted = context.channel
+        place = count.enter(context.channel)
         guard place != .none else { return context.close(promise: nil) }
         deadline.set(place == .reserved ? Self.reservedPatience : Self.patience, context.eventLoop)
         intake.feed()
@@ -106,8 +105,7 @@ final class RequestHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
-        if hasEntered { count.leave() }
-        giveBodyBack()
+        if !isCarryingOut { giveAllBack() }
         deadline.cancel()
         pending.removeAll()
         looking?.task.cancel()
@@ -182,6 +180,10 @@ final class RequestHandler: ChannelInboundHandler {
                     fields: [("Retry-After", "1")])
             }
             let route = try router.admit(request)
+            if route.scope != nil, !isKnown, let context {
+                isKnown = true
+                count.know(context.channel)
+            }
             guard head.declaredByteCount <= Self.longestBody(route) else { throw Self.tooLarge(route) }
             return .success(route)
         } catch { return .failure(error) }
@@ -200,6 +202,13 @@ final class RequestHandler: ChannelInboundHandler {
     private func giveBodyBack() {
         bodies.giveBack(heldByteCount)
         heldByteCount = 0
+    }
+
+    /// Gives back what a connection is counted for that is no more.
+    private func giveAllBack() {
+        giveBodyBack()
+        if let counted { count.leave(counted) }
+        counted = nil
     }
 
     private static func tooLarge(_ route: Router.Route) -> Problem {
@@ -240,15 +249,20 @@ final class RequestHandler: ChannelInboundHandler {
             deadline.cancel()
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
             let loop = context.eventLoop
+            isCarryingOut = true
             let task = Task { [router] in
                 let answer = await router.answer(request, by: route)
-                loop.execute {
-                    bound.value.looking = nil
-                    bound.value.write(answer, head.version, head.method, keepsAlive: head.allowsAnother)
-                }
+                loop.execute { bound.value.hasCarriedOut(head, answer) }
             }
             looking = route.method == .GET ? (task, route.isLasting) : nil
         }
+    }
+
+    private func hasCarriedOut(_ head: HTTPRequestHead, _ answer: Response) {
+        isCarryingOut = false
+        looking = nil
+        guard context != nil else { return giveAllBack() }
+        write(answer, head.version, head.method, keepsAlive: head.allowsAnother)
     }
 
     /// Answers with a problem before the request is complete, which ends the connection.

@@ -1,21 +1,50 @@
 internal import NIOCore
 internal import Synchronization
 
-/// Counts the open connections.
+/// Counts the open connections. For one more than there may be, the oldest stranger's is closed, so that those who have
+/// no key keep nobody out who has one.
 final class ConnectionCount: Sendable {
     /// The kind of place that a new connection gets.
     enum Place { case ordinary, reserved, none }
 
-    private let count = Atomic(0)
-
-    /// Counts a new connection.
-    func enter() -> Place {
-        let count = count.add(1, ordering: .relaxed).newValue
-        if count <= APIServer.maximumConnections { return .ordinary }
-        return count <= APIServer.maximumConnections + APIServer.reservedConnections ? .reserved : .none
+    private struct State {
+        var count = 0
+        /// The ordinary connections that have sent no request with a key yet, the oldest first.
+        var strangers: [any Channel] = []
     }
 
-    func leave() { count.subtract(1, ordering: .relaxed) }
+    private let state = Mutex(State())
+    private let noteFull: @Sendable () -> Void
+
+    /// - Parameter noteFull: logs that there are too many connections.
+    init(noteFull: @escaping @Sendable () -> Void) { self.noteFull = noteFull }
+
+    /// Counts a new connection.
+    func enter(_ channel: any Channel) -> Place {
+        let (place, oldest) = state.withLock { state -> (Place, (any Channel)?) in
+            state.count += 1
+            let isFull = state.count > APIServer.maximumConnections
+            let most = APIServer.maximumConnections + APIServer.reservedConnections
+            guard state.count <= most else { return (.none, nil) }
+            guard !isFull || !state.strangers.isEmpty else { return (.reserved, nil) }
+            let oldest = isFull ? state.strangers.removeFirst() : nil
+            state.strangers.append(channel)
+            return (.ordinary, oldest)
+        }
+        if place != .ordinary || oldest != nil { noteFull() }
+        oldest?.close(promise: nil)
+        return place
+    }
+
+    /// Notes that a connection has sent a request with a key.
+    func know(_ channel: any Channel) { state.withLock { $0.strangers.removeAll { $0 === channel } } }
+
+    func leave(_ channel: any Channel) {
+        state.withLock { state in
+            state.count -= 1
+            state.strangers.removeAll { $0 === channel }
+        }
+    }
 }
 
 /// Counts the bytes of all requests' bodies that the API holds: those that arrive, and those that are being answered.

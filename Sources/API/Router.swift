@@ -154,7 +154,8 @@ package struct Router: Sendable {
             if let count = wrongKeys.due(request.address) {
                 report(
                     count == 1
-                        ? "a wrong API key from \(request.address)" : "\(count) wrong API keys from \(request.address)")
+                        ? "a wrong API key from \(request.address)"
+                        : "\(count) wrong API keys, the last from \(request.address)")
             }
             // A request with a right key is served all the same: a proxy, or this machine, is one address for many
             // clients.

@@ -60,7 +60,7 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
         do throws(TLSFault) {
             if isEstablished || advance(context) { try open(into: &plaintext) }
         } catch { return fail(context, error) }
-        if records.owesKeyUpdate { answerKeyUpdate(context) }
+        answerKeyUpdate(context)
         guard context.channel.isActive else { return }
         let isEnd = isEstablished && isInputClosed && !wasInputClosed
         if plaintext.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plaintext)) }
@@ -202,8 +202,15 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
         if let sealed { context.writeAndFlush(wrapOutboundOut(.byteBuffer(sealed)), promise: nil) }
     }
 
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        answerKeyUpdate(context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// Goes on to new keys if the peer asks for it. A peer that takes nothing gets them with what is sent next, or when
+    /// there is room again: it may ask without end.
     private func answerKeyUpdate(_ context: ChannelHandlerContext) {
-        guard !isOutputClosed else { return }
+        guard records.owesKeyUpdate, !isOutputClosed, context.channel.isWritable else { return }
         do throws(TLSFault) {
             let sealed = try sealed(Self.alertByteCount) { (layer, room, ciphers) throws(TLSFault) in
                 try layer.sealKeyUpdate(into: room, with: ciphers)

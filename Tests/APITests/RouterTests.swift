@@ -93,6 +93,21 @@ struct RouterTests {
         #expect(!keys.isTooMany("192.0.2.1"))
     }
 
+    @Test("the addresses of an IPv6 network count as one, and a network's neighbour is another")
+    func wrongKeysFromANetwork() {
+        let clock = Clock()
+        let keys = WrongKeys(now: { clock.now })
+        #expect(keys.due("2001:db8::1") == 1)
+        for number in 0..<WrongKeys.limit {
+            keys.note("2001:db8::\(number)")
+            #expect(keys.due("2001:db8::\(number)") == nil)
+        }
+        #expect(keys.isTooMany("2001:db8::ffff:0:0:1") && !keys.isTooMany("2001:db8:0:1::1"))
+        #expect(keys.due("2001:db8:0:1::1") == 1)
+        keys.note("unix")
+        #expect(!keys.isTooMany("unix"))
+    }
+
     @Test("the log is told of wrong keys at once, and then every ten seconds of all since")
     func wrongKeysInTheLog() {
         let clock = Clock()
@@ -144,6 +159,27 @@ struct RouterTests {
         #expect(key([("Authorization", "Basic YTpi"), ("X-API-Key", "one")]) == "one")
         #expect(key([("Authorization", "Basic YTpi"), ("Authorization", "bearer   two ")]) == "two")
         #expect(key([("Authorization", "Bearer")]) == nil && key([]) == nil)
+    }
+
+    @Test("nothing is read behind a member that is not known")
+    func unknownMember() throws {
+        func read(_ text: String) throws -> JSONMembers { try JSONMembers(Array(text.utf8), known: ["a", "b"]) }
+        let problem = #expect(throws: Problem.self) { try read(#"{"a": 1, "c": 2, nonsense"#) }
+        #expect(try #require(problem).detail == #"unknown member "c"; there are a, b"#)
+        #expect(throws: Problem.self) { try read(#"{"a": 1, "a": 2}"#) }
+        #expect(try read(#"{"b": [1, 2], "a": 3}"#).text("b") == Array("[1, 2]".utf8))
+    }
+
+    @Test("an array that is too long is refused with its length", arguments: [0, 2, 3, 9])
+    func elements(count: Int) throws {
+        let text = "[" + Array(repeating: #""x""#, count: count).joined(separator: ",") + "]"
+        let members = try JSONMembers(Array(#"{"ids": \#(text)}"#.utf8), known: ["ids"])
+        guard count > 2 else {
+            #expect(try members.choices("ids", "ids", atMost: 2)?.count == count)
+            return
+        }
+        let problem = #expect(throws: Problem.self) { try members.choices("ids", "ids", atMost: 2) }
+        #expect(try #require(problem).detail == "\(count) ids; there may be 2")
     }
 
     @Test("JSON texts go out as they came")

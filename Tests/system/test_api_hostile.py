@@ -9,10 +9,12 @@ import resource
 import select
 import socket
 import ssl
+import struct
 import time
 
 import pytest
 
+from container.frozen_thread import frozen, thread_named
 from rawws import narrow
 from siege import forget_peak, peak_resident_bytes, processor_ticks
 from test_api import KEYS, api, start_api  # noqa: F401 (fixtures)
@@ -129,6 +131,56 @@ def test_unfinished_bodies_are_bounded_in_all(api):  # noqa: F811
     with connect(api) as wire:
         wire.sendall(publish(body=body).encode())
         assert statuses(wire.recv(4096).decode())[0] not in (200, 503)
+
+
+def test_bodies_are_counted_until_their_requests_are_done(start_api):  # noqa: F811
+    """Who goes away meanwhile gets nothing back for it."""
+    api = start_api(workers=1)  # noqa: F811
+    text = publish(body='{"channel":"c",%s"data":1}' % (" " * 7_900_000)).encode()
+    wires = [connect(api) for _ in range(5)]
+    with frozen(thread_named(api.hub.pid, "wsd-worker-0")):
+        for wire in wires[:4]:
+            wire.sendall(text)
+        # The API has one thread: with one more answer it has had its turn at what came before.
+        taken = connections_of(api)
+        wait_until(lambda: unread_of(api) == 0, "the requests have been read")
+        for wire in wires[:4]:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.close()
+        wait_until(lambda: connections_of(api) == taken - 4, "they are gone")
+        for _ in range(8):
+            assert api.raw("GET", "/api/openapi.json")[0] == 200
+        with contextlib.suppress(ConnectionError):
+            wires[4].sendall(text)
+        response = http.client.HTTPResponse(wires[4])
+        response.begin()
+        assert response.status == 503 and b"as many as it may" in response.read()
+        wires[4].close()
+    key = {"X-API-Key": KEYS["admin"]}
+    body = text.partition(b"\r\n\r\n")[2]
+    wait_until(lambda: api.raw("POST", "/api/publish", body, key)[0] == 200, "there is room again")
+
+
+@pytest.mark.parametrize(
+    ("path", "begin", "one", "end", "told"),
+    [
+        ("/api/batch", '{"commands":[', "0,", "0]}", "commands; there may be 1000"),
+        ("/api/broadcast", '{"data":1,"channels":[', '"a",', '"a"]}', "channels; there may be 1000"),
+        ("/api/disconnect", '{"ids":[', '"",', '""]}', "ids; there may be 100000"),
+        ("/api/presence", '{"channel":"a"', ',"%06x":0', "}", 'unknown member "000000"'),
+        ("/api/history", '{"channel":"a","limit":[', "0,", "0]}", '"limit" must be a number'),
+    ],
+)
+def test_json_that_would_take_more_than_its_text_is_refused_before_it_does(api, path, begin, one, end, told):  # noqa: F811
+    count = 8_300_000 // len(one % 0 if "%" in one else one)
+    body = begin + ("".join(one % number for number in range(count)) if "%" in one else one * count) + end
+    assert len(body) < 8 << 20
+    forget_peak(api.hub)
+    before = peak_resident_bytes(api.hub)
+    status, problem = api.call("POST", path, body)
+    assert status == 400 and told in problem["detail"]
+    grown = peak_resident_bytes(api.hub) - before
+    assert grown < 80 << 20, f"{grown >> 20} MiB"
 
 
 def test_a_thousand_requests_in_one_segment_are_all_answered(api):  # noqa: F811
@@ -331,9 +383,45 @@ def connections_of(api):  # noqa: F811
     return sum(1 for row in rows[1:] if row[1].endswith(port) and row[3] == "01")
 
 
-def test_a_full_api_says_so_and_is_still_watched(api):  # noqa: F811
-    wires = [connect(api) for _ in range(1024)]
+def unread_of(api):  # noqa: F811
+    """The number of bytes that its API's connections have not read, or have not been taken from it."""
+    port = f":{api.port:04X}"
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table]
+    return sum(int(part, 16) for row in rows[1:] if port in row[1] + row[2] for part in row[4].split(":"))
+
+
+def with_key(api):  # noqa: F811
+    """A connection on which a request with a key has been answered."""
+    wire = connect(api)
+    wire.sendall(head("GET /api/channels?limit=1 HTTP/1.1", KEY.strip()).encode())
+    assert wire.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    return wire
+
+
+def test_strangers_keep_nobody_out(api):  # noqa: F811
+    """For one more, the oldest connection is closed that has sent no key; those that have sent one stay."""
+    known = with_key(api)
+    wires = [connect(api) for _ in range(1200)]
     try:
+        assert api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})[0] == 200
+        api.hub.wait_for_log("the HTTP API is full")
+        for wire in wires[:100]:
+            with contextlib.suppress(ConnectionError):
+                assert wire.recv(1) == b""
+        # The youngest are served, and what has sent a key is, whatever its age.
+        for wire in (wires[-1], known):
+            wire.sendall(head("GET /healthz HTTP/1.1").encode())
+            assert wire.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    finally:
+        for wire in (known, *wires):
+            wire.close()
+
+
+def test_a_full_api_says_so_and_is_still_watched(api):  # noqa: F811
+    wires = []
+    try:
+        wires += [with_key(api) for _ in range(1024)]
         wait_until(lambda: api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})[0] == 503, "it is full")
         status, headers, text = api.raw("GET", "/api/status", headers={"X-API-Key": KEYS["read"]})
         assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")

@@ -1,0 +1,1 @@
+../TLSHandshakeTests/OpenSSLClient.swift

@@ -1,0 +1,1 @@
+../Support/RecordLayer+Bytes.swift
