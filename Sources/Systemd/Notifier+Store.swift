@@ -6,8 +6,8 @@ extension Notifier {
     /// The number of descriptors that the store takes; nil if that is not known: systemd says it from version 254 on only.
     package var storeLimit: Int? { getenv("FDSTORE").flatMap { Int(String(cString: $0)) } }
 
-    /// Whether there is a store, as far as this process can know.
-    package var mayStore: Bool { isPresent && storeLimit != 0 }
+    /// Whether there is a store for this many descriptors, as far as this process can know.
+    package func mayStore(_ count: Int) -> Bool { isPresent && storeLimit ?? count >= count }
 
     /// Leaves a descriptor for the next process. The service manager does not watch it, because a socket whose other end
     /// is closed would be dropped (`FDPOLL=0`).
@@ -23,8 +23,20 @@ extension Notifier {
         await send("FDSTOREREMOVE=1\nFDNAME=\(name)")
     }
 
-    /// Removes all descriptors of these names from the store.
-    package func removeStored(names: some Sequence<String>) async {
-        for name in names { await removeStored(name: name) }
+    /// Removes all descriptors of these names from the store. Returns the names of which the service manager could not be told.
+    @discardableResult
+    package func removeStored(names: some Sequence<String>) async -> [String] {
+        var left: [String] = []
+        for name in names where await !removeStored(name: name) { left.append(name) }
+        return left
+    }
+
+    /// Removes all descriptors of these names from the store, and tries it again until it succeeds or the task is cancelled.
+    package func removeStored(names: [String], every pause: Duration) async {
+        var left = names
+        while !left.isEmpty, isPresent {
+            do { try await Task.sleep(for: pause) } catch { return }
+            left = await removeStored(names: left)
+        }
     }
 }

@@ -8,7 +8,8 @@ import TLSRecords
 package final class ServerCertificate: @unchecked Sendable {
     /// The names of hosts that it is for, in lower case.
     package let names: [String]
-    /// The time at which it expires, in seconds since 1970.
+    /// The times at which it becomes valid and expires, in seconds since 1970.
+    package let beginsAt: Int64
     package let expiresAt: Int64
     /// The kind of its key, such as "RSA" and "EC".
     package let keyKind: String
@@ -23,23 +24,23 @@ package final class ServerCertificate: @unchecked Sendable {
     /// - Parameters:
     ///   - certificate: the certificate and its chain in PEM, as authorities deliver them.
     ///   - key: its key in PEM, without a passphrase.
-    ///   - now: the time, in seconds since 1970.
-    package init(certificate bytes: [UInt8], key keyBytes: [UInt8], now: Int64) throws(CertificateError) {
+    ///   - now: the time at which it has to be valid, in seconds since 1970; nil: at no certain time.
+    package init(certificate bytes: [UInt8], key keyBytes: [UInt8], now: Int64?) throws(CertificateError) {
         let all = try ServerCertificate.certificates(in: bytes, atMost: 16)
         defer { for certificate in all { X509_free(certificate) } }
         guard let first = all.first else {
             throw CertificateError(.certificate, "there is no certificate in it; it has to be in PEM")
         }
         let expiresAt = ServerCertificate.seconds(X509_get0_notAfter(first))
-        guard let expiresAt, let begin = ServerCertificate.seconds(X509_get0_notBefore(first)) else {
+        guard let expiresAt, let beginsAt = ServerCertificate.seconds(X509_get0_notBefore(first)) else {
             throw CertificateError(.certificate, "its certificate has no valid dates")
         }
-        guard expiresAt > now else {
+        guard now.map({ $0 < expiresAt }) ?? true else {
             throw CertificateError(.certificate, "its certificate expired on \(ServerCertificate.date(expiresAt))")
         }
-        guard begin <= now else {
+        guard now.map({ $0 >= beginsAt }) ?? true else {
             throw CertificateError(
-                .certificate, "its certificate is not valid before \(ServerCertificate.date(begin))")
+                .certificate, "its certificate is not valid before \(ServerCertificate.date(beginsAt))")
         }
         for (index, (certificate, issuer)) in zip(all, all.dropFirst()).enumerated()
         where X509_check_issued(issuer, certificate) != X509_V_OK {
@@ -69,6 +70,7 @@ package final class ServerCertificate: @unchecked Sendable {
         certificate = first
         self.key = key
         self.chain = chain
+        self.beginsAt = beginsAt
         self.expiresAt = expiresAt
         keyKind = EVP_PKEY_get0_type_name(key).map { String(cString: $0) } ?? "unknown"
         names = ServerCertificate.names(of: first)

@@ -116,13 +116,14 @@ struct Daemon {
             }
             for notice in await reloader.notices { logger.notice("\(notice)") }
             let report = StatusReport(backend: backend, notifier: notifier)
-            await inheritance.finish(hub, notifier, logger)
+            let left = await inheritance.finish(hub, notifier, logger)
             await notifier.ready(status: report.text())
             consumers.start()
             tasks.addTask { [farewell = Inheritance.farewell(configuration.drain)] in
                 await refused.close(over: farewell)
             }
             tasks.addTask { await report.run() }
+            tasks.addTask { await notifier.removeStored(names: left, every: .seconds(30)) }
             if keepsSnapshots {
                 let snapshots = Snapshots(
                     hub: hub, notifier: notifier, logger: logger, interval: interval, left: inheritance.snapshotName)
@@ -134,14 +135,24 @@ struct Daemon {
             }
             tasks.addTask { await follow(signals, hub, lifecycle, reloader, report, notifier, logger) }
             await drainWhenTold(hub, lifecycle, reloader, feed, notifier, logger)
+            let parking =
+                await lifecycle.isParking
+                ? Parking(hub: hub, notifier: notifier, logger: logger, hasBroker: broker != nil) : nil
+            parking?.announce()
             tasks.cancelAll()
+            let callTime = Task { try? await Task.sleep(for: Parking.callTime) }
+            let parked = Task {
+                guard let parking else { return }
+                await callTime.value
+                await consumers.stop()
+                await parking.run()
+            }
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
             }
+            callTime.cancel()
+            await parked.value
             await consumers.stop()
-            if await lifecycle.isParking {
-                await Parking(hub: hub, notifier: notifier, logger: logger, hasBroker: broker != nil).run()
-            }
             await broker?.stop(within: .seconds(2))
             await hub.stop()
             await events.value
@@ -187,7 +198,7 @@ struct Daemon {
     private func tlsContext(_ passed: PassedSockets) throws -> TLSContext? {
         let context: TLSContext?
         do throws(KeyErrors) {
-            context = try configuration.tls.context(TicketKeys())
+            context = try configuration.tls.context(TicketKeys(), takesAnyDates: true)
             configuration.tls.applyCoreDumps()
         } catch {
             throw StartFailure(error, in: loaded)
@@ -307,6 +318,8 @@ struct Daemon {
                     continue
                 }
             }
+            // The process ends in any case.
+            guard await !lifecycle.isParking else { continue }
             logger.notice("\(signal), draining")
             await lifecycle.terminate(connections: hub.connectionCount)
         }

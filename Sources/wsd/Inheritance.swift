@@ -25,6 +25,8 @@ struct Inheritance {
     private static let isTaken = Atomic(false)
 
     private let snapshot: Int32?
+    /// Whether the snapshot is not gone on with, because what is in it may be what has ended other processes.
+    private let isSnapshotDropped: Bool
     private let keepsSnapshots: Bool
     private let room: Int
 
@@ -38,8 +40,10 @@ struct Inheritance {
         let snapshots = passed.filter { Snapshots.names.contains($0.name) }
         hasSnapshots = !snapshots.isEmpty
         let newest = keepsSnapshots ? snapshots.max { Self.age(of: $0.descriptor) < Self.age(of: $1.descriptor) } : nil
-        for other in snapshots where other.descriptor != newest?.descriptor { close(other.descriptor) }
-        (snapshotName, snapshot) = (newest?.name, newest?.descriptor)
+        isSnapshotDropped = newest.map { MemoryFile.noteReading(of: $0.descriptor) > 1 } ?? false
+        snapshotName = newest?.name
+        snapshot = isSnapshotDropped ? nil : newest?.descriptor
+        for other in snapshots where other.descriptor != snapshot { close(other.descriptor) }
     }
 
     private static func age(of descriptor: Int32) -> UInt64 {
@@ -116,19 +120,27 @@ struct Inheritance {
 
     /// Removes what was left from the store, and says what has become of it. Where snapshots are kept, the state stays until
     /// there is one: nobody else would know the histories if this process were killed before.
-    func finish(_ hub: Hub, _ notifier: Notifier, _ logger: Logger) async {
-        if hasSnapshots, snapshotName == nil { await notifier.removeStored(names: Snapshots.names) }
-        if let recovered = hub.recovered { Self.log(recovered, logger) }
-        guard !stored.isEmpty else { return }
-        let isTakenOver = hub.recovered.map { $0.problem == nil } ?? hub.adopted.map { $0.problem == nil } ?? false
-        await notifier.removeStored(names: keepsSnapshots && isTakenOver ? [Self.socketsName] : Self.names)
-        guard let adopted = hub.adopted else {
-            if hub.recovered == nil {
-                logger.error(
-                    "what an earlier process has left is dropped: two processes have ended while they took it over")
-            }
-            return
+    ///
+    /// - Returns: the names of what the service manager could not be told to remove.
+    func finish(_ hub: Hub, _ notifier: Notifier, _ logger: Logger) async -> [String] {
+        var obsolete = hasSnapshots && snapshotName == nil ? Snapshots.names : []
+        if !stored.isEmpty {
+            let isTakenOver = hub.recovered.map { $0.problem == nil } ?? hub.adopted.map { $0.problem == nil } ?? false
+            obsolete += keepsSnapshots && isTakenOver ? [Self.socketsName] : Array(Self.names)
         }
+        let left = await notifier.removeStored(names: obsolete)
+        report(hub, logger)
+        return left
+    }
+
+    private func report(_ hub: Hub, _ logger: Logger) {
+        if let recovered = hub.recovered { Self.log(recovered, logger) }
+        let isDropped = !stored.isEmpty && hub.adopted == nil && hub.recovered == nil
+        if isSnapshotDropped || isDropped {
+            let what = isDropped ? "what an earlier process has left" : "the snapshot that an earlier process has left"
+            logger.error("\(what) is dropped: two processes have ended while they took it over")
+        }
+        guard let adopted = hub.adopted else { return }
         let report = RestartReport(adopted)
         var fields: Logger.Metadata = [
             "adopted": "\(report.adopted)", "handshakes": "\(report.handshakes)", "closed": "\(report.closed)",

@@ -32,17 +32,20 @@ actor Lifecycle {
     /// Sets the timeout of a drain that has not begun yet.
     func setTimeout(_ new: Duration) { if drain == nil { timeout = new } }
 
-    /// Begins a drain, unless one has begun already.
+    /// Begins a drain, unless one has begun already. Parking ends the process just as well, and keeps the connections.
     func beginDrain(connections: Int, reason: String = "the server is shutting down") -> DrainProgress {
-        if drain == nil {
-            drain = (Clock.milliseconds(), connections)
+        if let drain { return progress(of: drain, connectionsLeft: connections) }
+        let begun = (startedAt: Clock.milliseconds(), connections: connections)
+        if !isParking {
+            drain = begun
             orders.yield(.drain(reason: reason))
         }
-        return progress(connectionsLeft: connections)!
+        return progress(of: begun, connectionsLeft: connections)
     }
 
     /// Handles a signal to end: the first begins the drain, the second hurries it, the third exits at once.
     func terminate(connections: Int) {
+        guard !isParking else { return }
         guard drain != nil else {
             _ = beginDrain(connections: connections)
             return
@@ -60,7 +63,10 @@ actor Lifecycle {
 
     /// The progress of the drain; nil if there is none.
     func progress(connectionsLeft: Int) -> DrainProgress? {
-        guard let drain else { return nil }
+        drain.map { progress(of: $0, connectionsLeft: connectionsLeft) }
+    }
+
+    private func progress(of drain: (startedAt: Int64, connections: Int), connectionsLeft: Int) -> DrainProgress {
         let elapsed = Double(Clock.milliseconds() - drain.startedAt) / 1_000
         let (seconds, attoseconds) = timeout.components
         let total = Double(seconds) + Double(attoseconds) / 1e18

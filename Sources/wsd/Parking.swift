@@ -37,10 +37,15 @@ struct Parking {
         return nil
     }
 
+    /// How long calls of operators and backends may take to their end, before their connections end without an answer: one
+    /// may wait for a broker that can't be reached.
+    static let callTime: Duration = .seconds(2)
+
+    /// Tells the service manager that it begins.
+    func announce() { notifier.stopping(status: "parking \(hub.connectionCount) connections") }
+
     /// Parks everything and ends the process. Returns only if that fails; all connections are closed then.
     func run() async {
-        let count = hub.connectionCount
-        notifier.stopping(status: "parking \(count) connections")
         var parked = await hub.park(patience: patience)
         let byteCount = parked.byteCount
         let items = parked.sockets.map { DescriptorPost.Item(descriptor: $0.descriptor, isMarked: $0.isTorn) }
@@ -53,9 +58,10 @@ struct Parking {
         }
         let file = MemoryFile.make(name: Inheritance.stateName, &parked.pieces)
         if file < 0 { logger.error("no file for the state: \(String(cString: strerror(errno)))") }
-        guard file >= 0, await store(file, sent.ends) else {
-            // Before anybody is told that it is over, so that nobody goes on with it.
-            await notifier.removeStored(names: Inheritance.names)
+        let hasState = await store(state: file)
+        guard hasState, await store(ends: sent.ends) else {
+            // Before anybody is told that it is over, so that nobody goes on with it. The histories go on.
+            await notifier.removeStored(names: hasState ? [Inheritance.socketsName] : Inheritance.names)
             for socket in parked.sockets[..<sent.count] { socket.close() }
             return
         }
@@ -67,10 +73,16 @@ struct Parking {
         _exit(Self.exitStatus)
     }
 
-    private func store(_ file: Int32, _ ends: [Int32]) async -> Bool {
-        guard await notifier.store(file, name: Inheritance.stateName) else { return false }
+    private func store(state file: Int32) async -> Bool {
+        // Those of the process before, if it could not be told to remove them: there may be no room for more.
+        await notifier.removeStored(name: Inheritance.socketsName)
+        guard file >= 0, await notifier.store(file, name: Inheritance.stateName) else { return false }
         // They are older, and there may be no room for both.
         await notifier.removeStored(names: Snapshots.names)
+        return true
+    }
+
+    private func store(ends: [Int32]) async -> Bool {
         for end in ends {
             guard await notifier.store(end, name: Inheritance.socketsName) else { return false }
         }

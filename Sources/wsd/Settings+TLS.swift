@@ -11,16 +11,22 @@ import TLSRecords
 extension Settings.TLS {
     /// Reads the certificates and their keys, all or none, and names every mistake.
     ///
-    /// - Parameter tickets: the keys of tickets, which outlive a change of the certificates.
+    /// - Parameters:
+    ///   - tickets: the keys of tickets, which outlive a change of the certificates.
+    ///   - takesAnyDates: whether a certificate may have expired, or may not be valid yet. A start takes it, so that a renewal
+    ///     that has failed, or a clock that is not set yet, keeps nobody out but those who verify it; ``TLSContext/notices``
+    ///     tell.
     /// - Returns: what handshakes go by; nil without certificates.
-    func context(_ tickets: TicketKeys) throws(KeyErrors) -> TLSContext? {
+    func context(_ tickets: TicketKeys, takesAnyDates: Bool = false) throws(KeyErrors) -> TLSContext? {
         guard !certificates.isEmpty else { return nil }
         // Before there is a key in memory. It is allowed only where these settings come into force.
         if !dumpsCore { _ = clinux_set_dumpable(0) }
         var errors: [KeyError] = []
         var found: [ServerCertificate] = []
         for certificate in certificates {
-            do throws(KeyErrors) { found.append(try certificate.read()) } catch { errors += error.errors }
+            do throws(KeyErrors) { found.append(try certificate.read(takesAnyDates: takesAnyDates)) } catch {
+                errors += error.errors
+            }
         }
         var clients: ClientVerification?
         do throws(KeyError) { clients = try clientVerification() } catch { errors.append(error) }
@@ -68,7 +74,7 @@ extension Settings.TLS.Certificate {
     private var certificateName: String { "tls.certificates[].certificate = \"\(certificate)\"" }
     private var keyName: String { "tls.certificates[].key = \"\(key)\"" }
 
-    fileprivate func read() throws(KeyErrors) -> ServerCertificate {
+    fileprivate func read(takesAnyDates: Bool) throws(KeyErrors) -> ServerCertificate {
         var errors: [KeyError] = []
         var contents: [[UInt8]] = []
         defer { for index in contents.indices { explicit_bzero(&contents[index], contents[index].count) } }
@@ -80,7 +86,7 @@ extension Settings.TLS.Certificate {
         guard errors.isEmpty, contents.count == 2 else { throw KeyErrors(errors: errors) }
         do throws(CertificateError) {
             return try ServerCertificate(
-                certificate: contents[0], key: contents[1], now: Clock.milliseconds() / 1_000)
+                certificate: contents[0], key: contents[1], now: takesAnyDates ? nil : Clock.milliseconds() / 1_000)
         } catch {
             throw KeyErrors(errors: [KeyError("\(error.file == .key ? keyName : certificateName): \(error)")])
         }
@@ -97,16 +103,26 @@ extension TLSContext {
         }
     }
 
-    /// The certificates that expire within two weeks, and those whose chain is not complete, as notices for the
-    /// administrator.
+    /// The certificates that are not valid now or expire within two weeks, and those whose chain is not complete, as notices
+    /// for the administrator.
     var notices: [String] {
         let now = Clock.milliseconds() / 1_000
         return certificates.flatMap { certificate in
             let name = "the certificate for \(certificate.names.joined(separator: ", "))"
             let gap = certificate.gap.map { ["\(name): \($0)"] } ?? []
+            if certificate.beginsAt > now {
+                return gap + ["\(name) is not valid before \(date(certificate.beginsAt)): is the clock right?"]
+            }
             guard certificate.expiresAt - now < 14 * 86_400 else { return gap }
-            let time = RFC3339.string(millisecondsSinceEpoch: certificate.expiresAt * 1_000)
-            return gap + ["\(name) expires on \(time.prefix(10)): renew it, and systemctl reload wsd"]
+            let state =
+                certificate.expiresAt > now
+                ? "expires on \(date(certificate.expiresAt))"
+                : "expired on \(date(certificate.expiresAt)), and clients refuse it"
+            return gap + ["\(name) \(state): renew it, and systemctl reload wsd"]
         }
+    }
+
+    private func date(_ seconds: Int64) -> Substring {
+        RFC3339.string(millisecondsSinceEpoch: seconds * 1_000).prefix(10)
     }
 }

@@ -19,22 +19,20 @@ struct Snapshots {
 
     /// Whether snapshots are kept, by this configuration and service manager. With a broker there is nothing in them.
     static func areKept(every interval: Duration, hasBroker: Bool, _ notifier: Notifier) -> Bool {
-        interval > .zero && !hasBroker && notifier.mayStore
+        interval > .zero && !hasBroker && notifier.mayStore(names.count)
     }
 
     /// Takes snapshots until it is cancelled.
     func run() async {
         var place = left == Self.names[0] ? 1 : 0
-        var mark: UInt64?
-        var isFirst = true
+        var mark: HistorySnapshot.Mark?
+        var leavesState = true
         let clock = ContinuousClock()
         while !Task.isCancelled {
             let begun = clock.now
             if var snapshot = await hub.snapshot(since: mark), !Task.isCancelled {
                 let byteCount = snapshot.byteCount
                 if await store(&snapshot.pieces, place) {
-                    if isFirst { await notifier.removeStored(name: Inheritance.stateName) }
-                    isFirst = false
                     mark = snapshot.mark
                     if byteCount > 0 { place = 1 - place }
                 }
@@ -43,6 +41,9 @@ struct Snapshots {
                     "bytes": "\(byteCount)", "time": "\(clock.now - begun)",
                 ]
                 logger.debug("took a snapshot of the histories", metadata: fields)
+            }
+            if mark != nil, leavesState, !Task.isCancelled {
+                leavesState = await !notifier.removeStored(name: Inheritance.stateName)
             }
             try? await Task.sleep(for: interval)
         }

@@ -23,9 +23,11 @@ struct FanoutStateTests {
         return writer.bytes
     }
 
-    private func read(_ bytes: [UInt8], count: Int, now: UInt32) throws(StateError) -> [Backlog] {
+    private func read(
+        _ bytes: [UInt8], count: Int, now: UInt32, _ known: KnownSegments? = nil
+    ) throws(StateError) -> [Backlog] {
         try bytes.reading { (state) throws(StateError) in
-            var shared = SharedOutputReader(frames: frames, history: history)
+            var shared = SharedOutputReader(frames: frames, history: history, known: known)
             var backlogs: [Backlog] = []
             for _ in 0..<count { backlogs.append(try Backlog(from: &state, now: now, &shared)) }
             try state.require(state.isAtEnd, "nothing is left")
@@ -129,6 +131,28 @@ struct FanoutStateTests {
         for (one, other) in zip(backlogs, after) { expectSame(one, other, "the same") }
     }
 
+    @Test func `has a segment once, however many workers have written it`() throws {
+        var random = Seeded(seed: 3)
+        let (shared, other) = (segment(using: &random), segment(using: &random))
+        let sections = (0..<3).map { worker in
+            let backlog = Backlog(now: 0)
+            for segment in worker == 1 ? [other, shared] : [shared] {
+                backlog.append(.init(segment: segment, start: 0, end: segment.count))
+            }
+            return (backlog, write([backlog], now: 0))
+        }
+        let before = frames.byteCount
+        let known = KnownSegments()
+        var after: [Backlog] = []
+        for (_, section) in sections { after += try read(section, count: 1, now: 5, known) }
+        #expect(frames.byteCount == 2 * before && shared.count != other.count)
+        var text = MessageText()
+        for (one, other) in zip(sections.map(\.0), after) {
+            expectSame(one, other, "the same")
+            #expect(take(10_000, from: one, &text) == take(10_000, from: other, &text))
+        }
+    }
+
     @Test func `never traps on a damaged queue`() {
         var random = Seeded(seed: 2)
         var messages = keptMessages()
@@ -187,10 +211,12 @@ struct FanoutStateTests {
         return writer.bytes
     }
 
-    private func restore(_ home: ChannelHome, from bytes: [UInt8]) throws(StateError) {
+    private func restore(
+        _ home: ChannelHome, from bytes: [UInt8], wasShared: Bool = false
+    ) throws(StateError) {
         try bytes.reading { (state) throws(StateError) in
             var shared = SharedReader<HistoryBlock>()
-            try home.restore(from: &state, &shared, generation: 9)
+            try home.restore(from: &state, &shared, generation: 9, wasShared: wasShared)
             try state.require(state.isAtEnd, "nothing is left")
         }
     }
@@ -252,6 +278,15 @@ struct FanoutStateTests {
         let none = home(cost)
         try restore(none, from: state(of: home(cost)))
         #expect(none.room == nil)
+    }
+
+    @Test func `a channel whose numbers a broker gave goes on in another numbering without it`() throws {
+        var text = MessageText()
+        let before = filled(HistoryCost(ByteMeter()), &text)
+        let after = home(HistoryCost(ByteMeter()))
+        try restore(after, from: state(of: before), wasShared: true)
+        let room = try #require(after.room)
+        #expect(room.epoch != before.room?.epoch && room.seq == 12 && room.history.count == 10)
     }
 
     @Test func `never traps on a damaged channel`() {

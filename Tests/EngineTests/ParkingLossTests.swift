@@ -115,7 +115,7 @@ struct ParkingLossTests {
     }
 
     /// The workers that would go on with what a hub has parked; they never begin.
-    private static func adopt(
+    static func adopt(
         _ parked: ParkedHub, workers: Int, _ change: (inout EngineConfiguration) -> Void = { _ in }
     ) -> [Worker] {
         let (stream, events) = AsyncStream.makeStream(of: EngineEvent.self, bufferingPolicy: .bufferingNewest(1))

@@ -45,6 +45,17 @@ struct SecureLinkStateTests {
         #expect(sealedByteCount - 16_384 > 16 * 20)
     }
 
+    @Test("A connection whose peer has ended it is kept: its last messages may wait")
+    func ended() throws {
+        var link = try link()
+        link.peerHasClosed = true
+        let isParkable = link.isParkable
+        let bytes = written(link)
+        let next = try bytes.reading { (state) throws(StateError) in try SecureLink(from: &state) }
+        let peerHasClosed = next.peerHasClosed
+        #expect(isParkable && peerHasClosed)
+    }
+
     @Test("A state of before certificates of clients has none")
     func earlier() throws {
         var link = try link()

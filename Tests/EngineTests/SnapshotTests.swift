@@ -8,10 +8,11 @@ import WebSocket
 /// What a snapshot has, another hub goes on with, as after a crash.
 @Suite("Snapshots of histories", .blocking)
 struct SnapshotTests {
-    private static func hub(workers: Int, adopting snapshot: [UInt8]? = nil) -> Hub {
+    /// - Parameter age: how long messages are kept, in milliseconds.
+    private static func hub(workers: Int, age: Int64 = 600_000, adopting snapshot: [UInt8]? = nil) -> Hub {
         var settings = Settings()
         var kept = ChannelSettings()
-        kept.keepHistory(messageCount: 500, age: 600_000, byteCount: 1_000_000)
+        kept.keepHistory(messageCount: 500, age: age, byteCount: 1_000_000)
         var pattern = Settings.Channel(pattern: "kept*")
         pattern.settings = kept
         settings.channels = [pattern]
@@ -64,6 +65,18 @@ struct SnapshotTests {
         let again = await third.publish([.init(channel: "kept long", opcode: .text, payload: [0x31])])
         #expect(again[0].position?.seq == 701 && again[0].position?.epoch != published[0].position?.epoch)
         for each in [hub, next, third] { await each.stop() }
+    }
+
+    @Test func `what is kept no longer is in no snapshot for long`() async throws {
+        let hub = Self.hub(workers: 2, age: 100)
+        await Self.publish(hub, "kept", ["secret"])
+        var last = try #require(await hub.snapshot())
+        try await eventually {
+            if let next = await hub.snapshot(since: last.mark) { last = next }
+            return last.channelCount == 0
+        }
+        #expect(last.pieces.isEmpty)
+        await hub.stop()
     }
 
     @Test func `without a history there is nothing to keep`() async throws {

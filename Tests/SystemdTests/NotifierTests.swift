@@ -50,6 +50,33 @@ import Testing
         #expect(await isTold)
     }
 
+    @Test func whatIsNotRemovedAtOnceIsRemovedLater() async throws {
+        let manager = try FakeServiceManager()
+        let notifier = Notifier()
+        while notifier.status("fills the queue") {}
+        let left = await notifier.removeStored(names: ["one", "two"])
+        #expect(left == ["one", "two"])
+        async let isOver: Void = notifier.removeStored(names: left, every: .milliseconds(10))
+        var told: [String] = []
+        while told.count < 2 {
+            told += manager.received(1).filter { $0.hasPrefix("FDSTOREREMOVE=1") }
+            await Task.yield()
+        }
+        await isOver
+        #expect(told == ["one", "two"].map { "FDSTOREREMOVE=1\nFDNAME=\($0)" })
+    }
+
+    @Test func aStoreHasRoomForAsManyAsItSays() throws {
+        let manager = try FakeServiceManager()
+        defer { unsetenv("FDSTORE") }
+        let notifier = Notifier()
+        for (limit, most) in [(nil, 9), ("0", 0), ("1", 1), ("2", 2)] as [(String?, Int)] {
+            if let limit { setenv("FDSTORE", limit, 1) } else { unsetenv("FDSTORE") }
+            #expect((1...9).filter(notifier.mayStore).count == most)
+        }
+        withExtendedLifetime(manager) {}
+    }
+
     @Test func reloadingCarriesTheMonotonicClock() async throws {
         let manager = try FakeServiceManager()
         #expect(await Notifier().reloading())

@@ -160,6 +160,28 @@ def test_a_snapshot_that_cannot_be_read(service, content):
         assert data(client) == ["two"]
 
 
+@pytest.mark.parametrize("readings", [0, 1, 2])
+def test_a_snapshot_that_may_have_ended_two_processes(service, readings):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        wait_until_kept(service, "one")
+    service.kill()
+    [(_, file)] = service.store
+    # As processes do that read it.
+    if readings > 0:
+        os.lseek(file, readings - 1, os.SEEK_SET)
+    service.start(CONFIG)
+    is_dropped = readings == 2
+    assert ("the snapshot that an earlier process has left is dropped" in service.log()) == is_dropped
+    with JSONClient(service.port) as client:
+        assert data(client) == ([] if is_dropped else ["one"])
+        say(client, "two")
+        wait_until_kept(service, "two")
+    service.kill()
+    assert len(service.snapshots) == 1
+
+
 def test_the_older_snapshot_where_the_newer_is_torn(service):
     service.start(CONFIG)
     with JSONClient(service.port) as client:

@@ -5,6 +5,8 @@ import json
 import os
 import select
 import signal
+import socket
+import subprocess
 import threading
 import time
 import urllib.request
@@ -14,9 +16,13 @@ from websockets.exceptions import ConnectionClosed
 
 from fdstore import PARKED, ServiceManager
 from jsonclient import JSONClient
-from rawws import CONTINUATION, TEXT, ClosedByServer, ConnectionEnded, RawWebSocket, Wire, frame, handshake_headers, request
+from ports import free_port
+from rawws import (
+    CONTINUATION, PING, PONG, TEXT, ClosedByServer, ConnectionEnded, RawWebSocket, Wire, frame, handshake_headers, request,
+)  # fmt: skip
 from restartcrowd import Crowd
 from waiting import DEADLINE, wait_until
+from wsdaemon import binary, clean_environment
 
 
 @pytest.fixture
@@ -203,6 +209,71 @@ def test_a_state_that_cannot_be_read(service):
         client.expect_alive()
     wait_until(lambda: service.left == [], "there is a snapshot instead")
     assert "can't be read" in service.log()
+
+
+def test_sockets_that_are_lost_are_all_that_is_lost(service):
+    config = {
+        "endpoint": [{"path": "/chat", "protocol": "json", "channel": "room"}],
+        "channels": {"*": {"history": 10, "presence": True, "leave_delay": "0s"}},
+    }
+    service.start(config)
+    with JSONClient(service.port) as gone:
+        before = gone.welcome
+        assert gone.ok("chat", data="kept")["seq"] == 1
+        assert service.stop_for_restart() == PARKED
+        for name, descriptor in service.store:
+            if name == "wsd-connections":
+                os.close(descriptor)
+        service.store = [entry for entry in service.store if entry[0] != "wsd-connections"]
+        service.start(config)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                gone.receive()
+    with JSONClient(service.port) as client:
+        assert (client.welcome["epoch"], client.welcome["seq"]) == (before["epoch"], 1)
+        assert [message["data"] for message in client.ok("history")["messages"]] == ["kept"]
+        assert [user["user"] for user in client.ok("presence")["users"]] == [client.welcome["user"]]
+    report = json.loads(service.wsctl("status", "--json").stdout)["lastRestart"]
+    assert (report["adopted"], report["closed"]) == (0, 1)
+
+
+def test_sockets_that_were_not_removed_are_none_of_the_next_process(service):
+    service.start(RELAY)
+    with RawWebSocket(service.port) as client:
+        # As if the service manager had not been told to remove them.
+        ours, stale = (end.detach() for end in socket.socketpair())
+        service.store.append(("wsd-connections", stale))
+        assert service.stop_for_restart() == PARKED
+        assert ("wsd-connections", stale) not in service.store
+        assert service.left.count("wsd-connections") == 1
+        service.start(RELAY)
+        client.expect_alive()
+        os.close(ours)
+
+
+def test_a_call_that_waits_for_the_broker_holds_nothing_up(service):
+    url = f"redis://127.0.0.1:{free_port()}"
+    config = RELAY | {"broker": {"type": "redis", "url": url, "queue_timeout": "1h"}}
+    service.start(config)
+    with RawWebSocket(service.port) as client:
+        call = subprocess.Popen(
+            [binary("wsctl"), "publish", "lobby", "to all"], env=clean_environment(WSD_SOCKET=service.control_path),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+        def waits():
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{service.api_port}/metrics").read().decode()
+            return "wsd_broker_queued_bytes" in metrics and "wsd_broker_queued_bytes 0\n" not in metrics
+
+        wait_until(waits, "it waits for the broker")
+        count = len(service.notifications)
+        service.restart(config)
+        assert "STOPPING=1" in service.notifications[count:]
+        # What it says would wait for the broker, too.
+        client.send(frame(PING, "still there"))
+        while client.receive_frame().opcode != PONG:
+            pass
+        assert call.communicate(timeout=DEADLINE)[1] != "" and call.returncode != 0
 
 
 def closing_times(clients, begun):

@@ -439,6 +439,18 @@ def test_a_reload_with_mistakes_changes_nothing_and_names_them_all(secure, tmp_p
     secure.daemon.config_path.write_text(text.replace("certificates", "#"))
 
 
+def test_a_start_takes_an_expired_certificate_and_says_so(secure, tmp_path):
+    old = Certificate(tmp_path, "old", days=-1, since=-10)
+    secure = secure([old])
+    assert shown_to(secure.tls_port, "localhost") == der(old)
+    assert ", and clients refuse it" in secure.daemon.wsctl("status").stdout
+    done = secure.daemon.wsctl("reload")
+    assert done.returncode != 0 and "expired on" in done.stderr
+    old.write()
+    assert secure.daemon.wsctl("reload").returncode == 0
+    assert "clients refuse it" not in secure.daemon.wsctl("status").stdout
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_sessions_are_resumed_at_any_worker_and_after_a_reload(secure, version):
     secure = secure(workers=4)

@@ -1,5 +1,6 @@
 import Base
 import Channels
+import Glibc
 
 extension Segment {
     func write(to state: inout StateWriter) {
@@ -38,6 +39,32 @@ extension Segment {
     }
 }
 
+/// The segments that have been read from a state. Each worker has written those that its clients wait for, most of which
+/// wait at other workers, too: they are one object again.
+final class KnownSegments {
+    private struct Content: Hashable {
+        let segment: Segment
+
+        static func == (one: Content, other: Content) -> Bool {
+            let (one, other) = (one.segment, other.segment)
+            guard one.frameEnds == other.frameEnds, one.isTornAtFront == other.isTornAtFront,
+                (one.messageCount, one.binaryCount) == (other.messageCount, other.binaryCount),
+                let bytes = one.bytes.baseAddress, let others = other.bytes.baseAddress, one.count == other.count
+            else { return false }
+            return memcmp(bytes, others, one.count) == 0
+        }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(bytes: segment.bytes) }
+    }
+
+    private var contents: Set<Content> = []
+
+    /// The first segment with the same frames.
+    func first(like segment: Segment) -> Segment {
+        contents.insert(Content(segment: segment)).memberAfterInsert.segment
+    }
+}
+
 /// The objects that the backlogs and histories of a state share.
 struct SharedOutputWriter {
     var segments = SharedWriter<Segment>()
@@ -50,6 +77,8 @@ struct SharedOutputReader {
     /// Count the segments and the blocks.
     let frames: ByteMeter
     let history: ByteMeter
+    /// What other workers' sections have; nil if there is only one.
+    var known: KnownSegments?
 }
 
 extension Backlog {
@@ -81,7 +110,7 @@ extension Backlog {
         let isReported = try state.flag()
         self.init(now: now &- min(try state.number(), WorkerClock.firstTick - 1))
         isOverLimitReported = isReported
-        let (frames, history) = (shared.frames, shared.history)
+        let (frames, history, known) = (shared.frames, shared.history, shared.known)
         for _ in 0..<(try state.elementCount(ofAtLeast: 4)) {
             let byte = try state.byte()
             if byte == Self.missedByte {
@@ -90,7 +119,8 @@ extension Backlog {
             }
             guard let kind = Kind(rawValue: byte) else { throw state.error("a piece of no kind") }
             let segment = try shared.segments.read(from: &state) { (state) throws(StateError) in
-                try Segment.read(from: &state, meter: frames)
+                let segment = try Segment.read(from: &state, meter: frames)
+                return known?.first(like: segment) ?? segment
             }
             let start = try state.count(atMost: segment.count)
             let count = try state.count(atMost: segment.count - start)

@@ -27,9 +27,10 @@ extension ChannelHome {
     ///   - generation: the generation of the configuration, larger than that of any home that was written.
     ///   - isSnapshot: whether the home went on after it was written, so that its members are gone, and its numbers may
     ///     have been given to messages that are lost.
+    ///   - wasShared: whether a broker gave the numbers. Without it, the other nodes go on with them.
     func restore(
         from state: inout StateReader, _ shared: inout SharedReader<HistoryBlock>, generation: UInt32,
-        isSnapshot: Bool = false
+        isSnapshot: Bool = false, wasShared: Bool = false
     ) throws(StateError) {
         let tracksPresence = try state.flag()
         let isTracked = try state.flag()
@@ -41,7 +42,7 @@ extension ChannelHome {
                 from: &state, &shared, name: name, settings: settings, cost: history) : nil
         // A broker counts the users of this process anew, and says what members have missed meanwhile.
         let goesOn = isAlike && self.shared == nil && !isSnapshot
-        if isSnapshot { room?.renumber() }
+        if isSnapshot || wasShared && self.shared == nil { room?.renumber() }
         if !goesOn { room?.forgetMembers() }
         take(room, countedSince: goesOn ? since : generation)
         if self.shared != nil, room != nil { self.shared = SharedChannel(isRestored: true) }

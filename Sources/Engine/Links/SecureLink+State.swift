@@ -10,7 +10,7 @@ import TLSRecords
 extension SecureLink {
     /// Whether the next process can read what this writes, and goes on with it.
     var isParkable: Bool {
-        isEstablished && !peerHasClosed && partial.count <= SecureLink.maximumPartialByteCount
+        isEstablished && partial.count <= SecureLink.maximumPartialByteCount
             && rest.count <= SecureLink.maximumRestByteCount
     }
 

@@ -77,8 +77,9 @@ extension Worker {
     }
 
     /// Treats a connection that has been silent for longer than the new interval as silent for about that interval, so
-    /// that it gets a ping and the whole time for its pong. The pings are spread over several turns.
-    private func grantTimeToAnswer(_ connection: Connection) {
+    /// that it gets a ping and the whole time for its pong. The pings are spread over several turns. At a restart, too, the
+    /// interval may be a new one.
+    func grantTimeToAnswer(_ connection: Connection) {
         let interval = clock.ticks(configuration.websocket.pingInterval)
         guard configuration.websocket.pingInterval > .zero, now &- connection.lastReceived > interval else { return }
         connection.lastReceived = now &- interval &+ UInt32(truncatingIfNeeded: connection.slot) % max(1, interval / 4)

@@ -32,9 +32,11 @@ struct Adoption {
         configuration = workers[0].configuration
         for worker in workers { worker.clock.read() }
         do throws(StateError) {
-            for section in file.sections.dropFirst() {
+            let sections = file.sections.dropFirst()
+            let known = sections.count > 1 ? KnownSegments() : nil
+            for section in sections {
                 var state = StateReader(section)
-                try read(&state)
+                try read(&state, known)
             }
         } catch {
             for (parked, _, _) in connections { parked.free() }
@@ -42,10 +44,11 @@ struct Adoption {
         }
     }
 
-    private mutating func read(_ state: inout StateReader) throws(StateError) {
+    private mutating func read(_ state: inout StateReader, _ known: KnownSegments?) throws(StateError) {
         let context = workers[0].context
         var shard = ShardReader(
-            output: SharedOutputReader(frames: context.account.frames, history: context.account.history),
+            output: SharedOutputReader(
+                frames: context.account.frames, history: context.account.history, known: known),
             channelCount: 0, endpointCount: head.endpoints.count)
         var names: [String] = []
         for _ in 0..<(try state.elementCount(ofAtLeast: 2)) {
@@ -55,7 +58,8 @@ struct Adoption {
             let worker = workers[ChannelTable.home(of: name, workerCount: workers.count)]
             let index = worker.channels.intern(name)
             try worker.channels[index].home?.restore(
-                from: &state, &shard.output.blocks, generation: configuration.generation, isSnapshot: isSnapshot)
+                from: &state, &shard.output.blocks, generation: configuration.generation, isSnapshot: isSnapshot,
+                wasShared: head.isShared)
         }
         shard.channelCount = names.count
         for _ in 0..<(try state.elementCount(ofAtLeast: 4)) {

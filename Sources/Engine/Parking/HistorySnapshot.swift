@@ -13,8 +13,13 @@ package struct HistorySnapshot: Sendable {
     package var pieces: [[UInt8]]
     package var channelCount: Int
     package var messageCount: Int
-    /// A value that differs as soon as a message has been published since.
-    package var mark: UInt64
+    package var mark: Mark
+
+    /// What differs as soon as a message has been published, or one that was kept has been dropped.
+    package struct Mark: Sendable, Equatable {
+        fileprivate var numberedCount: UInt64
+        fileprivate var byteCount: Int
+    }
 
     package var byteCount: Int { pieces.reduce(0) { $0 + $1.count } }
 }
@@ -38,13 +43,15 @@ struct RoomSnapshot: Sendable {
 }
 
 extension Hub {
-    /// Takes a snapshot of all histories, while the workers go on; nil if no message was published since `mark`.
+    /// Takes a snapshot of all histories, while the workers go on; nil if they are as they were at `mark`.
     ///
     /// It is not of one moment, but each channel in it is. A channel that is forgotten and made anew meanwhile may be
     /// missing.
-    package func snapshot(since mark: UInt64? = nil) async -> HistorySnapshot? {
+    package func snapshot(since mark: HistorySnapshot.Mark? = nil) async -> HistorySnapshot? {
         let begunAt = clinux_monotonic_nanoseconds()
-        let now = await ask { .operation(.countNumbered($0)) }.reduce(0, &+)
+        let now = HistorySnapshot.Mark(
+            numberedCount: await ask { .operation(.countNumbered($0)) }.reduce(0, &+),
+            byteCount: await statistics().reduce(0) { $0 + $1.historyBytes })
         guard now != mark else { return nil }
         var snapshot = HistorySnapshot(pieces: [], channelCount: 0, messageCount: 0, mark: now)
         let head = ParkedHead(

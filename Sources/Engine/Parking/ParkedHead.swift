@@ -49,7 +49,8 @@ struct ParkedHead {
 extension ParkedHead {
     init(from state: inout StateReader) throws(StateError) {
         generation = try state.number()
-        try state.require(generation < UInt32.max, "a generation")
+        // No process reloads so often that the generations end.
+        try state.require(generation < 1 << 31, "a generation")
         isShared = try state.flag()
         times = ParkingTimes(begunAt: try state.number(), settled: try state.number(), written: try state.number())
         closedCount = try state.count(atMost: Int(Int32.max))

@@ -61,7 +61,9 @@ extension Worker {
         enterChannels(open, connection, clientProtocol, names)
         let isWatched = link.watch(by: epoll, for: EPOLLIN, tag: connection.tag)
         if isWatched { setInterest(connection) } else { end(connection, cause: .internalError) }
-        if isWatched { armOpen(connection) }
+        guard isWatched else { return true }
+        grantTimeToAnswer(connection)
+        armOpen(connection)
         return true
     }
 
@@ -94,6 +96,8 @@ extension Worker {
         context.account.input.add(link.value.partial.count)
         context.account.frames.add(link.value.rest.count)
         secure.prepare()
+        // Its end comes behind the input that it holds, and the socket says nothing of it.
+        if link.value.peerHasClosed { schedule(connection) }
         guard !link.value.rest.isEmpty, connection.phase == .handshake else { return }
         _ = beginBacklog(connection)
         awaitWritable(connection)

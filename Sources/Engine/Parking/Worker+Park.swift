@@ -1,4 +1,5 @@
 import Base
+import Broker
 import CLinux
 import Glibc
 import WebSocket
@@ -52,7 +53,8 @@ extension Worker {
     /// Answers at the turn's end whether something is under way.
     ///
     /// - Parameter isLast: whether answers from outside are too late from now on, and the connections that wait for one
-    ///   are closed: if they came when other workers have written their sections, these would lack what follows.
+    ///   are closed: if they came when other workers have written their sections, these would lack what follows. What was
+    ///   published and is not answered is refused.
     func settle(isLast: Bool, _ receipt: Replies<Settling>) {
         if parking == nil {
             parking = Parking()
@@ -63,6 +65,7 @@ extension Worker {
             parking?.isDeaf = true
             endThoseNotKept()
         }
+        if isLast { refuseUnanswered() }
         parking?.asked = receipt
     }
 
@@ -75,9 +78,37 @@ extension Worker {
         parking?.receipt = receipt
     }
 
+    /// Refuses what was published in the channels whose home is here and the broker has not answered: nobody else would
+    /// answer those requests. Of each channel, a batch that waits behind another is refused in the next round.
+    private func refuseUnanswered() {
+        guard context.broker != nil else { return }
+        for index in channels.indices {
+            guard let channel = channels.find(index), let home = channel.home else { continue }
+            for batch in home.shared?.removeOverdue(waitingSince: .max, sentSince: .max) ?? [] {
+                // The answers have to arrive.
+                parking?.activity += 1
+                if batch.state == .accepted {
+                    settle(batch, home)
+                } else {
+                    let isUncertain = batch.state == .sent
+                    refuse(batch, BrokerRefusal(reason: ParkedSocket.restarting, isUncertain: isUncertain), home)
+                }
+                markShared(channel, home)
+            }
+        }
+    }
+
     /// Leaves the input of a connection in its socket for the next process.
     func stopReading(_ connection: Connection, _ events: UInt32) {
-        if events & EPOLLOUT.rawValue != 0 { sendBacklog(connection) }
+        if events & EPOLLOUT.rawValue != 0 {
+            if isDeaf {
+                // A connection that turned out to be lost would leave its channels, whose homes may be written down.
+                connection.flags.remove(.awaitsWritable)
+                setInterest(connection)
+            } else {
+                sendBacklog(connection)
+            }
+        }
         guard events & EPOLLIN.rawValue != 0, connection.phase.isLive else { return }
         connection.flags.insert(.holdsInput)
         setInterest(connection)
