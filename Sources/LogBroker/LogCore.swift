@@ -35,6 +35,8 @@ final class LogCore: BrokerCore {
     private var connectionCount: UInt64 = 0
     /// The records that were read.
     private(set) var readCount: UInt64 = 0
+    /// Those of them with which a partition came nearer to where it has caught up.
+    private(set) var catchUpCount: UInt64 = 0
 
     init(
         _ loop: any EventLoop, _ plugin: LogPlugin, _ options: LogBroker.Options, _ sink: any BrokerSink,
@@ -216,7 +218,9 @@ final class LogCore: BrokerCore {
 
     private func read(_ record: LogConnection.Record) {
         readCount &+= 1
-        at(record.partition)?.read(record)
+        guard let partition = at(record.partition) else { return }
+        if partition.isBehind(record) { catchUpCount &+= 1 }
+        partition.read(record)
     }
 
     private func at(_ number: Int) -> LogPartition? { partitions.indices.contains(number) ? partitions[number] : nil }

@@ -47,6 +47,8 @@ final class LogPartition {
     var serials: [NodeID: UInt64] = [:]
     /// The time of the last record, in milliseconds since 1970.
     var time: Int64 = 0
+    /// When reading began, in milliseconds since 1970.
+    var begunAt: Int64 = 0
     /// The last record that was read, and whether it is to be read again, to see whether the log is still the same.
     var last: (offset: UInt64, hash: Int)?
     var isChecking = false
@@ -112,6 +114,9 @@ final class LogPartition {
         return true
     }
 
+    /// Whether a record was written before reading began, so that there is an end of them.
+    func isBehind(_ record: LogConnection.Record) -> Bool { phase == .catchingUp && record.time <= begunAt }
+
     static func hash(of bytes: UnsafeRawBufferPointer) -> Int {
         var hasher = Hasher()
         hasher.combine(bytes: bytes)
@@ -153,8 +158,11 @@ final class LogPartition {
         last = nil
         disconnected()
         channels.removeAll()
+        // What an earlier reading has seen counts once more.
+        serials = [:]
         for name in subscribed.keys { subscribed[name]?.isClaimed = false }
-        core.connection?.read(number, from: .time(core.now - core.options.window.milliseconds))
+        begunAt = core.now
+        core.connection?.read(number, from: .time(begunAt - core.options.window.milliseconds))
     }
 
     /// Reads on where it was, as nothing comes.
@@ -207,7 +215,6 @@ final class LogPartition {
 
     /// The log is another one, or older than what was read.
     func replaced() {
-        serials = [:]
         writer.forgetRead()
         startReading()
     }

@@ -20,6 +20,8 @@ final class LogProbe {
     private var provenAt: NIODeadline?
     /// The records that had been read when the probe was sent, or judged last.
     private var readCount: UInt64 = 0
+    /// The same of those that were read to catch up.
+    private var catchUpCount: UInt64 = 0
 
     init(_ core: LogCore) {
         self.core = core
@@ -38,6 +40,7 @@ final class LogProbe {
         isUnderWay = core.isConnected
         sentAt = NIODeadline.now().uptimeNanoseconds
         readCount = core.readCount
+        catchUpCount = core.catchUpCount
         core.sendProbes()
         schedule(after: pause)
     }
@@ -67,6 +70,8 @@ final class LogProbe {
         let now = NIODeadline.now().uptimeNanoseconds
         // This process stood still, and the answer may be there unread.
         if now &- due > pause / 4 { return schedule(after: pause / 4) }
+        // What was written before a start is read first, however long that takes: nothing is appended meanwhile.
+        guard core.catchUpCount == catchUpCount else { return send() }
         // Behind much else, a probe may take longer; but not for ever.
         let waited = now &- sentAt
         let isReading = core.readCount != readCount || core.isCatchingUp

@@ -32,6 +32,9 @@ final class LogWriter {
         var writtenAt: UInt64 = 0
         /// Whether the broker may have it.
         var isWithBroker = false
+        /// Whether the broker may have it by its serial number from an attempt that is over, whatever becomes of a later
+        /// one: then it is appended by no other number.
+        var mayBeThere = false
         var isAnswered = false
 
         init(_ payload: Payload, _ order: UInt64) {
@@ -122,11 +125,14 @@ final class LogWriter {
 
     /// Hands over an item; false if there is no room for it at present.
     private func hand(over item: Item) -> Bool {
+        // It failed and was forgotten, so that it waits twice.
+        guard sent[item.order] == nil else { return true }
         // Those of a node are read in order, so one below the last that was read has not been taken.
         if item.serial <= partition.lastOwnSerial {
             unread[item.serial] = nil
             lastSerial = max(lastSerial, partition.lastOwnSerial) + 1
             item.serial = lastSerial
+            item.mayBeThere = false
         } else {
             partition.core.statistics.repeated += 1
         }
@@ -152,9 +158,11 @@ final class LogWriter {
     func failed(_ token: UInt64, _ reason: String, isUncertain: Bool, isFinal: Bool, isTooLarge: Bool) {
         guard let item = sent.removeValue(forKey: token) else { return }
         window.remove(item.byteCount)
+        skipped.remove(token)
         problem = reason
-        item.isWithBroker = isUncertain
-        if !isUncertain {
+        if isUncertain { item.mayBeThere = true }
+        item.isWithBroker = item.mayBeThere
+        if !item.mayBeThere {
             unread[item.serial] = nil
             item.serial = 0
         }
@@ -217,11 +225,12 @@ final class LogWriter {
     /// Takes back what was handed to a connection that is there no more.
     func takeBack() {
         for item in sent.values {
-            window.remove(item.byteCount)
+            item.mayBeThere = true
             if !item.isAnswered { failed.append(item) }
         }
         sent = [:]
         skipped = []
+        window = SendWindow()
     }
 
     /// Calls `body` as soon as everything is answered.
@@ -272,6 +281,14 @@ final class LogWriter {
             if batch.deadline <= now { overdue.append(item) } else { next = min(next, batch.deadline) }
         }
         for item in overdue.sorted(by: { $0.order < $1.order }) { refuse(item) }
+        if !overdue.isEmpty { dropAnswered() }
         return next
+    }
+
+    /// Lets go of what waits and is answered, as `pump` does only while the broker can be used.
+    private func dropAnswered() {
+        waiting.removeAll(where: \.isAnswered)
+        failed.removeAll(where: \.isAnswered)
+        checkEmpty()
     }
 }

@@ -167,12 +167,15 @@ package final class PluginSource: LoopRecordSource {
             if event.flags & WSD_TOO_LARGE.rawValue != 0 {
                 return Record(id: id, .tooLarge(byteCount: Int(clamping: event.offset2), limit: limit))
             }
-            var fields = ["key": Array(event.keyBytes), "data": Array(event.valueBytes)]
+            var fields: [String: [UInt8]] = [:]
             for header in UnsafeBufferPointer(start: event.headers, count: Int(event.header_count)) {
                 guard let name = header.name else { continue }
                 fields[String(cString: name)] = Array(
                     UnsafeRawBufferPointer(start: header.value, count: header.value == nil ? 0 : header.value_count))
             }
+            // These are the record's own, whatever its headers are called.
+            fields["key"] = Array(event.keyBytes)
+            fields["data"] = Array(event.valueBytes)
             return Record(id: id, .fields(fields))
         }
 

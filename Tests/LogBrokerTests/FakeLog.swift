@@ -1,4 +1,3 @@
-import CBrokerPlugin
 import Foundation
 import Synchronization
 
@@ -13,6 +12,10 @@ final class FakeLog: @unchecked Sendable {
         case held
         /// It is not taken, and the client can't say so.
         case lost
+        /// It waits, and the client says that it may be there.
+        case delayed
+        /// It is not taken, and the client says so.
+        case refused
     }
 
     struct Row {
@@ -25,39 +28,51 @@ final class FakeLog: @unchecked Sendable {
         var record: LogRecord? { value.withUnsafeBytes { LogRecord.isMarked($0) ? try? LogRecord($0) : nil } }
     }
 
-    private enum Event {
+    enum Event {
         case up
-        case answer(wsd_event_kind, token: UInt64, flags: UInt32)
+        case appended(UInt64)
+        case failed(UInt64, isUncertain: Bool)
         case lost(Int)
         case caughtUp(Int, Int)
+        case replaced(Int)
+
+        var isCaughtUp: Bool { if case .caughtUp = self { true } else { false } }
     }
 
-    private struct Client {
+    struct Client {
         var wake: CInt
         var events: [Event] = [.up]
         /// The offset that is read next, of each partition.
         var places: [Int: Int] = [:]
+        /// Whether the last look found that the log had grown.
+        var isServed = false
         /// Whether it gets no records at present.
         var isPaused = false
         /// What the last poll has given out.
         var buffers: [UnsafeMutableRawBufferPointer] = []
     }
 
-    private struct State {
+    struct State {
         var partitions: [[Row]]
         var clients: [Int: Client] = [:]
-        var held: [(client: Int, partition: Int, row: Row, token: UInt64)] = []
+        /// Without a token, it has been answered.
+        var held: [(client: Int, partition: Int, row: Row, token: UInt64?)] = []
+        var openCount = 0
         var refusedOpens = 0
+        /// Whether nobody is told that the end has been reached.
+        var holdsCatchUp = false
+        /// Whether the first partition becomes longer each time that it is looked at.
+        var isGrowing = false
         var clockLag: Int64 = 0
         var fate: @Sendable (LogRecord, Int) -> Fate = { _, _ in .taken }
     }
 
-    private static let logs = Mutex<[Int: FakeLog]>([:])
+    static let logs = Mutex<[Int: FakeLog]>([:])
     private static let lastNumber = Atomic<Int>(0)
 
     /// What nodes are to say in their options.
     let options: [(key: String, value: String)]
-    private let number: Int
+    let number: Int
     // Only read and changed by `with`.
     private var state: State
     private let lock = NSLock()
@@ -69,7 +84,7 @@ final class FakeLog: @unchecked Sendable {
         Self.logs.withLock { $0[number] = self }
     }
 
-    private func with<Value>(_ body: (inout State) -> Value) -> Value {
+    func with<Value>(_ body: (inout State) -> Value) -> Value {
         lock.lock()
         defer { lock.unlock() }
         return body(&state)
@@ -85,6 +100,39 @@ final class FakeLog: @unchecked Sendable {
     func append(_ partition: Int, _ row: Row) {
         with { state in
             state.partitions[partition].append(row)
+            Self.wake(state.clients.values)
+        }
+    }
+
+    /// The connections that have been made.
+    var openCount: Int { with(\.openCount) }
+
+    /// Has another log, which is empty, in the place of a partition.
+    func replace(_ partition: Int) {
+        with { state in
+            state.partitions[partition] = []
+            for client in state.clients.keys {
+                state.clients[client]?.places[partition] = nil
+                state.clients[client]?.events.append(.replaced(partition))
+            }
+            Self.wake(state.clients.values)
+        }
+    }
+
+    /// Has no reader come to the end until `releaseCatchUp`.
+    ///
+    /// - Parameter isGrowing: whether there is always more to be read, from a minute ago.
+    func holdCatchUp(isGrowing: Bool = false) {
+        with { state in
+            state.holdsCatchUp = true
+            state.isGrowing = isGrowing
+        }
+    }
+
+    func releaseCatchUp() {
+        with { state in
+            state.holdsCatchUp = false
+            state.isGrowing = false
             Self.wake(state.clients.values)
         }
     }
@@ -119,138 +167,5 @@ final class FakeLog: @unchecked Sendable {
             }
             Self.wake(state.clients.values)
         }
-    }
-
-    // MARK: What the plugin does
-
-    private static func wake(_ clients: some Collection<Client>) {
-        for client in clients { _ = write(client.wake, "x", 1) }
-    }
-
-    private static func take(_ row: Row, _ partition: Int, _ token: UInt64, _ client: Int, _ state: inout State) {
-        switch row.record.map({ state.fate($0, partition) }) ?? .taken {
-        case .taken:
-            state.partitions[partition].append(row)
-            state.clients[client]?.events.append(.answer(WSD_EVENT_APPENDED, token: token, flags: 0))
-        case .held: state.held.append((client, partition, row, token))
-        case .lost:
-            state.clients[client]?.events.append(
-                .answer(WSD_EVENT_FAILED, token: token, flags: WSD_UNCERTAIN.rawValue))
-        }
-        wake(state.clients.values)
-    }
-
-    private static func with<Value>(
-        _ handle: OpaquePointer?, _ body: (inout State, Int) -> Value
-    ) -> Value? {
-        let client = Int(bitPattern: handle)
-        guard let log = logs.withLock({ $0[client >> 16] }) else { return nil }
-        return log.with { body(&$0, client) }
-    }
-
-    private static var now: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
-    }
-
-    static let plugin: LogPlugin = {
-        var table = wsd_plugin()
-        table.abi = UInt32(WSD_PLUGIN_ABI)
-        table.open = { options, _, wake, error, size in
-            guard let text = options?.pointee.value, let number = Int(String(cString: text)),
-                let log = FakeLog.logs.withLock({ $0[number] })
-            else { return nil }
-            return log.with { state -> Int? in
-                guard state.refusedOpens == 0 else {
-                    state.refusedOpens -= 1
-                    if let error, size > 0 { error.pointee = 0 }
-                    return nil
-                }
-                let client = number << 16 | (state.clients.count + 1)
-                state.clients[client] = Client(wake: wake)
-                return client
-            }.flatMap { OpaquePointer(bitPattern: $0) }
-        }
-        table.append = { handle, partition, key, keyCount, value, valueCount, token in
-            let key = Array(UnsafeRawBufferPointer(start: key, count: keyCount))
-            let value = Array(UnsafeRawBufferPointer(start: value, count: valueCount))
-            _ = FakeLog.with(handle) { state, client in
-                let row = Row(time: FakeLog.now - state.clockLag, key: key, value: value)
-                FakeLog.take(row, Int(partition), token, client, &state)
-            }
-            return 0
-        }
-        table.read = { handle, partition, from, place in
-            _ = FakeLog.with(handle) { state, client in
-                let end = state.partitions[Int(partition)].count
-                state.clients[client]?.places[Int(partition)] = from == WSD_FROM_OFFSET ? Int(place) : 0
-                state.clients[client]?.events.append(.caughtUp(Int(partition), end))
-                FakeLog.wake(state.clients.values)
-            }
-        }
-        table.poll = { handle, events, limit in
-            FakeLog.with(handle) { state, client in FakeLog.poll(&state, client, events, limit) } ?? 0
-        }
-        table.close = { handle, _ in
-            _ = FakeLog.with(handle) { state, client in
-                for buffer in state.clients[client]?.buffers ?? [] { buffer.deallocate() }
-                state.clients[client] = nil
-            }
-        }
-        return LogPlugin(table)
-    }()
-
-    private static func poll(
-        _ state: inout State, _ number: Int, _ events: UnsafeMutablePointer<wsd_event>?, _ limit: Int
-    ) -> Int {
-        guard let events, var client = state.clients[number] else { return 0 }
-        defer { state.clients[number] = client }
-        for buffer in client.buffers { buffer.deallocate() }
-        client.buffers = []
-        var count = 0
-        func give(_ kind: wsd_event_kind, _ fill: (inout wsd_event) -> Void) {
-            events[count] = wsd_event()
-            events[count].kind = kind.rawValue
-            fill(&events[count])
-            count += 1
-        }
-        guard !client.isPaused else { return 0 }
-        for (partition, place) in client.places.sorted(by: { $0.key < $1.key }) {
-            for (offset, row) in state.partitions[partition].enumerated().dropFirst(place) where count < limit {
-                let buffer = UnsafeMutableRawBufferPointer.allocate(
-                    byteCount: row.key.count + row.value.count + 1, alignment: 1)
-                buffer.copyBytes(from: row.key + row.value)
-                client.buffers.append(buffer)
-                give(WSD_EVENT_RECORD) { event in
-                    event.partition = UInt32(partition)
-                    event.offset = UInt64(offset)
-                    event.timestamp = row.time
-                    event.flags = row.flags
-                    event.key = UnsafeRawPointer(buffer.baseAddress)
-                    event.key_count = row.key.count
-                    event.value = buffer.baseAddress.map { UnsafeRawPointer($0 + row.key.count) }
-                    event.value_count = row.value.count
-                }
-                client.places[partition] = offset + 1
-            }
-        }
-        while count < limit, !client.events.isEmpty {
-            switch client.events.removeFirst() {
-            case .up: give(WSD_EVENT_UP) { $0.partition = UInt32(state.partitions.count) }
-            case .answer(let kind, let token, let flags):
-                give(kind) {
-                    $0.token = token
-                    $0.flags = flags
-                }
-            case .lost(let partition): give(WSD_EVENT_LOST) { $0.partition = UInt32(partition) }
-            case .caughtUp(let partition, let offset):
-                give(WSD_EVENT_CAUGHT_UP) {
-                    $0.partition = UInt32(partition)
-                    $0.offset = UInt64(offset)
-                }
-            }
-        }
-        return count
     }
 }

@@ -7,20 +7,6 @@ import Testing
 
 /// What can happen to a node and its log, by a log that does what a test wants.
 @Suite(.blocking) struct LogFaultTests {
-    private static let first = NodeID(rawValue: 1 << 60)
-    private static let second = NodeID(rawValue: 2 << 60)
-
-    /// Begins a node, and waits until it is up.
-    private func node(_ log: FakeLog, _ id: NodeID = first, awaited: Bool = true) async throws -> BrokerNode {
-        var options = LogBroker.Options("the log", plugin: log.options, node: id)
-        options.window = .seconds(600)
-        options.probeInterval = .seconds(1)
-        options.presenceTTL = .seconds(2)
-        let node = BrokerNode(id, LogBroker(FakeLog.plugin, options))
-        if awaited { try await node.isUp() }
-        return node
-    }
-
     /// A channel in a partition.
     private func channel(in partition: Int) -> String {
         (0...).lazy.map { "c\($0)" }.first { Murmur2.partition(of: $0, among: 2) == partition } ?? ""
@@ -33,7 +19,7 @@ import Testing
     @Test("A node that stood still, and has nothing to read yet, takes nobody for gone")
     func standstill() async throws {
         let log = FakeLog()
-        let nodes = [try await node(log), try await node(log, Self.second)]
+        let nodes = [try await log.node(), try await log.node(.second)]
         let channel = channel(in: 1)
         for node in nodes { try await node.subscribe(channel) }
         BrokerConformance.change(nodes[1], channel, "bob")
@@ -53,7 +39,7 @@ import Testing
         try await nodes[0].publishAndWait(channel, ["last"])
         try await BrokerConformance.eventually("it has come") { nodes[0].record.seen(channel).last == "last" }
         #expect(nodes[0].record.seen(channel) == ["+bob", "last"])
-        #expect(!goneRows(log).contains(Self.second))
+        #expect(!goneRows(log).contains(.second))
         await BrokerConformance.end(nodes)
         log.end()
     }
@@ -62,7 +48,7 @@ import Testing
     func clocks() async throws {
         let log = FakeLog()
         log.lag(by: 60_000)
-        let nodes = [try await node(log), try await node(log, Self.second)]
+        let nodes = [try await log.node(), try await log.node(.second)]
         let count = log.rows(0).count
         try await BrokerConformance.eventually("both go on") { log.rows(0).count > count + 20 }
         #expect(goneRows(log).isEmpty)
@@ -73,12 +59,12 @@ import Testing
     @Test("The users of a node that ended while a partition had no leader are gone there in time")
     func strangers() async throws {
         let log = FakeLog()
-        let nodes = [try await node(log), try await node(log, Self.second)]
+        let nodes = [try await log.node(), try await log.node(.second)]
         let channel = channel(in: 1)
         try await nodes[0].subscribe(channel)
         BrokerConformance.change(nodes[1], channel, "bob")
         try await nodes[0].record.sees(channel, ["+bob"])
-        log.judge { record, partition in partition == 1 && record.sender == Self.second ? .held : .taken }
+        log.judge { record, partition in partition == 1 && record.sender == .second ? .held : .taken }
         await nodes[1].broker.stop(within: .milliseconds(300))
         try await nodes[0].record.sees(channel, ["+bob", "-bob"])
         try await BrokerConformance.hasMembers(nodes[0], channel, [:])
@@ -89,14 +75,14 @@ import Testing
     @Test("Who missed records tells a gap, and says the users again whom others may have removed")
     func lostRecords() async throws {
         let log = FakeLog()
-        let nodes = [try await node(log), try await node(log, Self.second)]
+        let nodes = [try await log.node(), try await log.node(.second)]
         let channel = channel(in: 1)
         for node in nodes { try await node.subscribe(channel) }
         BrokerConformance.change(nodes[0], channel, "ada")
         for node in nodes { try await node.record.sees(channel, ["+ada"]) }
         log.pause(1)
         let gone = LogRecord(
-            sender: NodeID(rawValue: 9), serial: 1, readTo: 0, content: .gone(Self.first))
+            sender: NodeID(rawValue: 9), serial: 1, readTo: 0, content: .gone(.first))
         log.append(1, FakeLog.Row(time: ContinuousTime.millisecondsSince1970, value: gone.bytes))
         try await nodes[1].record.sees(channel, ["+ada", "-ada"])
         log.resume(1, lost: 1)
@@ -109,7 +95,7 @@ import Testing
     @Test("A join that has to be appended again is not read behind the leave that follows it")
     func joinsAndLeaves() async throws {
         let log = FakeLog()
-        let nodes = [try await node(log), try await node(log, Self.second)]
+        let nodes = [try await log.node(), try await log.node(.second)]
         for node in nodes { try await node.subscribe("c") }
         let losses = Gate()
         log.judge { record, _ in
@@ -132,10 +118,10 @@ import Testing
     @Test("Who subscribes once more hears of users until the answer")
     func resubscription() async throws {
         let log = FakeLog()
-        let nodes = [try await node(log), try await node(log, Self.second)]
+        let nodes = [try await log.node(), try await log.node(.second)]
         try await nodes[0].subscribe("c")
         log.judge { record, _ in
-            if case .beat = record.content, record.sender == Self.first { .held } else { .taken }
+            if case .beat = record.content, record.sender == .first { .held } else { .taken }
         }
         nodes[0].broker.subscribe([Subscription(channel: "c", history: nil)])
         BrokerConformance.change(nodes[1], "c", "bob")
@@ -149,7 +135,7 @@ import Testing
     @Test("A record that is too large is counted, and no message")
     func tooLarge() async throws {
         let log = FakeLog()
-        let node = try await node(log)
+        let node = try await log.node()
         try await node.subscribe("c")
         let partition = Murmur2.partition(of: "c", among: 2)
         log.append(
@@ -166,7 +152,7 @@ import Testing
     @Test("A record from the future does not stop a partition's clock")
     func future() async throws {
         let log = FakeLog()
-        let node = try await node(log)
+        let node = try await log.node()
         try await node.subscribe("c")
         let partition = Murmur2.partition(of: "c", among: 2)
         for time in [4_102_444_800_000, ContinuousTime.millisecondsSince1970] {
@@ -186,7 +172,7 @@ import Testing
     func opening() async throws {
         let log = FakeLog()
         log.refuseOpens(1)
-        let node = try await node(log, awaited: false)
+        let node = try await log.node(awaited: false)
         for channel in ["c", "d"] { node.broker.subscribe([Subscription(channel: channel, history: nil)]) }
         node.broker.unsubscribe(["d"])
         for index in 0..<9 { BrokerConformance.change(node, "c", "ada", isPresent: index % 2 == 0) }

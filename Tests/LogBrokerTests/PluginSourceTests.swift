@@ -90,6 +90,18 @@ import Testing
         await fake.end(source)
     }
 
+    @Test("A header that is called like the key or the value takes the place of neither")
+    func headers() async throws {
+        let fake = FakeSource()
+        let source = fake.source()
+        fake.tell(.up, .granted(0), .record(0, 1, headers: ["key": "k", "data": "d", "other": "o"]))
+        guard case .fields(let fields)? = await source.next()?.records.first?.content else {
+            throw NotSeen("a record with fields")
+        }
+        #expect(fields == ["key": [], "data": [0], "other": Array("o".utf8)])
+        await fake.end(source)
+    }
+
     @Test("Records that are gone are told of")
     func gone() async throws {
         let fake = FakeSource()
@@ -109,7 +121,7 @@ private final class FakeSource: @unchecked Sendable {
         case granted(UInt32)
         case revoked(UInt32)
         case lost(UInt32, String)
-        case record(UInt32, UInt64, byteCount: Int = 1)
+        case record(UInt32, UInt64, byteCount: Int = 1, headers: [String: String] = [:])
     }
 
     private struct State {
@@ -236,7 +248,7 @@ private final class FakeSource: @unchecked Sendable {
             case .granted(let partition): name(&events[index], WSD_EVENT_GRANTED, partition, nil, &state)
             case .revoked(let partition): name(&events[index], WSD_EVENT_REVOKED, partition, nil, &state)
             case .lost(let partition, let text): name(&events[index], WSD_EVENT_LOST, partition, text, &state)
-            case .record(let partition, let offset, let byteCount):
+            case .record(let partition, let offset, let byteCount, let headers):
                 name(&events[index], WSD_EVENT_RECORD, partition, nil, &state)
                 events[index].offset = offset
                 let value = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 1)
@@ -244,21 +256,34 @@ private final class FakeSource: @unchecked Sendable {
                 state.memory.append(value)
                 events[index].value = UnsafeRawPointer(value)
                 events[index].value_count = byteCount
+                let memory = UnsafeMutableBufferPointer<wsd_header>.allocate(capacity: headers.count)
+                state.memory.append(UnsafeMutableRawPointer(memory.baseAddress!))
+                for (place, header) in headers.enumerated() {
+                    let value = text(header.value, &state)
+                    memory[place] = wsd_header(
+                        name: text(header.key, &state), value: value, value_count: header.value.utf8.count)
+                }
+                events[index].headers = UnsafePointer(memory.baseAddress)
+                events[index].header_count = UInt32(headers.count)
             }
         }
         return given.count
     }
 
     private static func name(
-        _ event: inout wsd_event, _ kind: wsd_event_kind, _ partition: UInt32, _ text: String?, _ state: inout State
+        _ event: inout wsd_event, _ kind: wsd_event_kind, _ partition: UInt32, _ reason: String?, _ state: inout State
     ) {
         event.kind = kind.rawValue
         event.partition = partition
-        guard let text else { return }
+        event.text = reason.map { text($0, &state) }
+    }
+
+    /// A copy that ends with a NUL and lives until the next poll.
+    private static func text(_ text: String, _ state: inout State) -> UnsafePointer<CChar> {
         let bytes = Array(text.utf8) + [0]
         let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 1)
         memory.copyMemory(from: bytes, byteCount: bytes.count)
         state.memory.append(memory)
-        event.text = UnsafePointer(memory.assumingMemoryBound(to: CChar.self))
+        return UnsafePointer(memory.assumingMemoryBound(to: CChar.self))
     }
 }

@@ -280,6 +280,28 @@ def test_records_may_be_large(opens):
     assert log.values(0) == wanted
 
 
+def test_a_record_that_would_not_be_read_fails_for_good(opens):
+    log = opens(max_record=1000)
+    log.expect(UP)
+    read(log, 0, FROM_END)
+    tokens = [log.append(0, value) for value in (b"before", b"x" * 1001, b"x" * 1000)]
+    failed = log.expect(FAILED)
+    assert failed.token == tokens[1] and failed.flags == FINAL | TOO_LARGE and "of more than 1000 bytes" in failed.text
+    log.wait(lambda: len(log.given(APPENDED)) == 2 and len(log.given(RECORD)) == 2, "the others are read")
+    assert log.values(0) == [b"before", b"x" * 1000]
+
+
+def test_headers_may_be_as_large_as_a_frame(opens, channel, prefix):
+    log = opens()
+    log.expect(UP)
+    read(log, 0, FROM_END)
+    # With the frame of 131,072 bytes around it. The server adds the offset.
+    text = "x" * (131_072 - 33)
+    channel.basic_publish(prefix, "room", b"x", pika.BasicProperties(headers={"h": text}))
+    assert log.expect(RECORD).headers == [("h", text.encode())]
+    assert not log.given(DOWN)
+
+
 def test_what_is_appended_is_bounded_and_all_of_it_is_answered(opens, server):
     log = opens()
     log.expect(UP)
@@ -597,6 +619,69 @@ def test_a_message_beyond_the_limit_is_named_and_can_be_settled(consumes, channe
     assert channel.queue_declare(prefix, passive=True).method.message_count == 0
 
 
+def test_what_is_given_out_and_not_settled_is_bounded_by_its_size_too(consumes, channel, prefix):
+    source = consumes()
+    source.expect(UP)
+    wanted = [b"%d" % i + b"x" * (1 << 20) for i in range(20)]
+    publish(channel, prefix, wanted)
+    given = []
+    while len(given) < 20:
+        given += take(source, 4)
+        assert len(source.given(RECORD)) == len(given)
+        # All has come to the plugin.
+        source.poll_until(lambda: source.lag() == 0, "nothing is left in the queue")
+        assert len(source.given(RECORD)) == len(given)
+        for event in given[-4:]:
+            source.settle(event)
+    assert [event.value for event in given] == wanted
+
+
+def test_a_reader_that_settles_nothing_learns_that_it_is_none_any_more(consumes, channel, server, prefix):
+    source = consumes()
+    source.expect(UP)
+    wanted = [b"%d" % i + b"x" * (1 << 20) for i in range(8)]
+    publish(channel, prefix, wanted, delivery_mode=2)
+    records = take(source, 4)
+    source.poll_until(lambda: source.lag() == 0, "nothing is left in the queue")
+    with server.paused():
+        source.expect(REVOKED)
+    source.expect(UP)
+    # What had come before is not given out, and counts no longer.
+    again = take(source, 4)
+    for event in records + again:
+        source.settle(event)
+    assert [event.value for event in again + take(source, 4)] == wanted
+
+
+@pytest.mark.parametrize("count", [512, 513])
+def test_more_headers_than_the_limit_are_not_cut_off(consumes, channel, prefix, count):
+    source = consumes()
+    source.expect(UP)
+    headers = {f"h{i}": f"value {i}" for i in range(count)}
+    publish(channel, prefix, [b"x"], headers=headers)
+    publish(channel, prefix, [b"y"])
+    x, y = take(source, 2)
+    if count == 512:
+        assert dict(x.headers) == {name: value.encode() for name, value in headers.items()} and x.flags == 0
+    else:
+        assert x.flags == TOO_LARGE and x.offset2 > 5000 and x.headers == [] and not x.value
+    assert y.value == b"y" and y.headers == []
+    source.settle(x, b"too many")
+    source.settle(y)
+    source.close()
+    assert channel.queue_declare(prefix, passive=True).method.message_count == 0
+
+
+def test_headers_count_for_the_size_of_a_message(consumes, channel, prefix):
+    source = consumes(max_record=1000)
+    source.expect(UP)
+    for size in (60_000, 70_000):
+        publish(channel, prefix, [b"x"], headers={"h": "x" * size})
+    small, large = take(source, 2)
+    assert small.flags == 0 and small.value == b"x" and len(small.headers[0][1]) == 60_000
+    assert large.flags == TOO_LARGE and large.offset2 > 70_000 and large.headers == []
+
+
 @pytest.mark.parametrize(
     "options, wanted",
     [
@@ -730,3 +815,21 @@ def test_a_record_that_is_too_large_for_the_server_fails_for_good(opens, strict)
     failed = log.expect(FAILED, lambda event: event.token == token)
     assert failed.flags & FINAL and "takes no records of more than 100000 bytes" in failed.text
     assert len(log.given(DOWN)) == downs
+
+
+def test_a_server_may_take_larger_records_later(opens, strict):
+    log = opens(servers=strict.address)
+    log.expect(UP)
+    token = log.append(0, b"x" * 100_001)
+    assert log.expect(FAILED, lambda event: event.token == token).flags & FINAL
+    log.wait(lambda: log.append(0, b"small"), "it is connected again")
+    downs = len(log.given(DOWN))
+    strict.eval("application:set_env(rabbit, max_message_size, 200000)")
+    try:
+        strict.ctl("close_all_connections", "test")
+        log.wait(lambda: len(log.given(DOWN)) > downs, "it is connected no more")
+        token = log.wait(lambda: log.append(0, b"x" * 150_000), "it is connected again")
+        log.wait(lambda: token in {event.token for event in log.given(APPENDED) + log.given(FAILED)}, "it is answered")
+        assert token in {event.token for event in log.given(APPENDED)}
+    finally:
+        strict.eval("application:set_env(rabbit, max_message_size, 100000)")

@@ -138,8 +138,8 @@ struct wsd_plugin {
      * broker keeps. */
     struct wsd_source *(*source_open)(
         const struct wsd_option *options, size_t option_count, int wake, char *error, size_t error_size);
-    /* Gives out no more records than a bound on what is not settled allows. It is called every few seconds, if not for
-     * an event. */
+    /* Gives out no more records than a bound on what is not settled allows; those that it has kept back come after the
+     * settling, for which it does not wake. It is called every few seconds, if not for an event. */
     size_t (*source_poll)(struct wsd_source *source, struct wsd_event *events, size_t limit);
     /* Settles a record that was given out: it is not given out again. With a `fault` it goes where the source keeps
      * what nobody could use, if there is such a place. */

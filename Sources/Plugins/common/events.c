@@ -62,7 +62,7 @@ static const void *put_bytes(char **place, const void *bytes, size_t count) {
     return copy;
 }
 
-static size_t size_of(const struct wsd_event *event) {
+size_t plugin_event_size(const struct wsd_event *event) {
     size_t size = sizeof(struct node) + event->header_count * sizeof(struct wsd_header);
     for (uint32_t i = 0; i < event->header_count; i++)
         size += strlen(event->headers[i].name) + 1 + event->headers[i].value_count + 1;
@@ -71,7 +71,7 @@ static size_t size_of(const struct wsd_event *event) {
 }
 
 static struct node *copy_of(const struct wsd_event *event) {
-    size_t size = size_of(event);
+    size_t size = plugin_event_size(event);
     struct node *node = malloc(size);
     if (!node) return NULL;
     node->next = NULL;
@@ -116,15 +116,25 @@ bool plugin_events_putf(struct plugin_events *queue, enum wsd_event_kind kind, c
 }
 
 size_t plugin_events_take(struct plugin_events *queue, struct wsd_event *events, size_t limit) {
+    return plugin_events_take_within(queue, events, limit, SIZE_MAX);
+}
+
+size_t plugin_events_take_within(struct plugin_events *queue, struct wsd_event *events, size_t limit, size_t byte_limit) {
     free_nodes(queue->taken);
     queue->taken = NULL;
-    struct node **end = &queue->taken;
-    size_t count = 0;
+    struct node **end = &queue->taken, **place = &queue->first;
+    size_t count = 0, size = 0;
     pthread_mutex_lock(&queue->lock);
-    while (count < limit && queue->first) {
-        struct node *node = queue->first;
-        queue->first = node->next;
-        if (!queue->first) queue->end = &queue->first;
+    while (count < limit && *place) {
+        struct node *node = *place;
+        bool is_record = node->event.kind == WSD_EVENT_RECORD;
+        if (is_record && size >= byte_limit) {
+            place = &node->next;
+            continue;
+        }
+        if (is_record) size += node->size;
+        *place = node->next;
+        if (!*place) queue->end = place;
         queue->size -= node->size;
         events[count++] = node->event;
         node->next = NULL;

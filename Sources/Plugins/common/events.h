@@ -28,6 +28,13 @@ bool plugin_events_putf(struct plugin_events *queue, enum wsd_event_kind kind, c
  * until the next call. After a call that found none, the next event that is added wakes. */
 size_t plugin_events_take(struct plugin_events *queue, struct wsd_event *events, size_t limit);
 
+/* plugin_events_take_within is the same, but leaves records in the queue once it has moved as many bytes of them; other
+ * events overtake those that are left. */
+size_t plugin_events_take_within(struct plugin_events *queue, struct wsd_event *events, size_t limit, size_t byte_limit);
+
+/* plugin_event_size is the memory of an event with all that it points to, in bytes. */
+size_t plugin_event_size(const struct wsd_event *event);
+
 /* plugin_events_mute makes it wake nobody from now on, as the descriptor is no longer the plugin's to write to. */
 void plugin_events_mute(struct plugin_events *queue);
 

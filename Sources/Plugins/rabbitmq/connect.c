@@ -168,6 +168,11 @@ static bool login(struct connection *connection) {
         connection->amqp, settings->vhost, 0, connection->frame_limit, settings->heartbeat, &table, AMQP_SASL_METHOD_PLAIN,
         settings->user, settings->password);
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) return login_failed(connection, reply);
+    /* Who reads sends no frame that is large. */
+    if (connection->frame_limit == READ_FRAME_BYTES_MAX &&
+        amqp_tune_connection(connection->amqp, amqp_get_channel_max(connection->amqp),
+            amqp_get_frame_max(connection->amqp) + READ_FRAME_SPARE, amqp_get_heartbeat(connection->amqp)) != AMQP_STATUS_OK)
+        return connection_fail(connection, "no memory");
 
     const amqp_table_t *server = amqp_get_server_properties(connection->amqp);
     for (int i = 0; i < server->num_entries; i++) {

@@ -13,6 +13,10 @@
  * Heartbeats alone would show a server that hangs after two intervals only, and can't be asked for. */
 enum { SILENCE = 2000, PATIENCE = 3000 };
 
+/* librabbitmq decodes what is nested by recursion, to any depth: this is enough for the largest frame full of it. Only what
+ * is used of it takes memory. */
+enum { READ_STACK_BYTES = 64 << 20 };
+
 int64_t milliseconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -23,6 +27,17 @@ int64_t milliseconds_since_1970(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool connection_thread(void *(*body)(void *), void *argument) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (pthread_attr_init(&attributes)) return false;
+    bool is_started = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
+        pthread_attr_setstacksize(&attributes, READ_STACK_BYTES) == 0 &&
+        pthread_create(&thread, &attributes, body, argument) == 0;
+    pthread_attr_destroy(&attributes);
+    return is_started;
 }
 
 void connection_init(struct connection *connection, const struct settings *settings, const char *role, int frame_limit) {
@@ -98,7 +113,9 @@ static bool take_control(struct connection *connection, const amqp_method_t *met
 
 int connection_next(struct connection *connection, amqp_frame_t *frame) {
     for (;;) {
-        amqp_maybe_release_buffers(connection->amqp);
+        /* It looks for each channel through all frames that came before an answer and wait: those come first, and bring
+         * nothing new. */
+        if (!amqp_frames_enqueued(connection->amqp)) amqp_maybe_release_buffers(connection->amqp);
         int status = amqp_simple_wait_frame_noblock(connection->amqp, frame, &(struct timeval){0});
         if (status == AMQP_STATUS_TIMEOUT) return 0;
         if (status != AMQP_STATUS_OK) return lost(connection, status) - 1;

@@ -20,8 +20,10 @@
  * writable, so that sending it does not wait. */
 #define APPENDED_FRAME_BYTES_MAX 32768
 
-/* That of who reads: in general the server's own limit is lower, which holds for what others publish. */
+/* That of who reads: in general the server's own limit is lower, which holds for what others publish. And what a frame may
+ * have more than was agreed on: the server adds headers to what others have published within the limit. */
 #define READ_FRAME_BYTES_MAX (1 << 20)
+#define READ_FRAME_SPARE (64 << 10)
 
 struct connection {
     const struct settings *settings;
@@ -90,6 +92,9 @@ int reply_code(amqp_rpc_reply_t reply);
 
 /* connection_rpc_failed says that `what` failed by `reply`, and is false. */
 bool connection_rpc_failed(struct connection *connection, amqp_rpc_reply_t reply, const char *what);
+
+/* connection_thread starts a thread that reads, and that nobody waits for. False if that can't be. */
+bool connection_thread(void *(*body)(void *), void *argument);
 
 /* milliseconds_now is the monotonic clock's, milliseconds_since_1970 the other's. */
 int64_t milliseconds_now(void);

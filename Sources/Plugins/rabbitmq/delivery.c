@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The longest text of a number, with its NUL. */
-enum { NUMBER_BYTES = 32 };
+/* The longest text of a number, with its NUL, and the number of properties that are given out as headers. */
+enum { NUMBER_BYTES = 32, TEXT_COUNT = 7 };
 
 static bool make_room(char **memory, size_t *room, size_t wanted) {
     if (wanted <= *room) return true;
@@ -74,6 +74,12 @@ static int64_t integer_of(const amqp_field_value_t *value) {
     return strtoll(number, NULL, 10);
 }
 
+/* The place of the next header; NULL if there are too many. */
+static struct wsd_header *next_header(struct delivery *delivery) {
+    delivery->has_more_headers = delivery->header_count == HEADER_LIMIT;
+    return delivery->has_more_headers ? NULL : &delivery->headers[delivery->header_count++];
+}
+
 static void take_header(struct delivery *delivery, const amqp_table_entry_t *entry, char **place) {
     char number[NUMBER_BYTES];
     amqp_bytes_t value;
@@ -90,8 +96,9 @@ static void take_header(struct delivery *delivery, const amqp_table_entry_t *ent
         } else if (is_log && is_text(entry->key, KEY_HEADER)) {
             delivery->key_count = value.len;
             delivery->key = copy(place, value);
-        } else if (delivery->header_count < HEADER_LIMIT) {
-            struct wsd_header *header = &delivery->headers[delivery->header_count++];
+        } else {
+            struct wsd_header *header = next_header(delivery);
+            if (!header) return;
             header->name = copy(place, entry->key);
             header->value_count = value.len;
             header->value = copy(place, value);
@@ -105,7 +112,7 @@ static void take_texts(struct delivery *delivery, const amqp_basic_properties_t 
         amqp_flags_t flag;
         const char *name;
         amqp_bytes_t value;
-    } texts[] = {
+    } texts[TEXT_COUNT] = {
         {AMQP_BASIC_CONTENT_TYPE_FLAG, "content-type", properties->content_type},
         {AMQP_BASIC_CORRELATION_ID_FLAG, "correlation-id", properties->correlation_id},
         {AMQP_BASIC_REPLY_TO_FLAG, "reply-to", properties->reply_to},
@@ -114,9 +121,9 @@ static void take_texts(struct delivery *delivery, const amqp_basic_properties_t 
         {AMQP_BASIC_USER_ID_FLAG, "user-id", properties->user_id},
         {AMQP_BASIC_APP_ID_FLAG, "app-id", properties->app_id},
     };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && delivery->header_count < HEADER_LIMIT; i++) {
-        if (!(properties->_flags & texts[i].flag)) continue;
-        struct wsd_header *header = &delivery->headers[delivery->header_count++];
+    for (size_t i = 0; i < TEXT_COUNT; i++) {
+        struct wsd_header *header = properties->_flags & texts[i].flag ? next_header(delivery) : NULL;
+        if (!header) continue;
         header->name = texts[i].name;
         header->value_count = texts[i].value.len;
         header->value = copy(place, texts[i].value);
@@ -127,12 +134,14 @@ static bool take_properties(struct delivery *delivery, const amqp_frame_t *frame
     if (frame->frame_type != AMQP_FRAME_HEADER || frame->payload.properties.class_id != AMQP_BASIC_CLASS) return false;
     const amqp_basic_properties_t *properties = frame->payload.properties.decoded;
     size_t header_count = properties->_flags & AMQP_BASIC_HEADERS_FLAG ? (size_t)properties->headers.num_entries : 0;
+    size_t given_count = header_count + TEXT_COUNT < HEADER_LIMIT ? header_count + TEXT_COUNT : HEADER_LIMIT;
     /* What is copied is part of the properties, but for numbers. */
-    size_t room = frame->payload.properties.raw.len + header_count * (NUMBER_BYTES + 2) + 16;
+    size_t room = given_count * sizeof(struct wsd_header) + frame->payload.properties.raw.len + header_count * (NUMBER_BYTES + 2) + 16;
     if (!make_room(&delivery->property_memory, &delivery->property_room, room)) return false;
-    char *place = delivery->property_memory;
+    delivery->headers = (struct wsd_header *)delivery->property_memory;
+    char *place = (char *)(delivery->headers + given_count);
     delivery->offset = delivery->timestamp = -1;
-    delivery->has_foreign_offset = false;
+    delivery->has_foreign_offset = delivery->has_more_headers = false;
     delivery->key = NULL;
     delivery->key_count = delivery->header_count = 0;
     delivery->marker[0] = 0;
@@ -149,11 +158,21 @@ static bool take_properties(struct delivery *delivery, const amqp_frame_t *frame
     return true;
 }
 
+/* The size of a message that is too large; 0 if it is not. */
+static uint64_t excess(const struct delivery *delivery, size_t property_size, uint64_t limit) {
+    uint64_t size = delivery->body_size + property_size;
+    if (delivery->body_size > limit) return delivery->body_size;
+    /* Nobody looks at the headers in a log. */
+    bool is_source = delivery->exchange == NULL;
+    return is_source && (delivery->has_more_headers || size > limit + SPARE_BYTES) ? size : 0;
+}
+
 int delivery_take(struct delivery *delivery, const amqp_frame_t *frame, uint64_t limit) {
     if (delivery->state == AWAITS_PROPERTIES) {
         if (!take_properties(delivery, frame)) return -1;
         delivery->body = NULL;
-        if (delivery->body_size <= limit) {
+        delivery->excess = excess(delivery, frame->payload.properties.raw.len, limit);
+        if (delivery->excess == 0) {
             if (!make_room(&delivery->body_memory, &delivery->body_room, delivery->body_size + 1)) return -1;
             delivery->body = delivery->body_memory;
         }
@@ -178,7 +197,8 @@ struct wsd_event delivery_event(const struct delivery *delivery, uint32_t partit
         .headers = delivery->headers, .header_count = delivery->header_count};
     if (!delivery->body) {
         event.flags = WSD_TOO_LARGE;
-        event.offset2 = delivery->body_size;
+        event.offset2 = delivery->excess;
+        event.header_count = 0;
     }
     return event;
 }

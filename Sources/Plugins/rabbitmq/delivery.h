@@ -14,8 +14,10 @@
 /* What a record has that is no record, but shows its reader where the stream ends. */
 #define MARKER_HEADER "x-marker"
 
-/* More headers than these are not given out. */
-#define HEADER_LIMIT 64
+/* The headers that are given out at most; a source's message with more is too large, as is one that has so many bytes on
+ * top of the limit of its body. */
+#define HEADER_LIMIT 512
+#define SPARE_BYTES 65536
 
 struct delivery {
     /* Begin: `consumer` and `number` are AMQP's consumer and delivery tags. */
@@ -35,14 +37,15 @@ struct delivery {
     const void *key;
     size_t key_count;
     char marker[64];
-    struct wsd_header headers[HEADER_LIMIT];
+    struct wsd_header *headers;
     uint32_t header_count;
+    bool has_more_headers;
 
-    /* The body: `body` is NULL while it is larger than the limit. */
-    uint64_t body_size, body_count;
+    /* The body: `body` is NULL if it is larger than the limit, or all of the message is; `excess` is the size then. */
+    uint64_t body_size, body_count, excess;
     char *body;
 
-    /* Memory that is used again: the body's, and that of what the properties point to. */
+    /* Memory that is used again: the body's, and that of the headers and of what the properties point to. */
     char *body_memory, *property_memory;
     size_t body_room, property_room;
     enum { AWAITS_BEGIN, AWAITS_PROPERTIES, AWAITS_BODY } state;
@@ -52,7 +55,8 @@ struct delivery {
 void delivery_begin(struct delivery *delivery, const amqp_basic_deliver_t *method);
 
 /* delivery_take takes a frame behind it. 1 if the message is complete, 0 if it is not, -1 if there is no memory or the
- * frame is not one that may come. A body of more than `limit` bytes is counted only. */
+ * frame is not one that may come. A body of more than `limit` bytes is counted only, as is that of a message that is too
+ * large. */
 int delivery_take(struct delivery *delivery, const amqp_frame_t *frame, uint64_t limit);
 
 /* delivery_event makes an event of a message that is complete. */

@@ -167,6 +167,8 @@ void log_close(struct wsd_log *log, uint32_t milliseconds) {
         if (log->publisher) publisher_break(log->publisher);
         if (log->reader) reader_break(log->reader);
     }
+    /* A thread that hangs may have something to tell later. */
+    if (log->events) plugin_events_mute(log->events);
     pthread_mutex_lock(&log->lock);
     leave(log);
 }

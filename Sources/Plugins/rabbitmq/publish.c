@@ -1,4 +1,5 @@
 /* How records are sent and confirmed. */
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -79,6 +80,20 @@ static void take_off(struct publisher *publisher, const struct pending *record) 
     publisher->flight_size += record->key_count + record->value_count;
 }
 
+/* Whether a record is larger than what the server takes, or than what readers give out: then it is not sent. */
+static bool is_too_large(const struct publisher *publisher, const struct pending *record, char *reason, size_t size) {
+    uint64_t read_limit = publisher->log->settings->record_limit, size_limit = publisher->size_limit;
+    if (record->value_count > read_limit) {
+        snprintf(reason, size, "nodes read no records of more than %" PRIu64 " bytes, and this one has %zu", read_limit,
+            record->value_count);
+        return true;
+    }
+    if (size_limit == 0 || record->value_count <= size_limit) return false;
+    snprintf(reason, size, "%s takes no records of more than %" PRIu64 " bytes, and this one has %zu",
+        publisher->connection.server->name, size_limit, record->value_count);
+    return true;
+}
+
 int publisher_send(struct publisher *publisher) {
     size_t count = 0;
     int status = AMQP_STATUS_OK;
@@ -90,10 +105,8 @@ int publisher_send(struct publisher *publisher) {
             record = next_record(publisher);
             if (!record) break;
             size_t size = record->key_count + record->value_count;
-            if (publisher->size_limit && record->value_count > publisher->size_limit) {
-                char reason[200];
-                snprintf(reason, sizeof reason, "%s takes no records of more than %llu bytes, and this one has %zu",
-                    publisher->connection.server->name, (unsigned long long)publisher->size_limit, record->value_count);
+            char reason[200];
+            if (is_too_large(publisher, record, reason, sizeof reason)) {
                 publisher_answer(publisher, record->partition, record->token, size, reason, WSD_FINAL | WSD_TOO_LARGE);
                 free(record);
                 continue;
@@ -159,6 +172,7 @@ static bool take_channel_close(struct publisher *publisher, const amqp_channel_c
     const char *found = strstr(said, "message size ");
     if (found && sscanf(found, "message size %llu is larger than configured max size %llu", &size, &limit) == 2) {
         publisher->size_limit = limit;
+        publisher->is_size_limit_new = true;
         for (uint64_t tag = publisher->oldest; tag < publisher->next_tag; tag++) {
             struct flight *flight = &publisher->flights[tag % FLIGHT_LIMIT];
             if (flight->is_answered || flight->is_marker || flight->value_size != size) continue;

@@ -41,7 +41,7 @@ bool publisher_append(
     size_t size = key_count + value_count;
     pthread_mutex_lock(&publisher->lock);
     bool has_room = publisher->is_open && publisher->count < PENDING_LIMIT &&
-        (publisher->count == 0 || size <= PENDING_BYTES_MAX - publisher->size);
+        (publisher->count == 0 || publisher->size + size <= PENDING_BYTES_MAX);
     struct pending *record = has_room ? new_record(partition, key, key_count, value, value_count, token) : NULL;
     if (record) {
         publisher->count++;
@@ -112,6 +112,8 @@ static bool prepare(struct publisher *publisher) {
     if (!topology_declare(connection, &publisher->partition_count, publisher->note, sizeof publisher->note)) return false;
     if (!amqp_channel_open(connection->amqp, PUBLISH_CHANNEL) || !amqp_confirm_select(connection->amqp, PUBLISH_CHANNEL))
         return connection_rpc_failed(connection, amqp_get_rpc_reply(connection->amqp), "confirms");
+    if (!publisher->is_size_limit_new) publisher->size_limit = 0;
+    publisher->is_size_limit_new = false;
     publisher->oldest = publisher->next_tag = 1;
     return true;
 }

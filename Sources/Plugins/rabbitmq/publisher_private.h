@@ -65,8 +65,10 @@ struct publisher {
     /* The record that is being sent, and how much of its value has been. */
     struct pending *current;
     size_t sent_count;
-    /* What the server takes at most, in bytes, once that is known. */
+    /* What the server takes at most, in bytes; 0 if that is not known. It holds for the connection after the one that
+     * ended for it, as the server may be set otherwise later; until there is that connection, it is new. */
     uint64_t size_limit;
+    bool is_size_limit_new;
     uint32_t partition_count;
     char note[1024];
 };

@@ -8,8 +8,8 @@
 
 #include "topology.h"
 
-/* How long a pass of the loop waits at most, in milliseconds. */
-enum { TICK = 500 };
+/* How long a pass of the loop waits at most, and after how long what is left is acknowledged: in milliseconds. */
+enum { TICK = 500, REST = 60000 };
 
 static void wake(struct reader *reader) {
     if (write(reader->wake, &(uint64_t){1}, sizeof(uint64_t)) < 0) return;
@@ -109,6 +109,17 @@ static bool take(struct reader *reader, const amqp_frame_t *frame) {
     }
 }
 
+/* Acknowledges from time to time what is too little for reading_take: the server ends a channel for what is not
+ * acknowledged in half an hour. */
+static bool acknowledge_rest(struct reader *reader) {
+    int64_t now = milliseconds_now();
+    if (now - reader->rested < REST) return true;
+    reader->rested = now;
+    for (uint32_t i = 0; i < PARTITION_LIMIT; i++)
+        if (reader->readings[i].is_open && !reading_acknowledge(reader, i, 1)) return false;
+    return true;
+}
+
 /* Reads until the connection is lost, with a reason, or the thread is to end. */
 static void run(struct reader *reader) {
     struct connection *connection = &reader->connection;
@@ -122,7 +133,7 @@ static void run(struct reader *reader) {
         int count = 0;
         while (!backlog_is_high(&reader->backlog) && (count = connection_next(connection, &frame)) > 0)
             if (!take(reader, &frame)) return;
-        if (count < 0 || !connection_check(connection)) return;
+        if (count < 0 || !connection_check(connection) || !acknowledge_rest(reader)) return;
         if (!backlog_is_high(&reader->backlog)) connection_wait(connection, POLLIN, reader->wake, TICK);
     }
 }
@@ -157,7 +168,6 @@ static void *thread_main(void *argument) {
 
 struct reader *reader_start(struct wsd_log *log) {
     struct reader *reader = calloc(1, sizeof *reader);
-    pthread_t thread;
     if (!reader) return NULL;
     reader->log = log;
     pthread_mutex_init(&reader->lock, NULL);
@@ -165,11 +175,10 @@ struct reader *reader_start(struct wsd_log *log) {
     connection_init(&reader->connection, log->settings, "reads", READ_FRAME_BYTES_MAX);
     reader->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool is_random = getrandom(&reader->marker_base, sizeof reader->marker_base, 0) == sizeof reader->marker_base;
-    if (!is_random || reader->wake < 0 || pthread_create(&thread, NULL, thread_main, reader)) {
+    if (!is_random || reader->wake < 0 || !connection_thread(thread_main, reader)) {
         reader_free(reader);
         return NULL;
     }
-    pthread_detach(thread);
     return reader;
 }
 

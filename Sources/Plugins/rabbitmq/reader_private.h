@@ -76,6 +76,8 @@ struct reader {
     /* The thread's own. */
     char note[1024];
     uint64_t marker_base, marker_count;
+    /* When what was left of all streams was acknowledged, in milliseconds. */
+    int64_t rested;
     struct reading readings[PARTITION_LIMIT];
 };
 
@@ -88,8 +90,8 @@ bool reading_end(struct reader *reader, uint32_t partition);
 /* reading_take deals with a message that is complete. False, with a reason, if the connection is lost. */
 bool reading_take(struct reader *reader, uint32_t partition);
 
-/* reading_acknowledge lets the server send more, if enough was taken. */
-bool reading_acknowledge(struct reader *reader, uint32_t partition);
+/* reading_acknowledge lets the server send more, if as many messages or more were taken since the last time. */
+bool reading_acknowledge(struct reader *reader, uint32_t partition, uint32_t count);
 
 /* reading_of is the stream whose channel it is now; NULL if it is none's. */
 struct reading *reading_of(struct reader *reader, amqp_channel_t channel, uint32_t *partition);

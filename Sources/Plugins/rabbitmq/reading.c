@@ -182,15 +182,16 @@ bool reading_take(struct reader *reader, uint32_t partition) {
     if (delivery->offset < 0)
         return connection_fail(&reader->connection, "queue \"%s\" at %s is no stream: it must be deleted, or another prefix chosen",
             stream_name(reader->log->settings, partition).text, reader->connection.server->name);
-    if (is_main) return take_main(reader, partition) && (!reading->is_open || reading_acknowledge(reader, partition));
+    uint32_t enough = reader->log->settings->prefetch / 4u;
+    if (is_main) return take_main(reader, partition) && (!reading->is_open || reading_acknowledge(reader, partition, enough));
     bool is_marker = *reading->marker && strcmp(delivery->marker, reading->marker) == 0;
     if (is_marker && !take_marker(reader, partition, delivery->offset)) return false;
-    return !reading->is_open || reading_acknowledge(reader, partition);
+    return !reading->is_open || reading_acknowledge(reader, partition, enough);
 }
 
-bool reading_acknowledge(struct reader *reader, uint32_t partition) {
+bool reading_acknowledge(struct reader *reader, uint32_t partition, uint32_t count) {
     struct reading *reading = &reader->readings[partition];
-    if (reading->delivered - reading->acknowledged < reader->log->settings->prefetch / 4u) return true;
+    if (reading->delivered - reading->acknowledged < count) return true;
     int status = amqp_basic_ack(
         reader->connection.amqp, channel_of(partition, reading->turn), reading->delivered, true);
     reading->acknowledged = reading->delivered;

@@ -41,7 +41,7 @@ struct settings {
     char *queue, *exchange, *binding;
 
     uint16_t prefetch;
-    /* The largest value that is given out, in bytes. */
+    /* The largest value that is given out, and that a log appends, in bytes. */
     uint64_t record_limit;
 };
 

@@ -16,6 +16,9 @@
 /* How long a pass of the loop waits at most, and how old a lag may be: in milliseconds. */
 enum { TICK = 500, LAG_AGE = 1000 };
 
+/* How much may be given out and not settled; a record comes on top. What else came waits, and is bounded as a backlog. */
+enum { GIVEN_BYTES_MAX = 4 << 20 };
+
 static const char tag[] = "wsd";
 
 static void wake(struct wsd_source *source) {
@@ -38,9 +41,7 @@ static bool prepare(struct wsd_source *source) {
     struct connection *connection = &source->connection;
     if (!connection_open(connection) || !topology_declare_source(connection, source->note, sizeof source->note)) return false;
     pthread_mutex_lock(&source->lock);
-    /* What was given out by the connection before comes again. */
     source->base = source->next_offset - 1;
-    source->floor = source->next_offset;
     source->rewinds = false;
     source->lag = -1;
     source->wants_lag = true;
@@ -139,6 +140,12 @@ static void leave(struct wsd_source *source) {
     free(source);
 }
 
+/* Notes that all that came so far comes again, and is not given out until then. The caller has the lock. */
+static void forget_given(struct wsd_source *source) {
+    source->floor = source->next_offset;
+    source->given_count = source->given_size = 0;
+}
+
 static void *thread_main(void *argument) {
     struct wsd_source *source = argument;
     struct connection *connection = &source->connection;
@@ -152,6 +159,9 @@ static void *thread_main(void *argument) {
             run(source);
         }
         bool is_ending = is_stopping(source);
+        pthread_mutex_lock(&source->lock);
+        forget_given(source);
+        pthread_mutex_unlock(&source->lock);
         if (!is_ending && source->is_granted) tell(source, WSD_EVENT_REVOKED, NULL);
         source->is_granted = false;
         if (!is_ending && strcmp(source->told, connection->reason) != 0) {
@@ -185,9 +195,8 @@ struct wsd_source *source_open(
     source->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     backlog_init(&source->backlog, source->events);
     connection_init(&source->connection, settings, "consumes", READ_FRAME_BYTES_MAX);
-    pthread_t thread;
     pthread_mutex_lock(&source->lock);
-    bool is_started = source->events && source->wake >= 0 && pthread_create(&thread, NULL, thread_main, source) == 0;
+    bool is_started = source->events && source->wake >= 0 && connection_thread(thread_main, source);
     if (!is_started) {
         plugin_fail(&given, "no memory, or no thread can be made");
         leave(source);
@@ -195,17 +204,23 @@ struct wsd_source *source_open(
     }
     source->user_count++;
     pthread_mutex_unlock(&source->lock);
-    pthread_detach(thread);
     return source;
 }
 
 size_t source_poll(struct wsd_source *source, struct wsd_event *events, size_t limit) {
-    size_t count = plugin_events_take(source->events, events, limit), kept = 0;
     pthread_mutex_lock(&source->lock);
-    uint64_t floor = source->floor;
+    size_t room = source->given_size < GIVEN_BYTES_MAX ? GIVEN_BYTES_MAX - source->given_size : 0;
+    size_t count = plugin_events_take_within(source->events, events, limit, room), kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is_record = events[i].kind == WSD_EVENT_RECORD;
+        if (is_record && events[i].offset < source->floor) continue;
+        if (is_record) {
+            source->given_count++;
+            source->given_size += plugin_event_size(&events[i]);
+        }
+        events[kept++] = events[i];
+    }
     pthread_mutex_unlock(&source->lock);
-    for (size_t i = 0; i < count; i++)
-        if (events[i].kind != WSD_EVENT_RECORD || events[i].offset >= floor) events[kept++] = events[i];
     if (backlog_taken(&source->backlog)) wake(source);
     /* What is left of a batch that was all of that kind has to wake. */
     return kept || !count ? kept : source_poll(source, events, limit);
@@ -214,6 +229,7 @@ size_t source_poll(struct wsd_source *source, struct wsd_event *events, size_t l
 void source_settle(struct wsd_source *source, uint32_t partition, uint64_t offset, const char *fault) {
     (void)partition;
     pthread_mutex_lock(&source->lock);
+    if (offset >= source->floor && source->given_count > 0 && --source->given_count == 0) source->given_size = 0;
     if (source->settlement_count == source->settlement_room) {
         size_t room = source->settlement_room ? 2 * source->settlement_room : 64;
         struct settlement *larger = realloc(source->settlements, room * sizeof *larger);
@@ -233,7 +249,7 @@ void source_settle(struct wsd_source *source, uint32_t partition, uint64_t offse
 void source_rewind(struct wsd_source *source) {
     pthread_mutex_lock(&source->lock);
     source->rewinds = true;
-    source->floor = source->next_offset;
+    forget_given(source);
     pthread_mutex_unlock(&source->lock);
     wake(source);
 }
@@ -262,5 +278,7 @@ void source_close(struct wsd_source *source, uint32_t milliseconds) {
     while (source->user_count > 1)
         if (pthread_cond_timedwait(&source->changed, &source->lock, &until)) break;
     if (source->user_count > 1) connection_break(&source->connection);
+    /* A thread that hangs may have something to tell later. */
+    plugin_events_mute(source->events);
     leave(source);
 }

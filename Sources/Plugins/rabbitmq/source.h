@@ -41,6 +41,8 @@ struct wsd_source {
     size_t settlement_count, settlement_room;
     /* The offset of the next record. Those below `floor` are not given out any more: they come again. */
     uint64_t next_offset, floor;
+    /* The records that were given out and have not all been settled since, and their memory. */
+    size_t given_count, given_size;
     /* -1 if that is not known. When it was asked for, in milliseconds. */
     int64_t lag, lag_asked;
 
