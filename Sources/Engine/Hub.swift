@@ -218,11 +218,12 @@ package final class Hub: Sendable {
     package func publish(_ messages: [Message]) async -> [Published] {
         var results = Array(repeating: Published(connections: 0), count: messages.count)
         guard !messages.isEmpty else { return results }
-        await waitForRoom(messages)
-        guard gate.enter() else {
-            for index in results.indices { results[index].refusal = HubParked().reason }
+        func refuse(_ reason: String) -> [Published] {
+            for index in results.indices { results[index].refusal = reason }
             return results
         }
+        guard await waitForRoom(messages) else { return refuse("too much waits for the channels' homes; try again") }
+        guard gate.enter() else { return refuse(HubParked().reason) }
         let now = clinux_monotonic_nanoseconds()
         let answers = await Replies.collect(messages.count) { replies in
             defer { gate.leave() }
@@ -242,16 +243,18 @@ package final class Hub: Sendable {
         return results
     }
 
-    /// Waits until the homes of the messages' channels have room, for some seconds at most.
-    private func waitForRoom(_ messages: [Message]) async {
+    /// Waits until the homes of the messages' channels have room, for some seconds at most. False if one had none.
+    private func waitForRoom(_ messages: [Message]) async -> Bool {
         var tries = 0
         for message in messages {
             let home = home(of: message.channel)
-            while home.forHomes.isFull, tries < 2_500 {
+            while home.forHomes.isFull {
+                guard tries < 2_500 else { return false }
                 tries += 1
                 try? await Task.sleep(for: .milliseconds(2))
             }
         }
+        return true
     }
 
     /// Applies a new configuration, also to existing connections and channels. Settings that can't change while the

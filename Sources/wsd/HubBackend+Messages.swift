@@ -18,8 +18,10 @@ extension HubBackend {
         let selection = ConnectionSelection(channel: channel, user: user)
         let count: Int
         do throws(HubParked) {
-            count = try await hub.broadcast(
-                message.opcode, message.payload, isPlainText: message.isPlainText, to: selection)
+            count = try await scans.run { () throws(HubParked) in
+                try await hub.broadcast(
+                    message.opcode, message.payload, isPlainText: message.isPlainText, to: selection)
+            }
         } catch { throw .unavailable(error.reason) }
         note(
             "broadcast \(message.payload.count) bytes to \(count) connections",
@@ -85,7 +87,9 @@ extension HubBackend {
     ) async throws(ControlError) -> Int {
         let count: Int
         do throws(HubParked) {
-            count = try await hub.unsubscribe(selection, channel: channel, reason: reason)
+            count = try await scans.run { () throws(HubParked) in
+                try await hub.unsubscribe(selection, channel: channel, reason: reason)
+            }
         } catch { throw .unavailable(error.reason) }
         audit.notice(
             "took \(count) connections out of a channel: \(reason)",

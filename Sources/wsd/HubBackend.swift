@@ -145,7 +145,9 @@ struct HubBackend: ControlBackend {
         let code = CloseCode(rawValue: reason.code)
         let count: Int
         do throws(HubParked) {
-            count = try await hub.kick(selection, code: code, reason: reason.text)
+            count = try await scans.run { () throws(HubParked) in
+                try await hub.kick(selection, code: code, reason: reason.text)
+            }
         } catch { throw .unavailable(error.reason) }
         audit.notice(
             "kicked \(count) connections: \(reason.text)",

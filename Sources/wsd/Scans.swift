@@ -7,15 +7,16 @@ actor Scans {
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// Runs a scan as soon as a place is free.
-    func run<Response: Sendable>(_ ask: @Sendable () async -> Response) async -> Response {
+    func run<Response: Sendable, Failure>(
+        _ ask: @Sendable () async throws(Failure) -> Response
+    ) async throws(Failure) -> Response {
         if taken == Self.places {
             await withCheckedContinuation { waiting.append($0) }
         } else {
             taken += 1
         }
-        let answer = await ask()
         // The place goes to the request that has waited longest.
-        if waiting.isEmpty { taken -= 1 } else { waiting.removeFirst().resume() }
-        return answer
+        defer { if waiting.isEmpty { taken -= 1 } else { waiting.removeFirst().resume() } }
+        return try await ask()
     }
 }

@@ -42,10 +42,6 @@ struct ObservationTests {
             hub, port in
             let names = (0..<count).map { "kept:\(String(10 * count + $0).dropFirst())" }
             _ = await hub.publish(names.map { Hub.Message(channel: $0, opcode: .text, payload: [0x31]) })
-            // One in the middle is the busiest.
-            for _ in 0..<3 {
-                _ = await hub.publish([Hub.Message(channel: names[count / 2], opcode: .text, payload: [0x31])])
-            }
             let before = await hub.statistics()[0].turns
             #expect(await hub.channelCounts(limit: 1).channels.map(\.name) == [names[0]])
             // Three for the walk, and one for the question.
@@ -63,6 +59,10 @@ struct ObservationTests {
             let clients = try (0..<5).map { _ in try TestClient(port: port).opened() }
             clients[3].say("busy")
             for client in clients { #expect(try client.text() == "busy") }
+            // One in the middle is the busiest, as long as it is remembered.
+            for _ in 0..<3 {
+                _ = await hub.publish([Hub.Message(channel: names[count / 2], opcode: .text, payload: [0x31])])
+            }
             let top = await hub.top(.messagesIn, connections: 2, channels: 2)
             #expect(top.channels.count == 2)
             #expect(top.channels[0].name == names[count / 2] && top.channels[0].messages == 4)

@@ -37,6 +37,12 @@ final class TestClient {
 
     deinit { close(descriptor) }
 
+    /// Has the connection's end be a reset.
+    func endWithReset() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    }
+
     enum Failure: Error { case notConnected(Int32), ended, refused(String) }
 
     func send(_ text: String) { send(Array(text.utf8)) }

@@ -1,6 +1,8 @@
 import Channels
+import Glibc
 import Operations
 import Settings
+import Synchronization
 import Testing
 import WebSocket
 
@@ -87,6 +89,42 @@ struct TokenTests {
             #expect(try text(client).contains(#""event":"left","channel":"room""#))
             client.send(1, Array(#"{"type":"refresh","token":"bob","id":5}"#.utf8))
             #expect(try text(client).contains("bad_token"))
+        }
+    }
+
+    @Test func `is not checked while too many are, though their clients have gone`() async throws {
+        let begun = Atomic(0)
+        let (untilThen, end) = AsyncStream<Void>.makeStream()
+        let waiting = Task { for await _ in untilThen {} }
+        try await withHub({
+            $0.workerCount = 1
+            $0.verifyToken = { _ in
+                begun.add(1, ordering: .relaxed)
+                await waiting.value
+                return .success(Identity(user: "alice"))
+            }
+        }) { hub, port in
+            let token = "Authorization: Bearer \(String(repeating: "x", count: 12_000))\r\n"
+            func held() async -> Int { await hub.statistics()[0].memory.input }
+            let most = TokenChecks.limit / 12_000
+            var count = 0
+            while count <= most {
+                let client = try TestClient(port: port, fields: token)
+                // It is refused, or its check begins.
+                var readable = pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0)
+                while begun.load(ordering: .relaxed) == count, poll(&readable, 1, 0) == 0 { usleep(100) }
+                guard begun.load(ordering: .relaxed) > count else { break }
+                count += 1
+                client.endWithReset()
+            }
+            #expect(count > most / 2 && count < most)
+            let refused = try TestClient(port: port, fields: token).head()
+            #expect(refused.contains("503 Service Unavailable"))
+            try await eventually { await held() <= TokenChecks.limit }
+            #expect(await held() > TokenChecks.limit / 2)
+            end.finish()
+            try await eventually { await held() == 0 }
+            _ = try TestClient(port: port, fields: token).opened()
         }
     }
 

@@ -54,10 +54,13 @@ final class Admission: Sendable {
         if maximumPerAddress == 0 { perAddress.withLock { $0 = [:] } }
     }
 
-    /// The maximum number of connections of an address; nil for one that is not limited.
+    /// The maximum number of connections of an address; nil for one that is not limited, such as that of a Unix socket, at
+    /// which all clients come through a proxy.
     private func maximum(for address: IPAddress) -> Int? {
         let maximum = limitPerAddress.load(ordering: .relaxed)
-        guard maximum > 0, !(address.isLoopback && exemptsLoopback.load(ordering: .relaxed)) else { return nil }
+        guard maximum > 0, address != .none, !(address.isLoopback && exemptsLoopback.load(ordering: .relaxed)) else {
+            return nil
+        }
         return maximum
     }
 

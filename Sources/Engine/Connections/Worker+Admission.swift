@@ -36,11 +36,16 @@ extension Worker {
             let malformed = TokenRefusal(label: "malformed", message: reason)
             refuseToken(connection, malformed, pending, isMissing: false)
         case .found(let token):
+            guard let cost = ingress.tokenChecks.begin(token, context.account) else {
+                return refuse(connection, TokenChecks.tooMany, cause: .memoryLimit, known(pending))
+            }
             connection.advance(.requested)
             connection.keep(.admission(pending))
             let asking = reference(to: connection)
             let mailbox = handle.mailbox
-            Task(priority: .forClients) { mailbox.post(.connections(.verified(asking, await verify(token)))) }
+            Task(priority: .forClients) {
+                mailbox.post(.connections(.verified(asking, await verify(token), cost: cost)))
+            }
         }
     }
 
@@ -240,10 +245,4 @@ extension Worker {
         session.free()
         connection.session = nil
     }
-}
-
-extension TaskPriority {
-    /// The priority of what clients cause outside of the workers. On Linux each priority has threads of its own, so that a storm
-    /// of tokens keeps nobody else waiting, nor is kept.
-    static let forClients = TaskPriority.low
 }

@@ -120,7 +120,7 @@ extension Worker {
 
     /// The client behind trusted proxies: the last address in X-Forwarded-For that is not itself a trusted proxy.
     private func clientAddress(_ peer: IPAddress, _ head: RequestHead) -> IPAddress {
-        guard configuration.isTrustedProxy(peer) else { return peer }
+        guard configuration.isTrustedProxy(peer) || isProxyAtUnixSocket(peer) else { return peer }
         var client = peer
         var proxies = 0
         head.forEachElementFromTheEnd("x-forwarded-for") { part in
@@ -132,6 +132,11 @@ extension Worker {
             return configuration.isTrustedProxy(address)
         }
         return client
+    }
+
+    /// Whether a peer has connected to a Unix socket, and any proxies are trusted.
+    private func isProxyAtUnixSocket(_ peer: IPAddress) -> Bool {
+        peer == .none && !configuration.server.trustedProxies.isEmpty
     }
 
     /// An origin for a response; one that is long or has unusual characters is not repeated.

@@ -64,10 +64,16 @@ extension Worker {
             sendError(connection, .unsupported, "this server asks nobody for a token", id: id)
             return
         }
+        guard let cost = ingress.tokenChecks.begin(token, context.account) else {
+            sendError(connection, .unavailable, TokenChecks.tooMany.reason, id: id)
+            return
+        }
         connection.flags.insert(.awaitsAnswer)
         let asking = reference(to: connection)
         let mailbox = handle.mailbox
-        Task(priority: .forClients) { mailbox.post(.connections(.refreshed(asking, id: id, await verify(token)))) }
+        Task(priority: .forClients) {
+            mailbox.post(.connections(.refreshed(asking, id: id, await verify(token), cost: cost)))
+        }
     }
 
     /// Takes the result of verifying a new token.

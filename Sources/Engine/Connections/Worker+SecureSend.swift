@@ -154,10 +154,10 @@ extension Worker {
         return false
     }
 
-    /// Goes on to new keys because the peer asks for it. While the socket is full, the next records do it; behind the end there
-    /// are none.
+    /// Goes on to new keys because the peer asks for it. While the socket is full, the next records do it. Once we have begun to
+    /// close, there are none: no answer gives the peer more time.
     func answerKeyUpdate(_ connection: Connection, _ secure: Boxed<SecureLink>) {
-        guard secure.value.rest.isEmpty, !secure.value.hasSentClose else { return }
+        guard secure.value.rest.isEmpty, !secure.value.hasSentClose, connection.phase != .closing else { return }
         let arena = self.secure.arena
         let count: Int
         do throws(TLSFault) {

@@ -21,6 +21,9 @@ final class Ingress {
     /// Other workers whose mailbox was full when this one last looked, a bit each.
     var fullMailboxes: UInt64 = 0
 
+    /// The checks of tokens that are under way for clients of this worker.
+    var tokenChecks = TokenChecks()
+
     /// The memory pressure at the beginning of the turn.
     var pressure = MemoryAccount.Pressure.none
     /// The connections that wait until less memory is held for clients, by their tags.

@@ -133,9 +133,11 @@ extension Worker {
             guard let connection = slab.find(connection), connection.phase == .fenced
             else { break }
             passFence(connection)
-        case .verified(let connection, let outcome):
+        case .verified(let connection, let outcome, let cost):
+            ingress.tokenChecks.end(cost, context.account)
             if !isDeaf { verified(connection, outcome) }
-        case .refreshed(let connection, let id, let outcome):
+        case .refreshed(let connection, let id, let outcome, let cost):
+            ingress.tokenChecks.end(cost, context.account)
             if !isDeaf { refreshed(connection, id, outcome) }
         }
     }

@@ -56,8 +56,9 @@ enum WorkerMessage: Sendable {
         /// Frame i of the segment is for connection i; the connections in `done` have no more replies to come.
         case replies(Segment?, [ConnectionReference], done: [ConnectionReference])
         case fenceReached(ConnectionReference)
-        case verified(ConnectionReference, Result<Identity, TokenRefusal>)
-        case refreshed(ConnectionReference, id: [UInt8], Result<Identity, TokenRefusal>)
+        /// - Parameter cost: what the check was counted as; see ``TokenChecks``.
+        case verified(ConnectionReference, Result<Identity, TokenRefusal>, cost: Int)
+        case refreshed(ConnectionReference, id: [UInt8], Result<Identity, TokenRefusal>, cost: Int)
     }
 
     /// An operator's or a backend's.
