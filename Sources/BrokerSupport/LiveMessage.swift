@@ -11,7 +11,12 @@ package struct LiveHeader: Equatable {
     package var node: NodeID?
     package var number: UInt64
 
-    /// Takes the header off a message; nil if it has none.
+    /// The largest number of a publication: up to it programs that count in doubles are right, and beyond it a sum would
+    /// have no room.
+    private static let largest: UInt64 = 1 << 53
+
+    /// Takes the header off a message; nil if it has none, or counts more publications than the rest has bytes for. (A probe
+    /// counts as one, whatever it holds.)
     package init?(from message: inout ByteBuffer) {
         let header: (LiveHeader, Int)? = message.withUnsafeReadableBytes { bytes in
             var position = 0
@@ -28,7 +33,8 @@ package struct LiveHeader: Equatable {
             }
             guard let last = field().flatMap(Self.number), let count = field().flatMap(Self.number),
                 let epoch = field(), let node = field(), let number = field().flatMap(Self.number),
-                last >= count, let size = Int(exactly: count)
+                last <= Self.largest, last >= count, let size = Int(exactly: count),
+                size <= max(1, (bytes.count - position) / PublicationWriter.headerByteCount)
             else { return nil }
             let header = LiveHeader(
                 last: last, count: size, epoch: String(decoding: epoch, as: UTF8.self),
@@ -110,7 +116,7 @@ extension [DeliveredBatch] {
 extension BrokerStatistics {
     package mutating func note(delivered batch: DeliveredBatch) {
         delivered += 1
-        deliveredMessages += UInt64(clamping: batch.numberedCount)
+        deliveredMessages &+= UInt64(clamping: batch.numberedCount)
         deliveredBytes += UInt64(batch.publications.count)
     }
 

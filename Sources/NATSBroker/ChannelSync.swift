@@ -69,7 +69,9 @@ final class ChannelSync {
             guard ready != nil else { return end(.unknown) }
             core.streams.last(stream.name, subject) { [self] found in
                 switch found {
-                case .unknown: end(.unknown)
+                case .unknown:
+                    core.streams.forget(stream.name)
+                    end(.unknown)
                 case .nothing:
                     // A channel that was known is not there any more: its numbers must not be given again.
                     let position = MessagePosition(epoch: core.freshEpoch(), seq: 0)
@@ -93,10 +95,9 @@ final class ChannelSync {
             case .refused(let failure):
                 core.noteFault("\(core.link.name) answered: \(failure.text)")
                 end(.unknown)
-            case .nobody:
+            case .nobody, .inProcess, .unknown:
                 core.streams.forget(stream.name)
                 end(.unknown)
-            case .unknown: end(.unknown)
             }
         }
     }

@@ -29,9 +29,8 @@ struct NATSChannel {
 
     /// The place of the last message that was delivered.
     var tip = ChannelTip(seq: 0, position: MessagePosition(epoch: "", seq: 0))
-    /// The identity of that message, and of the last one without a number.
+    /// The identity of that message.
     var last = BatchIdentity()
-    var lastUnnumbered = BatchIdentity()
     /// The number of the subscription on this connection.
     var subscription: UInt64 = 0
     /// The time at which the stream got a message of it last, in seconds of the monotonic clock.
@@ -54,6 +53,10 @@ struct HeldMessages {
     var byteCount = 0
     /// Whether something was dropped after the place was asked for.
     var isIncomplete = false
+    /// The message that had no place when the stream was asked last, and how often in a row it was that one.
+    private var unplaced: (seq: UInt64, count: Int) = (0, 0)
+    /// The looks after which it is taken for one that the stream does not have.
+    private static let lookCount = 5
 
     mutating func append(_ message: StreamMessage) {
         byteCount += message.heldByteCount
@@ -69,6 +72,20 @@ struct HeldMessages {
             byteCount -= dropped.heldByteCount
             isIncomplete = true
         }
+    }
+
+    /// What is left if there is still no place for a message, though the stream, which has all that it delivers, was asked
+    /// and has come to `end`. One beyond that for several looks is another program's, or the stream has lost it: it would
+    /// keep the channel from being live for ever. What came behind it is asked for.
+    func rest(from place: Int, end: UInt64) -> HeldMessages {
+        var rest = HeldMessages()
+        let seq = messages[place].seq
+        rest.isIncomplete = isIncomplete
+        rest.unplaced = (seq, unplaced.seq == seq ? unplaced.count + 1 : 1)
+        let isLost = seq > end && rest.unplaced.count >= Self.lookCount
+        for message in messages[place...] where !isLost || message.seq <= end { rest.append(message) }
+        if isLost { rest.isIncomplete = true }
+        return rest
     }
 }
 

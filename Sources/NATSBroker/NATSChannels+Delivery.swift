@@ -42,16 +42,15 @@ extension NATSChannels {
     private func deliver(_ message: StreamMessage, _ name: Name) -> Bool {
         guard var entry = entries[name] else { return true }
         guard message.seq > 0 else {
-            // No stream keeps it. What is sent twice, because an answer was lost, comes one behind the other.
+            // No stream keeps it.
             guard let header = message.header, header.count == 0 else {
                 core.statistics.damagedMessages += 1
                 return true
             }
-            if header.node != nil, message.identity == entry.lastUnnumbered {
+            if let node = header.node, !isNewUnnumbered(header.number, of: node, name) {
                 core.statistics.droppedBatches += 1
                 return true
             }
-            entries[name]?.lastUnnumbered = message.identity
             emitDelivered(message.batch(name.text, entry.tip.position))
             return true
         }
@@ -84,6 +83,15 @@ extension NATSChannels {
             core.statistics.noteLag(of: batch)
         }
         return true
+    }
+
+    /// Whether a batch without numbers is another one than the last of its node. What is sent twice, because an answer was
+    /// lost, comes one behind the other of that node.
+    private func isNewUnnumbered(_ number: UInt64, of node: NodeID, _ name: Name) -> Bool {
+        if lastUnnumbered[name]?[node] == nil, lastUnnumbered[name]?.count ?? 0 >= Self.unnumberedNodeCount {
+            lastUnnumbered[name] = nil
+        }
+        return lastUnnumbered[name, default: [:]].updateValue(number, forKey: node) != number
     }
 
     private func emitDelivered(_ batch: DeliveredBatch) {
@@ -169,11 +177,9 @@ extension NATSChannels {
     /// - Parameter isProgress: whether the answer was another one than before.
     private func deliverHeld(_ name: Name, isProgress: Bool) {
         guard let held = held.removeValue(forKey: name) else { return becameLive(name) }
+        let end = entries[name]?.tip.seq ?? 0
         for (place, message) in held.messages.enumerated() where !deliver(message, name) {
-            var rest = HeldMessages()
-            for message in held.messages[place...] { rest.append(message) }
-            rest.isIncomplete = held.isIncomplete
-            self.held[name] = rest
+            self.held[name] = held.rest(from: place, end: end)
             return isProgress || place > 0 ? askAgain(name) : askLater(name)
         }
         if held.isIncomplete { askAgain(name) } else { becameLive(name) }

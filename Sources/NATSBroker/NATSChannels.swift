@@ -19,6 +19,10 @@ final class NATSChannels {
     unowned let core: NATSCore
     var entries: [Name: NATSChannel] = [:]
     var held: [Name: HeldMessages] = [:]
+    /// The last batch without numbers of each node in a channel.
+    var lastUnnumbered: [Name: [NodeID: UInt64]] = [:]
+    /// The most nodes of a channel of which that is remembered.
+    static let unnumberedNodeCount = 1_000
     /// Where numberings have come to: beyond what was delivered, or of channels that are not subscribed.
     private var tips: [Name: ChannelTip] = [:]
     private var limits: [HistoryLimits?] = [nil]
@@ -28,7 +32,7 @@ final class NATSChannels {
     private var lostCount: UInt64 = 0
     private var lastSerial: UInt32 = 0
     private var isRetryScheduled = false
-    private var refresh: Scheduled<Void>?
+    var refresh: Scheduled<Void>?
     /// The channels that were subscribed before the connection was lost, and are not live again.
     private var restoring = 0
     /// The channels that are not live.
@@ -74,6 +78,7 @@ final class NATSChannels {
             let name = Name(channel)
             guard let entry = entries.removeValue(forKey: name) else { continue }
             held[name] = nil
+            lastUnnumbered[name] = nil
             if entry.state != .live { waitingCount -= 1 }
             noteRestored(entry)
             if entry.state != .wanted { core.link.ready?.unsubscribe(entry.subscription) }
@@ -211,28 +216,6 @@ final class NATSChannels {
 
     /// Notes that another message came before one that was published.
     func forgetTip(_ name: Name) { tips[name] = nil }
-
-    // MARK: Quiet channels
-
-    /// Keeps channels in their streams in which nothing happens while they are used: they would begin anew otherwise.
-    func scheduleRefresh() {
-        refresh?.cancel()
-        refresh = core.loop.assumeIsolated().scheduleTask(in: TimeAmount(core.options.refreshInterval)) { [weak self] in
-            guard let self else { return }
-            refreshQuiet()
-            scheduleRefresh()
-        }
-    }
-
-    func stop() { refresh?.cancel() }
-
-    private func refreshQuiet() {
-        let now = Self.seconds()
-        let pause = UInt32(clamping: core.options.refreshInterval.components.seconds)
-        for (name, entry) in entries where entry.state == .live && now &- entry.touchedAt >= pause {
-            mark(name, stream(of: entry), after: entry.tip) { _ in }
-        }
-    }
 
     /// Stores a message without publications: a numbering goes on from there.
     func mark(_ name: Name, _ stream: ChannelStream, after tip: ChannelTip, _ body: @escaping (StreamAnswer) -> Void) {

@@ -269,7 +269,7 @@ extension NATSConnection {
             let id = UInt64(message.subject.dropFirst(inbox.count), radix: 36),
             let request = requests.removeValue(forKey: id)
         else { return }
-        if message.status == 503 { request.answer(.nobody) } else { request.answer(.message(message)) }
+        if message.isFromNobody { request.answer(.nobody) } else { request.answer(.message(message)) }
     }
 
     private func complained(_ text: String) {

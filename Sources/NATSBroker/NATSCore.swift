@@ -24,6 +24,8 @@ final class NATSCore: BrokerCore {
     private var isStopping = false
     /// Why the server does not do what it is asked, though there is a connection.
     private var fault: String?
+    /// What the server said when it refused a subscription on this connection; no probe shows that it does not any more.
+    private(set) var refusedSubscription: String?
     private var epochs = EpochNames()
 
     init(_ loop: any EventLoop, _ options: NATSBroker.Options, _ sink: any BrokerSink, _ snapshot: StatisticsBox) {
@@ -106,6 +108,7 @@ final class NATSCore: BrokerCore {
     private func connected(_ connection: NATSConnection) {
         if link.readyCount > 1 { statistics.reconnects += 1 }
         fault = nil
+        refusedSubscription = nil
         _ = connection.subscribe(subjects.nodes) { [weak self] in self?.receivedFromNode($0) }
         _ = connection.subscribe(subjects.node(options.node)) { [weak self] in self?.receivedFromNode($0) }
         let live = "\(subjects.stream(nil).liveRoot).\(subjects.probe(options.node))"
@@ -137,12 +140,14 @@ final class NATSCore: BrokerCore {
     // MARK: Health
 
     /// Why the broker can't be used at present; nil if nothing is known against it.
-    var problem: String? { link.problem ?? fault }
+    var problem: String? { link.problem ?? refusedSubscription ?? fault }
 
     /// Notes what the server complains of. A user who may not use the subject of those who are back, as in permissions for
     /// an older release, is served as before.
     private func complained(_ text: String) {
-        if !text.contains("\"\(subjects.back)\"") { noteFault(text) }
+        guard !text.contains("\"\(subjects.back)\"") else { return }
+        if text.contains("Permissions Violation for Subscription") { refusedSubscription = text }
+        noteFault(text)
     }
 
     /// Notes that the server does not do what it is asked.

@@ -24,9 +24,7 @@ struct NATSDecoder {
     struct Limits {
         /// The bytes of a line, without its end.
         var lineByteCount = 65_536
-        /// The bytes of a message's header.
-        var headerByteCount = 65_536
-        /// The bytes of a message with its header.
+        /// The bytes of a message with its header, which may be all of it: the server limits both together.
         var messageByteCount = 64 << 20
     }
 
@@ -103,9 +101,9 @@ struct NATSDecoder {
             let size = Self.number(words[words.count - 1])
         else { throw NATSError("a message without its numbers") }
         let headerSize = hasHeader ? Self.number(words[words.count - 2]) : 0
-        guard let headerSize, headerSize <= size, headerSize <= UInt64(limits.headerByteCount),
-            size <= UInt64(limits.messageByteCount)
-        else { throw NATSError("a message of \(size) bytes, \(headerSize ?? 0) of them its header") }
+        guard let headerSize, headerSize <= size, size <= UInt64(limits.messageByteCount) else {
+            throw NATSError("a message of \(size) bytes, \(headerSize ?? 0) of them its header")
+        }
         var message = NATSMessage(subject: String(decoding: words[0], as: UTF8.self), subscription: subscription)
         if words.count > least { message.reply = String(decoding: words[2], as: UTF8.self) }
         let pending = Pending(message: message, headerByteCount: Int(headerSize), byteCount: Int(size))

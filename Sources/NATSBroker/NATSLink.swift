@@ -13,13 +13,14 @@ final class NATSLink {
         var lost: () -> Void
     }
 
-    /// The most servers that are remembered of those that servers tell of.
+    /// The most servers that are known at a time.
     private static let knownCount = 64
 
     private let loop: any EventLoop
     private let options: NATSBroker.Options
     private let events: Events
-    /// The servers that are configured, and those that servers have told of.
+    private let configured: [NATSAddress]
+    /// The servers that are configured, and those that a server has told of last.
     private var servers: [NATSAddress]
     private var next = 0
     private var connection: NATSConnection?
@@ -39,7 +40,8 @@ final class NATSLink {
         self.options = options
         self.events = events
         // Nodes spread over the servers.
-        servers = options.servers.shuffled()
+        configured = options.servers.shuffled()
+        servers = configured
         problem = "\(options.servers.map(\.description).joined(separator: ", ")) is not connected yet"
     }
 
@@ -77,14 +79,22 @@ final class NATSLink {
     }
 
     private func informed(_ info: NATSServerInfo) {
-        for address in (info.connectUrls ?? []).prefix(Self.knownCount).compactMap({ NATSAddress($0) })
-        where servers.count < Self.knownCount && !servers.contains(address) {
-            servers.append(address)
-        }
+        servers = Self.servers(configured, and: info)
+        if let address = connection?.address { next = servers.firstIndex(of: address) ?? next }
         if info.ldm == true, servers.count > 1 {
             attemptCount = 0
             connection?.close(because: "is about to end, and sends its clients to other servers")
         }
+    }
+
+    /// The servers that are configured, and those that a server tells of. What it told before may be gone.
+    static func servers(_ configured: [NATSAddress], and info: NATSServerInfo) -> [NATSAddress] {
+        var servers = configured
+        for address in (info.connectUrls ?? []).prefix(knownCount).compactMap({ NATSAddress($0) })
+        where servers.count < knownCount && !servers.contains(address) {
+            servers.append(address)
+        }
+        return servers
     }
 
     private func becameReady() {

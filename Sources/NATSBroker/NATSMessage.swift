@@ -10,8 +10,14 @@ struct NATSMessage: Equatable {
     var header = NATSHeader()
     var payload = ByteBuffer()
 
-    /// What is said in place of an answer; nil for an answer.
+    /// What is said in place of an answer; nil for an answer. What a program stores may begin with any: where a message of
+    /// a stream may come, its place there is looked at first.
     var status: Int? { header.status }
+
+    /// Whether the server says that nobody listens on the subject of a request. Some servers name it in a second line.
+    var isFromNobody: Bool {
+        status == 503 && payload.readableBytes == 0 && header.number("Nats-Sequence", isLast: true) == nil
+    }
 }
 
 /// The header lines of a message, as they were sent.

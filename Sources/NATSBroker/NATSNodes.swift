@@ -135,7 +135,10 @@ final class NATSNodes {
             isSweepDue = true
         }
         let isLeast = others.keys.allSatisfy { $0.rawValue > core.options.node.rawValue }
-        guard isSweepDue, isLeast else { return }
-        core.presence.removeGone { [weak self] isDone in if isDone { self?.isSweepDue = false } }
+        // Who may not hear the others takes them all for gone.
+        guard isSweepDue, isLeast, core.refusedSubscription == nil else { return }
+        // Whoever goes meanwhile is for another one.
+        isSweepDue = false
+        core.presence.removeGone { [weak self] isDone in if !isDone { self?.isSweepDue = true } }
     }
 }

@@ -124,9 +124,9 @@ final class NATSPresence {
                 after(Self.retryPause) { [weak self] in if self?.core.link.ready != nil { self?.look() } }
                 return
             }
-            let isNew = created != nil && created != stream.created
+            let isNew = created != nil && stream.created != nil && created != stream.created
             let hasLost = isNew || stream.lastSequence < known
-            created = stream.created
+            created = stream.created ?? created
             lastSequence = hasLost ? stream.lastSequence : max(lastSequence, stream.lastSequence)
             begin(hasLost: hasLost)
             check?.cancel()
@@ -217,7 +217,7 @@ final class NATSPresence {
             wishes[key]?.isUnderWay = true
             underWayCount += 1
             let change = UserChange(
-                core, key.channel.text, key.user.text, core.options.node,
+                core, key.channel.text, key.user.text, [core.options.node],
                 to: wish.isPresent ? UserRow.Node(since: wish.since, isAnnounced: wish.isAnnounced) : nil,
                 announces: wish.isAnnounced && !wish.isSilent, isUncertain: wish.isUncertain, at: wish.since)
             change.begin { [weak self] in self?.ended(key, wish.isPresent, $0) }

@@ -69,7 +69,7 @@ final class NATSProbe {
                 case .nobody:
                     core.streams.forget(stream.name)
                     core.noteFault("\(core.link.name): nobody takes what is for the stream \(stream.name)")
-                case .unknown: break
+                case .inProcess, .unknown: core.streams.forget(stream.name)
                 }
             }
         }

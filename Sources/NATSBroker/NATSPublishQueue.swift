@@ -18,10 +18,13 @@ final class NATSPublishQueue {
         /// Whether its answer is awaited.
         var isWithServer = false
         var writtenAt: UInt64 = 0
+        /// When it was sent first of the times after which it may have been taken.
+        var claimedAt: UInt64 = 0
         var isAnswered = false
         /// Whether no other batch of its channel is before it.
         var isFirst = false
-        /// The number of times that it was stored where it does not count.
+        /// The number of times that the stream said that it does not have it where it counts. Each has an identity of its
+        /// own: servers keep that of a message which they refused in a race, and take the same one for a double.
         var attempt = 0
         /// The number of times that another message was faster.
         var raceCount = 0
@@ -46,7 +49,7 @@ final class NATSPublishQueue {
     private var lastID: UInt64 = 0
     /// All that is not answered.
     private var items: [UInt64: Item] = [:]
-    private var waiting = CircularBuffer<Item>()
+    private(set) var waiting = CircularBuffer<Item>()
     private var paused: [Item] = []
     /// What waits until its channel's place is known.
     private var parked: [Name: [Item]] = [:]
@@ -126,7 +129,9 @@ final class NATSPublishQueue {
             guard ready != nil, !item.isAnswered else { return again(item) }
             core.streams.last(stream.name, stream.subject(item.batch.channel)) { [self] found in
                 switch found {
-                case .unknown: return again(item)
+                case .unknown:
+                    core.streams.forget(stream.name)
+                    return again(item)
                 case .nothing:
                     core.channels.note(
                         ChannelTip(seq: 0, position: MessagePosition(epoch: core.freshEpoch(), seq: 0)), name)
@@ -186,6 +191,7 @@ final class NATSPublishQueue {
         item.wasWritten = true
         item.claim = tip
         item.writtenAt = NIODeadline.now().uptimeNanoseconds
+        if !item.wasLost { item.claimedAt = item.writtenAt }
         begin(item)
         let write: (inout ByteBuffer) -> Void = { buffer in
             buffer.writeString(head)
@@ -235,7 +241,12 @@ final class NATSPublishQueue {
                 "\(core.link.name): nobody takes what is for the stream \(stream.name); it may have no leader"
             core.streams.forget(stream.name)
             pause(item)
-        case .unknown: lose(item)
+        case .inProcess:
+            item.wasLost = true
+            search(item, tip.seq + 1, stream, Self.searchCount, isInProcess: true)
+        case .unknown:
+            core.streams.forget(stream.name)
+            lose(item)
         }
     }
 
@@ -250,7 +261,6 @@ final class NATSPublishQueue {
             guard !item.isAnswered else { return }
             guard case .message(let message) = found else { return lose(item) }
             guard message.seq == seq else {
-                item.attempt += 1
                 core.channels.forgetTip(Name(item.batch.channel))
                 return outrun(item, tip)
             }
@@ -261,6 +271,7 @@ final class NATSPublishQueue {
 
     /// Sends an item behind the message that was faster.
     private func outrun(_ item: Item, _ tip: ChannelTip) {
+        item.attempt += 1
         item.claim = nil
         item.wasLost = false
         item.raceCount += 1
@@ -286,7 +297,12 @@ final class NATSPublishQueue {
     }
 
     /// Looks whether a batch was taken whose answer was lost.
-    private func search(_ item: Item, _ seq: UInt64, _ stream: ChannelStream, _ left: Int) {
+    ///
+    /// - Parameter isInProcess: whether the stream may be about to take it, as long as nothing else has come behind what it
+    ///   follows.
+    private func search(
+        _ item: Item, _ seq: UInt64, _ stream: ChannelStream, _ left: Int, isInProcess: Bool = false
+    ) {
         begin(item)
         core.streams.next(stream.name, stream.subject(item.batch.channel), from: seq) { [self] found in
             end(item)
@@ -294,12 +310,21 @@ final class NATSPublishQueue {
             guard !item.isAnswered else { return }
             switch found {
             case .unknown: pause(item)
+            case .nothing where isInProcess: pause(item)
             case .nothing: outrun(item, ChannelTip(seq: 0, position: MessagePosition(epoch: "", seq: 0)))
             case .message(let message):
                 if let header = message.header, header.node == core.options.node, header.number == item.batch.number,
                     message.claimed == seq - 1
                 {
                     return accept(item, MessagePosition(epoch: header.epoch, seq: header.last))
+                }
+                // The one that it follows is not there any more, as this one may not be.
+                let isBehindOther = (message.claimed ?? .max) >= seq
+                if core.streams.hasForgotten(since: item.claimedAt), isBehindOther || left == 1 {
+                    item.problem =
+                        "\(core.link.name): the answer was lost, and the stream \(stream.name) can't say any more whether it "
+                        + "was taken"
+                    return refuse(item, true)
                 }
                 if left > 1 { return search(item, message.seq + 1, stream, left - 1) }
                 outrun(item, ChannelTip(seq: 0, position: MessagePosition(epoch: "", seq: 0)))
@@ -382,10 +407,18 @@ final class NATSPublishQueue {
         for item in overdue.sorted(by: { $0.id < $1.id }) {
             refuse(item, item.wasWritten && (item.isWithServer || item.wasLost))
         }
+        dropAnswered()
+        return next
+    }
+
+    /// Lets go of what was refused before it could be sent: without a connection nothing else does.
+    private func dropAnswered() {
+        waiting.removeAll(where: \.isAnswered)
+        paused.removeAll(where: \.isAnswered)
+        for name in following.keys { following[name]?.removeAll(where: \.isAnswered) }
         for (name, items) in parked {
             let left = items.filter { !$0.isAnswered }
             parked[name] = left.isEmpty ? nil : left
         }
-        return next
     }
 }

@@ -107,7 +107,7 @@ final class NATSReaderLease {
             case .outrun: body(.others("another node"))
             case .refused(let failure): body(.refused(failure))
             case .nobody: body(.missing)
-            case .unknown: body(.noAnswer)
+            case .inProcess, .unknown: body(.noAnswer)
             }
         }
     }

@@ -73,6 +73,8 @@ enum StreamAnswer {
     case refused(JetStreamReply.Failure)
     /// No stream takes the subject, or its servers have no leader.
     case nobody
+    /// Its identity is known, and not yet whether it is taken.
+    case inProcess
     /// There was no answer in time, or the connection ended.
     case unknown
 
@@ -90,9 +92,15 @@ enum StreamAnswer {
                 return
             }
             if let error = reply.error {
-                self = error.errCode == 10_071 || error.errCode == 10_164 ? .outrun : .refused(error)
+                switch error.errCode {
+                case 10_071, 10_164: self = .outrun
+                case 10_158: self = .inProcess
+                default: self = .refused(error)
+                }
             } else if let seq = reply.seq, seq > 0 {
                 self = .stored(seq)
+            } else if reply.duplicate == true {
+                self = .inProcess
             } else {
                 self = .refused(JetStreamReply.Failure(description: "an answer without a number"))
             }

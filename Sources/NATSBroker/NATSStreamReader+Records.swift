@@ -52,12 +52,11 @@ extension NATSStreamReader {
     /// Takes a record, or what the server says in place of one.
     func received(_ message: NATSMessage) {
         complaint = nil
-        if let status = message.status {
+        guard let delivery = Delivery(message.reply) else {
             // What is said of an earlier question is not of this one.
-            guard let pull, message.subject == "\(inbox).\(pull.number)" else { return }
+            guard let status = message.status, let pull, message.subject == "\(inbox).\(pull.number)" else { return }
             return ended(status, message.header.statusText)
         }
-        guard let delivery = Delivery(message.reply) else { return }
         let isOld = delivery.count > 1
         pull?.missingCount -= 1
         if isOld { pull?.hasBroughtOld = true }
@@ -158,23 +157,5 @@ extension NATSStreamReader {
         let fixed = options.subject.split(separator: ".").prefix { $0 != "*" && $0 != ">" }.count
         let parts = subject.split(separator: ".", omittingEmptySubsequences: false)
         return options.subject.isEmpty || fixed >= parts.count ? subject : parts[fixed...].joined(separator: ".")
-    }
-}
-
-/// What a server says of a record, in the subject that its acknowledgement goes to.
-private struct Delivery {
-    /// How often the record has been given out.
-    var count: UInt64
-    var seq: UInt64
-
-    init?(_ reply: String) {
-        let parts = reply.split(separator: ".", omittingEmptySubsequences: false)
-        // Newer servers put a domain and an account before the name of the stream.
-        let shift = parts.count >= 11 ? 2 : 0
-        guard parts.count >= 9, let count = UInt64(parts[4 + shift]), let seq = UInt64(parts[5 + shift]) else {
-            return nil
-        }
-        self.count = count
-        self.seq = seq
     }
 }

@@ -7,8 +7,9 @@ import NIOCore
 final class NATSStreams {
     /// What is known of a stream on this connection.
     struct Stream {
-        /// The time at which it was made: another one is another stream.
-        var created: String
+        /// The time at which it was made: another one is another stream. Nil if the server does not say: to whoever asks
+        /// for a stream that somebody else makes at the same moment, 2.9 says the year 1.
+        var created: String?
         /// The number of its last message then.
         var lastSequence: UInt64
     }
@@ -57,6 +58,11 @@ final class NATSStreams {
 
     func isReady(_ name: String) -> Bool { ready[name] != nil }
 
+    /// Whether a message that was sent at a time is not recognised any more if it is sent again.
+    func hasForgotten(since time: UInt64) -> Bool {
+        NIODeadline.now().uptimeNanoseconds &- time > UInt64(Self.duplicateWindow) * 1_000_000_000
+    }
+
     /// The stream that keeps channels with these limits, made if it is missing; nil if that failed for now.
     func ensure(_ stream: ChannelStream, _ body: @escaping (Stream?) -> Void) {
         ensure(
@@ -94,7 +100,8 @@ final class NATSStreams {
                     if error.errCode == 10_058, verb == "CREATE" { return make(settings, connection, "UPDATE") }
                     core.noteFault("\(connection.address): the stream \(settings.name) can't be made: \(error.text)")
                 } else {
-                    let stream = Stream(created: reply.created ?? "", lastSequence: reply.state?.lastSeq ?? 0)
+                    let created = reply.created.flatMap { $0.hasPrefix("0001-") ? nil : $0 }
+                    let stream = Stream(created: created, lastSequence: reply.state?.lastSeq ?? 0)
                     ready[settings.name] = stream
                     return answerWaiting(settings.name, stream)
                 }
@@ -128,7 +135,7 @@ final class NATSStreams {
     func last(_ stream: String, _ subject: String, _ body: @escaping (Found) -> Void) {
         guard let connection = core.link.ready else { return body(.unknown) }
         if core.options.replicas == 1 {
-            connection.request("$JS.API.DIRECT.GET.\(stream).\(subject)") { body(Self.found($0)) }
+            connection.request("$JS.API.DIRECT.GET.\(stream).\(subject)") { body(Self.found($0, subject)) }
         } else {
             get(stream, subject, "{\"last_by_subj\":\"\(subject)\"}", body)
         }
@@ -206,13 +213,8 @@ final class NATSStreams {
     private func get(_ stream: String, _ subject: String, _ question: String, _ body: @escaping (Found) -> Void) {
         guard let connection = core.link.ready else { return body(.unknown) }
         guard core.options.replicas > 1 else {
-            connection.request("$JS.API.DIRECT.GET.\(stream)", [UInt8](question.utf8)) { answer in
-                if case .message(let message) = answer, message.status == nil,
-                    message.header.last("Nats-Subject") != subject
-                {
-                    return body(.nothing)
-                }
-                body(Self.found(answer))
+            connection.request("$JS.API.DIRECT.GET.\(stream)", [UInt8](question.utf8)) {
+                body(Self.found($0, subject))
             }
             return
         }
@@ -228,10 +230,10 @@ final class NATSStreams {
         }
     }
 
-    private static func found(_ answer: NATSConnection.Answer) -> Found {
+    private static func found(_ answer: NATSConnection.Answer, _ subject: String) -> Found {
         guard case .message(let message) = answer else { return .unknown }
-        if let status = message.status { return status == 404 ? .nothing : .unknown }
-        return StreamMessage(stored: message).map { .message($0) } ?? .unknown
+        guard let stored = StreamMessage(stored: message) else { return message.status == 404 ? .nothing : .unknown }
+        return message.header.last("Nats-Subject") == subject ? .message(stored) : .nothing
     }
 
     /// Removes one message.

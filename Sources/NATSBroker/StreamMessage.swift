@@ -18,7 +18,7 @@ struct StreamMessage {
     /// What is in it; nil if it is not in the documented form.
     var header: LiveHeader?
     var publications: [UInt8]
-    /// The whole payload, if it is not a batch.
+    /// The whole payload of a message that a stream was asked for, if it is not a batch.
     var text = ""
 
     var identity: BatchIdentity {
@@ -29,7 +29,7 @@ struct StreamMessage {
     }
 
     var count: UInt64 { UInt64(clamping: header?.count ?? 0) }
-    var byteCount: Int { publications.count }
+    var byteCount: Int { publications.count + text.utf8.count }
 
     /// A message that is delivered as it is stored, or that no stream keeps.
     init?(live message: NATSMessage) {
@@ -43,14 +43,16 @@ struct StreamMessage {
     init?(stored message: NATSMessage) {
         guard let seq = message.header.number("Nats-Sequence", isLast: true) else { return nil }
         self.init(seq: seq, header: message.header, payload: message.payload)
+        keepText(message.payload)
     }
 
     /// A message in JetStream's JSON.
     init?(_ stored: JetStreamReply.Stored) {
         guard let seq = stored.seq else { return nil }
         let header = stored.hdrs.flatMap { Data(base64Encoded: $0) }.map { NATSHeader(ByteBuffer(bytes: $0)) }
-        let payload = stored.data.flatMap { Data(base64Encoded: $0) } ?? Data()
-        self.init(seq: seq, header: header ?? NATSHeader(), payload: ByteBuffer(bytes: payload))
+        let payload = ByteBuffer(bytes: stored.data.flatMap { Data(base64Encoded: $0) } ?? Data())
+        self.init(seq: seq, header: header ?? NATSHeader(), payload: payload)
+        keepText(payload)
     }
 
     init(seq: UInt64, header: NATSHeader, payload: ByteBuffer) {
@@ -59,7 +61,10 @@ struct StreamMessage {
         claimed = header.number("Nats-Expected-Last-Subject-Sequence")
         self.header = LiveHeader(from: &payload)
         publications = self.header == nil ? [] : Array(buffer: payload)
-        if self.header == nil { text = String(decoding: payload.readableBytesView.prefix(1 << 20), as: UTF8.self) }
+    }
+
+    private mutating func keepText(_ payload: ByteBuffer) {
+        if header == nil { text = String(decoding: payload.readableBytesView.prefix(1 << 20), as: UTF8.self) }
     }
 
     /// The same without what is published in it.

@@ -67,7 +67,8 @@ final class StreamReader {
     }
 
     private func received(_ message: NATSMessage) {
-        if message.status != nil {
+        guard let delivery = Delivery(message.reply) else {
+            guard message.status != nil else { return }
             // The server asks whether it may go on.
             let stalled = message.header["Nats-Consumer-Stalled"] ?? ""
             let reply = message.reply.isEmpty ? stalled : message.reply
@@ -76,17 +77,11 @@ final class StreamReader {
             if consumer != nil, message.header.number("Nats-Last-Consumer") == count { finish(true) }
             return
         }
-        let parts = message.reply.split(separator: ".", omittingEmptySubsequences: false)
-        // Newer servers put a domain and an account before the name of the stream.
-        let shift = parts.count >= 11 ? 2 : 0
-        guard parts.count >= 9, let seq = UInt64(parts[5 + shift]), let place = UInt64(parts[6 + shift]),
-            let pending = UInt64(parts[8 + shift])
-        else { return }
         count += 1
-        guard place == count else { return finish(false) }
+        guard delivery.place == count else { return finish(false) }
         guard done != nil else { return }
-        each(message, seq)
-        guard pending == 0 || seq >= last else { return }
+        each(message, delivery.seq)
+        guard delivery.pendingCount == 0 || delivery.seq >= last else { return }
         isAtEnd = true
         if consumer != nil { finish(true) }
     }

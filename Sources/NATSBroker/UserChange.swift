@@ -13,11 +13,14 @@ struct UserRow: Equatable {
 
     var nodes: [NodeID: Node] = [:]
 
+    /// The most nodes that are read.
+    private static let nodeCount = 10_000
+
     init() {}
 
     /// As much as can be read.
     init(_ text: String) {
-        for part in text.split(separator: ",") {
+        for part in text.split(separator: ",") where nodes.count < Self.nodeCount {
             let fields = part.split(separator: ":", omittingEmptySubsequences: false)
             guard fields.count == 3, let id = NodeID(fields[0]), let since = Int64(fields[1]) else { continue }
             nodes[id] = Node(since: since, isAnnounced: fields[2] == "1")
@@ -26,7 +29,7 @@ struct UserRow: Equatable {
 
     var text: String {
         nodes.sorted { $0.key.rawValue < $1.key.rawValue }
-            .reduce("u") { "\($0),\($1.key):\($1.value.since):\($1.value.isAnnounced ? 1 : 0)" }
+            .reduce(into: "u") { $0 += ",\($1.key):\($1.value.since):\($1.value.isAnnounced ? 1 : 0)" }
     }
 }
 
@@ -45,8 +48,8 @@ final class UserChange {
     private let core: NATSCore
     private let channel: String
     private let user: String
-    private let node: NodeID
-    /// Nil if the user is not at the node any more.
+    private let nodes: Set<NodeID>
+    /// Nil if the user is not at these nodes any more.
     private let state: UserRow.Node?
     private let announces: Bool
     /// Whether the stream may have it by an earlier try, of which nothing was announced.
@@ -55,13 +58,13 @@ final class UserChange {
     private var done: ((Outcome) -> Void)?
 
     init(
-        _ core: NATSCore, _ channel: String, _ user: String, _ node: NodeID, to state: UserRow.Node?, announces: Bool,
-        isUncertain: Bool, at time: Int64
+        _ core: NATSCore, _ channel: String, _ user: String, _ nodes: Set<NodeID>, to state: UserRow.Node?,
+        announces: Bool, isUncertain: Bool, at time: Int64
     ) {
         self.core = core
         self.channel = channel
         self.user = user
-        self.node = node
+        self.nodes = nodes
         self.state = state
         self.announces = announces
         self.isUncertain = isUncertain
@@ -94,7 +97,7 @@ final class UserChange {
 
     private func write(_ row: UserRow, after seq: UInt64, _ left: Int) {
         var next = row
-        next.nodes[node] = state
+        for node in nodes { next.nodes[node] = state }
         guard next != row else {
             if isUncertain { announceIfAlone(in: row) }
             if row.nodes.isEmpty, seq > 0 { core.streams.delete(core.subjects.usersStream, seq) }
@@ -117,15 +120,14 @@ final class UserChange {
                     "\(core.link.name): nobody takes what is for the stream \(core.subjects.usersStream); it may have no "
                         + "leader")
                 end(.failed)
-            case .unknown: end(.uncertain)
+            case .inProcess, .unknown: end(.uncertain)
             }
         }
     }
 
     /// Announces the change if the user was nowhere before, or is nowhere afterwards.
     private func announceIfAlone(in row: UserRow) {
-        var others = row.nodes
-        if state == nil || isUncertain { others[node] = nil }
+        let others = state == nil || isUncertain ? row.nodes.filter { !nodes.contains($0.key) } : row.nodes
         guard announces, others.isEmpty else { return }
         let kind: CarriedPublication.Kind = state == nil ? .leave : .join
         core.link.ready?.publish(

@@ -5,9 +5,13 @@ import NIOCore
 
 /// Removes users of nodes from the stream of users, for these nodes.
 final class UserRemovals {
-    private struct Removal: Hashable {
+    private struct Row: Hashable {
         var channel: Name
         var user: Name
+    }
+
+    private struct Removal: Hashable {
+        var row: Row
         var id: NodeID
         var isAnnounced: Bool
     }
@@ -42,7 +46,7 @@ final class UserRemovals {
         unless isHere: @escaping (_ channel: Name, _ user: Name) -> Bool, done: @escaping (Bool) -> Void
     ) {
         let node = core.options.node
-        remove(where: { $0.id == node && !isHere($0.channel, $0.user) }, done)
+        remove(where: { $0.id == node && !isHere($0.row.channel, $0.row.user) }, done)
     }
 
     private func remove(where isMeant: @escaping (Removal) -> Bool, _ body: @escaping (Bool) -> Void) {
@@ -54,9 +58,9 @@ final class UserRemovals {
             within: TimeAmount(core.options.requestTimeout)
         ) { [core] message, _ in
             guard let (channel, user) = core.subjects.channelAndUser(of: message.subject) else { return }
+            let row = Row(channel: Name(channel), user: Name(user))
             for (id, node) in UserRow(String(buffer: message.payload)).nodes where found.count < Self.rowCount {
-                let removal = Removal(
-                    channel: Name(channel), user: Name(user), id: id, isAnnounced: node.isAnnounced)
+                let removal = Removal(row: row, id: id, isAnnounced: node.isAnnounced)
                 if isMeant(removal) { found.append(removal) }
             }
         } done: { [weak self] isComplete in
@@ -74,27 +78,30 @@ final class UserRemovals {
     ) {
         let some = found.suffix(Self.windowCount)
         guard !some.isEmpty else { return body(isComplete) }
-        var missing = some.count
+        // Those of a row are removed at once: one after the other, each would write all that is left of it.
+        let rows = Dictionary(grouping: some, by: \.row)
+        var missing = rows.count
         var isComplete = isComplete
-        for removal in some {
+        for (row, removals) in rows {
+            // Some may have come back since.
+            let meant = Set(removals.filter(isMeant))
             let ended: (UserChange.Outcome) -> Void = { [weak self] outcome in
                 missing -= 1
                 if outcome != .done { isComplete = false }
-                self?.note(removal, outcome)
+                for removal in removals { self?.note(removal, meant.contains(removal) ? outcome : .done) }
                 guard missing == 0 else { return }
                 guard let self, core.presence.isReady else { return body(false) }
                 removeNext(found.dropLast(some.count), isMeant, isComplete, body)
             }
-            // It may have come back since.
-            guard isMeant(removal) else {
+            guard !meant.isEmpty else {
                 ended(.done)
                 continue
             }
             UserChange(
-                core, removal.channel.text, removal.user.text, removal.id, to: nil,
+                core, row.channel.text, row.user.text, Set(meant.map(\.id)), to: nil,
                 // Whoever is not there any more though the node is has been announced when leaving.
-                announces: removal.isAnnounced && removal.id != core.options.node,
-                isUncertain: uncertain.contains(removal), at: clinux_realtime_milliseconds()
+                announces: meant.contains { $0.isAnnounced && $0.id != core.options.node },
+                isUncertain: meant.contains(where: uncertain.contains), at: clinux_realtime_milliseconds()
             ).begin(ended)
         }
     }

@@ -63,13 +63,72 @@ import Testing
         "What is no operation, or too large, is refused",
         arguments: [
             "FOO\r\n", "MSG a 1\r\n", "MSG a x 1\r\n", "MSG a 1 -1\r\n", "MSG a 1 99999999999999999999\r\n",
-            "MSG a 1 11\r\n", "HMSG a 1 5 4\r\n", "HMSG a 1 9 10\r\n", "MSG a 1 2\r\nabcd", "MSG a b c d e 1\r\n",
+            "MSG a 1 11\r\n", "HMSG a 1 5 4\r\n", "HMSG a 1 9 11\r\n", "MSG a 1 2\r\nabcd", "MSG a b c d e 1\r\n",
             String(repeating: "x", count: 101),
         ])
     func refused(_ text: String) {
-        let limits = NATSDecoder.Limits(lineByteCount: 100, headerByteCount: 8, messageByteCount: 10)
+        let limits = NATSDecoder.Limits(lineByteCount: 100, messageByteCount: 10)
         #expect(throws: NATSError.self) { try operations([Array(text.utf8)], limits) }
         #expect(throws: NATSError.self) { try operations(text.utf8.map { [$0] }, limits) }
+    }
+
+    @Test("A header may be as large as a message")
+    func largeHeader() throws {
+        let header = "NATS/1.0\r\nA: \(String(repeating: "x", count: 1 << 20))\r\n\r\n"
+        let text = "HMSG s 3 \(header.utf8.count) \(header.utf8.count + 1)\r\n\(header)y\r\n"
+        let message = NATSMessage(
+            subject: "s", subscription: 3, header: NATSHeader(ByteBuffer(string: header)),
+            payload: ByteBuffer(string: "y"))
+        #expect(try operations([Array(text.utf8)]) == [.message(message)])
+    }
+
+    @Test("What stands for nobody has no place in a stream, and newer servers name the subject in it")
+    func nobody() {
+        func isFromNobody(_ header: String, _ payload: String = "") -> Bool {
+            NATSMessage(
+                subject: "s", subscription: 1, header: NATSHeader(ByteBuffer(string: header)),
+                payload: ByteBuffer(string: payload)
+            ).isFromNobody
+        }
+        #expect(isFromNobody("NATS/1.0 503\r\n\r\n"))
+        #expect(isFromNobody("NATS/1.0 503\r\nNats-Subject: a\r\n\r\n"))
+        #expect(!isFromNobody("NATS/1.0 503\r\n\r\n", "x"))
+        #expect(!isFromNobody("NATS/1.0 503\r\nNats-Subject: a\r\nNats-Sequence: 5\r\n\r\n"))
+        #expect(!isFromNobody("NATS/1.0 404\r\n\r\n"))
+    }
+
+    @Test("A stream that knows an identity and has no place for it yet does not refuse the message")
+    func inProcess() {
+        func isInProcess(_ text: String) -> Bool {
+            let message = NATSMessage(subject: "s", subscription: 1, payload: ByteBuffer(string: text))
+            if case .inProcess = StreamAnswer(.message(message)) { return true }
+            return false
+        }
+        #expect(isInProcess("{\"error\":{\"code\":409,\"err_code\":10158},\"stream\":\"s\",\"seq\":0}"))
+        #expect(isInProcess("{\"stream\":\"s\", \"seq\":0,\"duplicate\": true}"))
+        #expect(!isInProcess("{\"stream\":\"s\", \"seq\":7,\"duplicate\": true}"))
+        #expect(!isInProcess("{\"error\":{\"code\":400,\"err_code\":10071},\"stream\":\"s\",\"seq\":0}"))
+    }
+
+    @Test(
+        "A header that counts more than there is, or beyond all bounds, is none",
+        arguments: [
+            "9999999999999999999:9223372036854775807:e:-:0:", "9007199254740993:0:e:-:0:", "2:2:e:-:0:",
+            "2:2:e:-:0:\(String(repeating: "x", count: 29))",
+        ])
+    func boundlessHeader(_ text: String) {
+        var message = ByteBuffer(string: text)
+        #expect(LiveHeader(from: &message) == nil)
+        #expect(message == ByteBuffer(string: text))
+    }
+
+    @Test("A header counts as many publications as there may be")
+    func boundedHeader() {
+        var message = ByteBuffer(string: "9007199254740992:2:e:-:5:\(String(repeating: "x", count: 30))")
+        #expect(
+            LiveHeader(from: &message)
+                == LiveHeader(last: 9_007_199_254_740_992, count: 2, epoch: "e", node: nil, number: 5))
+        #expect(message.readableBytes == 30)
     }
 
     @Test("Header lines are found by their names")
@@ -116,13 +175,15 @@ import Testing
         row.nodes[NodeID(rawValue: 1 << 60)] = UserRow.Node(since: -1, isAnnounced: false)
         #expect(UserRow(row.text) == row)
         #expect(UserRow("u,x,7:1,7:a:1,,").nodes.isEmpty)
+        let many = (1...10_001).map { ",\(NodeID(rawValue: UInt64($0))):0:0" }
+        #expect(UserRow("u" + many.joined()).nodes.count == 10_000)
     }
 
     private func message(_ seq: UInt64, after claimed: UInt64?, _ last: UInt64, _ count: Int = 1) -> StreamMessage {
         let head = claimed.map { "NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: \($0)\r\n\r\n" } ?? ""
         return StreamMessage(
             seq: seq, header: NATSHeader(ByteBuffer(string: head)),
-            payload: ByteBuffer(string: "\(last):\(count):e:-:0:"))
+            payload: ByteBuffer(string: "\(last):\(count):e:-:0:\(String(repeating: "x", count: 15 * count))"))
     }
 
     @Test("A message counts if it follows the one that it claims to follow")
@@ -163,6 +224,17 @@ import Testing
         #expect(NATSAddress("10.0.0.5:4222") == NATSAddress(host: "10.0.0.5", port: 4222))
         #expect(NATSAddress("[::1]:4222") == NATSAddress(host: "::1", port: 4222))
         for text in ["", ":", "a", "a:0", "a:65536", "::1:4222", "a b:1"] { #expect(NATSAddress(text) == nil) }
+    }
+
+    @Test("Servers that a server does not tell of any more are forgotten")
+    func servers() {
+        let configured = [NATSAddress(host: "a", port: 1)]
+        func known(_ text: String) -> [String] {
+            NATSLink.servers(configured, and: NATSServerInfo(ByteBuffer(string: text)) ?? .init()).map(\.description)
+        }
+        #expect(known("{\"connect_urls\":[\"b:2\",\"a:1\",\"c:3\"]}") == ["a:1", "b:2", "c:3"])
+        #expect(known("{\"connect_urls\":[\"d:4\"]}") == ["a:1", "d:4"])
+        #expect(known("{}") == ["a:1"])
     }
 
     @Test func whatIsSaidToLogIn() {

@@ -111,6 +111,49 @@ extension NATSTests {
             }
         }
 
+        /// The lines of a configuration with a user who may do all but subscribe one of the subjects of the manual.
+        private func lines(without subject: String) -> [String] {
+            let (publish, subscribe) = NATSBroker.permissions(prefix: "t")
+            let lists = [publish, subscribe.filter { $0 != subject }].map { subjects in
+                subjects.map { "\"\($0)\"" }.joined(separator: ", ")
+            }
+            return [
+                "authorization { users: [ { user: root, password: x }, { user: ada, password: x, permissions: { "
+                    + "publish: [\(lists[0])], subscribe: [\(lists[1])] } } ] }\nno_auth_user: root"
+            ]
+        }
+
+        @Test("A node that may not hear the others is down for good, and takes nobody for gone")
+        func deaf() async throws {
+            try await NATSFixture.with(lines(without: "t.beat")) { fixture in
+                let node = fixture.node()
+                try await node.isUp()
+                try await node.subscribe("c")
+                BrokerConformance.change(node, "c", "ada")
+                try await node.record.sees("c", ["+ada"])
+                let deaf = fixture.node {
+                    $0.node = NodeID(rawValue: 1)
+                    $0.login = .user("ada", password: "x")
+                    $0.presenceTTL = .milliseconds(500)
+                }
+                let reason = try await deaf.isDown { $0.contains("Permissions") }
+                #expect(reason.contains("Permissions Violation for Subscription to \"t.beat\""), "\(reason)")
+                // Several times what takes a node that is not heard of for gone.
+                try await Task.sleep(for: .seconds(3))
+                #expect(!deaf.record.now.healths.contains(.up))
+                #expect(node.record.seen("c") == ["+ada"])
+                try await BrokerConformance.hasMembers(node, "c", ["ada": 1])
+                await BrokerConformance.end([node, deaf])
+            }
+        }
+
+        @Test("A user who may not hear of those who are back, as before there were any, is served")
+        func olderRights() async throws {
+            try await NATSFixture.with(lines(without: "t.back")) { fixture in
+                try await works(fixture) { $0.login = .user("ada", password: "x") }
+            }
+        }
+
         @Test("TLS, with the server's certificate and name checked, and a client's certificate")
         func tls() async throws {
             let authority = try TestAuthority()

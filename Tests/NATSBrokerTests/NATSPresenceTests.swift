@@ -79,6 +79,59 @@ extension NATSTests {
             }
         }
 
+        @Test("Users of a node that goes while those of another are being removed are removed, too")
+        func twoAreGone() async throws {
+            try await NATSFixture.with { fixture in
+                let node = fixture.node {
+                    $0.node = NodeID(rawValue: 1)
+                    $0.presenceTTL = .seconds(1)
+                }
+                try await node.isUp()
+                try await node.subscribe("c")
+                let (first, second) = (NodeID(rawValue: 7), NodeID(rawValue: 8))
+                let stranger = try await NATSStranger(fixture.server.port)
+                func areThere(_ ids: [NodeID]) async throws {
+                    for id in ids { try await stranger.publish("t.beat", "\(id) {}") }
+                }
+                let count = 10_000
+                try await stranger.publish("t.users.c.eve", "u,\(second):1:1")
+                for number in 1...count {
+                    try await stranger.publish("t.users.d.u\(number)", "u,\(first):1:0")
+                    if number % 100 == 0 { try await areThere([first, second]) }
+                }
+                // The last one is removed first.
+                try await stranger.publish("t.users.c.ada", "u,\(first):1:1")
+                let beats = Task {
+                    while node.record.seen("c").isEmpty {
+                        try await areThere([second])
+                        try await Task.sleep(for: .milliseconds(50))
+                    }
+                }
+                try await node.record.sees("c", ["-ada", "-eve"])
+                try await beats.value
+                try await BrokerConformance.hasMembers(node, "d", [:])
+                await BrokerConformance.end([node])
+                try await stranger.end()
+            }
+        }
+
+        @Test("A user of very many nodes that are gone is removed in time")
+        func manyNodes() async throws {
+            try await NATSFixture.with { fixture in
+                let node = fixture.node { $0.node = NodeID(rawValue: 1) }
+                try await node.isUp()
+                try await node.subscribe("c")
+                let stranger = try await NATSStranger(fixture.server.port)
+                let nodes = (2...3_000).map { ",\(NodeID(rawValue: UInt64($0))):1:1" }
+                try await stranger.publish("t.users.c.ada", "u" + nodes.joined())
+                try await node.record.sees("c", ["-ada"])
+                try await BrokerConformance.hasMembers(node, "c", [:])
+                #expect(node.record.now.healths.filter { $0 != .up }.count == 1)
+                await BrokerConformance.end([node])
+                try await stranger.end()
+            }
+        }
+
         @Test("Members of a channel that announces users are told of a gap when the connection is back")
         func gaps() async throws {
             try await NATSFixture.with { fixture in

@@ -167,6 +167,23 @@ extension NATSTests {
             }
         }
 
+        @Test("A record that begins with what a server says in place of one is a record", arguments: [100, 404, 503])
+        func status(_ status: Int) async throws {
+            try await Fixture.with { fixture in
+                try await fixture.backend.makeStream("ORDERS", "orders.>")
+                let source = fixture.source { _ in }
+                try await fixture.reads(source)
+                let stranger = try await NATSStranger(fixture.server.port)
+                try await stranger.publish("orders.a", "1", header: "NATS/1.0 \(status)\r\nroom: b\r\n\r\n")
+                let records = try await fixture.take(1, source)
+                #expect(records.map(\.text) == ["1"])
+                #expect(records[0].fields["room"] == Array("b".utf8))
+                try await fixture.isDone("ORDERS")
+                await source.stop()
+                try await stranger.end()
+            }
+        }
+
         @Test("What is wrong is told, with the way out")
         func reasons() async throws {
             try await Fixture.with { fixture in
