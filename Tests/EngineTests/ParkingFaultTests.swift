@@ -1,5 +1,4 @@
 import Base
-import CLinux
 import Channels
 import Glibc
 import Operations
