@@ -20,6 +20,9 @@ package actor KeyStore {
     private var fetching: Task<Void, Never>?
     private var lastFetch: ContinuousClock.Instant?
     private var expiry: ContinuousClock.Instant?
+    /// The number of checks that wait for a fetch, and the maximum once there are keys.
+    private var waitingCount = 0
+    private static let mostWaiting = 1_000
 
     /// Loads the keys from files.
     ///
@@ -63,11 +66,12 @@ package actor KeyStore {
     /// The keys that may have signed a token with this header: those with its `kid`, and those without one.
     func keys(algorithm: String, id: String?) async throws(KeyError) -> [any JWTAlgorithm] {
         refreshIfDue()
+        var hasWaited = true
         if sources.keySetURL != nil, fetched == nil || !isKnown(algorithm: algorithm, id: id) {
-            await fetchIfAllowed()
+            hasWaited = await fetchIfAllowed()
         }
         let found = matching(algorithm: algorithm, id: id)
-        guard found.isEmpty, sources.keySetURL != nil, fetched == nil else { return found }
+        guard found.isEmpty, sources.keySetURL != nil, fetched == nil || !hasWaited else { return found }
         throw KeyError("the keys could not be fetched yet; try again later")
     }
 
@@ -90,10 +94,16 @@ package actor KeyStore {
 
     private var isAllowed: Bool { lastFetch.map { now() - $0 >= Self.shortestPause } ?? true }
 
-    /// Waits for the fetch in progress, or for a new one if the last was long enough ago.
-    private func fetchIfAllowed() async {
+    /// Waits for the fetch in progress, or for a new one if the last was long enough ago. False if too many wait already,
+    /// though some keys are known: whoever shows a token of one that is unknown keeps nobody out who shows another.
+    private func fetchIfAllowed() async -> Bool {
         if fetching == nil, isAllowed { beginFetch() }
-        await fetching?.value
+        guard let fetching else { return true }
+        guard fetched == nil || waitingCount < Self.mostWaiting else { return false }
+        waitingCount += 1
+        defer { waitingCount -= 1 }
+        await fetching.value
+        return true
     }
 
     private func beginFetch() {

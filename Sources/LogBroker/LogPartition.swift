@@ -114,8 +114,10 @@ final class LogPartition {
         return true
     }
 
-    /// Whether a record was written before reading began, so that there is an end of them.
-    func isBehind(_ record: LogConnection.Record) -> Bool { phase == .catchingUp && record.time <= begunAt }
+    /// Whether a record was written before reading began, so that there is an end of them. Of one without a time nobody knows.
+    func isBehind(_ record: LogConnection.Record) -> Bool {
+        phase == .catchingUp && record.time > 0 && record.time <= begunAt
+    }
 
     static func hash(of bytes: UnsafeRawBufferPointer) -> Int {
         var hasher = Hasher()

@@ -20,15 +20,17 @@ extension NATSChannels {
         let pause = UInt32(clamping: core.options.refreshInterval.components.seconds)
         for (name, entry) in entries where entry.state == .live && now &- entry.touchedAt >= pause {
             let stream = stream(of: entry)
-            mark(name, stream, after: entry.tip) { [weak self] answer in self?.refreshed(name, stream, answer) }
+            mark(name, stream, after: entry.tip) { [weak self] answer in
+                self?.refreshed(name, stream, after: entry.tip.seq, answer)
+            }
         }
     }
 
-    private func refreshed(_ name: Name, _ stream: ChannelStream, _ answer: StreamAnswer) {
+    private func refreshed(_ name: Name, _ stream: ChannelStream, after seq: UInt64, _ answer: StreamAnswer) {
         switch answer {
         case .stored, .refused: break
-        // A message was stored that has not come.
-        case .outrun: if entries[name]?.state == .live { askAgain(name) }
+        // A message was stored; perhaps it has come meanwhile.
+        case .outrun: if let entry = entries[name], entry.state == .live, entry.tip.seq == seq { askAgain(name) }
         case .nobody, .inProcess, .unknown: core.streams.forget(stream.name)
         }
     }

@@ -24,8 +24,13 @@ final class NATSCore: BrokerCore {
     private var isStopping = false
     /// Why the server does not do what it is asked, though there is a connection.
     private var fault: String?
-    /// What the server said when it refused a subscription on this connection; no probe shows that it does not any more.
-    private(set) var refusedSubscription: String?
+    /// What the server said when it refused this node a subscription on this connection, but not for one channel; no probe
+    /// shows that it does not any more.
+    private var refusedSubscription: String?
+    /// Whether the server refuses what other nodes say of themselves.
+    private(set) var isDeafToNodes = false
+    /// The pause before a node connects anew that was refused a subscription: a server that permits it later does not tell.
+    private static let refusalPause: TimeAmount = .seconds(60)
     private var epochs = EpochNames()
 
     init(_ loop: any EventLoop, _ options: NATSBroker.Options, _ sink: any BrokerSink, _ snapshot: StatisticsBox) {
@@ -108,7 +113,7 @@ final class NATSCore: BrokerCore {
     private func connected(_ connection: NATSConnection) {
         if link.readyCount > 1 { statistics.reconnects += 1 }
         fault = nil
-        refusedSubscription = nil
+        (refusedSubscription, isDeafToNodes) = (nil, false)
         _ = connection.subscribe(subjects.nodes) { [weak self] in self?.receivedFromNode($0) }
         _ = connection.subscribe(subjects.node(options.node)) { [weak self] in self?.receivedFromNode($0) }
         let live = "\(subjects.stream(nil).liveRoot).\(subjects.probe(options.node))"
@@ -146,8 +151,20 @@ final class NATSCore: BrokerCore {
     /// an older release, is served as before.
     private func complained(_ text: String) {
         guard !text.contains("\"\(subjects.back)\"") else { return }
-        if text.contains("Permissions Violation for Subscription") { refusedSubscription = text }
+        let isRefused = text.contains("Permissions Violation for Subscription")
+        if isRefused, !text.contains("\"\(subjects.stream(nil).liveRoot).") { noteRefused(text) }
         noteFault(text)
+    }
+
+    private func noteRefused(_ text: String) {
+        if text.contains("\"\(subjects.beats)\"") { isDeafToNodes = true }
+        guard refusedSubscription == nil else { return }
+        refusedSubscription = text
+        let connection = link.ready
+        loop.assumeIsolated().scheduleTask(in: Self.refusalPause) { [weak self] in
+            guard let self, let connection, link.ready === connection, !isStopping else { return }
+            link.drop(because: text)
+        }
     }
 
     /// Notes that the server does not do what it is asked.

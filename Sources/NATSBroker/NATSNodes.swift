@@ -136,7 +136,7 @@ final class NATSNodes {
         }
         let isLeast = others.keys.allSatisfy { $0.rawValue > core.options.node.rawValue }
         // Who may not hear the others takes them all for gone.
-        guard isSweepDue, isLeast, core.refusedSubscription == nil else { return }
+        guard isSweepDue, isLeast, !core.isDeafToNodes else { return }
         // Whoever goes meanwhile is for another one.
         isSweepDue = false
         core.presence.removeGone { [weak self] isDone in if !isDone { self?.isSweepDue = true } }

@@ -146,6 +146,11 @@ struct Daemon {
                 await callTime.value
                 await consumers.stop()
                 await parking.run()
+                // It has failed, and a call that waits for what has ended meanwhile would keep the process.
+                Task {
+                    try? await Task.sleep(for: .seconds(10))
+                    _exit(EXIT_FAILURE)
+                }
             }
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }

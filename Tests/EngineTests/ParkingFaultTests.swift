@@ -1,4 +1,5 @@
 import Base
+import CLinux
 import Channels
 import Glibc
 import Operations
@@ -110,9 +111,8 @@ struct ParkingFaultTests {
         let (stream, events) = AsyncStream.makeStream(of: EngineEvent.self, bufferingPolicy: .bufferingNewest(1))
         defer { withExtendedLifetime(stream) {} }
         let worker = Hub.begin(ParkingTests.configuration(workers: 1), events, adopting: nil).workers[0]
-        var pair: [Int32] = [-1, -1]
-        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
-        defer { close(pair[1]) }
+        let pair = try SocketPair()
+        defer { withExtendedLifetime(pair) {} }
         var link = SecureLink()
         link.stage = .established
         link.peerHasClosed = true
@@ -122,7 +122,7 @@ struct ParkingFaultTests {
             messageBucket: RateBucket(holding: 1, now: worker.now), channel: 0)
         let parked = ParkedConnection(
             cookie: 0, address: .loopback, port: 1, state: .open(open), secure: Boxed(link))
-        let socket = ParkedSocket(descriptor: pair[0], isTorn: true)
+        let socket = ParkedSocket(descriptor: dup(pair.near), isTorn: true)
         #expect(worker.adopt(socket, parked, open, endpoint: 0, ["lobby"]))
         let connection = try Self.connection(of: worker)
         worker.goOn(budget: 1 << 20)

@@ -4,7 +4,7 @@ import Testing
 @testable import Engine
 
 /// Two connected stream sockets, closed with it.
-private final class SocketPair {
+final class SocketPair {
     let near: Int32
     private(set) var far: Int32
 

@@ -4,8 +4,10 @@ import WebSocket
 /// The checks of tokens that are under way for the clients of a worker. A check goes on when its client has gone, so that no
 /// limit on connections bounds them.
 struct TokenChecks {
-    /// What all checks may cost at a time, in bytes.
+    /// What the checks of a worker may cost at a time, in bytes, and the share of the limit on memory that those of all
+    /// workers may have.
     static let limit = 32 << 20
+    private static let share = 8
     /// What a check costs besides its token, in bytes.
     private static let overhead = 1_024
 
@@ -13,9 +15,10 @@ struct TokenChecks {
     private(set) var cost = 0
 
     /// Counts a check. Returns its cost, which ``end(_:_:)`` takes; nil if there are too many already.
-    mutating func begin(_ token: String, _ account: MemoryAccount) -> Int? {
+    mutating func begin(_ token: String, _ account: MemoryAccount, workerCount: Int) -> Int? {
         let cost = token.utf8.count + Self.overhead
-        guard self.cost + cost <= Self.limit else { return nil }
+        let share = account.byteLimit > 0 ? account.byteLimit / Self.share / max(1, workerCount) : Self.limit
+        guard self.cost + cost <= min(Self.limit, share) else { return nil }
         self.cost += cost
         account.input.add(cost)
         return cost

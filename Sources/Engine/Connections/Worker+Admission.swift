@@ -36,7 +36,8 @@ extension Worker {
             let malformed = TokenRefusal(label: "malformed", message: reason)
             refuseToken(connection, malformed, pending, isMissing: false)
         case .found(let token):
-            guard let cost = ingress.tokenChecks.begin(token, context.account) else {
+            guard let cost = ingress.tokenChecks.begin(token, context.account, workerCount: configuration.workerCount)
+            else {
                 return refuse(connection, TokenChecks.tooMany, cause: .memoryLimit, known(pending))
             }
             connection.advance(.requested)

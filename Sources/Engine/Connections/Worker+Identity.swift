@@ -64,7 +64,8 @@ extension Worker {
             sendError(connection, .unsupported, "this server asks nobody for a token", id: id)
             return
         }
-        guard let cost = ingress.tokenChecks.begin(token, context.account) else {
+        guard let cost = ingress.tokenChecks.begin(token, context.account, workerCount: configuration.workerCount)
+        else {
             sendError(connection, .unavailable, TokenChecks.tooMany.reason, id: id)
             return
         }

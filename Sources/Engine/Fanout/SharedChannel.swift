@@ -234,6 +234,9 @@ struct SharedChannel {
         }
     }
 
+    /// Removes all batches.
+    mutating func removeAllBatches() -> [Batch] { removeAll { _ in true } }
+
     /// Removes the batches that were begun before a time and can't be sent, and those that have been sent long ago.
     /// Batches behind an unanswered one stay: requests are answered in order.
     mutating func removeOverdue(waitingSince: UInt64, sentSince: UInt64) -> [Batch] {

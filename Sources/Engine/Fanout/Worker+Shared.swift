@@ -84,8 +84,10 @@ extension Worker {
             }
             home.shared?.isMarked = false
             outbox.batchNumber &+= 1
-            if let batch = home.shared?.send(
-                channel.name, number: outbox.batchNumber, history: home.historyLimits, within: timeout)
+            // What comes while everything is parked is refused instead.
+            if !isDeaf,
+                let batch = home.shared?.send(
+                    channel.name, number: outbox.batchNumber, history: home.historyLimits, within: timeout)
             {
                 batches.append(batch)
             }

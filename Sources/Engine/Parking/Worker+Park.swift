@@ -79,12 +79,12 @@ extension Worker {
     }
 
     /// Refuses what was published in the channels whose home is here and the broker has not answered: nobody else would
-    /// answer those requests. Of each channel, a batch that waits behind another is refused in the next round.
+    /// answer those requests.
     private func refuseUnanswered() {
         guard context.broker != nil else { return }
         for index in channels.indices {
             guard let channel = channels.find(index), let home = channel.home else { continue }
-            for batch in home.shared?.removeOverdue(waitingSince: .max, sentSince: .max) ?? [] {
+            for batch in home.shared?.removeAllBatches() ?? [] {
                 // The answers have to arrive.
                 parking?.activity += 1
                 if batch.state == .accepted {
