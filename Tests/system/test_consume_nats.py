@@ -329,7 +329,16 @@ def test_a_server_of_a_cluster_dies(nodes, tmp_path):
         servers[0].kill()
         while len(set(heard)) < 1000:
             heard += hear(wire, 1)
-        backend.add(range(1000, 1100))
+
+        def is_stored():
+            try:
+                backend.add([1000])
+                return True
+            except (JetStreamError, nats.errors.TimeoutError):
+                return False
+
+        wait_until(is_stored, "the stream has a leader again")
+        backend.add(range(1001, 1100))
         while len(set(heard)) < 1100:
             heard += hear(wire, 1)
         assert firsts(heard) == lasts(heard) == list(range(1100))

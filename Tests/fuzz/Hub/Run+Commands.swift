@@ -14,7 +14,7 @@ extension Run {
             let (selection, shown) = selection(step, 1)
             Trace.note("unsubscribe \(shown) from \(channel)\(waits ? "" : " &")")
             hub.command("unsubscribe", waits: waits) {
-                _ = await $0.unsubscribe(selection, channel: channel, reason: "out of \"\(channel)\"")
+                _ = try? await $0.unsubscribe(selection, channel: channel, reason: "out of \"\(channel)\"")
             }
         case .broadcast:
             let (opcode, payload) = message(step)
@@ -22,7 +22,7 @@ extension Run {
             Trace.note("broadcast \(opcode) \(Trace.shown(payload)) to \(shown)\(waits ? "" : " &")")
             let isPlainText = step.flag(0, 1)
             hub.command("broadcast", waits: waits) {
-                _ = await $0.broadcast(opcode, payload, isPlainText: isPlainText, to: selection)
+                _ = try? await $0.broadcast(opcode, payload, isPlainText: isPlainText, to: selection)
             }
         case .publish: publish(step, waits: waits)
         case .look: look(step, waits: waits)
@@ -71,7 +71,7 @@ extension Run {
         let reason = step.flag(0, 1) ? String(repeating: "\u{e9}\u{1F600}", count: 40) : "enough"
         let (selection, shown) = selection(step, 1)
         Trace.note("kick \(shown) with \(code)\(waits ? "" : " &")")
-        hub.command("kick", waits: waits) { _ = await $0.kick(selection, code: code, reason: reason) }
+        hub.command("kick", waits: waits) { _ = try? await $0.kick(selection, code: code, reason: reason) }
     }
 
     private func publish(_ step: Step, waits: Bool) {
