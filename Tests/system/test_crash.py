@@ -137,13 +137,18 @@ def test_a_crash_before_the_first_snapshot(wsd_directory):
             wait_until(lambda: service.left == [], "the snapshot is there instead")
 
 
-@pytest.mark.parametrize("content", [b"", b"wsdpark\n" + bytes(100), b"\0" * 1000])
-def test_a_snapshot_that_cannot_be_read(service, content):
+def leave_one(service):
+    """Has a process keep the message "one" in a snapshot, and kills it."""
     service.start(CONFIG)
     with JSONClient(service.port) as client:
         say(client, "one")
         wait_until_kept(service, "one")
     service.kill()
+
+
+@pytest.mark.parametrize("content", [b"", b"wsdpark\n" + bytes(100), b"\0" * 1000])
+def test_a_snapshot_that_cannot_be_read(service, content):
+    leave_one(service)
     file = os.memfd_create("other")
     os.write(file, content)
     service.store = [(name, file) for name, _ in service.store]
@@ -162,11 +167,7 @@ def test_a_snapshot_that_cannot_be_read(service, content):
 
 @pytest.mark.parametrize("readings", [0, 1, 2])
 def test_a_snapshot_that_may_have_ended_two_processes(service, readings):
-    service.start(CONFIG)
-    with JSONClient(service.port) as client:
-        say(client, "one")
-        wait_until_kept(service, "one")
-    service.kill()
+    leave_one(service)
     [(_, file)] = service.store
     # As processes do that read it.
     if readings > 0:
@@ -183,11 +184,7 @@ def test_a_snapshot_that_may_have_ended_two_processes(service, readings):
 
 
 def test_the_older_snapshot_where_the_newer_is_torn(service):
-    service.start(CONFIG)
-    with JSONClient(service.port) as client:
-        say(client, "one")
-        wait_until_kept(service, "one")
-    service.kill()
+    leave_one(service)
     file = os.memfd_create("other")
     os.write(file, b"wsdpark\n" + bytes(10))
     [(name, kept)] = service.store
@@ -203,11 +200,7 @@ def test_the_older_snapshot_where_the_newer_is_torn(service):
 
 
 def test_none_where_none_is_wanted(service):
-    service.start(CONFIG)
-    with JSONClient(service.port) as client:
-        say(client, "one")
-        wait_until_kept(service, "one")
-    service.kill()
+    leave_one(service)
     assert len(service.snapshots) == 1
     off = CONFIG | {"restart": {"snapshot_interval": "0s"}}
     service.start(off)
