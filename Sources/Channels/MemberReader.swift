@@ -8,12 +8,6 @@ package enum MemberReader {
         case unknown(String)
     }
 
-    /// The members by name; nil for anything but one object whose members have different names.
-    package static func members(of text: [UInt8]) -> [String: [UInt8]]? {
-        guard case .allowed(let members)? = members(of: text, among: nil) else { return nil }
-        return members
-    }
-
     /// The members, of which no more are kept than may be there; nil for anything but one object whose members have
     /// different names.
     ///

@@ -122,7 +122,7 @@ extension Client {
         if isText { require(String(validating: bytes, as: UTF8.self) != nil, "no UTF-8: \(Trace.shown(bytes))") }
         guard endpoint.isJSON else { return }
         require(isText, "a binary message for json: \(Trace.shown(bytes))")
-        guard let message = MemberReader.members(of: bytes) else {
+        guard case .allowed(let message)? = MemberReader.members(of: bytes, among: nil) else {
             return require(false, "no JSON: \(Trace.shown(bytes))")
         }
         let type = message["type"].flatMap(MemberReader.string(of:)) ?? ""
