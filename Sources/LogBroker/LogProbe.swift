@@ -9,10 +9,7 @@ final class LogProbe {
     private static let lossCount = 3
 
     private unowned let core: LogCore
-    /// The time from one probe to the next, and the time in which it has to come back, in nanoseconds.
-    private let pause: UInt64
-    private var timer: Scheduled<Void>?
-    private var isStopped = false
+    private var timer: ProbeTimer!
     private var isUnderWay = false
     private var sentAt: UInt64 = 0
     private var losses = 0
@@ -25,24 +22,21 @@ final class LogProbe {
 
     init(_ core: LogCore) {
         self.core = core
-        pause = UInt64(max(1, TimeAmount(core.options.probeInterval).nanoseconds / 2))
+        timer = ProbeTimer(core.loop, interval: core.options.probeInterval) { [unowned self] in judge() }
     }
 
-    func start() { schedule(after: pause) }
+    func start() { timer.start() }
 
-    func stop() {
-        isStopped = true
-        timer?.cancel()
-    }
+    func stop() { timer.stop() }
 
     func send() {
-        guard !isStopped else { return }
+        guard !timer.isStopped else { return }
         isUnderWay = core.isConnected
         sentAt = NIODeadline.now().uptimeNanoseconds
         readCount = core.readCount
         catchUpCount = core.catchUpCount
         core.sendProbes()
-        schedule(after: pause)
+        timer.restart()
     }
 
     /// Notes that a probe has come back in some partition.
@@ -54,29 +48,18 @@ final class LogProbe {
         core.statistics.lastProbe = NIODeadline.now().uptimeNanoseconds &- sentAt
     }
 
-    private func schedule(after time: UInt64) {
-        timer?.cancel()
-        guard !isStopped else { return }
-        let due = NIODeadline.now().uptimeNanoseconds &+ time
-        timer = core.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(due)) { [weak self] in
-            self?.judge(dueAt: due)
-        }
-    }
-
-    private func judge(dueAt due: UInt64) {
+    private func judge() {
         if core.connection == nil { core.open() }
         if let provenAt { core.nodes.sweep(at: provenAt) }
         guard isUnderWay, core.isConnected else { return send() }
         let now = NIODeadline.now().uptimeNanoseconds
-        // This process stood still, and the answer may be there unread.
-        if now &- due > pause / 4 { return schedule(after: pause / 4) }
         // What was written before a start is read first, however long that takes: nothing is appended meanwhile.
         guard core.catchUpCount == catchUpCount else { return send() }
         // Behind much else, a probe may take longer; but not for ever.
         let waited = now &- sentAt
         let isReading = core.readCount != readCount || core.isCatchingUp
         readCount = core.readCount
-        guard !isReading || waited > 10 &* pause else { return schedule(after: pause) }
+        guard !isReading || waited > 10 &* timer.pause else { return timer.restart() }
         losses += 1
         core.statistics.probesLost += 1
         let text = Duration.nanoseconds(Int64(clamping: waited)).secondsText

@@ -26,6 +26,11 @@ struct NATSHeader: Equatable {
 
     init(_ bytes: ByteBuffer = ByteBuffer()) { self.bytes = bytes }
 
+    var byteCount: Int { bytes.readableBytes }
+
+    /// The number of lines with a name, at most.
+    var lineCount: Int { max(0, bytes.readableBytesView.count { $0 == 0x0A } - 2) }
+
     /// The number after the version in the first line; nil if there is none.
     var status: Int? {
         let line = bytes.readableBytesView.prefix { $0 != 0x0D && $0 != 0x0A }

@@ -23,6 +23,8 @@ final class NATSPresence {
         var isUnderWay = false
         /// Whether the stream was told that the user is here.
         var isStored = false
+        /// Where the stream had the user last.
+        var place: UInt64 = 0
         /// Whether the stream may have it, though the answer was lost, and nothing was announced.
         var isUncertain = false
     }
@@ -82,6 +84,7 @@ final class NATSPresence {
         wishes[key] = Wish(
             since: change.time, isPresent: change.isPresent, isAnnounced: change.isAnnounced, isSilent: change.isSilent,
             isQueued: wish?.isQueued ?? false, isUnderWay: wish?.isUnderWay ?? false, isStored: wish?.isStored ?? false,
+            place: wish?.place ?? 0,
             isUncertain: wish?.isUncertain == true && wish?.isPresent == change.isPresent)
         enqueue(key)
     }
@@ -128,7 +131,7 @@ final class NATSPresence {
             let hasLost = isNew || stream.lastSequence < known
             created = stream.created ?? created
             lastSequence = hasLost ? stream.lastSequence : max(lastSequence, stream.lastSequence)
-            begin(hasLost: hasLost)
+            begin(hasLost: hasLost, first: stream.firstSequence)
             check?.cancel()
             check = after(TimeAmount(core.options.presenceTTL)) { [weak self] in
                 if self?.isReady == true { self?.look() }
@@ -136,7 +139,8 @@ final class NATSPresence {
         }
     }
 
-    private func begin(hasLost: Bool) {
+    /// - Parameter first: the number of the first message that the stream has.
+    private func begin(hasLost: Bool, first: UInt64) {
         isReady = true
         if hasLost { mayHaveForgotten = true }
         if mayHaveForgotten { removeForgotten() }
@@ -148,7 +152,9 @@ final class NATSPresence {
             repetition = nil
             writeAgain(isSilent: isSilent)
         } else {
-            pump()
+            // What was before the first message is lost without another stream, as when it is purged. Where another
+            // node has written such a user since, nothing changes but the known place.
+            writeAgain(isSilent: true) { $0.isStored && $0.place < first }
         }
     }
 
@@ -172,8 +178,8 @@ final class NATSPresence {
     }
 
     /// - Parameter isSilent: whether nobody was told that those are gone whom the stream had.
-    private func writeAgain(isSilent: Bool) {
-        for (key, wish) in wishes where wish.isPresent {
+    private func writeAgain(isSilent: Bool, where isMissing: (Wish) -> Bool = { _ in true }) {
+        for (key, wish) in wishes where wish.isPresent && isMissing(wish) {
             // Of whom the stream has never heard, the others have not either.
             if wish.isStored { wishes[key]?.isSilent = isSilent }
             enqueue(key)
@@ -220,15 +226,16 @@ final class NATSPresence {
                 core, key.channel.text, key.user.text, [core.options.node],
                 to: wish.isPresent ? UserRow.Node(since: wish.since, isAnnounced: wish.isAnnounced) : nil,
                 announces: wish.isAnnounced && !wish.isSilent, isUncertain: wish.isUncertain, at: wish.since)
-            change.begin { [weak self] in self?.ended(key, wish.isPresent, $0) }
+            change.begin { [weak self] in self?.ended(key, wish.isPresent, $0, change.place) }
         }
     }
 
-    private func ended(_ key: Key, _ isPresent: Bool, _ outcome: UserChange.Outcome) {
+    private func ended(_ key: Key, _ isPresent: Bool, _ outcome: UserChange.Outcome, _ place: UInt64) {
         underWayCount -= 1
         wishes[key]?.isUnderWay = false
         if outcome == .done {
             wishes[key]?.isStored = isPresent
+            wishes[key]?.place = place
             if let wish = wishes[key] {
                 if wish.isPresent == isPresent { wishes[key]?.isUncertain = false }
                 if wish.isDue {

@@ -4,15 +4,8 @@ import NIOCore
 
 /// Publishes to itself, the way that everything is published, and so sees whether a server takes and delivers.
 final class NATSProbe {
-    /// The share of the interval by which a verdict may be late before the reason is rather that this process stood
-    /// still, and the answer may be there unread.
-    private static let lateness: UInt64 = 4
-
     private unowned let core: NATSCore
-    /// The time from one probe to the next, and the time in which it has to come back, in nanoseconds.
-    private let pause: UInt64
-    private var timer: Scheduled<Void>?
-    private var isStopped = false
+    private var timer: ProbeTimer!
     private var number: UInt64 = 0
     private var sentAt: UInt64 = 0
     private var isUnderWay = false
@@ -27,22 +20,19 @@ final class NATSProbe {
 
     init(_ core: NATSCore) {
         self.core = core
-        pause = UInt64(max(1, TimeAmount(core.options.probeInterval).nanoseconds / 2))
+        timer = ProbeTimer(core.loop, interval: core.options.probeInterval) { [unowned self] in judge() }
     }
 
-    func start() { schedule(NIODeadline.now().uptimeNanoseconds &+ pause) }
+    func start() { timer.start() }
 
-    func stop() {
-        isStopped = true
-        timer?.cancel()
-    }
+    func stop() { timer.stop() }
 
     /// Notes that what came back before counts no more.
     func mustReturn() { hasReturned = false }
 
     /// Sends a probe if there is a connection.
     func send() {
-        guard !isStopped, let connection = core.link.ready else { return }
+        guard !timer.isStopped, let connection = core.link.ready else { return }
         number += 1
         let number = number
         isUnderWay = true
@@ -51,7 +41,7 @@ final class NATSProbe {
         isDelivered = false
         sentAt = NIODeadline.now().uptimeNanoseconds
         receivedByteCount = connection.receivedByteCount
-        schedule(sentAt &+ pause)
+        timer.restart()
         connection.ping { [weak self] isTaken in
             if isTaken, let self, self.number == number { isServerAlive = true }
         }
@@ -90,28 +80,19 @@ final class NATSProbe {
         core.probeReturned()
     }
 
-    private func schedule(_ time: UInt64) {
-        timer?.cancel()
-        guard !isStopped else { return }
-        timer = core.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(time)) { [weak self] in
-            self?.judge(dueAt: time)
-        }
-    }
-
-    private func judge(dueAt time: UInt64) {
+    private func judge() {
         let now = NIODeadline.now().uptimeNanoseconds
         guard isUnderWay, let connection = core.link.ready else {
             isUnderWay = false
-            schedule(now &+ pause)
+            timer.restart()
             return send()
         }
-        if now &- time > pause / Self.lateness { return schedule(now &+ pause / Self.lateness) }
         let waited = Duration.nanoseconds(Int64(clamping: now &- sentAt)).secondsText
         // Behind much else, a probe may take longer; but not for ever.
-        let isHopeless = now &- sentAt > 5 &* pause
+        let isHopeless = now &- sentAt > 5 &* timer.pause
         let isQuiet = connection.receivedByteCount == receivedByteCount
         receivedByteCount = connection.receivedByteCount
-        guard isQuiet || isHopeless else { return schedule(now &+ pause) }
+        guard isQuiet || isHopeless else { return timer.restart() }
         isUnderWay = false
         core.statistics.probesLost += 1
         if !isServerAlive {
@@ -124,6 +105,6 @@ final class NATSProbe {
                     + "have no leader")
             return send()
         }
-        schedule(now &+ pause)
+        timer.restart()
     }
 }

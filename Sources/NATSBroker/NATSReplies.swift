@@ -39,6 +39,7 @@ struct JetStreamReply: Decodable {
     }
 
     struct State: Decodable {
+        var firstSeq: UInt64?
         var lastSeq: UInt64?
     }
 

@@ -190,7 +190,8 @@ extension NATSStreamReader {
     }
 
     private func keep(since sentAt: ContinuousClock.Instant, isClean: Bool) {
-        let isNew = leaseEnd.map { $0 <= sentAt } ?? true
+        // It is told late that the lease went on, too: what was asked for meanwhile begins with what is not acknowledged.
+        let isNew = leaseEnd.map { $0 <= ContinuousClock.now } ?? true
         if isNew {
             // Another node may have had it in between.
             term += 1

@@ -84,8 +84,8 @@ extension NATSStreamReader {
             }
             buffer.append(
                 Held(
-                    seq: delivery.seq, byteCount: message.payload.readableBytes, reply: message.reply,
-                    record: record(id, message)))
+                    seq: delivery.seq, byteCount: message.payload.readableBytes + message.header.byteCount,
+                    reply: message.reply, record: record(id, message)))
             return false
         }
         if out[id] != nil {
@@ -144,7 +144,12 @@ extension NATSStreamReader {
         guard size <= options.recordByteCount else {
             return Record(id: id, .tooLarge(byteCount: size, limit: "\(options.recordByteCount) bytes"))
         }
-        var fields = message.header.fields
+        let header = message.header
+        guard header.byteCount <= Self.headerByteCount, header.lineCount <= Self.headerLineCount else {
+            let limit = "\(options.recordByteCount) bytes, and 64 KiB and \(Self.headerLineCount) lines of a header besides,"
+            return Record(id: id, .tooLarge(byteCount: size + header.byteCount, limit: limit))
+        }
+        var fields = header.fields
         fields["subject"] = Array(message.subject.utf8)
         fields["key"] = Array(key(of: message.subject).utf8)
         fields["data"] = Array(buffer: message.payload)

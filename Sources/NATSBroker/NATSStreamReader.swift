@@ -56,6 +56,9 @@ package final class NATSStreamReader: LoopSourceReader {
     static let batchByteCount = 1 << 20
     /// The bytes that are collected, at most; about. A batch that is given out again is a little larger than before.
     static let collectedByteCount = 4 << 20
+    /// The most bytes of a record's header, and the most lines in it.
+    static let headerByteCount = 64 << 10
+    static let headerLineCount = 512
     /// How long the server keeps a question for records, and how long an answer may take besides.
     var pullTime: Duration { min(options.lease / 5, consumer?.waitLimit ?? options.lease) }
     static let patience: Duration = .seconds(3)
@@ -208,8 +211,8 @@ extension NATSStreamReader {
             // What is still being published stays this node's until the lease ends by itself.
             guard isTaken, out.isEmpty else { return finish() }
             for held in buffer { connection.publish(held.reply, [UInt8]("-NAK".utf8)) }
-            // A question that waits may take what is given back, for nobody.
-            lease.release(connection, isClean: phase == .live && (pull == nil || buffer.isEmpty)) { finish() }
+            // A question that waits may take what is given back, or what comes, for nobody.
+            lease.release(connection, isClean: phase == .live && pull == nil) { finish() }
         }
     }
 

@@ -10,7 +10,8 @@ final class NATSStreams {
         /// The time at which it was made: another one is another stream. Nil if the server does not say: to whoever asks
         /// for a stream that somebody else makes at the same moment, 2.9 says the year 1.
         var created: String?
-        /// The number of its last message then.
+        /// The numbers of its first and its last message then.
+        var firstSequence: UInt64
         var lastSequence: UInt64
     }
 
@@ -101,7 +102,9 @@ final class NATSStreams {
                     core.noteFault("\(connection.address): the stream \(settings.name) can't be made: \(error.text)")
                 } else {
                     let created = reply.created.flatMap { $0.hasPrefix("0001-") ? nil : $0 }
-                    let stream = Stream(created: created, lastSequence: reply.state?.lastSeq ?? 0)
+                    let stream = Stream(
+                        created: created, firstSequence: reply.state?.firstSeq ?? 0,
+                        lastSequence: reply.state?.lastSeq ?? 0)
                     ready[settings.name] = stream
                     return answerWaiting(settings.name, stream)
                 }

@@ -56,6 +56,8 @@ final class UserChange {
     private let isUncertain: Bool
     private let time: Int64
     private var done: ((Outcome) -> Void)?
+    /// Where the stream has the user when the change is done.
+    private(set) var place: UInt64 = 0
 
     init(
         _ core: NATSCore, _ channel: String, _ user: String, _ nodes: Set<NodeID>, to state: UserRow.Node?,
@@ -101,11 +103,13 @@ final class UserChange {
         guard next != row else {
             if isUncertain { announceIfAlone(in: row) }
             if row.nodes.isEmpty, seq > 0 { core.streams.delete(core.subjects.usersStream, seq) }
+            place = seq
             return end(.done)
         }
         core.streams.store(subject, after: seq, [UInt8](next.text.utf8)) { [self] answer in
             switch answer {
             case .stored(let place):
+                self.place = place
                 core.presence.noteStored(place)
                 announceIfAlone(in: row)
                 // What is left of a user who is gone would stay for ever.

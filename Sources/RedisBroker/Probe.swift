@@ -7,15 +7,8 @@ import NIOCore
 /// A connection that has ended without a word, a server that is stopped, and a subscription that the server has
 /// forgotten all look like a quiet day otherwise.
 final class Probe {
-    /// The share of the interval by which a verdict may be late before the reason is rather that this process stood
-    /// still, and the answer may be there unread.
-    private static let lateness: UInt64 = 4
-
     private unowned let shard: RedisShard
-    /// The time from one probe to the next, and the time in which it has to come back, in nanoseconds.
-    private let pause: UInt64
-    private var timer: Scheduled<Void>?
-    private var isStopped = false
+    private var timer: ProbeTimer!
     /// The number of the last probe.
     private var number: UInt64 = 0
     private var sentAt: UInt64 = 0
@@ -34,18 +27,12 @@ final class Probe {
 
     init(_ shard: RedisShard) {
         self.shard = shard
-        pause = UInt64(max(1, TimeAmount(shard.options.probeInterval).nanoseconds / 2))
+        timer = ProbeTimer(shard.loop, interval: shard.options.probeInterval) { [unowned self] in judge() }
     }
 
-    func start() {
-        isStopped = false
-        schedule(NIODeadline.now().uptimeNanoseconds &+ pause)
-    }
+    func start() { timer.start() }
 
-    func stop() {
-        isStopped = true
-        timer?.cancel()
-    }
+    func stop() { timer.stop() }
 
     /// Notes that what came back before counts no more.
     func mustReturn() { hasReturned = false }
@@ -59,7 +46,7 @@ final class Probe {
 
     /// Sends a probe if both connections are there.
     func send() {
-        guard !isStopped, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready,
+        guard !timer.isStopped, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready,
             let mark = shard.probeMark
         else { return }
         number += 1
@@ -102,7 +89,7 @@ final class Probe {
                 shard.cluster?.noteMove(error, from: shard)
             }
         }
-        schedule(sentAt &+ pause)
+        timer.restart()
     }
 
     /// Looks at the position of a probe: if it is not beyond that of the last one, the server has lost data.
@@ -131,23 +118,15 @@ final class Probe {
         shard.probeReturned()
     }
 
-    private func schedule(_ time: UInt64) {
-        timer?.cancel()
-        timer = shard.loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(time)) { [weak self] in
-            self?.judge(dueAt: time)
-        }
-    }
-
-    private func judge(dueAt time: UInt64) {
+    private func judge() {
         let now = NIODeadline.now().uptimeNanoseconds
         guard isUnderWay, let commands = shard.commands.ready, let deliveries = shard.deliveries.ready else {
             isUnderWay = false
-            schedule(now &+ pause)
+            timer.restart()
             return send()
         }
-        if now &- time > pause / Self.lateness { return schedule(now &+ pause / Self.lateness) }
         // Behind much else, a probe may take longer; but not for ever.
-        let isHopeless = now &- sentAt > 5 &* pause
+        let isHopeless = now &- sentAt > 5 &* timer.pause
         let waited = Duration.nanoseconds(Int64(clamping: now &- sentAt)).secondsText
         let areCommandsDead = !isAnswered && (isHopeless || commands.receivedByteCount == commandBytes)
         let isDeliveryExpected = isAnswered || !isSubscriptionAlive
@@ -155,13 +134,13 @@ final class Probe {
             isDeliveryExpected && !isDelivered && (isHopeless || deliveries.receivedByteCount == deliveryBytes)
         commandBytes = commands.receivedByteCount
         deliveryBytes = deliveries.receivedByteCount
-        guard areCommandsDead || isDeliveryDead else { return schedule(now &+ pause) }
+        guard areCommandsDead || isDeliveryDead else { return timer.restart() }
         isUnderWay = false
         shard.statistics.probesLost += 1
         if areCommandsDead { shard.commands.drop(because: "does not answer: no reply for \(waited) s") }
         if isDeliveryDead {
             shard.deliveries.drop(because: "does not deliver to the subscription: no probe came back for \(waited) s")
         }
-        schedule(now &+ pause)
+        timer.restart()
     }
 }

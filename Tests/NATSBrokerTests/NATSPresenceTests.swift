@@ -79,6 +79,32 @@ extension NATSTests {
             }
         }
 
+        @Test("Users are in a stream that was purged, and are not announced again")
+        func purgedStream() async throws {
+            try await NATSFixture.with { fixture in
+                let nodes = try await fixture.nodes(2)
+                for node in nodes { try await node.subscribe("c") }
+                BrokerConformance.change(nodes[0], "c", "ada")
+                for node in nodes { try await node.record.sees("c", ["+ada"]) }
+                let stranger = try await NATSStranger(fixture.server.port)
+                func purge() async throws {
+                    // Who is in the stream alone is gone with what it has.
+                    try await stranger.publish("t.users.c.ghost", "u,\(nodes[1].id):1:0")
+                    try await BrokerConformance.hasMembers(nodes[0], "c", ["ada": 1, "ghost": 1])
+                    try await stranger.publish("$JS.API.STREAM.PURGE.t_users", "")
+                    for node in nodes { try await BrokerConformance.hasMembers(node, "c", ["ada": 1]) }
+                }
+                // The first time, a node that is new writes its users once more, whatever the stream has.
+                try await purge()
+                let before = nodes.map { $0.record.seen("c") }
+                try await purge()
+                BrokerConformance.change(nodes[1], "c", "bob")
+                for (node, before) in zip(nodes, before) { try await node.record.sees("c", before + ["+bob"]) }
+                try await stranger.end()
+                await BrokerConformance.end(nodes)
+            }
+        }
+
         @Test("Users of a node that goes while those of another are being removed are removed, too")
         func twoAreGone() async throws {
             try await NATSFixture.with { fixture in

@@ -5,7 +5,7 @@ import subprocess
 
 import pika
 
-from kafkaserver import Noida
+from kafkaserver import MockKafka, Noida
 from natsserver import NATSServer
 from rabbitmqserver import RabbitMQServer
 from redisserver import RedisServer
@@ -37,6 +37,10 @@ class Service:
 
     def stop_and_start(self):
         self.server.restart(True)
+
+    def restart(self):
+        """Restarts it in the hardest way after which it works again at once."""
+        self.kill_and_start()
 
     @property
     def faults(self):
@@ -145,6 +149,59 @@ class Kafka(Service):
         self.server.remove()
 
 
+class KafkaCluster(Service):
+    """librdkafka's mock cluster: three brokers in memory, that go down and come up, and hand partitions on."""
+
+    type, title = "kafka", "Kafka"
+    settings = {"retention": "3h"}
+    brokers = (1, 2, 3)
+    topic = "wsd"
+    # Of a partition, the mock keeps the last 5 MiB.
+    partitions = 16
+
+    def __init__(self, directory, random=None, note=print):
+        super().__init__(directory, random, note)
+        self.server = MockKafka(brokers=len(self.brokers), topics={self.topic: self.partitions})
+
+    @property
+    def url(self):
+        return f"kafka://{self.server.servers}"
+
+    def kill_and_start(self):
+        """All brokers at once: connections end, what was appended is kept."""
+        for broker in self.brokers:
+            self.server.down(broker)
+        for broker in self.brokers:
+            self.server.up(broker)
+
+    @property
+    def faults(self):
+        return [self.lose_brokers, self.lose_broker, self.hang, self.move_leaders]
+
+    async def lose_brokers(self):
+        await self._lose(self.brokers)
+
+    async def lose_broker(self):
+        await self._lose([self.random.choice(self.brokers)])
+
+    async def _lose(self, brokers):
+        seconds = self.random.uniform(0.1, 4)
+        self.note(f"brokers {brokers} of Kafka are down for {seconds:.1f} s")
+        for broker in brokers:
+            self.server.down(broker)
+        await asyncio.sleep(seconds)
+        for broker in brokers:
+            self.server.up(broker)
+
+    async def move_leaders(self):
+        self.note("Kafka's partitions get other leaders")
+        for partition in range(self.partitions):
+            self.server.command("leader", self.topic, partition, self.random.choice(self.brokers))
+
+    def finish(self):
+        self.server.kill()
+
+
 class RabbitMQ(Service):
     type, title = "rabbitmq", "RabbitMQ"
     settings = {"retention": "3h"}
@@ -157,9 +214,12 @@ class RabbitMQ(Service):
     def url(self):
         return f"amqp://{self.server.address}"
 
+    def restart(self):
+        # Killed, RabbitMQ 3.10 may take its own streams for those of a node that is down, for minutes.
+        self.stop_and_start()
+
     @property
     def faults(self):
-        # Killed, RabbitMQ 3.10 may take its own streams for those of a node that is down, for minutes.
         return [self.restart_stopped, self.hang, self.alarm]
 
     async def alarm(self):
@@ -176,4 +236,4 @@ class RabbitMQ(Service):
         self.server.kill()
 
 
-SERVICES = {each.type: each for each in (Redis, NATS, Kafka, RabbitMQ)}
+SERVICES = {"kafka-cluster": KafkaCluster, **{each.type: each for each in (Redis, NATS, Kafka, RabbitMQ)}}

@@ -1,9 +1,10 @@
 """What sharing channels through a broker costs on this machine: python cluster_bench.py [--only NAME] [--seconds S] [--broker B]
 
+table        two nodes over each broker, side by side: what of the others is said in a line
 latency      one channel, 1,000 messages a second to 10 subscribers: local, one node, two nodes
 throughput   messages a second through one server, one node and two, with and without history, batches small and large
 growth       1 to 8 nodes and 1 to 100,000 channels: CPU time of a message at the nodes and at the broker, memory of a channel
-recover      the time after the broker was killed and started again until messages of all nodes come back, 10,000 channels
+recover      the time after the broker was restarted until messages of all nodes come back, 10,000 channels
 resubscribe  Redis: the time until 100,000 channels are subscribed again after it closed the subscription
 
 Every program runs on the same cores, so that the rates are what all of them reach together; the CPU times are each one's own.
@@ -82,6 +83,11 @@ class Hub:
         """CPU seconds of the nodes and of the broker so far."""
         return sum(cpu_seconds(node.pid) for node in self.nodes), sum(map(cpu_seconds, self.service.pids)) if self.service else 0.0
 
+    def memory(self):
+        """Resident bytes of the nodes and of the broker."""
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.service.pids] if self.service else []
+        return sum(node.resident_bytes for node in self.nodes), sum(pages) * resource.getpagesize()
+
 
 def wsbench(hub, *arguments):
     """Runs wsbench over all nodes; its report, with the CPU seconds of the nodes and of the broker in `cpu`."""
@@ -94,6 +100,31 @@ def wsbench(hub, *arguments):
     assert report["ok"], (report, done.stderr)
     report["cpu"] = [after - at_first for after, at_first in zip(hub.cpu(), before)]
     return report
+
+
+def table(seconds, _):
+    print(
+        "two nodes over each broker; latency at 1,000 messages a second; published/s and µs of CPU a message (wsd+broker) without"
+        " and with history; B of a channel of 10,000 at a node and at the broker; seconds until 2 x 10,000 came back after a restart"
+    )
+    print(f"{'':14}{'p50':>7}{'p99':>7}{'no history':>12}{'CPU':>13}{'history':>12}{'CPU':>13}{'B node':>9}{'broker':>9}{'back':>7}")
+    for broker in (each for each in SERVICES if each != "kafka-cluster"):
+        with Hub(2, broker) as hub:
+            report = wsbench(hub, "fanout", "-n", "10", "--rate", "1000", "--duration", f"{seconds}s")
+            figures = report["latency"]["responseMicroseconds"]
+        row = f"{broker:14}{figures['p50']:7.0f}{figures['p99']:7.0f}"
+        for history in (0, 100):
+            with Hub(2, broker, history=history) as hub:
+                rate, wsd, server = load(hub, populated(hub, 8), 256, seconds)
+            row += f"{rate:12,.0f}" + f"{wsd:.1f}+{server:.1f}".rjust(13)
+        with Hub(2, broker) as hub:
+            before, channels = hub.memory(), 10_000
+            members = populated(hub, channels)
+            assert members
+            node, server = (after - at_first for after, at_first in zip(hub.memory(), before))
+            row += f"{node / 2 / channels:9.0f}{server / channels:9.0f}"
+        row += f"{time_to_recover(broker if can_recover(broker) else 'kafka-cluster')[0]:7.2f}"
+        print(row, flush=True)
 
 
 def latency(seconds, broker):
@@ -238,12 +269,18 @@ def resubscribe(_, broker):
             print(f"resubscribe: {channels:,} channels in {took:.2f} s, {cpu_seconds(hub.nodes[0].pid) - before:.2f} s of CPU at wsd", flush=True)
 
 
-def recover(_, broker):
+def can_recover(broker):
+    """Whether it can be restarted: noida, which stands in for Kafka, can't while nodes go on."""
+    return broker != "kafka"
+
+
+def time_to_recover(broker):
+    """Seconds from the restart of a broker until what two nodes publish then has come back in 10,000 channels; that number."""
     channels = 10_000
     # Without a history, what is published before both nodes are back is lost to one of them, as members are told.
     with Hub(2, broker, history=100) as hub:
         members_of = populated(hub, channels)
-        hub.service.kill_and_start()
+        hub.service.restart()
         start = time.monotonic()
         for members in members_of:
             for member in members:
@@ -252,12 +289,17 @@ def recover(_, broker):
             for member in members:
                 # Each channel has a member at both nodes.
                 member.listen(member.received + 2 * len(member.frames))
-        took = time.monotonic() - start
-        print(f"recover: {channels:,} messages of each of two nodes came back {took:.2f} s after {hub.service.title} was there again", flush=True)
+        return time.monotonic() - start, channels
+
+
+def recover(_, broker):
+    took, channels = time_to_recover(broker)
+    title = SERVICES[broker].title
+    print(f"recover: {channels:,} messages of each of two nodes came back {took:.2f} s after {title} was there again", flush=True)
 
 
 def main():
-    kinds = {each.__name__: each for each in (latency, throughput, growth, recover, resubscribe)}
+    kinds = {each.__name__: each for each in (table, latency, throughput, growth, recover, resubscribe)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=kinds, action="append")
     parser.add_argument("--seconds", type=int, default=5, help="how long each is measured")
@@ -265,9 +307,9 @@ def main():
     options = parser.parse_args()
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    for name in options.only or kinds:
-        # Only Redis tells when a channel is subscribed, and what stands in for Kafka is not restarted.
-        lacks = {"resubscribe": options.broker != "redis", "recover": options.broker == "kafka"}
+    for name in options.only or [kind for kind in kinds if kind != "table"]:
+        # Only Redis tells when a channel is subscribed.
+        lacks = {"resubscribe": options.broker != "redis", "recover": not can_recover(options.broker)}
         if not lacks.get(name):
             kinds[name](options.seconds, options.broker)
 

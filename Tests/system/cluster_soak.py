@@ -166,7 +166,7 @@ class Soak:
         self.directory = Path(directory)
         (self.directory / broker).mkdir()
         self.service = SERVICES[broker](self.directory / broker, self.random, self.note)
-        self.group = Nodes(self.directory, self.service.url, type=broker)
+        self.group = Nodes(self.directory, self.service.url, type=self.service.type)
         secret = self.directory / "jwt"
         secret.write_text(SECRET)
         secret.chmod(0o600)
