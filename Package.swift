@@ -70,7 +70,7 @@ let package = Package(
         // The same TLS on a channel of SwiftNIO, and that of connections to servers.
         .target(
             name: "TLSChannel",
-            dependencies: ["TLSHandshake", "TLSRecords", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["Base", "TLSHandshake", "TLSRecords", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: swift + small),
 
         // What carries publications between nodes: the seam, and the brokers behind it.

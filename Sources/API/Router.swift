@@ -112,7 +112,7 @@ package struct Router: Sendable {
     /// The route of a request, unless its head shows that it must be refused.
     func admit(_ request: Request) throws(Problem) -> Route {
         guard let route = Self.routes[request.path] else {
-            throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/status and /metrics")
+            throw Problem(.notFound, "nothing is at \(request.path.prefix(128)); see /api/openapi.json")
         }
         let method = request.method == .HEAD ? .GET : request.method
         guard route.method == method else {
@@ -216,7 +216,9 @@ extension Problem {
         case .unavailable(let reason):
             self.init(.serviceUnavailable, reason, fields: [("Retry-After", "1")])
         case .rejected(let reason): self.init(.payloadTooLarge, reason)
-        case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is not as it must be")
+        case .invalidParameter("after"):
+            self.init(.badRequest, "\"after\" must be the value of \"next\" in the previous response")
+        case .invalidParameter(let name): self.init(.badRequest, "\"\(name)\" is invalid; see /api/openapi.json")
         case .reloadFailed(let errors): self.init(.conflict, errors.joined(separator: "; "))
         case .profileFailed(let reason): self.init(.conflict, reason)
         case .questionTooLarge(let count, let limit):

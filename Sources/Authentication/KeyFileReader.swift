@@ -13,15 +13,19 @@ package enum KeyFileReader {
                     + "add LoadCredential= to the unit, or write the path itself")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-        guard descriptor >= 0 else { throw KeyError("\(origin): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw unreadable(errno, origin) }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw KeyError("\(origin): \(String(cString: strerror(errno)))") }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("\(origin): not a file") }
-        guard status.st_size <= maximumByteCount else {
-            throw KeyError("\(origin): larger than 1 MiB, so hardly a key")
+        guard fstat(descriptor, &status) == 0 else { throw unreadable(errno, origin) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw KeyError("\(origin): this is a directory or a device; name a regular file")
         }
-        guard status.st_size > 0 else { throw KeyError("\(origin): empty") }
+        guard status.st_size <= maximumByteCount else {
+            throw KeyError("\(origin): larger than 1 MiB, the maximum; name the file of the key alone")
+        }
+        guard status.st_size > 0 else {
+            throw KeyError("\(origin): the file is empty; write the key into it, or name another")
+        }
         let wanted = Int(status.st_size)
         var failure: Int32 = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
@@ -33,8 +37,19 @@ package enum KeyFileReader {
                 count += result
             }
         }
-        guard failure == 0 else { throw KeyError("\(origin): \(String(cString: strerror(failure)))") }
+        guard failure == 0 else { throw unreadable(failure, origin) }
         return bytes
+    }
+
+    /// The error of a system call, with the way out where it is known.
+    private static func unreadable(_ code: Int32, _ origin: String) -> KeyError {
+        let wayOut =
+            switch code {
+            case ENOENT: "; create the file, or name another"
+            case EACCES: "; the user of the daemon must be able to read it"
+            default: ""
+            }
+        return KeyError("\(origin): can't be read: \(String(cString: strerror(code)))\(wayOut)")
     }
 
     /// Whether every user can read the file, and so use its keys.

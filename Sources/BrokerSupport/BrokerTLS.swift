@@ -46,7 +46,10 @@ package struct TLSClient: Sendable {
             let (chain, key) = (try Self.read(path), try Self.read(keyPath))
             do {
                 certificate = try ServerCertificate(certificate: chain, key: key, now: Int64(time(nil)))
-            } catch { throw UnusableFile(description: "\(error.file == .key ? keyPath : path): \(error)") }
+            } catch {
+                let mistakes = error.errors.map { "\($0.file == .key ? keyPath : path): \($0)" }
+                throw UnusableFile(description: mistakes.joined(separator: "; "))
+            }
         }
         do { context = try TLSClientContext(authorities: authorities, certificate: certificate) } catch {
             let file = error.file == .authorities ? options.authorityFile : options.certificateFile

@@ -87,6 +87,13 @@ static inline const char *copenssl_dns_name(GENERAL_NAMES *names, int index, int
     return (const char *)ASN1_STRING_get0_data(name->d.dNSName);
 }
 
+static inline const unsigned char *copenssl_address_name(GENERAL_NAMES *names, int index, int *length) {
+    GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+    if (name == NULL || name->type != GEN_IPADD) return NULL;
+    *length = ASN1_STRING_length(name->d.iPAddress);
+    return ASN1_STRING_get0_data(name->d.iPAddress);
+}
+
 // The names of hosts and the addresses of mail, and URIs. Other names are NULL.
 static inline const char *copenssl_text_name(GENERAL_NAMES *names, int index, int *length) {
     GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);

@@ -31,7 +31,7 @@ extension BrokerURL {
             text = text[text.index(after: at)...]
         }
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        path = try Self.decoded(parts[0])
+        path = try Self.decoded(parts[0], "path")
         guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= 107, !path.utf8.contains(0) else {
             throw InvalidValue("a Unix socket has an absolute path of 107 bytes at most; write unix:///PATH")
         }
@@ -39,7 +39,7 @@ extension BrokerURL {
         guard parts[1].hasPrefix("db=") else {
             throw InvalidValue("after \"?\" there may be db=DATABASE, nothing else")
         }
-        database = try Self.database(parts[1].dropFirst(3))
+        database = try number(ofDatabase: parts[1].dropFirst(3))
     }
 
     private mutating func parse(server text: Substring) throws(InvalidValue) {
@@ -83,7 +83,7 @@ extension BrokerURL {
             guard !text.contains("/") else {
                 throw InvalidValue("a \"/\" in the name of a virtual host is written %2F")
             }
-            if !text.isEmpty { virtualHost = try Self.decoded(text) }
+            if !text.isEmpty { virtualHost = try Self.decoded(text, "virtual host") }
             return
         }
         if scheme.isCluster {
@@ -93,17 +93,17 @@ extension BrokerURL {
             return
         }
         guard scheme.isSentinel else {
-            if !text.isEmpty { database = try Self.database(text) }
+            if !text.isEmpty { database = try number(ofDatabase: text) }
             return
         }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        masterName = try Self.decoded(parts.first ?? "")
+        masterName = try Self.decoded(parts.first ?? "", "name of the master")
         guard !masterName.isEmpty, !masterName.utf8.contains(where: Self.isBlank) else {
             throw InvalidValue(
                 "the URL names no master, as \"sentinel monitor\" in sentinel.conf does; "
                     + "write \(scheme.rawValue)://HOST:PORT,…/MASTER")
         }
-        if parts.count > 1, !parts[1].isEmpty { database = try Self.database(parts[1]) }
+        if parts.count > 1, !parts[1].isEmpty { database = try number(ofDatabase: parts[1]) }
     }
 
     private func host(_ text: Substring) throws(InvalidValue) -> Host {
@@ -111,36 +111,45 @@ extension BrokerURL {
         var port = scheme.port
         if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
             guard let number = Self.number(text[text.index(after: colon)...]), number > 0 else {
-                throw InvalidValue("the port must be 1 to 65535; an IPv6 address is in brackets")
+                let value = shown(text[text.index(after: colon)...])
+                throw InvalidValue("the port\(value) must be 1 to 65535; an IPv6 address is in brackets")
             }
             port = number
             text = text[..<colon]
         }
         if text.hasPrefix("["), text.hasSuffix("]") {
             text = text.dropFirst().dropLast()
-            guard IPAddress(String(text)) != nil else { throw InvalidValue("what is in brackets is no IPv6 address") }
+            guard IPAddress(String(text)) != nil else {
+                throw InvalidValue("what is in brackets\(shown(text)) is no IPv6 address")
+            }
         } else if text.contains(":") {
-            throw InvalidValue("an IPv6 address is in brackets: redis://[::1]:6379")
+            throw InvalidValue("an IPv6 address is in brackets: \(scheme.rawValue)://[::1]:\(scheme.port)")
         }
         guard !text.isEmpty else { throw InvalidValue("the URL names no host; write \(Self.forms)") }
-        let name = try Self.decoded(text)
+        let name = try Self.decoded(text, "name of the host")
         guard !name.utf8.contains(where: Self.isBlank) else {
-            throw InvalidValue("the name of the host has a space or a control character")
+            throw InvalidValue("the name of the host\(shown(text)) has a space or a control character")
         }
         return Host(name: name, port: port)
     }
 
     private mutating func parse(login text: Substring) throws(InvalidValue) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let name = try Self.decoded(parts[0])
+        let name = try Self.decoded(parts[0], "user")
         user = name.isEmpty ? nil : name
-        password = parts.count > 1 ? try Self.decoded(parts[1]) : nil
+        password = parts.count > 1 ? try Self.decoded(parts[1], "password") : nil
     }
 
-    private static func database(_ text: Substring) throws(InvalidValue) -> Int {
-        guard let number = Self.number(text) else { throw InvalidValue("the database must be a number, 0 to 65535") }
+    private func number(ofDatabase text: Substring) throws(InvalidValue) -> Int {
+        guard let number = Self.number(text) else {
+            throw InvalidValue("the database\(shown(text)) must be a number, 0 to 65535")
+        }
         return number
     }
+
+    /// A part of the URL as it is shown behind its name. Nothing without a login: a login that lacks its "@" and the host
+    /// would be taken for a host and a port.
+    private func shown(_ text: Substring) -> String { user == nil && password == nil ? "" : " \(quoted(text))" }
 
     /// A number of 16 bits; nil for anything but digits.
     private static func number(_ text: Substring) -> Int? {
@@ -159,7 +168,9 @@ extension BrokerURL {
     }
 
     /// A part of the URL with its %XX decoded.
-    private static func decoded(_ text: Substring) throws(InvalidValue) -> String {
+    ///
+    /// - Parameter part: what it is, for a message, which never shows the part itself: it may be a password.
+    private static func decoded(_ text: Substring, _ part: String) throws(InvalidValue) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {
@@ -170,12 +181,14 @@ extension BrokerURL {
             guard rest.count >= 2, rest.prefix(2).allSatisfy(isHexadecimal),
                 let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
             else {
-                throw InvalidValue("after a \"%\" come two hexadecimal digits; \"%\" itself is %25")
+                throw InvalidValue("the \(part): after a \"%\" come two hexadecimal digits; \"%\" itself is %25")
             }
             bytes.append(value)
             rest = rest.dropFirst(2)
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw InvalidValue("the URL is not UTF-8") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw InvalidValue("the \(part) is not UTF-8; write each byte of its UTF-8 as %XX")
+        }
         return text
     }
 }

@@ -24,7 +24,7 @@ enum ByteCountText {
         // With at most twelve digits and a fraction of nine, every product below stays within 64 bits or is caught by
         // the checks.
         guard whole.count <= 12, let count = Int(whole), count <= (1 << 50) / unit.byteCount else {
-            throw InvalidValue("\(shown) is too large")
+            throw InvalidValue("\(shown) is too large; a size has 12 digits and 1024TiB at most")
         }
         var total = count * unit.byteCount
         if parts.count == 2 {

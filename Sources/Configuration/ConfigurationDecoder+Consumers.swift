@@ -57,7 +57,7 @@ extension ConfigurationDecoder {
         }
         if consumer.source == .rabbitmqQueue, !consumer.binding.isEmpty, consumer.exchange.isEmpty {
             report(
-                "consume.binding: it says by which keys a queue is bound, and to what not; give consume.exchange",
+                "consume.binding: \(quoted(consumer.binding)) needs consume.exchange, the exchange that the queue is bound to",
                 about: ["\(name).binding"])
         }
         if consumer.source == .rabbitmqQueue, origins["\(name).group"] != nil {

@@ -10,6 +10,12 @@ extension ConfigurationDecoder {
         where !addresses.isEmpty && tls.certificates.isEmpty {
             report("\(key): there is no certificate to show; give tls.certificates", about: [key])
         }
+        if server.listen.isEmpty, server.listenTLS.isEmpty, tls.certificates.isEmpty {
+            report(
+                "server.listen: nobody could connect without server.listen_tls, or tls.certificates and a socket named "
+                    + "\"wsd-tls\" from systemd; give an address, or one of these",
+                about: ["server.listen"])
+        }
         if tls.clientCertificates != .none, tls.clientAuthorityFile == nil {
             report(
                 "tls.client_certificates: there is no authority to verify them by; give tls.client_ca",

@@ -38,7 +38,8 @@ enum ConfigurationFile {
             guard count > 0 else { return contents }
             contents.append(contentsOf: chunk[..<count])
             guard contents.count <= maxByteCount else {
-                throw Failure(message: "larger than 1 MiB, so hardly a configuration file")
+                throw Failure(
+                    message: "larger than 1 MiB, the maximum for a configuration file; split it, or remove it")
             }
         }
     }

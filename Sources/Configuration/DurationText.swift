@@ -55,7 +55,7 @@ enum DurationText {
     ) throws(InvalidValue) -> Int64 {
         // Some thirty years, so that nothing below overflows.
         guard let number = Int64(whole), number <= 1_000_000_000_000 / unit else {
-            throw InvalidValue("\(quoted(text)) is too long")
+            throw InvalidValue("\(quoted(text)) is too long; a duration has 11574d at most")
         }
         let digits = String((fraction ?? "").reversed().drop { $0 == "0" }.reversed())
         var scale: Int64 = 1

@@ -33,7 +33,7 @@ extension HostPattern {
         }
         guard isWildcard else { return .exact(authority.host) }
         guard !authority.host.hasPrefix("["), IPAddress(authority.host) == nil else {
-            throw InvalidValue("\(shown): an address has no subdomains")
+            throw InvalidValue("\(shown): an address has no subdomains; leave out \"*.\"")
         }
         return .subdomains(of: authority.host)
     }

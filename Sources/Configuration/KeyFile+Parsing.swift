@@ -26,7 +26,9 @@ extension KeyFile {
                 throw InvalidValue(
                     "\(shown) is not absolute; write it from \"/\" on, or \"credential:NAME\" for a credential")
             }
-            guard !text.hasSuffix("/"), !text.utf8.contains(0) else { throw InvalidValue("\(shown) names no file") }
+            guard !text.hasSuffix("/"), !text.utf8.contains(0) else {
+                throw InvalidValue("\(shown) names no file; a path has no \"/\" at its end and no NUL")
+            }
             self.init(path: text, description: text)
             return
         }

@@ -80,7 +80,7 @@ enum SocketPath {
             throw InvalidValue("\(shown) has \(text.utf8.count) bytes; a socket's path has \(maxByteCount) at most")
         }
         guard !text.utf8.contains(0), !text.hasSuffix("/") else {
-            throw InvalidValue("\(shown) names no file")
+            throw InvalidValue("\(shown) names no file; a path has no \"/\" at its end and no NUL")
         }
         return text
     }

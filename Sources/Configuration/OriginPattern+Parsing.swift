@@ -40,7 +40,7 @@ extension OriginPattern {
                 "\(shown) is no origin; write scheme, host and perhaps port: \"https://example.org:8443\"")
         }
         guard !wildcard || (!origin.host.hasPrefix("[") && IPAddress(origin.host) == nil) else {
-            throw InvalidValue("\(shown): an address has no subdomains")
+            throw InvalidValue("\(shown): an address has no subdomains; leave out \"*.\"")
         }
         return wildcard ? .subdomains(of: origin) : .exact(origin)
     }

@@ -14,7 +14,7 @@ enum Schema {
 
     private static let server: [SchemaKey<Settings>] = [
         SchemaKey(
-            "listen", \.server.listen, .array(of: .address, "addresses", atLeast: 1), .restart,
+            "listen", \.server.listen, .array(of: .address, "addresses"), .restart,
             "where to listen, unless systemd passes a socket named \"wsd\""),
         SchemaKey(
             "listen_tls", \.server.listenTLS, .array(of: .address, "addresses"), .restart, example: "[\"[::]:8443\"]",

@@ -42,18 +42,14 @@ struct ValueFormat<Value: Sendable>: Sendable {
 extension ValueFormat {
     /// An array of such values. Every invalid element is reported, and so is every duplicate.
     static func array<Element: Equatable>(
-        of element: ValueFormat<Element>, _ plural: String, atLeast least: Int = 0
+        of element: ValueFormat<Element>, _ plural: String
     ) -> ValueFormat where Value == [Element] {
         let expected = "an array of \(plural)"
         return ValueFormat(
-            type: "array of \(plural)", expected: expected, range: least > 0 ? "at least \(least)" : nil,
+            type: "array of \(plural)", expected: expected,
             decode: { node, decoding in
                 guard case .array(let elements) = node.value else {
                     decoding.reportType(node, expected: expected)
-                    return nil
-                }
-                guard elements.count >= least else {
-                    decoding.report("the array is empty; give at least \(least) of the \(plural)", at: node)
                     return nil
                 }
                 var values: [Element] = []

@@ -65,8 +65,10 @@ package enum ControlError: Error, Sendable, Hashable {
             return error("ProfileFailed", ["reason": .string(reason)])
         case .noBroker:
             return error("NoBroker")
-        case .unavailable(let reason), .rejected(let reason):
+        case .unavailable(let reason):
             return error("Unavailable", ["reason": .string(reason)])
+        case .rejected(let reason):
+            return error("Rejected", ["reason": .string(reason)])
         case .invalidParameter(let name):
             return .invalidParameter(name)
         }

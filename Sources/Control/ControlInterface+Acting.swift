@@ -69,7 +69,9 @@ extension ControlInterface {
             kept: int,
             handshakes: int,
             # Connections that would be closed, by reason.
-            closed: [string]int
+            closed: [string]int,
+            # The errors in the configuration on disk, with which no process would start; absent for none.
+            errors: ?[]string
         )
 
         # Read the configuration and the keys again and apply them: all or nothing.
@@ -185,6 +187,9 @@ extension ControlInterface {
 
         # The broker did not take a message, or could not be asked. It may be tried again.
         error Unavailable (reason: string)
+
+        # The broker will never take this message, as it is too large for it.
+        error Rejected (reason: string)
 
         # A kick that doesn't say which connections.
         error NothingSelected ()

@@ -70,6 +70,17 @@ package enum ControlInterface {
             phases: [string]float
         )
 
+        # The histories by which this process began, because the process before was killed.
+        type RecoveryReport (
+            # The channels that go on with what their snapshot has, and the messages in it.
+            channels: int,
+            messages: int,
+            # When the snapshot was taken, where that is known.
+            takenAt: ?string,
+            # Why nothing could be taken over, where that was so.
+            problem: ?string
+        )
+
         # What the hub holds for its clients, in bytes.
         type MemoryStatus (
             # The most that it holds; 0 where nothing bounds it.
@@ -172,6 +183,8 @@ package enum ControlInterface {
             consumers: ?[]ConsumerStatus,
             # The restart by which this process began, if it took connections over.
             lastRestart: ?RestartReport,
+            # The histories by which this process began, if the process before was killed and left a snapshot.
+            recovered: ?RecoveryReport,
             # The certificates that the hub shows its clients.
             certificates: ?[]CertificateStatus,
             # How far the drain is, while there is one.

@@ -61,6 +61,8 @@ package struct HubStatus: Codable, Sendable, Hashable {
     package var consumers: [ConsumerStatus]?
     /// The restart by which this process began; nil if it took nothing over.
     package var lastRestart: RestartReport?
+    /// The histories by which this process began; nil if the process before was not killed, or left none.
+    package var recovered: RecoveryReport?
     /// The certificates that the hub shows its clients; nil if it has none.
     package var certificates: [CertificateStatus]?
     /// The progress of the drain; nil if there is none.

@@ -40,13 +40,18 @@ package enum PlanRestart {
         package var handshakes: Int
         /// The number of connections that would be closed, by reason.
         package var closed: [String: Int]
+        /// The errors in the configuration on disk, with which no process would start; nil if there are none.
+        package var errors: [String]?
 
         /// A plan as it is returned.
-        package init(obstacle: String? = nil, kept: Int, handshakes: Int, closed: [String: Int]) {
+        package init(
+            obstacle: String? = nil, kept: Int, handshakes: Int, closed: [String: Int], errors: [String]? = nil
+        ) {
             self.obstacle = obstacle
             self.kept = kept
             self.handshakes = handshakes
             self.closed = closed
+            self.errors = errors
         }
     }
 }

@@ -41,7 +41,7 @@ package final class Hub: Sendable {
         self.context = context
         adopted = beginning.adopted
         recovered = beginning.recovered
-        current = Mutex(context.configuration)
+        current = Mutex(workers[0].configuration)
         lastStatistics = Mutex(Array(repeating: Statistics(), count: configuration.workerCount))
         threads = workers.map { WorkerThread($0) }
     }

@@ -36,7 +36,8 @@ package final class PluginSource: LoopRecordSource {
         private var events = [wsd_event](repeating: wsd_event(), count: batchCount)
         /// Records that the plugin gave out before somebody wanted them. The plugin bounds them, by what is not settled.
         private var buffer: [Record] = []
-        /// Counts up when a partition goes to another reader, whose records are no longer this one's to publish.
+        /// Counts up when records that were given out are no longer this reader's to publish: a partition goes to another
+        /// reader, or begins anew.
         private var term: UInt64 = 0
         /// The partitions that this reader has.
         private var granted: Set<UInt32> = []
@@ -129,22 +130,31 @@ package final class PluginSource: LoopRecordSource {
                 granted.insert(event.partition)
                 tell()
             case WSD_EVENT_REVOKED: revoke(event.partition, to: event.words)
-            case WSD_EVENT_LOST: lost("partition \(event.partition) is read from its first record on: \(event.words)")
+            case WSD_EVENT_LOST:
+                // Its offsets are those of other records from now on.
+                forget(event.partition)
+                tell()
+                lost("partition \(event.partition) is read from its first record on: \(event.words)")
             case WSD_EVENT_RECORD: buffer.append(record(event))
             default: break
             }
         }
 
-        /// Drops the records of a partition, which another reader publishes from now on. Those of the others that were
-        /// given out are given out again, as they are of an earlier term.
+        /// Notes that another reader has a partition.
         private func revoke(_ partition: UInt32, to reader: String) {
             granted.remove(partition)
-            term += 1
             otherReader = reader.isEmpty ? "another node" : reader
+            forget(partition)
+            tell()
+        }
+
+        /// Drops the records of a partition, which are no longer this reader's to publish. Those of the others that were
+        /// given out are given out again, as they are of an earlier term.
+        private func forget(_ partition: UInt32) {
+            term += 1
             let prefix = "\(partition):"
             buffer.removeAll { $0.id.hasPrefix(prefix) }
             out = out.filter { !$0.hasPrefix(prefix) }
-            tell()
         }
 
         private var phase: SourceState.Phase {

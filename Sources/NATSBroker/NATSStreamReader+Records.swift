@@ -145,8 +145,8 @@ extension NATSStreamReader {
             return Record(id: id, .tooLarge(byteCount: size, limit: "\(options.recordByteCount) bytes"))
         }
         let header = message.header
-        guard header.byteCount <= Self.headerByteCount, header.lineCount <= Self.headerLineCount else {
-            let limit = "\(options.recordByteCount) bytes, and 64 KiB and \(Self.headerLineCount) lines of a header besides,"
+        guard header.lineCount <= Self.headerLineCount else {
+            let limit = "\(options.recordByteCount) bytes and \(Self.headerLineCount) lines of a header"
             return Record(id: id, .tooLarge(byteCount: size + header.byteCount, limit: limit))
         }
         var fields = header.fields

@@ -56,8 +56,7 @@ package final class NATSStreamReader: LoopSourceReader {
     static let batchByteCount = 1 << 20
     /// The bytes that are collected, at most; about. A batch that is given out again is a little larger than before.
     static let collectedByteCount = 4 << 20
-    /// The most bytes of a record's header, and the most lines in it.
-    static let headerByteCount = 64 << 10
+    /// The most lines of a record's header, of which JetStream takes no more than 64 KiB.
     static let headerLineCount = 512
     /// How long the server keeps a question for records, and how long an answer may take besides.
     var pullTime: Duration { min(options.lease / 5, consumer?.waitLimit ?? options.lease) }

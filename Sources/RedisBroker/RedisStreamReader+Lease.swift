@@ -71,7 +71,8 @@ extension RedisStreamReader {
     }
 
     private func keep(since sentAt: ContinuousClock.Instant) {
-        let isNew = leaseEnd.map { $0 <= sentAt } ?? true
+        // It is told late that the lease went on, too: what was asked for meanwhile begins with what is not acknowledged.
+        let isNew = leaseEnd.map { $0 <= ContinuousClock.now } ?? true
         // Another node may have had it in between.
         if isNew { term += 1 }
         leaseEnd = sentAt + options.lease

@@ -29,7 +29,8 @@ enum RedisStreamScript {
           if e[2] then
             local size=0
             for _,v in ipairs(e[2]) do size=size+#v end
-            if size>tonumber(ARGV[6]) or #e[2]/2>tonumber(ARGV[7]) then e[2]=size else bytes=bytes+size end
+            bytes=bytes+size
+            if size>tonumber(ARGV[6]) or #e[2]/2>tonumber(ARGV[7]) then e[2]=size end
           end
           found[#found+1]=e
         end

@@ -3,7 +3,8 @@ package import Base
 extension Settings {
     /// `[server]`: the listeners, and the clients that may connect.
     package struct Server: Sendable, Equatable {
-        /// The addresses to listen on unless systemd passes a socket named "wsd"; never empty.
+        /// The addresses to listen on unless systemd passes a socket named "wsd"; empty for
+        /// none.
         package var listen = [ListenAddress(address: .anyIPv6, port: 8080)]
         /// The addresses to listen on for clients that begin with TLS, unless systemd passes a socket named "wsd-tls".
         package var listenTLS: [ListenAddress] = []

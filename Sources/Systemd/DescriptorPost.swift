@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// Descriptors on their way to a process that does not exist yet: they are messages in a pair of Unix sockets, of which
-/// only the receiving end has to be kept.
+/// only the receiving end has to be kept. As long as this process has the sending end, it can tell whether somebody does.
 ///
 /// One descriptor in the store for each connection would cost systemd a time that grows with the square of their number:
 /// 51 seconds for 9,000, against some milliseconds for 36 messages with 253 descriptors each. Each message has the number
@@ -21,8 +21,10 @@ package enum DescriptorPost {
 
     /// The result of sending.
     package struct Sent: Sendable {
-        /// The receiving ends, in the order in which they have to be read.
+        /// The receiving ends, in the order in which they have to be read: one at least, unless there can be none.
         package var ends: [Int32]
+        /// The sending ends, in the same order.
+        package var sources: [Int32]
         /// The number of items that were sent, from the first on.
         package var count: Int
         /// The errno with which sending has ended; 0 if everything was sent.
@@ -39,33 +41,44 @@ package enum DescriptorPost {
 
     /// Sends items through as many pairs of sockets as they need, but `pairLimit` at most. The items stay open here.
     package static func send(_ items: [Item], pairLimit: Int) -> Sent {
-        var sent = Sent(ends: [], count: 0, error: 0)
-        var source: Int32 = -1
-        defer { if source >= 0 { close(source) } }
-        while sent.count < items.count {
-            if source < 0 {
+        var sent = Sent(ends: [], sources: [], count: 0, error: 0)
+        var isFull = true
+        while sent.count < items.count || sent.ends.isEmpty {
+            if isFull {
                 guard sent.ends.count < pairLimit, let pair = makePair() else {
                     sent.error = sent.ends.count < pairLimit ? errno : ENOBUFS
                     return sent
                 }
-                source = pair.source
+                sent.sources.append(pair.source)
                 sent.ends.append(pair.end)
+                isFull = false
             }
             let batch = items[sent.count..<min(items.count, sent.count + mostAtOnce)]
+            guard let source = sent.sources.last, !batch.isEmpty else { return sent }
             let error = send(batch, to: source)
             switch error {
             case 0:
                 sent.count += batch.count
             case EAGAIN, ENOBUFS:
-                // This pair is full.
-                close(source)
-                source = -1
+                isFull = true
             default:
                 sent.error = error
                 return sent
             }
         }
         return sent
+    }
+
+    /// Whether somebody has the receiving ends of all these sending ends. This process must have closed its own.
+    ///
+    /// - Parameter patience: how long one that is about to be closed is waited for. Blocks its thread.
+    package static func areKept(_ sources: [Int32], patience: Duration) -> Bool {
+        // A hangup is reported unasked.
+        var polled = sources.map { pollfd(fd: $0, events: 0, revents: 0) }
+        while true {
+            let count = poll(&polled, nfds_t(polled.count), Int32(patience / .milliseconds(1)))
+            if count >= 0 || errno != EINTR { return count <= 0 }
+        }
     }
 
     private static func makePair() -> (source: Int32, end: Int32)? {

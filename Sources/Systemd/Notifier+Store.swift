@@ -3,8 +3,13 @@ import Glibc
 /// The service manager's store of descriptors, which it passes to the next process of the service: sd_notify(3),
 /// `FDSTORE=1`.
 extension Notifier {
-    /// The number of descriptors that the store takes; nil if that is not known: systemd says it from version 254 on only.
-    package var storeLimit: Int? { getenv("FDSTORE").flatMap { Int(String(cString: $0)) } }
+    /// The number of descriptors that the store takes; nil if that is not known.
+    ///
+    /// systemd says it from version 254 on, but if it is 0. It is of such a version if it also says where to look for memory
+    /// pressure (systemd.exec(5)).
+    package var storeLimit: Int? {
+        getenv("FDSTORE").flatMap { Int(String(cString: $0)) } ?? (getenv("MEMORY_PRESSURE_WATCH") == nil ? nil : 0)
+    }
 
     /// Whether there is a store for this many descriptors, as far as this process can know.
     package func mayStore(_ count: Int) -> Bool { isPresent && storeLimit ?? count >= count }

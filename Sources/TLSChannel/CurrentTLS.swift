@@ -1,3 +1,4 @@
+internal import Base
 package import NIOCore
 internal import Synchronization
 package import TLSHandshake
@@ -18,30 +19,65 @@ package final class CurrentTLS: Sendable {
 package struct TLSChannels: Sendable {
     private let tls: CurrentTLS
     private let handshakes = Handshakes()
+    private let failures: TLSFailures
 
-    /// - Parameter tls: the certificates.
-    package init(_ tls: CurrentTLS) { self.tls = tls }
+    /// - Parameters:
+    ///   - tls: the certificates.
+    ///   - report: logs why a connection has failed, at most every ten seconds.
+    package init(_ tls: CurrentTLS, report: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.tls = tls
+        failures = TLSFailures(report: report)
+    }
 
     /// The handler for a new connection.
-    package func handler() -> any ChannelHandler { TLSChannelHandler(tls, handshakes) }
+    package func handler() -> any ChannelHandler { TLSChannelHandler(tls, handshakes, failures) }
 }
 
-/// The handshakes in progress of a listener, each of which takes some 96 KB: the oldest ends for one more than there may be, so
-/// that those who say nothing more keep nobody out.
+/// The handshakes in progress of a listener: one ends for one more than there may be, so that those who say nothing more keep
+/// nobody out.
 final class Handshakes: Sendable {
     static let maximum = 128
-    /// The channels of those in progress, the oldest first.
-    private let channels = Mutex<[any Channel]>([])
 
-    /// Notes that one begins.
-    func begin(_ channel: any Channel) {
-        let oldest = channels.withLock { channels in
-            channels.append(channel)
-            return channels.count > Self.maximum ? channels.removeFirst() : nil
+    private struct State {
+        var handshakes = HandshakesInProgress<ObjectIdentifier, String?>()
+        var channels: [ObjectIdentifier: any Channel] = [:]
+
+        mutating func end(_ id: ObjectIdentifier) -> (any Channel)? {
+            handshakes.end(id)
+            return channels.removeValue(forKey: id)
         }
-        oldest?.close(promise: nil)
+    }
+
+    private let state = Mutex(State())
+
+    /// Notes that one begins, and ends another for it if there are too many; false if this one is the one too many.
+    func begin(_ channel: any Channel) -> Bool {
+        let now = NIODeadline.now().uptimeNanoseconds
+        let (ended, isTaken) = state.withLock { state -> ((any Channel)?, Bool) in
+            var ended: (any Channel)?
+            if state.handshakes.count >= Self.maximum {
+                guard let id = state.handshakes.oneTooMany(at: now) else { return (nil, false) }
+                ended = state.end(id)
+            }
+            state.handshakes.begin(ObjectIdentifier(channel), from: channel.clientAddress, at: now)
+            state.channels[ObjectIdentifier(channel)] = channel
+            return (ended, true)
+        }
+        ended?.pipeline.fireUserInboundEventTriggered(TooManyHandshakes())
+        return isTaken
     }
 
     /// Notes that one is over.
-    func end(_ channel: any Channel) { channels.withLock { $0.removeAll { $0 === channel } } }
+    func end(_ channel: any Channel) { _ = state.withLock { $0.end(ObjectIdentifier(channel)) } }
+}
+
+/// Tells a channel that its handshake ends for that of another.
+struct TooManyHandshakes {}
+
+extension Channel {
+    /// The address that counts as that of one client: of IPv6 the network of /64; nil if there is none.
+    fileprivate var clientAddress: String? {
+        guard let address = remoteAddress?.ipAddress else { return nil }
+        return IPAddress(address).map { $0.client.description } ?? address
+    }
 }

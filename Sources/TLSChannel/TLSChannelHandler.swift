@@ -21,6 +21,7 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
 
     private let tls: CurrentTLS
     private let handshakes: Handshakes
+    private let failures: TLSFailures
     private let ciphers = RecordCiphers()
     private var handshake: ServerHandshake?
     private var records = RecordLayer()
@@ -32,13 +33,26 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
     private var isInputClosed = false
     private var deadline: Scheduled<Void>?
 
-    init(_ tls: CurrentTLS, _ handshakes: Handshakes) {
+    init(_ tls: CurrentTLS, _ handshakes: Handshakes, _ failures: TLSFailures) {
         self.tls = tls
         self.handshakes = handshakes
+        self.failures = failures
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Self.patience) { context.close(promise: nil) }
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
+            // Who connects and says nothing, such as a probe, is nobody's trouble.
+            if self.handshake != nil || self.input.readableBytes > 0 {
+                let seconds = Self.patience.nanoseconds / 1_000_000_000
+                self.note("the handshake took longer than \(seconds) seconds", context)
+            }
+            context.close(promise: nil)
+        }
+    }
+
+    /// Notes why the connection ends.
+    private func note(_ reason: String, _ context: ChannelHandlerContext) {
+        failures.note(context.channel.remoteAddress, reason)
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
@@ -73,6 +87,10 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is TooManyHandshakes {
+            note(Self.tooMany, context)
+            return context.close(promise: nil)
+        }
         guard event as? ChannelEvent == .inputClosed else { return context.fireUserInboundEventTriggered(event) }
         guard isEstablished else { return context.close(promise: nil) }
         guard !isInputClosed else { return }
@@ -122,7 +140,15 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
             context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(bytes: answer))), promise: nil)
         }
         guard step != .needsMore else { return false }
-        if step == .done { isEstablished = (try? handshake.makeRecords(&records)) != nil }
+        switch step {
+        case .needsMore: break
+        case .failed(let reason): note("the handshake failed: \(reason)", context)
+        case .done:
+            do throws(TLSFault) {
+                try handshake.makeRecords(&records)
+                isEstablished = true
+            } catch { note("the handshake failed: \(error)", context) }
+        }
         endHandshake(context)
         wipeStack()
         guard isEstablished else {
@@ -138,21 +164,25 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
         switch input.withUnsafeReadableBytes({ ClientHello.look($0) }) {
         case .incomplete: return false
         case .otherProtocol:
+            note("this port speaks TLS, and the client does not", context)
             isInputClosed = true
             context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(string: Self.answerToPlain))), promise: nil)
             context.close(promise: nil)
             return false
         case .complete:
-            guard let handshake = tls.context.flatMap({ try? ServerHandshake($0) }) else {
+            let handshake = tls.context.flatMap { try? ServerHandshake($0) }
+            guard let handshake, handshakes.begin(context.channel) else {
+                note(handshake == nil ? "there is no certificate, or no memory" : Self.tooMany, context)
                 isInputClosed = true
                 context.close(promise: nil)
                 return false
             }
             self.handshake = handshake
-            handshakes.begin(context.channel)
             return true
         }
     }
+
+    private static let tooMany = "more than \(Handshakes.maximum) TLS handshakes are in progress"
 
     private func endHandshake(_ context: ChannelHandlerContext) {
         deadline?.cancel()
@@ -187,6 +217,7 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
 
     private func fail(_ context: ChannelHandlerContext, _ fault: TLSFault) {
         isInputClosed = true
+        note("\(fault)", context)
         sendAlert(fault.alert, context)
         context.close(promise: nil)
     }

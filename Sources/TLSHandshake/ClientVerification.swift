@@ -21,14 +21,18 @@ package final class ClientVerification: @unchecked Sendable {
     /// - Parameters:
     ///   - authorities: the certificates of the authorities in PEM.
     ///   - user: the name in a certificate that is its client's user; nil if certificates make nobody a user.
+    /// - Throws: every mistake.
     package init(
         authorities bytes: [UInt8], isRequired: Bool, user: ClientCertificate.NameKind? = nil
-    ) throws(CertificateError) {
-        let all = try ServerCertificate.certificates(in: bytes, atMost: Self.maximumAuthorityCount)
+    ) throws(CertificateErrors) {
+        let all: [OpaquePointer]
+        do throws(CertificateError) {
+            all = try ServerCertificate.certificates(in: bytes, atMost: Self.maximumAuthorityCount)
+        } catch { throw CertificateErrors(errors: [error]) }
         guard !all.isEmpty, let store = X509_STORE_new() else {
             for certificate in all { X509_free(certificate) }
-            throw CertificateError(
-                .certificate, "there is no certificate of an authority in it; it has to be in PEM")
+            let reason = "there is no certificate of an authority in it; it has to be in PEM"
+            throw CertificateErrors(errors: [CertificateError(.certificate, reason)])
         }
         self.store = store
         self.isRequired = isRequired
@@ -36,13 +40,16 @@ package final class ClientVerification: @unchecked Sendable {
         authorities = all
         // One that another has signed is enough of an authority, so that it alone is trusted and not all that the other signs.
         X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN))
-        for certificate in all {
-            guard X509_check_ca(certificate) > 0 else {
-                throw CertificateError(.certificate, "\(ClientCertificate.subject(of: certificate)) is no authority")
-            }
+        let mistakes = all.compactMap { certificate -> String? in
+            let subject = ClientCertificate.subject(of: certificate)
+            guard X509_check_ca(certificate) > 0 else { return "\(subject) is no authority" }
             guard X509_STORE_add_cert(store, certificate) == 1 else {
-                throw CertificateError(.certificate, "OpenSSL does not take it: \(lastError())")
+                return "OpenSSL does not take \(subject): \(lastError())"
             }
+            return nil
+        }
+        guard mistakes.isEmpty else {
+            throw CertificateErrors(errors: mistakes.map { CertificateError(.certificate, $0) })
         }
     }
 

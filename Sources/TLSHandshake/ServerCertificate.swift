@@ -8,6 +8,8 @@ import TLSRecords
 package final class ServerCertificate: @unchecked Sendable {
     /// The names of hosts that it is for, in lower case.
     package let names: [String]
+    /// The IP addresses that it is for. Clients name no address (RFC 6066, section 3), so that they get the first certificate.
+    package let addresses: [String]
     /// The times at which it becomes valid and expires, in seconds since 1970.
     package let beginsAt: Int64
     package let expiresAt: Int64
@@ -25,45 +27,41 @@ package final class ServerCertificate: @unchecked Sendable {
     ///   - certificate: the certificate and its chain in PEM, as authorities deliver them.
     ///   - key: its key in PEM, without a passphrase.
     ///   - now: the time at which it has to be valid, in seconds since 1970; nil: at no certain time.
-    package init(certificate bytes: [UInt8], key keyBytes: [UInt8], now: Int64?) throws(CertificateError) {
-        let all = try ServerCertificate.certificates(in: bytes, atMost: 16)
+    /// - Throws: every mistake.
+    package init(certificate bytes: [UInt8], key keyBytes: [UInt8], now: Int64?) throws(CertificateErrors) {
+        var errors: [CertificateError] = []
+        var all: [OpaquePointer] = []
+        do throws(CertificateError) { all = try ServerCertificate.certificates(in: bytes, atMost: 16) } catch {
+            errors.append(error)
+        }
         defer { for certificate in all { X509_free(certificate) } }
-        guard let first = all.first else {
-            throw CertificateError(.certificate, "there is no certificate in it; it has to be in PEM")
+        if all.isEmpty, errors.isEmpty {
+            errors.append(CertificateError(.certificate, "there is no certificate in it; it has to be in PEM"))
         }
-        let expiresAt = ServerCertificate.seconds(X509_get0_notAfter(first))
-        guard let expiresAt, let beginsAt = ServerCertificate.seconds(X509_get0_notBefore(first)) else {
-            throw CertificateError(.certificate, "its certificate has no valid dates")
+        errors += ServerCertificate.mistakes(inChain: all)
+        let first = all.first
+        let beginsAt = first.flatMap { ServerCertificate.seconds(X509_get0_notBefore($0)) }
+        let expiresAt = first.flatMap { ServerCertificate.seconds(X509_get0_notAfter($0)) }
+        if let beginsAt, let expiresAt {
+            errors += ServerCertificate.mistakes(at: now, beginsAt, expiresAt)
+        } else if first != nil {
+            errors.append(CertificateError(.certificate, "its certificate has no valid dates"))
         }
-        guard now.map({ $0 < expiresAt }) ?? true else {
-            throw CertificateError(.certificate, "its certificate expired on \(ServerCertificate.date(expiresAt))")
+        let key = ServerCertificate.key(in: keyBytes)
+        if key == nil {
+            errors.append(
+                CertificateError(
+                    .key, "there is no private key in it that can be read; it has to be in PEM, without a passphrase"))
         }
-        guard now.map({ $0 >= beginsAt }) ?? true else {
-            throw CertificateError(
-                .certificate, "its certificate is not valid before \(ServerCertificate.date(beginsAt))")
-        }
-        for (index, (certificate, issuer)) in zip(all, all.dropFirst()).enumerated()
-        where X509_check_issued(issuer, certificate) != X509_V_OK {
-            throw CertificateError(
-                .certificate,
-                """
-                the chain is out of order: certificate \(index + 2) in it, \(ClientCertificate.subject(of: issuer)), is not \
-                that of the issuer of certificate \(index + 1), \(ClientCertificate.issuer(of: certificate)); each has to be \
-                followed by that of its issuer, the server's first
-                """)
-        }
-        guard let key = ServerCertificate.key(in: keyBytes) else {
-            throw CertificateError(
-                .key, "there is no private key in it that can be read; it has to be in PEM, without a passphrase")
-        }
-        guard X509_check_private_key(first, key) == 1 else {
-            EVP_PKEY_free(key)
+        if let first, let key, X509_check_private_key(first, key) != 1 {
             ERR_clear_error()
-            throw CertificateError(.key, "it is not the key of the certificate")
+            errors.append(CertificateError(.key, "it is not the key of the certificate"))
         }
-        guard let chain = copenssl_new_chain() else {
-            EVP_PKEY_free(key)
-            throw CertificateError(.certificate, "out of memory")
+        let newChain = errors.isEmpty ? copenssl_new_chain() : nil
+        guard let first, let beginsAt, let expiresAt, let key, let chain = newChain else {
+            if let key { EVP_PKEY_free(key) }
+            throw CertificateErrors(
+                errors: errors.isEmpty ? [CertificateError(.certificate, "out of memory")] : errors)
         }
         for certificate in all.dropFirst() { _ = copenssl_append(chain, certificate) }
         X509_up_ref(first)
@@ -73,8 +71,33 @@ package final class ServerCertificate: @unchecked Sendable {
         self.beginsAt = beginsAt
         self.expiresAt = expiresAt
         keyKind = EVP_PKEY_get0_type_name(key).map { String(cString: $0) } ?? "unknown"
-        names = ServerCertificate.names(of: first)
+        (names, addresses) = ServerCertificate.names(of: first)
         gap = ServerCertificate.gap(behind: first, chain)
+    }
+
+    /// What is wrong with the dates of a certificate at a time; nil: at no certain time.
+    private static func mistakes(at now: Int64?, _ beginsAt: Int64, _ expiresAt: Int64) -> [CertificateError] {
+        guard let now else { return [] }
+        if now >= expiresAt { return [CertificateError(.certificate, "its certificate expired on \(date(expiresAt))")] }
+        guard now < beginsAt else { return [] }
+        return [CertificateError(.certificate, "its certificate is not valid before \(date(beginsAt))")]
+    }
+
+    /// The first place at which a certificate is not followed by that of its issuer: those after it follow from it.
+    private static func mistakes(inChain all: [OpaquePointer]) -> [CertificateError] {
+        for (index, (certificate, issuer)) in zip(all, all.dropFirst()).enumerated()
+        where X509_check_issued(issuer, certificate) != X509_V_OK {
+            return [
+                CertificateError(
+                    .certificate,
+                    """
+                    the chain is out of order: certificate \(index + 2) in it, \(ClientCertificate.subject(of: issuer)), is \
+                    not that of the issuer of certificate \(index + 1), \(ClientCertificate.issuer(of: certificate)); each \
+                    has to be followed by that of its issuer, the server's first
+                    """)
+            ]
+        }
+        return []
     }
 
     deinit {
@@ -82,6 +105,9 @@ package final class ServerCertificate: @unchecked Sendable {
         EVP_PKEY_free(key)
         copenssl_free_chain(chain)
     }
+
+    /// The names of hosts and the addresses that it is for.
+    package var allNames: [String] { names + addresses }
 
     /// Whether the certificate is for a host, whose name is in lower case (RFC 6125, section 6.4).
     func isFor(_ host: String) -> Bool {
@@ -133,15 +159,31 @@ package final class ServerCertificate: @unchecked Sendable {
         }
     }
 
-    private static func names(of certificate: OpaquePointer) -> [String] {
-        guard let found = X509_get_ext_d2i(certificate, NID_subject_alt_name, nil, nil) else { return [] }
+    private static func names(of certificate: OpaquePointer) -> (hosts: [String], addresses: [String]) {
+        guard let found = X509_get_ext_d2i(certificate, NID_subject_alt_name, nil, nil) else { return ([], []) }
         let names = OpaquePointer(found)
         defer { copenssl_free_names(names) }
-        return (0..<copenssl_alternative_name_count(names)).compactMap { index in
+        var hosts: [String] = []
+        var addresses: [String] = []
+        for index in 0..<copenssl_alternative_name_count(names) {
             var length: Int32 = 0
-            guard let text = copenssl_dns_name(names, index, &length) else { return nil }
-            let bytes = UnsafeRawBufferPointer(start: text, count: Int(length))
-            return String(decoding: bytes, as: UTF8.self).lowercased()
+            if let text = copenssl_dns_name(names, index, &length) {
+                let bytes = UnsafeRawBufferPointer(start: text, count: Int(length))
+                hosts.append(String(decoding: bytes, as: UTF8.self).lowercased())
+            } else if let bytes = copenssl_address_name(names, index, &length), let text = address(bytes, length) {
+                addresses.append(text)
+            }
+        }
+        return (hosts, addresses)
+    }
+
+    /// The text of an IP address; nil if its bytes are too many or too few.
+    private static func address(_ bytes: UnsafeRawPointer, _ count: Int32) -> String? {
+        guard count == 4 || count == 16 else { return nil }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
+            inet_ntop(count == 4 ? AF_INET : AF_INET6, bytes, text.baseAddress, socklen_t(text.count)).map {
+                String(cString: $0)
+            }
         }
     }
 
@@ -159,6 +201,15 @@ package final class ServerCertificate: @unchecked Sendable {
         func padded(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
         return "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
     }
+}
+
+/// The reasons why a certificate or its key can't be used.
+package struct CertificateErrors: Error, Sendable, Equatable, CustomStringConvertible {
+    package let errors: [CertificateError]
+
+    init(errors: [CertificateError]) { self.errors = errors }
+
+    package var description: String { errors.map(\.description).joined(separator: "; ") }
 }
 
 /// The reason why a certificate or its key can't be used.

@@ -29,6 +29,10 @@ package final class ServerHandshake {
     private var messageHead: UInt32 = 0
     private var messageHeadByteCount = 0
     private var messageRest = 0
+    /// The number of the client's records, and how many it may be: a hello of the size of today's in records of one byte. Each
+    /// costs some microseconds.
+    private var recordCount = 0
+    private static let maximumRecordCount = 2048
 
     package enum Step: Equatable {
         /// The client's next record is needed.
@@ -58,6 +62,11 @@ package final class ServerHandshake {
 
     /// Takes bytes of the client, at most one record, and appends what it is to get to `answer`.
     package func take(_ record: UnsafeRawBufferPointer, answer: inout [UInt8]) -> Step {
+        recordCount += 1
+        guard recordCount <= Self.maximumRecordCount else {
+            answer += [ContentType.alert.rawValue, 3, 3, 0, 2, 2, TLSAlert.illegalParameter.rawValue]
+            return .failed("a handshake in more than \(Self.maximumRecordCount) records")
+        }
         noteInput(record)
         guard !beginsTooLongHello(record) else {
             answer += [ContentType.alert.rawValue, 3, 3, 0, 2, 2, TLSAlert.illegalParameter.rawValue]

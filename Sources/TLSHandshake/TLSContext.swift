@@ -78,7 +78,7 @@ package final class TLSContext: @unchecked Sendable {
         for (index, certificate) in certificates.enumerated() {
             SSL_certs_clear(ssl)
             guard SSL_use_cert_and_key(ssl, certificate.certificate, certificate.key, certificate.chain, 1) == 1 else {
-                let names = certificate.names.joined(separator: ", ")
+                let names = certificate.allNames.joined(separator: ", ")
                 throw TLSFault(
                     .internalError, "OpenSSL does not take the certificate \(index + 1), for \(names): \(lastError())")
             }
@@ -88,7 +88,8 @@ package final class TLSContext: @unchecked Sendable {
     /// The certificates for clients that name no host: the first, and others for the same hosts with keys of other kinds.
     private var defaults: [ServerCertificate] {
         guard let first = certificates.first else { return [] }
-        return certificates.filter { $0 === first || Set($0.names) == Set(first.names) }
+        let names = Set(first.allNames)
+        return certificates.filter { $0 === first || !names.isEmpty && Set($0.allNames) == names }
     }
 
     private static func firstOfEachKind(_ certificates: [ServerCertificate]) -> [ServerCertificate] {

@@ -10,16 +10,25 @@ package final class TicketKeys: Sendable {
     /// A key, which is in memory once; its end overwrites it.
     ///
     /// `@unchecked Sendable` because its bytes are not changed before that.
-    final class Key: @unchecked Sendable {
+    package final class Key: @unchecked Sendable {
         /// 16 bytes that name the key in a ticket, 32 for the cipher and 32 for the HMAC.
         let bytes: UnsafeMutableRawBufferPointer
         /// The time at which it was made, in seconds of the monotonic clock.
-        let madeAt: Int
+        package let madeAt: Int
+        /// The bytes, for the next process; valid as long as the key.
+        package var secret: UnsafeRawBufferPointer { UnsafeRawBufferPointer(bytes) }
 
         /// A key without any value yet.
         init(madeAt: Int) {
             bytes = .allocate(byteCount: TicketKeys.byteCount, alignment: 1)
             self.madeAt = madeAt
+        }
+
+        /// The key of an earlier process; nil if it can't be one.
+        package convenience init?(_ secret: UnsafeRawBufferPointer, madeAt: Int) {
+            guard secret.count == TicketKeys.byteCount else { return nil }
+            self.init(madeAt: madeAt)
+            bytes.copyBytes(from: secret)
         }
 
         deinit {
@@ -70,17 +79,12 @@ package final class TicketKeys: Sendable {
     }
 
     /// The keys for another process of this machine, which adopts them: tickets of this one are good there.
-    package var parked: [(bytes: [UInt8], madeAt: Int)] { keys.withLock { $0.map { (Array($0.bytes), $0.madeAt) } } }
+    package var parked: [Key] { keys.withLock { $0 } }
 
-    /// Takes over the keys of an earlier process, the newest first; what can't be keys is left out.
-    package func adopt(_ parked: [(bytes: [UInt8], madeAt: Int)]) {
-        let known = parked.filter { $0.bytes.count == Self.byteCount && $0.madeAt <= Self.now }
-        let adopted = known.map { bytes, madeAt in
-            let key = Key(madeAt: madeAt)
-            key.bytes.copyBytes(from: bytes)
-            return key
-        }
-        keys.withLock { $0 = adopted }
+    /// Takes over the keys of an earlier process, the newest first; those of a time that is not yet are left out.
+    package func adopt(_ parked: [Key]) {
+        let known = parked.filter { $0.madeAt <= Self.now }
+        keys.withLock { $0 = known }
     }
 
     /// The maximum number of keys at a time, with some to spare.

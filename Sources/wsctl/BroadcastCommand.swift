@@ -49,6 +49,13 @@ struct BroadcastCommand: ParsableCommand {
             try Output.standard.write(line: "sent to \(HumanText.plural(reply.recipients, "connection"))")
         }
         try ClusterOptions.check(reply.silent, options)
-        if reply.recipients == 0 { throw Failure(options.quiet ? nil : "nobody is there to get it") }
+        if reply.recipients == 0 { throw Failure(options.quiet ? nil : "no recipient: \(absence)") }
+    }
+
+    /// Why there is no recipient.
+    private var absence: String {
+        let place = channel.map { " in channel '\($0)'" } ?? ""
+        guard let user else { return "no connection is" + (place.isEmpty ? " open" : place) }
+        return "user '\(user)' has no connection\(place)"
     }
 }

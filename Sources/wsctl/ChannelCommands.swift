@@ -48,7 +48,7 @@ struct ChannelsCommand: ParsableCommand {
             after = reply.next
         } while after != nil
         try ClusterOptions.check(silent, options)
-        if pattern != nil && count == 0 { throw Failure(options.quiet ? nil : "no channel matches") }
+        if let pattern, count == 0 { throw Failure(options.quiet ? nil : "no channel matches '\(pattern)'") }
         if !options.json && count == 0 { options.note("no channels") }
     }
 }

@@ -17,7 +17,7 @@ struct ConfigCommand: ParsableCommand {
               wsctl config --diff && echo "as on disk"
             """ + ExitStatus.help)
 
-    @Argument(help: "Show only this key, or the keys that begin with it.", completion: Completion.keys)
+    @Argument(help: "Show only this key, or all keys of the table of this name.", completion: Completion.keys)
     var key: String?
 
     @Flag(help: "Show only the values that differ on disk.")

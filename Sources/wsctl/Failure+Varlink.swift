@@ -79,6 +79,8 @@ extension Failure {
                 advice: "Nothing was changed.", exitCode: EX_CONFIG)
         case (_, "Unavailable"):
             self.init(text("reason"), advice: "See 'wsctl status', and try again.")
+        case (_, "Rejected"):
+            self.init(text("reason"), advice: "Send a smaller message.")
         case (_, "ProfileFailed"):
             self.init("no profile: \(text("reason"))")
         case (_, "NoSigningKey"):

@@ -92,6 +92,13 @@ struct FilterOptions: ParsableArguments {
         }
     }
 
+    /// The options as they were given, for a message; nil if none was.
+    var text: String? {
+        let given = [("--ip", ip), ("--channel", channel), ("--endpoint", endpoint), ("--user", user)]
+            .compactMap { name, value in value.map { "\(name) \($0)" } }
+        return given.isEmpty ? nil : given.joined(separator: " ")
+    }
+
     /// The filter made of the options, ids and `--all`.
     func filter(ids: [String] = [], all: Bool = false) -> ConnectionFilter {
         ConnectionFilter(

@@ -72,7 +72,10 @@ struct KickCommand: ParsableCommand {
         }
         // On a node that did not answer, connections may still be open.
         try ClusterOptions.check(reply.silent, options)
-        if reply.connections == 0 { throw Failure(options.quiet ? nil : "no connection matches") }
+        if reply.connections == 0 {
+            let meant = (ids + [selection.text, all ? "--all" : nil].compactMap { $0 }).joined(separator: " ")
+            throw Failure(options.quiet ? nil : "no connection matches \(meant)")
+        }
         guard missing.isEmpty else {
             let message = missing.map {
                 "no connection \($0)" + (selection.filter().hasCriteria ? " of that kind" : "")

@@ -8,8 +8,8 @@ struct LimitsCommand: ParsableCommand {
         abstract: "Show the limits, or set some until the next reload or restart.",
         discussion: """
             All live keys of [server], [websocket], [queue], [limits], [drain] and [log] can be set. To keep a value, \
-            write it into the configuration file as well. A key without a value shows this key, or all keys that \
-            begin with it.
+            write it into the configuration file as well. A key without a value shows this key, and the \
+            name of a table, such as limits, all its keys.
 
             EXAMPLES
               wsctl limits

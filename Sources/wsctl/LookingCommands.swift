@@ -97,7 +97,8 @@ struct ListCommand: ParsableCommand {
             try output.flush()
         }
         if filter.hasCriteria && count == 0 {
-            throw ClusterOptions.failure(silent, options) ?? Failure(options.quiet ? nil : "no connection matches")
+            throw ClusterOptions.failure(silent, options)
+                ?? Failure(options.quiet ? nil : "no connection matches \(selection.text ?? "")")
         }
         if !options.json && count == 0 { options.note("no connections") }
         if !options.json && count > 0 && !options.noLegend && output.isTerminal {

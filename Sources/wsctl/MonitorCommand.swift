@@ -40,7 +40,9 @@ struct MonitorCommand: ParsableCommand {
                 daemon.answered()
                 if !hasBegun { options.note("watching") }
                 hasBegun = true
-                if reply.lost > lost { options.note("\(reply.lost - lost) events came too fast") }
+                if reply.lost > lost {
+                    options.note("left out \(HumanText.plural(reply.lost - lost, "event")) that came too fast")
+                }
                 lost = reply.lost
                 for event in reply.events {
                     try output.write(line: options.json ? JSONLine.bytes(event) : Array(EventText.line(event).utf8))

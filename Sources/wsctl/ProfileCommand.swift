@@ -40,7 +40,7 @@ struct ProfileCommand: ParsableCommand {
         let output = Output.standard
         if kind == .cpu, !options.json, output.isTerminal {
             throw Failure(
-                "a profile is nothing for a terminal", advice: "Write it to a file: wsctl profile cpu > wsd.pprof")
+                "a CPU profile is binary", advice: "Redirect it to a file: wsctl profile cpu > wsd.pprof")
         }
         let start = WallClock.monotonicMilliseconds
         try DaemonClient.forActing(options).callMore(

@@ -10,8 +10,9 @@ struct RestartCommand: ParsableCommand {
         abstract: "Restart the service, and keep its connections.",
         discussion: """
             Calls 'systemctl restart', by which the daemon hands its connections and channels to the next process, waits \
-            for that, and says what has become of them. With --dry-run nothing is restarted: it says what would be kept, \
-            and what not and why.
+            for that, and says what has become of them. Nothing is restarted if the configuration on disk has errors, or \
+            if the connections can't be kept, unless --force is given. With --dry-run nothing is restarted: it says what \
+            would be kept, and what not and why.
 
             EXAMPLES
               wsctl restart --dry-run
@@ -20,6 +21,9 @@ struct RestartCommand: ParsableCommand {
 
     @Flag(help: "Say what would be kept, and restart nothing.")
     var dryRun = false
+
+    @Flag(help: "Restart even if the connections can't be kept; all of them are closed then.")
+    var force = false
 
     @Option(help: ArgumentHelp("The unit of the daemon.", valueName: "unit"))
     var unit = "wsd.service"
@@ -31,7 +35,7 @@ struct RestartCommand: ParsableCommand {
     }
 
     private func tellPlan() throws {
-        let plan = try DaemonClient.forActing(options).call(PlanRestart.name, returning: PlanRestart.Reply.self)
+        let plan = try plan()
         if options.json { return try Output.standard.write(line: JSONLine.bytes(plan)) }
         if let obstacle = plan.obstacle {
             try Output.standard.write(line: "nothing can be kept: \(TerminalText.escape(obstacle))")
@@ -41,26 +45,47 @@ struct RestartCommand: ParsableCommand {
         for (reason, count) in plan.closed.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
             try Output.standard.write(line: "closed: \(count), \(TerminalText.escape(reason))")
         }
+        for error in plan.errors ?? [] {
+            try Output.standard.write(line: "it would not start: \(TerminalText.escape(error))")
+        }
+    }
+
+    private func plan() throws -> PlanRestart.Reply {
+        try DaemonClient.forActing(options).call(PlanRestart.name, returning: PlanRestart.Reply.self)
     }
 
     private func restart() throws {
-        let before = try status().pid
+        let plan = try plan()
+        if let errors = plan.errors, !errors.isEmpty {
+            throw Failure(errors.joined(separator: "\n"), advice: "Nothing was restarted.", exitCode: EX_CONFIG)
+        }
+        if let obstacle = plan.obstacle, !force {
+            throw Failure(
+                "nothing was restarted, for the connections can't be kept: \(obstacle)",
+                advice: "With --force it is restarted all the same, and all connections are closed.")
+        }
+        let before = try status()
         guard access("/run/systemd/system", F_OK) == 0 else {
             throw Failure(
                 "systemd does not run here, and it alone keeps connections from one process to the next",
-                advice: "A service manager with a store for descriptors sends SIGUSR2; see wsd(8), RESTART.")
+                advice: "A service manager with a store for descriptors sends SIGUSR2; see wsd(8), Restarting.")
         }
         try Self.systemctl("restart", unit)
         let clock = ContinuousClock()
         let end = clock.now + .seconds(60)
         var now = try status()
-        while now.pid == before || now.state != .running {
+        while now.pid == before.pid || now.state != .running {
             guard clock.now < end else { throw Failure("\(unit) was restarted, but the same process answers") }
             usleep(50_000)
             now = try status()
         }
         if let problem = now.lastRestart?.problem {
             throw Failure("\(unit) was restarted, but the connections were closed: \(TerminalText.escape(problem))")
+        }
+        guard now.lastRestart != nil || before.connections == 0 || plan.obstacle != nil else {
+            throw Failure(
+                "\(unit) was restarted, but its connections were not handed over",
+                advice: "Look into its log: journalctl --unit=\(unit)")
         }
         if options.json { return try Output.standard.write(line: JSONLine.bytes(now)) }
         guard !options.quiet else { return }

@@ -18,7 +18,11 @@ enum StandardInput {
                 throw Failure("cannot read standard input: \(String(cString: strerror(errno)))")
             }
             all += piece[..<count]
-            guard all.count <= limit else { throw Failure("the message has more than \(limit) bytes") }
+            guard all.count <= limit else {
+                throw Failure(
+                    "the message has more than \(limit) bytes",
+                    advice: "Split it; see also 'wsctl limits websocket.max_message_size'.")
+            }
         }
     }
 }

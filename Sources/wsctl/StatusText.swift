@@ -41,6 +41,7 @@ enum StatusText {
             fields.insert(("memory", memory), at: place + 1)
         }
         if let restart = status.lastRestart { fields.append(("last restart", Self.restart(restart))) }
+        if let recovered = status.recovered { fields.append(("recovered", Self.recovery(recovered))) }
         for consumer in status.consumers ?? [] { fields.append(("consumes", text(consumer))) }
         for certificate in status.certificates ?? [] {
             let names = certificate.names.isEmpty ? "no name" : list(certificate.names)
@@ -108,6 +109,14 @@ enum StatusText {
             restart.phases[name].map { "\(name) \(milliseconds($0))" }
         }
         return text + (phases.isEmpty ? "" : " (\(phases.joined(separator: ", ")))")
+    }
+
+    /// What has become of the histories of a process that was killed.
+    static func recovery(_ recovered: RecoveryReport) -> String {
+        if let problem = recovered.problem { return "nothing after a crash: \(problem)" }
+        let channels = HumanText.plural(recovered.channels, "channel")
+        let messages = HumanText.plural(recovered.messages, "message")
+        return "\(channels) with \(messages) after a crash" + (recovered.takenAt.map { "; snapshot of \($0)" } ?? "")
     }
 
     private static func milliseconds(_ seconds: Double) -> Int { Int((min(max(seconds, 0), 1e9) * 1_000).rounded()) }

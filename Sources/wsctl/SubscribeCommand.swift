@@ -38,7 +38,9 @@ struct SubscribeCommand: ParsableCommand {
         try DaemonClient.forActing(options).follow(
             FollowChannel.name, FollowChannel.Parameters(channel: channel), returning: FollowChannel.Reply.self
         ) { reply in
-            if reply.lost > lost { options.note("\(reply.lost - lost) messages came too fast") }
+            if reply.lost > lost {
+                options.note("left out \(HumanText.plural(reply.lost - lost, "message")) that came too fast")
+            }
             lost = reply.lost
             guard let text = reply.message ?? reply.data else {
                 // The last reply of a daemon that drains has no message either.

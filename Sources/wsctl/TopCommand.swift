@@ -19,8 +19,8 @@ struct TopCommand: ParsableCommand {
               I  by bytes in            O  by bytes out
               +  refresh less often     -  refresh more often      ?  show these keys
 
-            If standard output is not a terminal, or TERM is dumb, each refresh is printed after the previous one. \
-            Rates are measured over the interval before a refresh, so the first refresh comes after one interval, \
+            If standard input or output is not a terminal, or TERM is dumb, each refresh is printed after the previous \
+            one. Rates are measured over the interval before a refresh, so the first refresh comes after one interval, \
             except with --json.
 
             When the daemon is restarted, or crashes, the command goes on with the next process.

@@ -9,7 +9,7 @@ struct WhyCommand: ParsableCommand {
         commandName: "why",
         abstract: "Show why connections were closed or refused, the most recent first.",
         discussion: """
-            The daemon remembers some thousand closes and as many refusals, and of a flood the first and the last. \
+            The daemon remembers 4096 closes and as many refusals, and of a flood the first and the last. \
             The argument is a connection's id, an address, a network or a user; without it, all events are shown. A \
             word that may be an id is taken for a user if no connection has that id; --user NAME always means a user. If \
             no event matches, the exit status is 1.
@@ -54,7 +54,11 @@ struct WhyCommand: ParsableCommand {
         for filter in filters() where try show(filter, client, &silent) {
             return try ClusterOptions.check(silent, options)
         }
-        throw ClusterOptions.failure(silent, options) ?? Failure(options.quiet ? nil : "nothing is known of that")
+        let meant = [who, selection.text].compactMap { $0 }.joined(separator: " ")
+        throw ClusterOptions.failure(silent, options)
+            ?? Failure(
+                options.quiet
+                    ? nil : "no close or refusal is known" + (meant.isEmpty ? "" : " that matches \(meant)"))
     }
 
     /// Prints the events of a selection. False if there are none and no such connection is open.

@@ -56,7 +56,7 @@ struct APIListeners {
         let router = router.reporting { logger.notice("\($0)") }
         for socket in sockets {
             logger.notice("HTTP API on \(socket.address)\(socket.isSecure ? " with TLS" : "")")
-            let channels = TLSChannels(tls)
+            let channels = TLSChannels(tls) { logger.notice("TLS at the HTTP API on \(socket.address): \($0)") }
             let secured: (@Sendable () -> any ChannelHandler)? =
                 socket.isSecure ? { @Sendable in channels.handler() } : nil
             tasks.addTask {

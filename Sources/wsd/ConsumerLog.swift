@@ -48,7 +48,7 @@ struct ConsumerLog {
     }
 }
 
-/// Tells the log of records that can't be published: of one in ten seconds at most, and how many there were besides.
+/// Tells the log of records that can't be published: a line in ten seconds at most, of one or of how many there were besides.
 final class RejectionLog: Sendable {
     private static let interval: Duration = .seconds(10)
 
@@ -74,5 +74,21 @@ final class RejectionLog: Sendable {
         guard let untold else { return }
         let others = untold == 0 ? "" : "; \(untold) others were not since the last such line"
         logger.warning("record \(record.id) of \(name) is not published: \(record.fault ?? "")\(others)")
+    }
+
+    /// Tells how many there were since the last line, if a line may come again.
+    func tellRestWhenDue() { tellRest { ContinuousClock.now - $0 >= Self.interval } }
+
+    /// Tells how many there were since the last line.
+    func tellRest() { tellRest { _ in true } }
+
+    private func tellRest(_ isDue: (ContinuousClock.Instant) -> Bool) {
+        let untold = state.withLock { state in
+            guard state.untoldCount > 0, state.toldAt.map(isDue) ?? true else { return 0 }
+            defer { state = (ContinuousClock.now, 0) }
+            return state.untoldCount
+        }
+        guard untold > 0 else { return }
+        logger.warning("\(untold) more records of \(name) are not published, since the last such line")
     }
 }

@@ -18,8 +18,11 @@ final class Consumers: Sendable {
     /// One `[[consume]]`.
     private struct Running: Sendable {
         var settings: Settings.Consume
+        /// What tells its metrics from those of others.
+        var labels: [(String, String)]
         var source: any RecordSource
         var consumer: Consumer
+        var rejections: RejectionLog
     }
 
     /// What a consumer has to do with the rest of the daemon.
@@ -57,7 +60,17 @@ final class Consumers: Sendable {
                 Consumer.Surroundings(
                     publish: { [publish = around.publish] in await publish($0, .consumer(source: name)) },
                     publishByteCount: { byteCount }, rejected: { rejections.note($0) }))
-            all.append(Running(settings: consume, source: source, consumer: consumer))
+            let server = consume.serverName(settings.broker)
+            let sameCount = all.count { $0.settings.isLike(consume) && $0.settings.serverName(settings.broker) == server }
+            all.append(
+                Running(
+                    settings: consume,
+                    labels: [
+                        ("source", consume.source.rawValue),
+                        // Those that differ by the user alone have a number.
+                        ("server", sameCount == 0 ? server : "\(server)#\(sameCount + 1)"),
+                        ("stream", consume.stream), ("group", consume.group),
+                    ], source: source, consumer: consumer, rejections: rejections))
         }
         running = all
         self.logger = logger
@@ -83,6 +96,7 @@ final class Consumers: Sendable {
                 group.addTask {
                     _ = await within(Self.stopTime) { await task.value }
                     await each.source.stop()
+                    each.rejections.tellRest()
                 }
             }
         }
@@ -97,6 +111,7 @@ final class Consumers: Sendable {
                 for line in logs[index].note(each.source.state.phase, refusal: each.consumer.refusal) {
                     logger.log(level: line.level, "\(line.text)")
                 }
+                each.rejections.tellRestWhenDue()
             }
         }
     }
@@ -127,9 +142,7 @@ final class Consumers: Sendable {
         guard !running.isEmpty else { return }
         func each<Value>(_ value: (Running, SourceState) -> Value?) -> [([(String, String)], Value)] {
             running.compactMap { each in
-                value(each, each.source.state).map {
-                    ([("stream", each.settings.stream), ("group", each.settings.group)], $0)
-                }
+                value(each, each.source.state).map { (each.labels, $0) }
             }
         }
         text.add(
@@ -164,6 +177,16 @@ extension SourceState.Phase {
 extension Settings.Consume {
     /// The source, for people.
     var name: String { "\(source.rawValue) \"\(stream)\"" }
+
+    /// Where the source is, without who logs in.
+    fileprivate func serverName(_ broker: Settings.Broker) -> String {
+        (url ?? broker.url ?? broker.urls.first)?.description ?? ""
+    }
+
+    /// Whether another one has the same names at its server.
+    fileprivate func isLike(_ other: Self) -> Bool {
+        (source, stream, group) == (other.source, other.stream, other.group)
+    }
 
     fileprivate var rules: ConsumerRules {
         let format: ConsumerRules.Format =

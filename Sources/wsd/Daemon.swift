@@ -56,6 +56,7 @@ struct Daemon {
         let listeners =
             try listen("wsd", passed, missing, else: configuration.server.listen)
             + listen("wsd-tls", passed, missing, else: configuration.server.listenTLS, areSecure: true)
+        guard !listeners.isEmpty else { throw noListeners(missing) }
         let controlListeners = try ControlListeners(passed: passed, missing, loaded, logger)
         let apiListeners = try APIListeners(
             passed, missing, configuration: configuration.api,
@@ -85,8 +86,7 @@ struct Daemon {
             Reloader.Parts(
                 hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed, access: access,
                 lifecycle: lifecycle, broker: broker, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
-                tls: tls, hasTLSListener: listeners.contains(where: \.isSecure) || apiListeners.haveTLS,
-                tlsPort: listeners.tlsPort,
+                tls: tls, listeners: ListenerFacts(listeners, apiListeners),
                 openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
             logger: logger, loader: loader)
         var backend = HubBackend(
@@ -106,7 +106,7 @@ struct Daemon {
             var log = EventLog(logger: logger)
             await log.follow(hub.events, feed: feed, access: access)
         }
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
+        let parkingHasFailed = try await withThrowingTaskGroup(of: Void.self) { tasks in
             try await serveControl(controlListeners, backend, group, logger, in: &tasks)
             let router = router(backend, apiKeys)
             apiListeners.serve(router, tls, group: group, logger: logger, in: &tasks)
@@ -137,33 +137,27 @@ struct Daemon {
             await drainWhenTold(hub, lifecycle, reloader, feed, notifier, logger)
             let parking =
                 await lifecycle.isParking
-                ? Parking(hub: hub, notifier: notifier, logger: logger, hasBroker: broker != nil) : nil
+                ? Parking(
+                    hub: hub, notifier: notifier, consumers: consumers, logger: logger, hasBroker: broker != nil) : nil
             parking?.announce()
             tasks.cancelAll()
-            let callTime = Task { try? await Task.sleep(for: Parking.callTime) }
-            let parked = Task {
-                guard let parking else { return }
-                await callTime.value
-                await consumers.stop()
-                await parking.run()
-                // It has failed, and a call that waits for what has ended meanwhile would keep the process.
-                Task {
-                    try? await Task.sleep(for: .seconds(10))
-                    _exit(EXIT_FAILURE)
-                }
-            }
+            let begun = parking?.begin()
             while let result = await tasks.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { logger.error("\(error)") }
             }
-            callTime.cancel()
-            await parked.value
+            await begun?.callsHaveEnded()
+            // The next process would take this end for a crash.
+            if keepsSnapshots, parking == nil { await notifier.removeStored(names: Snapshots.names) }
             await consumers.stop()
             await broker?.stop(within: .seconds(2))
             await hub.stop()
             await events.value
             try await group.shutdownGracefully()
+            return parking != nil
         }
         logger.notice("stopped")
+        // The connections are closed, and yet the next process has to be started.
+        if parkingHasFailed { exit(Parking.exitStatus) }
     }
 
     private func takePassedSockets(_ logger: Logger) throws -> PassedSockets {
@@ -175,7 +169,7 @@ struct Daemon {
             for warning in passed.warnings { logger.warning("\(warning)") }
             for key in PassedKeys(passed).unused(in: loaded) {
                 let name = PassedKeys.name(for: key)
-                logger.warning("\(key) is not used, for systemd passes sockets named \"\(name)\"; see wsd(8), SOCKETS")
+                logger.warning("\(key) is not used, for systemd passes sockets named \"\(name)\"; see wsd(8), Sockets")
             }
             return passed
         } catch {
@@ -197,6 +191,16 @@ struct Daemon {
                 message: missing.explanation(of: name, error),
                 exitCode: error.errno == EACCES ? EX_NOPERM : EXIT_FAILURE)
         }
+    }
+
+    /// The reason why a hub can't start that nobody could connect to.
+    private func noListeners(_ missing: MissingSockets) -> StartFailure {
+        let wayOut =
+            missing.explanation(of: "wsd-tls")
+            ?? "set server.listen_tls, or let systemd pass a socket named \"wsd-tls\""
+        return StartFailure(
+            message: "server.listen: it is empty, and there is no listener for TLS, so nobody could connect: \(wayOut)",
+            exitCode: EX_CONFIG)
     }
 
     /// The certificates with their keys.
@@ -283,7 +287,7 @@ struct Daemon {
             tlsPort: tlsPort)
         engine.broker = broker?.broker
         engine.node = broker?.node
-        configuration.warnOfLimit(engine.maximumConnections, logger)
+        configuration.warnOfLimit(engine.maximumConnections, descriptorLimit: descriptorLimit, logger)
         return Hub(engine, adopting: parked)
     }
 

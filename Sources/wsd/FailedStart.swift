@@ -87,6 +87,15 @@ struct FailedStart {
         forgetAll()
     }
 
+    /// The exit status of a start that fails with `code`. After wrong usage and a wrong configuration the service manager
+    /// does not start the daemon again, and drops what the process before has left (`RestartPreventExitStatus=`). If that
+    /// has left histories, they are to be there once the mistake is mended.
+    func exitCode(for code: Int32) -> Int32 {
+        guard [EX_USAGE, EX_CONFIG].contains(code) else { return code }
+        let names = Inheritance.names.union(Snapshots.names)
+        return passed.contains { names.contains($0.name) } ? EXIT_FAILURE : code
+    }
+
     private mutating func accept(_ listener: PassedSocket) {
         var peer = sockaddr_storage()
         for _ in 0..<Self.burst {

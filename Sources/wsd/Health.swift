@@ -98,8 +98,9 @@ struct MissingSockets {
     func explanation(of name: String, errno: Int32 = 0) -> String? {
         // Other sockets were passed, or the unit is that of a service to which sockets are passed.
         guard !passed.contains(name), !passed.isEmpty || isNotified && errno == EAFNOSUPPORT else { return nil }
-        let unit = name == "wsd" ? "wsd.socket" : "wsd-\(name).socket"
-        let holder = name == "wsd" || name == "api" ? ", and \"ss -ltnp\" for another program that has its port" : ""
+        let unit = name.hasPrefix("wsd") ? "\(name).socket" : "wsd-\(name).socket"
+        let hasPort = !["control", "status"].contains(name)
+        let holder = hasPort ? ", and \"ss -ltnp\" for another program that has its port" : ""
         return """
             \(unit) does not listen, so systemd has passed no socket named "\(name)": see "systemctl status \(unit)"\(holder)
             """

@@ -74,6 +74,7 @@ struct HubBackend: ControlBackend {
             drain: drain
         )
         status.certificates = await reloader.tls?.status
+        status.recovered = hub.recovered.map { RecoveryReport($0) }
         return status
     }
 
@@ -162,15 +163,22 @@ struct HubBackend: ControlBackend {
 
     func planRestart() async -> PlanRestart.Reply {
         let outlook = await hub.parkingOutlook()
-        var closed: [String: Int] = [:]
-        if outlook.endingCount > 0 { closed["their end has begun"] = outlook.endingCount }
-        if outlook.secureHandshakeCount > 0 {
-            closed["their handshake of TLS is in progress"] = outlook.secureHandshakeCount
-        }
-        if outlook.waitingCount > 0 { closed["unless what they wait for comes in time"] = outlook.waitingCount }
-        return PlanRestart.Reply(
+        let errors = await reloader.configuration().errors
+        var plan = PlanRestart.Reply(
             obstacle: Parking.obstacle(notifier), kept: outlook.keptCount, handshakes: outlook.handshakeCount,
-            closed: closed)
+            closed: [:], errors: errors.isEmpty ? nil : errors)
+        guard plan.obstacle == nil else {
+            plan.closed = ["because nothing can be kept": hub.connectionCount]
+            plan.kept = 0
+            plan.handshakes = 0
+            return plan
+        }
+        if outlook.endingCount > 0 { plan.closed["their end has begun"] = outlook.endingCount }
+        if outlook.secureHandshakeCount > 0 {
+            plan.closed["their handshake of TLS is in progress"] = outlook.secureHandshakeCount
+        }
+        if outlook.waitingCount > 0 { plan.closed["unless what they wait for comes in time"] = outlook.waitingCount }
+        return plan
     }
 
     func reload(by caller: Caller) async throws(ControlError) -> ReloadOutcome {

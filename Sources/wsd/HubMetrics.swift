@@ -51,7 +51,7 @@ struct HubMetrics {
                 .map { ([("reason", $0.label)], total.closed[Int($0.rawValue)]) })
         text.add(
             "websocket_close_codes_total", .counter,
-            "WebSockets that ended, by the code of the first close frame; 1006 is for none.",
+            "WebSockets that ended, by the code of the first close frame; without one 1006, or 3008 after write_timeout.",
             Statistics.closeCodeLabels.enumerated().map { ([("code", $1)], total.closeCodes[$0]) })
     }
 

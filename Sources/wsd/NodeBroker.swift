@@ -270,7 +270,7 @@ extension Settings.Broker {
             var bytes = try KeyFileReader.contents(of: file.path, shownAs: origin)[...]
             // An editor ends the line.
             while let last = bytes.last, last == 0x0A || last == 0x0D { bytes.removeLast() }
-            guard !bytes.isEmpty else { throw KeyError("\(origin): empty") }
+            guard !bytes.isEmpty else { throw KeyError("\(origin): the file is empty; write the password into it") }
             guard let text = String(validating: bytes, as: UTF8.self) else { throw KeyError("\(origin): not UTF-8") }
             return text
         } catch { throw KeyErrors(errors: [error]) }

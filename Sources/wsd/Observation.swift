@@ -35,6 +35,7 @@ struct Observation: Router.Observer {
         }
         consumers?.add(to: &text)
         if let adopted = hub.adopted { RestartReport(adopted).add(to: &text) }
+        if let recovered = hub.recovered { RecoveryReport(recovered).add(to: &text) }
         await reloader.tls?.add(to: &text)
         await addEvents(to: &text)
         text.add(

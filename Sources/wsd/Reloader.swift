@@ -29,10 +29,7 @@ actor Reloader {
         var passed: PassedKeys
         /// The certificates in force.
         var tls: CurrentTLS
-        /// Whether clients can begin with TLS.
-        var hasTLSListener: Bool
-        /// The port for them; nil if there is none.
-        var tlsPort: UInt16?
+        var listeners: ListenerFacts
         /// The addresses on which other machines can reach the hub.
         var openAddresses: [String]
     }
@@ -90,15 +87,20 @@ actor Reloader {
 
     /// Notices for the administrator, who should make a decision.
     var notices: [String] {
-        let expiring = tls?.notices ?? []
-        guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return expiring }
-        return expiring + [
+        let ofTLS = notices(of: loaded.configuration.tls)
+        guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return ofTLS }
+        return ofTLS + [
             """
-            whoever reaches \(parts.openAddresses.joined(separator: ", ")) may connect, listen and publish, and nobody has \
-            chosen that: set auth.mode (\"none\" is a choice, too) or server.allowed_origins, or listen on 127.0.0.1; \
-            see wsd.toml(5)
+            no access control is configured: anyone who reaches \(parts.openAddresses.joined(separator: ", ")) may connect, \
+            listen and publish; set auth.mode ("none" if that is intended) or server.allowed_origins, or listen on \
+            127.0.0.1; see wsd.toml(5)
             """
         ]
+    }
+
+    /// Notices about TLS with the certificates in force.
+    private func notices(of settings: Settings.TLS) -> [String] {
+        (tls?.notices ?? []) + parts.listeners.notices(settings)
     }
 
     /// The settings of a drain.
@@ -194,7 +196,7 @@ actor Reloader {
         await parts.hub.reconfigure(
             configuration.engineConfiguration(
                 descriptorLimit: parts.descriptorLimit, exemptsLoopback: new.exemptsLoopback,
-                verifier: parts.tokens.verifier, tls: tls, tlsPort: parts.tlsPort))
+                verifier: parts.tokens.verifier, tls: tls, tlsPort: parts.listeners.tlsPort))
         parts.threshold.level = Logger.Level(configuration.log.level)
         parts.access.setMode(configuration.log.access)
         parts.feed.setLogsEverything(configuration.log.wantsEverything)
@@ -206,9 +208,10 @@ actor Reloader {
         let changed = keys + rotated.filter { !keys.contains($0) }
         loaded = new
         if changed.contains("server.max_connections") {
-            configuration.warnOfLimit(parts.hub.maximumConnections, logger)
+            configuration.warnOfLimit(
+                parts.hub.maximumConnections, descriptorLimit: parts.descriptorLimit, logger)
         }
-        let notices = readsKeys ? tls?.notices ?? [] : []
+        let notices = readsKeys ? notices(of: configuration.tls) : []
         return ReloadOutcome(
             changed: changed, needsRestart: waiting, unused: unused.isEmpty ? nil : unused,
             notices: notices.isEmpty ? nil : notices)
@@ -247,7 +250,7 @@ actor Reloader {
     /// Reads the certificates anew. A listener for TLS can't be left without any.
     private func tlsContext(_ settings: Settings.TLS) throws(KeyErrors) -> TLSContext? {
         let context = try settings.context(tickets)
-        guard context != nil || !parts.hasTLSListener else {
+        guard context != nil || !parts.listeners.haveTLS else {
             let reason = "clients begin with TLS, and there is no certificate to show"
             throw KeyErrors(errors: [KeyError("tls.certificates: \(reason)")])
         }

@@ -22,6 +22,7 @@ extension Settings {
         visible.broker.sentinelPasswordFile = keep(broker.sentinelPasswordFile)
         visible.broker.credentialsFile = keep(broker.credentialsFile)
         visible.broker.authorityFile = keep(broker.authorityFile)
+        visible.tls.clientAuthorityFile = keep(tls.clientAuthorityFile)
         visible.tls.certificates = tls.certificates.filter { keep($0.certificate) != nil && keep($0.key) != nil }
         for index in consumers.indices {
             visible.consumers[index].passwordFile = keep(consumers[index].passwordFile)

@@ -51,9 +51,18 @@ extension Settings {
         min(server.workers > 0 ? server.workers : Hub.usableProcessorCount, Hub.maximumWorkerCount)
     }
 
-    /// Logs a warning if the limit of open files allows fewer connections than are configured.
-    func warnOfLimit(_ limit: Int, _ logger: Logger) {
+    /// Logs a warning if fewer connections are allowed than are configured: by the limit of open files, or by the room for
+    /// connections that this process made at its start.
+    func warnOfLimit(_ limit: Int, descriptorLimit: Int, _ logger: Logger) {
         guard limit < server.maxConnections else { return }
+        guard limit >= maximumConnections(descriptorLimit: descriptorLimit) else {
+            logger.warning(
+                """
+                this process has room for \(limit) connections, not server.max_connections = \(server.maxConnections); \
+                restart
+                """)
+            return
+        }
         logger.warning(
             """
             the limit of open files allows \(limit) connections, not server.max_connections = \

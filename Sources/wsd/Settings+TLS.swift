@@ -29,7 +29,7 @@ extension Settings.TLS {
             }
         }
         var clients: ClientVerification?
-        do throws(KeyError) { clients = try clientVerification() } catch { errors.append(error) }
+        do throws(KeyErrors) { clients = try clientVerification() } catch { errors += error.errors }
         guard errors.isEmpty else { throw KeyErrors(errors: errors) }
         do throws(TLSFault) {
             return try TLSContext(
@@ -45,15 +45,18 @@ extension Settings.TLS {
     }
 
     /// What the certificates of clients are verified by; nil if they are not asked for any.
-    private func clientVerification() throws(KeyError) -> ClientVerification? {
+    private func clientVerification() throws(KeyErrors) -> ClientVerification? {
         guard clientCertificates != .none, let file = clientAuthorityFile else { return nil }
         let name = "tls.client_ca = \"\(file)\""
-        let bytes = try KeyFileReader.contents(of: file.path, shownAs: name)
-        do throws(CertificateError) {
+        let bytes: [UInt8]
+        do throws(KeyError) { bytes = try KeyFileReader.contents(of: file.path, shownAs: name) } catch {
+            throw KeyErrors(errors: [error])
+        }
+        do throws(CertificateErrors) {
             return try ClientVerification(
                 authorities: bytes, isRequired: clientCertificates == .required, user: clientIdentity.kind)
         } catch {
-            throw KeyError("\(name): \(error)")
+            throw KeyErrors(errors: error.errors.map { KeyError("\(name): \($0)") })
         }
     }
 }
@@ -84,13 +87,19 @@ extension Settings.TLS.Certificate {
             } catch { errors.append(error) }
         }
         guard errors.isEmpty, contents.count == 2 else { throw KeyErrors(errors: errors) }
-        do throws(CertificateError) {
+        do throws(CertificateErrors) {
             return try ServerCertificate(
                 certificate: contents[0], key: contents[1], now: takesAnyDates ? nil : Clock.milliseconds() / 1_000)
         } catch {
-            throw KeyErrors(errors: [KeyError("\(error.file == .key ? keyName : certificateName): \(error)")])
+            throw KeyErrors(
+                errors: error.errors.map { KeyError("\($0.file == .key ? keyName : certificateName): \($0)") })
         }
     }
+}
+
+extension ServerCertificate {
+    /// How long before its end it should have been renewed, in seconds: a third of its life, and two weeks at most.
+    fileprivate var renewalTime: Int64 { min(14 * 86_400, (expiresAt - beginsAt) / 3) }
 }
 
 extension TLSContext {
@@ -98,22 +107,22 @@ extension TLSContext {
     var status: [CertificateStatus] {
         certificates.map {
             CertificateStatus(
-                names: $0.names, keyKind: $0.keyKind,
+                names: $0.allNames, keyKind: $0.keyKind,
                 expiresAt: RFC3339.string(millisecondsSinceEpoch: $0.expiresAt * 1_000))
         }
     }
 
-    /// The certificates that are not valid now or expire within two weeks, and those whose chain is not complete, as notices
+    /// The certificates that are not valid now or expire soon, and those whose chain is not complete, as notices
     /// for the administrator.
     var notices: [String] {
         let now = Clock.milliseconds() / 1_000
         return certificates.flatMap { certificate in
-            let name = "the certificate for \(certificate.names.joined(separator: ", "))"
+            let name = "the certificate for \(certificate.allNames.joined(separator: ", "))"
             let gap = certificate.gap.map { ["\(name): \($0)"] } ?? []
             if certificate.beginsAt > now {
                 return gap + ["\(name) is not valid before \(date(certificate.beginsAt)): is the clock right?"]
             }
-            guard certificate.expiresAt - now < 14 * 86_400 else { return gap }
+            guard certificate.expiresAt - now < certificate.renewalTime else { return gap }
             let state =
                 certificate.expiresAt > now
                 ? "expires on \(date(certificate.expiresAt))"

@@ -62,7 +62,7 @@ struct WSDCommand: AsyncParsableCommand {
             guard serves, code != EXIT_SUCCESS else { exit(withError: error) }
             complain(fullMessage(for: error).split(separator: "\n").map(String.init), to: LogDestination.detect())
             failedStart.run()
-            Glibc.exit(code)
+            Glibc.exit(failedStart.exitCode(for: code))
         }
     }
 
@@ -92,7 +92,10 @@ struct WSDCommand: AsyncParsableCommand {
             if config != nil { reader = try Self.assumeServiceAccount(destination) }
             do throws(KeyErrors) {
                 let (visible, hidden) = loaded.configuration.withoutHiddenCredentials
-                if hidden > 0 { print("\(hidden) credentials are for the daemon alone, which looks at them itself") }
+                if hidden > 0 {
+                    let those = hidden == 1 ? "1 credential" : "\(hidden) credentials"
+                    print("\(those) not checked; the daemon checks credentials when it starts")
+                }
                 for notice in try await checkKeys(visible) { Self.complain([notice], as: "<4>", to: destination) }
             } catch {
                 Self.complain(StartFailure(error, in: loaded).messages, by: reader, to: destination)
@@ -123,7 +126,9 @@ struct WSDCommand: AsyncParsableCommand {
         } catch { errors += error.errors }
         do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
         do throws(KeyErrors) {
-            notices = try configuration.tls.context(TicketKeys())?.notices ?? []
+            // As a start takes them: the notices name those that are not valid now.
+            notices = try configuration.tls.context(TicketKeys(), takesAnyDates: true)?.notices ?? []
+            notices += configuration.tls.notices(openPlainAddresses: configuration.openPlainAddresses)
         } catch { errors += error.errors }
         do throws(KeyErrors) { try configuration.broker.check() } catch { errors += error.errors }
         for consume in configuration.consumers {

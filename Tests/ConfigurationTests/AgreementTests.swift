@@ -41,6 +41,17 @@ struct AgreementTests {
         #expect(errors("[api]\nlisten = [\":0\"]\n[server]\nlisten = [\":0\"]").isEmpty)
     }
 
+    @Test("Clients may all have to begin with TLS, where there is a certificate for it")
+    func noPlainListener() {
+        let error =
+            "f:2:1: server.listen: nobody could connect without server.listen_tls, or tls.certificates and a socket named "
+            + "\"wsd-tls\" from systemd; give an address, or one of these"
+        let certificates = "[tls]\ncertificates = [{certificate = \"/c\", key = \"/k\"}]\n"
+        #expect(errors("[server]\nlisten = []") == [error])
+        #expect(errors("[server]\nlisten = []\nlisten_tls = [\":8443\"]\n" + certificates).isEmpty)
+        #expect(errors("[server]\nlisten = []\n" + certificates).isEmpty)
+    }
+
     @Test("An endpoint's path is its own")
     func duplicateEndpoints() {
         #expect(

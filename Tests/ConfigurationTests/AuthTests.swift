@@ -68,7 +68,10 @@ struct AuthTests {
                 "2:20: auth.hmac_secret_file: \"secret\" is not absolute; write it from \"/\" on, "
                     + "or \"credential:NAME\" for a credential"
             ),
-            ("hmac_secret_file = \"/etc/\"", "2:20: auth.hmac_secret_file: \"/etc/\" names no file"),
+            (
+                "hmac_secret_file = \"/etc/\"",
+                "2:20: auth.hmac_secret_file: \"/etc/\" names no file; a path has no \"/\" at its end and no NUL"
+            ),
             (
                 "hmac_secret_file = [\"/s\"]",
                 "2:20: auth.hmac_secret_file: got an array; give an absolute path in quotes, "

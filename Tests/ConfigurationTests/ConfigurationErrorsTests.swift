@@ -66,7 +66,6 @@ struct ConfigurationErrorsTests {
                 "[server]\nlisten = \"[::]:80\"",
                 "2:10: server.listen: got the string \"[::]:80\"; give an array of addresses, such as listen = [\"[::]:8080\"]"
             ),
-            ("[server]\nlisten = []", "2:10: server.listen: the array is empty; give at least 1 of the addresses"),
             (
                 "[server]\nlisten = [\n  \":80\",\n  \"example.org:80\"]",
                 "4:3: server.listen: \"example.org:80\": \"example.org\" is a host name; give the address itself, or \"localhost\""

@@ -81,7 +81,10 @@ struct ConsumeTests {
             ("kafka-topic", "url = \"kafka://a\"\ndead_letter = \"d\"", "consume.dead_letter: a topic has none"),
             ("rabbitmq-queue", "url = \"amqp://a\"\ndead_letter = \"d\"", "consume.dead_letter: a queue has its own"),
             ("rabbitmq-queue", "url = \"amqp://a\"\ngroup = \"d\"", "consume.group: a queue has no groups"),
-            ("rabbitmq-queue", "url = \"amqp://a\"\nbinding = \"d\"", "give consume.exchange"),
+            (
+                "rabbitmq-queue", "url = \"amqp://a\"\nbinding = \"d\"",
+                "consume.binding: \"d\" needs consume.exchange, the exchange that the queue is bound to"
+            ),
             ("kafka-topic", "url = \"kafka://a\"\nexchange = \"d\"", "consume.exchange: a kafka-topic has none"),
             ("nats-stream", "url = \"nats://a\"\nsubject = \"orders.*.a.>\"\ngroup = \"g\"", nil),
             ("nats-stream", "url = \"tls://token@a\"\nca_file = \"/a\"", nil),

@@ -40,8 +40,8 @@ struct DurationTextTests {
             ("0.5ms", "\"0.5ms\" is finer than a millisecond; round it"),
             ("1.0005s", "\"1.0005s\" is finer than a millisecond; round it"),
             ("0.00000000001d", "\"0.00000000001d\" is finer than a millisecond; round it"),
-            ("99999999999999999999s", "\"99999999999999999999s\" is too long"),
-            ("9999999999999d", "\"9999999999999d\" is too long"),
+            ("99999999999999999999s", "\"99999999999999999999s\" is too long; a duration has 11574d at most"),
+            ("9999999999999d", "\"9999999999999d\" is too long; a duration has 11574d at most"),
             ("5\u{301}s", "\"5\u{301}s\" is no duration; write a number and a unit, such as \"10s\" or \"1m30s\""),
         ])
     func refused(text: String, error: String) {

@@ -42,7 +42,7 @@ struct HostPatternTests {
             ("a.org:80", "\"a.org:80\": ports are ignored; write the host alone, \"a.org\""),
             ("*.*.org", "\"*.*.org\": the only wildcard is \"*.\" before a host, as in \"*.example.org\""),
             ("a*.org", "\"a*.org\": the only wildcard is \"*.\" before a host, as in \"*.example.org\""),
-            ("*.192.0.2.1", "\"*.192.0.2.1\": an address has no subdomains"),
+            ("*.192.0.2.1", "\"*.192.0.2.1\": an address has no subdomains; leave out \"*.\""),
             ("bücher.org", "\"bücher.org\": write the host as browsers send it, in ASCII, beginning with \"xn--\""),
             ("a..org", "\"a..org\" is no host; write a name, \"*.\" and a name, or an IP address"),
             ("[::1", "\"[::1\" is no host; write a name, \"*.\" and a name, or an IP address"),

@@ -68,7 +68,7 @@ struct LayeringTests {
                 "\(file):2:11: server.workers: -1 is out of range; give an integer from 0 to 64",
                 "\(file).d/10.toml: Is a directory",
                 "\(file).d/20.toml: No such file or directory",
-                "\(file).d/30.toml: larger than 1 MiB, so hardly a configuration file",
+                "\(file).d/30.toml: larger than 1 MiB, the maximum for a configuration file; split it, or remove it",
             ])
     }
 

@@ -100,7 +100,7 @@ struct OriginPatternTests {
                 "https://a..b",
                 "\"https://a..b\" is no origin; write scheme, host and perhaps port: \"https://example.org:8443\""
             ),
-            ("https://*.127.0.0.1", "\"https://*.127.0.0.1\": an address has no subdomains"),
+            ("https://*.127.0.0.1", "\"https://*.127.0.0.1\": an address has no subdomains; leave out \"*.\""),
         ])
     func refused(text: String, error: String) {
         #expect(throws: InvalidValue(error)) { try OriginPattern(parsing: text) }

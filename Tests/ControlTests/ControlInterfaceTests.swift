@@ -41,6 +41,9 @@ struct ControlInterfaceTests {
             pendingRestart: [], unusedKeys: [], notices: [], consumers: [], lastRestart: restart, drain: drain)
         let certificate = CertificateStatus(names: [], keyKind: "", expiresAt: "")
         status.certificates = [certificate]
+        let recovered = RecoveryReport(channels: 0, messages: 0, takenAt: "", problem: "")
+        status.recovered = recovered
+        #expect(try fields(of: "RecoveryReport", in: description) == members(recovered))
         #expect(try fields(of: "CertificateStatus", in: description) == members(certificate))
         let consumer = ConsumerStatus(
             source: "", stream: "", group: "", state: .down, reader: "", problem: "", published: 0, rejected: 0, lag: 0,
@@ -166,7 +169,7 @@ struct ControlInterfaceTests {
             "error ReloadFailed ", "error NoSigningKey ", "type Grant ", "error NothingSelected ",
             "error InvalidCloseCode ",
             "error ReasonTooLong ", "error MessageTooLarge ", "method Nodes(", "type Node ", "error NoBroker ",
-            "error Unavailable ", "error QuestionTooLarge ",
+            "error Unavailable ", "error Rejected ", "error QuestionTooLarge ",
         ] {
             #expect(ControlInterface.controlDescription.contains(text))
             #expect(!ControlInterface.statusDescription.contains(text))

@@ -48,6 +48,23 @@ struct AdmissionTests {
         #expect(!isAdmitted(admission.begin(address, isProxy: false)))
     }
 
+    @Test("bounds the connections of an address that have their answer and are not closed")
+    func ending() throws {
+        let admission = admission(perAddress: 10)
+        let address = try #require(IPAddress("192.0.2.1"))
+        for _ in 0..<10 {
+            #expect(isAdmitted(admission.begin(address, isProxy: false)))
+            admission.endOpening(address, isCounted: true)
+            #expect(admission.beginEnding(address, isProxy: false))
+        }
+        #expect(!admission.beginEnding(address, isProxy: true))
+        #expect(!isAdmitted(admission.begin(address, isProxy: false)))
+        #expect(isAdmitted(admission.begin(try #require(IPAddress("192.0.2.2")), isProxy: false)))
+        #expect(isAdmitted(admission.admit(address)))
+        admission.endEnding(address)
+        #expect(isAdmitted(admission.begin(address, isProxy: false)))
+    }
+
     @Test("bounds all connections that are opening, with room for some that are refused with a reason")
     func total() throws {
         let admission = admission(perAddress: 0)

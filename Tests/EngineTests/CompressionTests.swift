@@ -53,9 +53,9 @@ import WebSocket
     }
 
     @Test func whatIsSharedByWindowsIsDeflatedOnce() {
-        let worker = Worker(
-            index: 0,
-            context: WorkerContext(configuration: EngineConfiguration(), events: AsyncStream.makeStream().continuation))
+        let configuration = EngineConfiguration()
+        let context = WorkerContext(configuration: configuration, events: AsyncStream.makeStream().continuation)
+        let worker = Worker(index: 0, context: context, configuration)
         let encodings = (8...15).reduce(into: Encoding.Set(Encoding(.relay))) {
             $0.insert(.init(Encoding(.relay, PermessageDeflate(serverMaximumWindowBits: $1))))
         }

@@ -77,6 +77,23 @@ import Testing
         await fake.end(source)
     }
 
+    @Test("A partition that begins anew: what was given out of it is void, and what has its places is other records")
+    func anew() async throws {
+        let fake = FakeSource()
+        let source = fake.source()
+        fake.tell(.up, .granted(0), .granted(1), .record(0, 1), .record(0, 2), .record(1, 7))
+        let batch = try #require(await source.next())
+        #expect(batch.records.map(\.id) == ["0:1", "0:2", "1:7"])
+        fake.tell(.record(0, 3), .lost(0, "it is another one"), .record(0, 1))
+        try await fake.wait { !source.isCurrent(batch.term) }
+        #expect(source.state.phase == .reading)
+        source.settle([SettledRecord(id: "0:1"), SettledRecord(id: "1:7")])
+        let again = try #require(await source.next())
+        #expect(again.records.map(\.id) == ["0:1"] && source.isCurrent(again.term))
+        #expect(fake.settled == ["1:7"])
+        await fake.end(source)
+    }
+
     @Test("A source that the plugin can't open is opened later, and whoever waits for records goes on waiting")
     func opening() async throws {
         let fake = FakeSource()

@@ -167,6 +167,31 @@ extension NATSTests {
             }
         }
 
+        @Test("A record with more lines in its header than are read is named; the server limits their bytes")
+        func headers() async throws {
+            try await Fixture.with { fixture in
+                try await fixture.backend.makeStream("ORDERS", "orders.>")
+                let source = fixture.source { _ in }
+                try await fixture.reads(source)
+                func lines(_ count: Int) -> [(String, String)] { (1...count).map { ("n\($0)", "x") } }
+                let long = String(repeating: "x", count: 65_000)
+                for header in [lines(512), lines(513), [("a", long)]] {
+                    try await fixture.backend.ask("orders.a", "1", header: header)
+                }
+                let answer = try await fixture.backend.ask("orders.a", "1", header: [("a", long + long)])
+                #expect(answer.contains("header size exceeds maximum"), "\(answer)")
+                let records = try await fixture.take(3, source)
+                #expect(records.map { $0.fields.isEmpty } == [false, true, false])
+                #expect(records[0].fields["n512"] == Array("x".utf8) && records[2].fields["a"]?.count == 65_000)
+                guard case .tooLarge(let byteCount?, let limit) = records[1].content else {
+                    throw NotSeen("a record that is too large")
+                }
+                #expect(byteCount > 513 * 7 && limit.hasSuffix("512 lines of a header"))
+                try await fixture.isDone("ORDERS")
+                await source.stop()
+            }
+        }
+
         @Test("A record that begins with what a server says in place of one is a record", arguments: [100, 404, 503])
         func status(_ status: Int) async throws {
             try await Fixture.with { fixture in

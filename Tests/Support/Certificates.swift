@@ -2,13 +2,13 @@
 
 /// Certificates that sign themselves: made with "openssl req -x509 -nodes -days 36500", and used for nothing else.
 enum Certificates {
-    static func ecdsa() throws(CertificateError) -> ServerCertificate { try make(ecdsaCertificate, ecdsaKey) }
-    static func rsa() throws(CertificateError) -> ServerCertificate { try make(rsaCertificate, rsaKey) }
-    static func other() throws(CertificateError) -> ServerCertificate { try make(otherCertificate, otherKey) }
+    static func ecdsa() throws(CertificateErrors) -> ServerCertificate { try make(ecdsaCertificate, ecdsaKey) }
+    static func rsa() throws(CertificateErrors) -> ServerCertificate { try make(rsaCertificate, rsaKey) }
+    static func other() throws(CertificateErrors) -> ServerCertificate { try make(otherCertificate, otherKey) }
 
     static func make(
         _ certificate: String, _ key: String, now: Int64 = 1_800_000_000
-    ) throws(CertificateError) -> ServerCertificate {
+    ) throws(CertificateErrors) -> ServerCertificate {
         try ServerCertificate(certificate: Array(certificate.utf8), key: Array(key.utf8), now: now)
     }
 

@@ -12,7 +12,7 @@ struct DescriptorPostTests {
         }
         defer { for item in items { close(item.descriptor) } }
         let sent = DescriptorPost.send(items, pairLimit: 6)
-        #expect(sent.count == count && sent.error == 0 && sent.ends.count == min(1, count))
+        #expect(sent.count == count && sent.error == 0 && sent.ends.count == 1)
         var received: [DescriptorPost.Item] = []
         for end in sent.ends { DescriptorPost.receive(from: end) { received += $0 } }
         #expect(received.map(\.isMarked) == items.map(\.isMarked))
@@ -28,6 +28,16 @@ struct DescriptorPostTests {
         let items = [DescriptorPost.Item](repeating: .init(descriptor: null, isMarked: false), count: 300)
         let none = DescriptorPost.send(items, pairLimit: 0)
         #expect(none.count == 0 && none.ends.isEmpty && none.error == ENOBUFS)
+    }
+
+    @Test func `are known to be kept, or not`() {
+        let items = [DescriptorPost.Item(descriptor: STDIN_FILENO, isMarked: false)]
+        let (kept, dropped) = (DescriptorPost.send(items, pairLimit: 1), DescriptorPost.send([], pairLimit: 1))
+        defer { for descriptor in kept.sources + dropped.sources + kept.ends { close(descriptor) } }
+        #expect(DescriptorPost.areKept(kept.sources + dropped.sources, patience: .zero))
+        close(dropped.ends[0])
+        #expect(DescriptorPost.areKept(kept.sources, patience: .zero))
+        #expect(!DescriptorPost.areKept(kept.sources + dropped.sources, patience: .seconds(60)))
     }
 
     @Test func `a file in memory is sealed`() throws {

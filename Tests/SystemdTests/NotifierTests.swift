@@ -68,12 +68,21 @@ import Testing
 
     @Test func aStoreHasRoomForAsManyAsItSays() throws {
         let manager = try FakeServiceManager()
-        defer { unsetenv("FDSTORE") }
+        unsetenv("MEMORY_PRESSURE_WATCH")
+        defer {
+            unsetenv("FDSTORE")
+            unsetenv("MEMORY_PRESSURE_WATCH")
+        }
         let notifier = Notifier()
         for (limit, most) in [(nil, 9), ("0", 0), ("1", 1), ("2", 2)] as [(String?, Int)] {
             if let limit { setenv("FDSTORE", limit, 1) } else { unsetenv("FDSTORE") }
             #expect((1...9).filter(notifier.mayStore).count == most)
         }
+        // A version of systemd that would tell a limit, if there were one.
+        setenv("MEMORY_PRESSURE_WATCH", "/sys/fs/cgroup/memory.pressure", 1)
+        #expect((1...9).filter(notifier.mayStore).count == 2)
+        unsetenv("FDSTORE")
+        #expect((1...9).filter(notifier.mayStore).isEmpty)
         withExtendedLifetime(manager) {}
     }
 

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import TLSChannel
@@ -222,6 +223,53 @@ import Testing
         let pair = try Pair(server: none.handler())
         try pair.carry()
         #expect(!pair.server.isActive)
+    }
+
+    @Test("A listener reports who has failed and why, and of those soon after it how many")
+    func reports() throws {
+        let reports = Mutex<[String]>([])
+        func listener(_ context: TLSContext?) -> TLSChannels {
+            TLSChannels(CurrentTLS(context)) { report in reports.withLock { $0.append(report) } }
+        }
+        func expectReport(_ text: String, from act: () throws -> Void) throws {
+            reports.withLock { $0 = [] }
+            try act()
+            let found = reports.withLock { $0 }
+            #expect(found == [text])
+        }
+        let context = try TLSContext([try Certificates.ecdsa()], tickets: TicketKeys())
+        let tls = listener(context)
+        try expectReport("127.0.0.1: this port speaks TLS, and the client does not") {
+            for _ in 0..<3 {
+                let pair = try Pair(server: tls.handler())
+                pair.server.pipeline.fireChannelRead(ByteBuffer(string: "GET / HTTP/1.1\r\n\r\n"))
+                pair.server.pipeline.fireChannelReadComplete()
+            }
+        }
+        try expectReport("127.0.0.1: there is no certificate, or no memory") {
+            try Pair(server: listener(nil).handler()).carry()
+        }
+        try expectReport("127.0.0.1: the handshake took longer than 10 seconds") {
+            let late = listener(context)
+            let silent = try Pair(server: late.handler())
+            silent.loop.advanceTime(by: .seconds(10))
+            let slow = try Pair(server: late.handler())
+            slow.server.pipeline.fireChannelRead(ByteBuffer(bytes: [22, 3]))
+            slow.server.pipeline.fireChannelReadComplete()
+            slow.loop.advanceTime(by: .seconds(10))
+        }
+        try expectReport("127.0.0.1: a record of 16646 bytes") {
+            let pair = try Pair(server: listener(context).handler())
+            try pair.carry()
+            pair.server.pipeline.fireChannelRead(ByteBuffer(bytes: [23, 3, 3, 0x41, 0x01]))
+            pair.server.pipeline.fireChannelReadComplete()
+        }
+        // The client trusts nobody who has signed this.
+        reports.withLock { $0 = [] }
+        let distrustful = try Pair(trusts: Certificates.otherCertificate, server: listener(context).handler())
+        try distrustful.carry()
+        let found = reports.withLock { $0 }
+        #expect(found.count == 1 && found[0].hasPrefix("127.0.0.1: the handshake failed: "), "\(found)")
     }
 
     @Test("A listener waits ten seconds for a handshake, and for 128 at once: the oldest ends for one more")

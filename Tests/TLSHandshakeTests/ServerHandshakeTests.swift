@@ -95,6 +95,22 @@ struct ServerHandshakeTests {
         }
     }
 
+    @Test("A handshake in ever more records is refused")
+    func manyRecords() throws {
+        let handshake = try ServerHandshake(try context())
+        var answer: [UInt8] = []
+        // The hello says that it has thirty thousand bytes.
+        let head: [UInt8] = [22, 3, 1, 0, 4, 1, 0, 0x75, 0x30]
+        #expect(head.withUnsafeBytes { handshake.take($0, answer: &answer) } == .needsMore)
+        let record: [UInt8] = [22, 3, 1, 0, 1, 3]
+        for _ in 1..<2048 {
+            #expect(record.withUnsafeBytes { handshake.take($0, answer: &answer) } == .needsMore)
+        }
+        let end = record.withUnsafeBytes { handshake.take($0, answer: &answer) }
+        #expect(end == .failed("a handshake in more than 2048 records"))
+        #expect(answer == [21, 3, 3, 0, 2, 2, 47])
+    }
+
     @Test("A second hello that is too long is refused as the first is")
     func secondHello() throws {
         // It has a group that the server has, and no share for it.
@@ -246,10 +262,10 @@ struct ServerCertificateTests {
     @Test("Each mistake is named, with its file")
     func bad() {
         func error(_ certificate: String, _ key: String, now: Int64 = 1_800_000_000) -> CertificateError? {
-            do throws(CertificateError) {
+            do throws(CertificateErrors) {
                 _ = try Certificates.make(certificate, key, now: now)
                 return nil
-            } catch { return error }
+            } catch { return error.errors.first }
         }
         #expect(error("", Certificates.ecdsaKey)?.description.contains("no certificate") == true)
         #expect(error(Certificates.ecdsaCertificate, "")?.file == .key)
@@ -259,6 +275,13 @@ struct ServerCertificateTests {
         #expect(late?.description.contains("expired on 21") == true)
         let early = error(Certificates.ecdsaCertificate, Certificates.ecdsaKey, now: 1)
         #expect(early?.description.contains("not valid before 20") == true)
+        let all = #expect(throws: CertificateErrors.self) {
+            try Certificates.make(
+                Certificates.ecdsaCertificate + "\n" + Certificates.rsaCertificate, Certificates.rsaKey,
+                now: 9_000_000_000)
+        }
+        #expect(all?.errors.map(\.file) == [.certificate, .certificate, .key])
+        #expect(all?.description.contains("out of order") == true && all?.description.contains("expired on") == true)
         let chain = Certificates.ecdsaCertificate + "\n" + Certificates.rsaCertificate
         let disorder = error(chain, Certificates.ecdsaKey)?.description
         #expect(

@@ -35,8 +35,10 @@ PARKED = os.EX_TEMPFAIL
 class ServiceManager:
     """A daemon, its sockets, and the store of its descriptors."""
 
-    def __init__(self, directory, *, stores=True, certificate=None):
-        """With a `certificates.Certificate` the daemon also gets a socket for TLS, at `tls_port`."""
+    def __init__(self, directory, *, stores=True, limit=8, tells_limit=True, certificate=None):
+        """`limit` is FileDescriptorStoreMax=, which systemd tells from version 254 on. With a `certificates.Certificate` the
+        daemon also gets a socket for TLS, at `tls_port`.
+        """
         self.directory = directory
         self.certificate = certificate
         self.tls = socket.create_server(("127.0.0.1", 0), backlog=1000) if certificate else None
@@ -48,7 +50,8 @@ class ServiceManager:
         self.control.bind(self.control_path)
         self.control.listen()
         self.port, self.api_port = self.hub.getsockname()[1], self.api.getsockname()[1]
-        self.stores = stores
+        self.limit = limit if stores else 0
+        self.tells_limit = tells_limit
         # (name, descriptor)
         self.store = []
         self.notifications = []
@@ -79,11 +82,13 @@ class ServiceManager:
     def _notified(self, lines, descriptors):
         self.notifications += lines
         name = next((line.removeprefix("FDNAME=") for line in lines if line.startswith("FDNAME=")), "stored")
-        if "FDSTORE=1" in lines and self.stores:
+        if "FDSTORE=1" in lines:
             assert "FDPOLL=0" in lines, "a socket whose other end is closed would be dropped"
-            self.store += [(name, descriptor) for descriptor in descriptors]
-            assert len(self.store) <= 8, "more than FileDescriptorStoreMax= in the unit"
-            descriptors = []
+            # It closes those for which there is no room, and tells nobody.
+            room = max(0, self.limit - len(self.store))
+            self.store += [(name, descriptor) for descriptor in descriptors[:room]]
+            descriptors = descriptors[room:]
+            assert not descriptors or self.limit < 8, "more than FileDescriptorStoreMax= in the unit"
         if "FDSTOREREMOVE=1" in lines:
             for kept, descriptor in self.store:
                 if kept == name:
@@ -95,8 +100,10 @@ class ServiceManager:
         if "READY=1" in lines:
             self.ready.set()
 
-    def start(self, config="", *, workers=2, env=None, waits=True, file_limit=None):
-        """Starts the daemon with everything that is stored, and perhaps with another limit of open files."""
+    def start(self, config="", *, workers=2, env=None, waits=True, file_limit=None, without=()):
+        """Starts the daemon with everything that is stored, and perhaps with another limit of open files, or without sockets of
+        some names, whose units are masked.
+        """
         if self.certificate:
             config = merged({"tls": {"certificates": [self.certificate.setting]}}, config or {})
         config = toml(merged({"server": {"workers": workers}, "drain": {"period": "0s", "timeout": "5s"}}, config or {}))
@@ -104,6 +111,7 @@ class ServiceManager:
         passed = [("wsd", self.hub.fileno()), ("api", self.api.fileno()), ("control", self.control.fileno())]
         if self.tls:
             passed.append(("wsd-tls", self.tls.fileno()))
+        passed = [entry for entry in passed if entry[0] not in without]
         # systemd has the newest first.
         passed += self.store[::-1]
         self.ready.clear()
@@ -114,7 +122,8 @@ class ServiceManager:
                 binary("wsd"), "--config", self.directory / "wsd.toml",
             ],
             env=clean_environment(
-                NOTIFY_SOCKET=str(self.directory / "notify"), FDSTORE="8" if self.stores else "0", **(env or {})),
+                NOTIFY_SOCKET=str(self.directory / "notify"), **({"FDSTORE": str(self.limit)} if self.tells_limit else {}),
+                **(env or {})),
             pass_fds=[descriptor for _, descriptor in passed], stdout=self.log_file, stderr=self.log_file,
             preexec_fn=file_limit and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit, file_limit))),
         )  # fmt: skip
@@ -151,6 +160,10 @@ class ServiceManager:
         """Kills the daemon, and waits until all that it has said before has been noted."""
         self.process.kill()
         self.process.wait(DEADLINE)
+        self.barrier()
+
+    def barrier(self):
+        """Waits until all that was said before has been noted."""
         ours, theirs = os.pipe()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.connect(str(self.directory / "notify"))

@@ -78,6 +78,38 @@ class MockKafka(Stoppable):
         self.command("up", broker)
 
 
+def varint(number):
+    """A number as records have it: zigzag, then LEB128."""
+    number = number << 1 ^ number >> 63
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes(found) + bytes([number])
+
+
+def record(headers=()):
+    """A record without key and value, the only one of its batch."""
+    body = b"\0" + varint(0) + varint(0) + varint(-1) + varint(-1) + varint(len(headers))
+    body += b"".join(varint(len(name)) + name + varint(-1) for name in headers)
+    return varint(len(body)) + body
+
+
+def append_batch(servers, topic, records, attributes=0, partition=0):
+    """Appends a batch of one record as it is given, be it what no client would make: Produce, version 3."""
+    batch = struct.pack(">ibIhiqqqhii", 0, 2, 0, attributes, 0, 0, 0, -1, -1, -1, 1) + records
+    batch = struct.pack(">qi", 0, len(batch)) + batch
+    name = topic.encode()
+    request = struct.pack(">hhihhhii", PRODUCE, 3, 1, -1, -1, -1, 5000, 1)
+    request += struct.pack(">h", len(name)) + name + struct.pack(">iii", 1, partition, len(batch)) + batch
+    host, port = servers.split(",")[0].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = connection.recv(4096)
+    error = struct.unpack_from(">h", answer, 4 + 4 + 4 + 2 + len(name) + 4 + 4)[0]
+    assert error == 0, error
+
+
 class Noida(Stoppable):
     """One broker that keeps its data in a directory; as nobody, as its authors are unknown."""
 

@@ -384,7 +384,7 @@ def test_what_is_wrong_is_said(api):
         ("POST", "/api/disconnect", {"ip": "nonsense"}, 400, "nonsense"),
         ("GET", "/api/connections?limit=0", None, 400, "limit"),
         ("GET", "/api/connections?nme=a", None, 400, "nme"),
-        ("GET", "/api/connections?after=x", None, 400, "after"),
+        ("GET", "/api/connections?after=x", None, 400, '"after" must be the value of "next" in the previous response'),
         ("GET", "/api/connections?cluster=yes", None, 400, "cluster"),
         ("GET", "/api/channels?cluster=true", None, 409, "no broker"),
         ("GET", "/api/nodes", None, 409, "no broker"),

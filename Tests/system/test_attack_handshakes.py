@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 
 import pytest
 
@@ -9,6 +10,8 @@ from attacks import ENDPOINTS, FORGIVING, MEBIBYTE, HonestPings, Memory
 from rawws import (
     TEXT, RawWebSocket, Wire, changed, check_refusal, exchange, frame, handshake_headers, request,
 )  # fmt: skip
+from certificates import client_context
+from securedaemon import SecureDaemon
 from siege import status_of
 from waiting import DEADLINE, wait_until
 
@@ -174,3 +177,86 @@ def test_slow_and_large_heads_of_many_take_little_memory(start_wsd, by_byte):
         for _ in range(20 if by_byte else 0):
             for wire in wires:
                 wire.send(b"a")
+
+
+def test_those_of_an_address_that_have_their_answer_and_stay_are_as_many_as_its_connections(start_wsd):
+    daemon = start_wsd('[server]\nmax_connections_per_ip = 20\n[websocket]\nclose_timeout = "10m"\n')
+    client = daemon.connect()
+    wires = []
+    for number in range(20):
+        wire = daemon.wire()
+        wires.append(wire)
+        # A page or a refusal: the client keeps its side open behind either.
+        wire.send(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"/" if number % 2 else b"/nothing"))
+        assert wire.read_response().status == (200 if number % 2 else 404)
+    check_refusal(exchange(daemon.port, good(daemon)), 429)
+    RawWebSocket(daemon.port, source="127.0.0.2").close()
+    client.expect_echo()
+    wires[0].close()
+    wait_until(lambda: let_in(daemon), "there is room again")
+
+
+@pytest.fixture
+def secure(wsd_directory):
+    """Starts a daemon with TLS and one worker."""
+    started = []
+
+    def start(config=""):
+        started.append(SecureDaemon(wsd_directory / str(len(started)), config, workers=1))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.finish()
+
+
+class SlowHandshake:
+    """A client of TLS that has sent its first message, and goes on later."""
+
+    def __init__(self, daemon, source):
+        self.wire = Wire(daemon.tls_port, source=source)
+        daemon._clients.append(self.wire)
+        self._input, self._output = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = client_context().wrap_bio(self._input, self._output)
+        self._step(self._tls.do_handshake)
+
+    def _step(self, function):
+        """False if the server's next message is needed."""
+        try:
+            function()
+            return True
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            self.wire.send(self._output.read())
+
+    def finish(self):
+        while not self._step(self._tls.do_handshake):
+            self._input.write(self.wire.socket.recv(65_536))
+
+
+def test_half_handshakes_of_one_address_end_none_of_another(secure):
+    daemon = secure({"server": {"handshake_timeout": "10m"}})
+    honest = [SlowHandshake(daemon, "127.0.0.1") for _ in range(5)]
+    attackers = []
+    for _ in range(700):
+        with contextlib.suppress(OSError):
+            attackers.append(SlowHandshake(daemon, "127.0.0.2"))
+    wait_until(lambda: status_of(daemon)["refused"].get("tls_failed", 0) >= 150, "there were too many")
+    for client in honest:
+        client.finish()
+    assert "TLS handshakes are in progress" in daemon.wsctl("why", "127.0.0.2").stdout
+    assert "TLS handshakes are in progress" not in daemon.wsctl("why", "127.0.0.1").stdout
+
+
+def test_handshakes_that_end_for_their_memory_leave_a_trace(secure):
+    daemon = secure({"limits": {"memory": "4MiB"}})
+    wires = [Wire(daemon.tls_port) for _ in range(250)]
+    # Most of a hello of 31,000 bytes, for which nobody makes room before it is whole.
+    hello = bytes([22, 3, 1, 0x40, 0, 1, 0, 0x79, 0x18]) + bytes(16_380) + bytes([22, 3, 1, 0x39, 0]) + bytes(14_000)
+    for wire in wires:
+        with contextlib.suppress(OSError):
+            wire.send(hello)
+    wait_until(lambda: status_of(daemon)["refused"].get("memory_limit", 0) > 0, "they are counted")
+    assert "while limits.memory was exceeded" in daemon.wsctl("why", "127.0.0.1").stdout
+    assert status_of(daemon)["memory"]["used"] <= 5 * MEBIBYTE

@@ -21,6 +21,18 @@ def consumer(node, index=0):
     return json.loads(node.daemon.wsctl("status", "--json").stdout)["consumers"][index]
 
 
+def metrics_of(node, source, url, stream=STREAM, group="wsd"):
+    """The metrics of a source, by what their names have behind wsd_consume_; `url` is without user and password."""
+    labels = f'{{source="{source}",server="{url}",stream="{stream}",group="{group}"}}'
+    found = node.api.metrics().items()
+    return {name[12 : -len(labels)]: value for name, value in found if name.startswith("wsd_consume_") and name.endswith(labels)}
+
+
+def at(server):
+    """A Redis server as the labels of metrics name it."""
+    return f"redis://127.0.0.1:{server.port}"
+
+
 def reader(*nodes):
     """The node that reads, once there is one."""
     return wait_until(
@@ -77,11 +89,41 @@ def test_records_reach_clients_in_their_order(own_nodes, redis_server, broker):
     client.xadd(STREAM, {"channel": "lobby", "data": '{"total": 12.50}', "other": "ignored"})
     assert relay.receive_text() == '{"total": 12.50}'
     wait_until(lambda: is_done(client), "all is acknowledged")
-    metrics = node.api.metrics()
-    labels = '{stream="orders",group="wsd"}'
-    assert metrics[f"wsd_consume_published_total{labels}"] == 1001
-    assert metrics[f"wsd_consume_up{labels}"] == metrics[f"wsd_consume_reading{labels}"] == 1
+    metrics = metrics_of(node, "redis-stream", at(redis_server))
+    assert metrics["published_total"] == 1001
+    assert metrics["up"] == metrics["reading"] == 1
     assert "consumes: redis-stream orders (group wsd): reading, 1001 records published" in node.status()
+
+
+def test_sources_of_the_same_names_have_metrics_of_their_own(own_nodes, redis_server, start_redis):
+    other = start_redis()
+    urls = [redis_server.url(), other.url(), redis_server.url("nobody", "wrong")]
+    tables = [table(url=url)["consume"][0] for url in urls]
+    node = own_nodes.start(LOCAL | {"consume": tables})
+    for index in (0, 1):
+        wait_until(lambda: consumer(node, index)["state"] == "reading", f"source {index} is read")
+    wire = node.wire("kept:1")
+    add(other.client(), 0, 10)
+    assert hear(wire, 10) == list(range(10))
+    places = [at(redis_server), at(other), f"{at(redis_server)}#2"]
+    wait_until(lambda: metrics_of(node, "redis-stream", at(other))["published_total"] == 10, "all are counted")
+    all_metrics = [metrics_of(node, "redis-stream", place) for place in places]
+    assert [(metrics["published_total"], metrics["up"]) for metrics in all_metrics] == [(0, 1), (10, 1), (0, 0)]
+
+
+def test_the_rest_of_what_cannot_be_published_is_told(own_nodes, redis_server):
+    node = own_nodes.start(LOCAL | table(url=redis_server.url()))
+    reader(node)
+    pipe = redis_server.client().pipeline(transaction=False)
+    for _ in range(5):
+        pipe.xadd(STREAM, {"channel": "kept:1", "data": "no JSON"})
+    pipe.execute()
+    rest = 'records of redis-stream "orders" are not published, since the last such line'
+    node.daemon.wait_for_log(f"4 more {rest}")
+    redis_server.client().xadd(STREAM, {"channel": "kept:1", "data": "no JSON"})
+    wait_until(lambda: consumer(node)["rejected"] == 6, "the last is counted")
+    node.daemon.stop()
+    assert f"1 more {rest}" in node.daemon.log()
 
 
 def test_each_record_is_published_once_in_the_cluster_and_in_order(own_nodes, redis_server):
@@ -161,7 +203,7 @@ def test_redis_is_restarted(own_nodes, redis_server):
     assert consumer(node)["state"] == "down"
     # Clients don't depend on it.
     assert node.is_ready()
-    assert node.api.metrics()['wsd_consume_up{stream="orders",group="wsd"}'] == 0
+    assert metrics_of(node, "redis-stream", at(redis_server))["up"] == 0
     node.daemon.wait_for_log('can\'t read redis-stream "orders"')
     redis_server.start()
     add(client, 500, 1000)
@@ -200,7 +242,7 @@ def test_records_wait_while_the_broker_does_not_take_them(own_nodes, redis_serve
     redis_server.kill()
     node.wait_until_not_ready()
     add(source.client(), 0, 300)
-    wait_until(lambda: node.api.metrics()['wsd_consume_retries_total{stream="orders",group="wsd"}'] > 0, "it tries again")
+    wait_until(lambda: metrics_of(node, "redis-stream", at(source))["retries_total"] > 0, "it tries again")
     node.daemon.wait_for_log("wait, for they are refused")
     redis_server.start()
     heard = []

@@ -11,7 +11,7 @@ from brokerplugin import UP, Log
 from brokerservices import SERVICES
 from nodes import Nodes
 from plugins import plugin_environment
-from test_consume import LOCAL, consumer, hear, lasts
+from test_consume import LOCAL, consumer, hear, lasts, metrics_of
 from waiting import wait_until
 
 # A group takes several heartbeats for each step.
@@ -120,8 +120,7 @@ def test_records_reach_clients_in_their_order(nodes, records):
     records.add(['{"total": 12.50}'], channel="lobby")
     assert relay.receive_text() == '{"total": 12.50}'
     wait_until(lambda: consumer(node)["published"] == 501, "all are counted")
-    labels = f'{{stream="{records.name}",group="wsd"}}'
-    assert node.api.metrics()[f"wsd_consume_published_total{labels}"] == 501
+    assert metrics_of(node, records.source, records.service.url, records.name)["published_total"] == 501
     assert f"consumes: {records.source} {records.name} (group wsd): reading, 501 records published" in node.status()
 
 

@@ -15,7 +15,17 @@ from natsserver import NATSServer
 from nodes import Nodes
 from ports import free_port
 from redisserver import Authority
-from test_consume import LOCAL, check_a_batch_came_twice, check_order_over_nodes, consumer, firsts, hear, lasts, reader
+from test_consume import (
+    LOCAL,
+    check_a_batch_came_twice,
+    check_order_over_nodes,
+    consumer,
+    firsts,
+    hear,
+    lasts,
+    metrics_of,
+    reader,
+)
 from waiting import wait_until
 
 STREAM = "ORDERS"
@@ -99,10 +109,9 @@ def test_records_reach_clients_in_their_order(nodes, server, backend, broker):
     backend.add(['{"total": 12.50}'], lambda _: "orders.lobby")
     assert relay.receive_text() == '{"total": 12.50}'
     wait_until(backend.is_done, "all is acknowledged")
-    metrics = node.api.metrics()
-    labels = '{stream="ORDERS",group="wsd"}'
-    assert metrics[f"wsd_consume_published_total{labels}"] == 1001
-    assert metrics[f"wsd_consume_up{labels}"] == metrics[f"wsd_consume_reading{labels}"] == 1
+    metrics = metrics_of(node, "nats-stream", server.url, STREAM)
+    assert metrics["published_total"] == 1001
+    assert metrics["up"] == metrics["reading"] == 1
     assert "consumes: nats-stream ORDERS (group wsd): reading, 1001 records published" in node.status()
 
 
@@ -179,7 +188,7 @@ def test_the_server_is_restarted(nodes, server, backend):
     assert consumer(node)["state"] == "down"
     # Clients don't depend on it.
     assert node.is_ready()
-    assert node.api.metrics()['wsd_consume_up{stream="ORDERS",group="wsd"}'] == 0
+    assert metrics_of(node, "nats-stream", server.url, STREAM)["up"] == 0
     node.daemon.wait_for_log('can\'t read nats-stream "ORDERS"')
     server.start()
     backend.add(range(500, 1000))
@@ -205,8 +214,7 @@ def test_records_wait_while_the_broker_does_not_take_them(nodes, server, tmp_pat
         server.stop()
         node.wait_until_not_ready()
         backend.add(range(300))
-        labels = '{stream="ORDERS",group="wsd"}'
-        wait_until(lambda: node.api.metrics()[f"wsd_consume_retries_total{labels}"] > 3, "it tries again")
+        wait_until(lambda: metrics_of(node, "nats-stream", source.url, STREAM)["retries_total"] > 3, "it tries again")
         node.daemon.wait_for_log("wait, for they are refused")
         server.start()
         heard = []

@@ -291,7 +291,7 @@ def test_kick_closes_the_connections_named(daemon):
 
         again = daemon.wsctl("kick", *ids)
         assert (again.returncode, again.stdout) == (1, "")
-        assert "no connection matches" in again.stderr
+        assert f"no connection matches {' '.join(ids)}\n" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Daemons that are killed: what their channels have kept goes on from a snapshot."""
 
 import contextlib
+import json
 import os
 import time
+import urllib.request
 
 import pytest
 
@@ -63,6 +65,24 @@ def test_history_survives_a_crash(service):
         again = client.ok("join", channel="lobby", since={"epoch": again["epoch"], "seq": 3})
         assert again["recovered"] is True
     assert "go on with the history of its snapshot" in service.log()
+    recovered = json.loads(service.wsctl("status", "--json").stdout)["recovered"]
+    assert (recovered["channels"], recovered["messages"]) == (1, 3) and "takenAt" in recovered
+    assert "1 channel with 3 messages after a crash" in service.wsctl("status").stdout
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.api_port}/metrics") as answer:
+        assert "\nwsd_recovered_channels 1\n" in answer.read().decode()
+
+
+def test_an_orderly_end_is_none(service):
+    service.start(CONFIG)
+    with JSONClient(service.port) as client:
+        say(client, "one")
+        wait_until_kept(service, "one")
+    service.process.terminate()
+    assert service.process.wait(DEADLINE) == 0
+    service.barrier()
+    assert service.store == []
+    service.start(CONFIG)
+    assert "recovered" not in json.loads(service.wsctl("status", "--json").stdout)
 
 
 def test_a_number_is_never_given_twice(service):

@@ -14,6 +14,7 @@ import websockets.sync.client
 
 from certificates import Certificate
 from container.frozen_thread import frozen, thread_named
+from fdstore import ServiceManager
 from jsonclient import JSONClient
 from ports import free_port
 from rawws import BINARY
@@ -174,6 +175,13 @@ def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(start_wsd, tmp
     of_sources = metric_names(start_wsd, {"consume": [{"source": "redis-stream", "stream": "s", "url": url}]}) - names
     assert of_sources == set(re.findall(r"\bwsd_consume_\w+", (REPOSITORY / "man/wsd-broker.7").read_text())) != set()
     names |= of_sources
+    # Those of the restart by which a daemon has begun.
+    manager = ServiceManager(tmp_path)
+    with contextlib.closing(manager):
+        manager.start()
+        manager.restart()
+        answer = urllib.request.urlopen(f"http://127.0.0.1:{manager.api_port}/metrics").read().decode()
+        names |= set(re.findall(r"^# TYPE (\S+) ", answer, re.M))
     # And those of certificates, where there are any.
     certificate = Certificate(tmp_path, "certificate")
     names |= metric_names(start_wsd, {"tls": {"certificates": [certificate.setting]}})

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from container.machine import kill, wait_for
 from container.passage import Outlet
+from debpackage import changed
 from kafkaserver import mock_program
 from rabbitmqserver import RabbitMQServer
 
@@ -39,7 +40,7 @@ def begins(administrator):
 
 
 @pytest.mark.parametrize("plugin", ["kafka"], indirect=True)
-def test_kafka(plugin, request):
+def test_kafka(plugin, request, tmp_path):
     plugin.configure('[broker]\ntype = "kafka"\nurl = "kafka://127.0.0.1:1"\n')
     # Without the package it is said which one is missing.
     plugin.run("systemctl", "restart", "wsd.service", status=1)
@@ -54,6 +55,11 @@ def test_kafka(plugin, request):
     plugin.run("systemctl", "reset-failed", "wsd.service")
     begins(plugin)
     assert plugin.talk("through Kafka") == "through Kafka"
+    # Another version of the plugin is in force at once.
+    process = plugin.pid
+    plugin.install(changed(plugin.plugin, tmp_path, "0.1.1"))
+    wait_for(lambda: plugin.pid not in (0, process), "the daemon is another")
+    assert "restarted:" in plugin.log()
 
 
 @pytest.mark.parametrize("plugin", ["rabbitmq"], indirect=True)

@@ -90,7 +90,14 @@ def test_the_life_of_the_package(newcomer, packages, upgrades):
     assert administrator.pid == second and "goes on running" in told.stdout + told.stderr
     assert administrator.talk("still here") == "still here"
     assert "50-broken.toml:2:1: unknown key \"nonsense\"" in told.stdout + told.stderr
-    # Restarted all the same: it says why and stays down, with 78.
+    # Restarted all the same: it says why, and is tried again, for there is what the process before has left.
+    assert administrator.run("systemctl", "restart", "wsd.service", status=None).returncode == 1
+    wait_for(lambda: administrator.run(
+        "systemctl", "show", "--value", "-p", "NRestarts", "wsd.service").stdout.strip() != "0", "it is tried again")
+    assert not administrator.is_active("wsd.service")
+    # Stopped and started, with nothing left: it stays down, with 78.
+    administrator.run("systemctl", "stop", "wsd.service")
+    administrator.run("systemctl", "reset-failed", "wsd.service", status=None)
     administrator.run("systemctl", "restart", "wsd.service", status=None)
     assert not administrator.is_active("wsd.service")
     status = administrator.run("systemctl", "show", "-p", "ExecMainStatus", "-p", "NRestarts", "wsd.service").stdout
@@ -133,6 +140,47 @@ def test_the_life_of_the_package(newcomer, packages, upgrades):
     assert left == [], (left, administrator.run("systemctl", "list-units", "--all", "wsd*").stdout, administrator.log())
     administrator.install(package)
     assert administrator.talk("again") == "again"
+
+
+UNIT = """
+[Service]
+ExecStart=
+ExecStart=/usr/bin/wsd --config /srv/chat.toml
+SupplementaryGroups=keys
+"""
+
+JWT = '[auth]\nmode = "jwt"\nhmac_secret_file = "/srv/chat.key"\n'
+
+
+def test_an_upgrade_checks_what_the_unit_as_it_is_reads(administrator, packages, upgrades):
+    """The file that a drop-in names, with keys that only a group of that drop-in may read."""
+    run, machine = administrator.run, administrator.machine
+    run("systemd-sysusers", "--inline", "g keys -")
+    machine.write("/srv/chat.toml", JWT)
+    machine.write("/srv/chat.key", "a-secret-of-thirty-two-bytes-or-more\n", 0o640)
+    run("chgrp", "keys", "/srv/chat.key")
+    machine.write("/etc/systemd/system/wsd.service.d/50-test.conf", UNIT)
+    # Nobody reads this one.
+    machine.write("/etc/wsd/wsd.toml.d/50-broken.toml", "[limits]\nnonsense = 1\n")
+    try:
+        run("systemctl", "daemon-reload")
+        run("systemctl", "start", "wsd.service")
+        first = administrator.pid
+        told = administrator.install(upgrades[0])
+        assert administrator.pid not in (0, first), told.stdout + told.stderr
+        second = administrator.pid
+        machine.write("/srv/chat.toml", JWT + "nonsense = 1\n")
+        told = administrator.install(upgrades[1])
+        told = told.stdout + told.stderr
+        assert administrator.pid == second and "goes on running" in told and "/srv/chat.toml:4:1" in told, told
+        # Where a policy forbids to start anything, nothing is said to have failed.
+        machine.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+        machine.write("/srv/chat.toml", JWT)
+        told = administrator.install(packages[0], "--allow-downgrades")
+        assert "does not listen" not in told.stdout + told.stderr and administrator.pid == second
+    finally:
+        run("rm", "--force", "/usr/sbin/policy-rc.d", "/srv/chat.toml", "/srv/chat.key")
+        run("systemctl", "stop", "wsd.service")
 
 
 # Connects again and again until it is told to end, and says how often nobody was there.

@@ -42,10 +42,13 @@ def test_the_socket_for_tls_is_there_and_serves_once_it_is_enabled(administrator
         assert administrator.talk("hello") == "hello"
         # As certbot does it.
         certificate.write(["localhost", "renewed.example"])
-        administrator.machine.write("/root/renewed/fullchain.pem", certificate.certificate.read_text())
-        administrator.machine.write("/root/renewed/privkey.pem", certificate.key.read_text(), 0o600)
+        renewed = {"chat.example.org": certificate, "mail.example.org": Certificate(tmp_path, "mail", ["mail.example.org"])}
+        for name, each in renewed.items():
+            administrator.machine.write(f"/root/live/{name}/fullchain.pem", each.certificate.read_text())
+            administrator.machine.write(f"/root/live/{name}/privkey.pem", each.key.read_text(), 0o600)
         administrator.machine.write("/root/hook", HOOK.read_text(), 0o755)
-        administrator.run("env", "RENEWED_LINEAGE=/root/renewed", "/root/hook")
+        for name in renewed:
+            administrator.run("env", f"RENEWED_LINEAGE=/root/live/{name}", "/root/hook")
         assert page(administrator).stdout == "200"
         assert "renewed.example" in administrator.run("wsctl", "status").stdout
         # A key that belongs to another certificate is refused, and named.

@@ -5,10 +5,14 @@ import subprocess
 import pytest
 
 from brokerplugin import DOWN, GRANTED, LOST, RECORD, REVOKED, TOO_LARGE, UP, Log, Refused, Source
-from kafkaserver import MockKafka, Noida
+from kafkaserver import TOPIC_DENIED, MockKafka, Noida, append_batch, record
 
 # Of the protocol, as those in kafkaserver.
-FETCH, OFFSET_OUT_OF_RANGE = 1, 1
+FETCH, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP = 1, 9, 10, 11
+OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, COORDINATOR_NOT_AVAILABLE, INCONSISTENT_PROTOCOL, GROUP_DENIED = 1, 2, 15, 23, 30
+GZIP = 1
+# So many requests are refused: all that there are until it is cleared.
+ALL = 100_000
 
 
 @pytest.fixture(params=["mock", "noida"])
@@ -227,6 +231,22 @@ def test_a_record_with_more_than_a_message_needs_is_only_told_of(broker):
             assert (record.key, record.value, record.headers, record.offset2) == (None, None, [], size)
 
 
+def test_headers_are_counted_before_more_is_taken(single):
+    """librdkafka reads 100,000 of them, which is megabytes, and no more."""
+    for count in [100_000] * 3 + [100_001] * 3:
+        append_batch(single.servers, "orders", record([b"a"] * count))
+    fill(single, [b"behind"])
+    with open_source(single, max_record=1000) as source:
+        source.wait(lambda: len(source.given(RECORD)) > 0, "the first is given out")
+        while (given := len(source.given(RECORD))) < 7:
+            source.wait(lambda: len(source.given(RECORD)) > given, "more is given out")
+            assert given >= 3 or len(source.given(RECORD)) == given + 1
+        records = source.given(RECORD)
+        assert [event.flags for event in records] == [TOO_LARGE] * 6 + [0]
+        assert all(event.headers == [] and event.value is None for event in records[:6])
+        assert [event.offset2 for event in records[:3]] == [100_000] * 3
+
+
 @pytest.mark.parametrize("broker", ["mock"], indirect=True)
 def test_what_is_not_settled_is_bounded(broker):
     count = 20_000
@@ -286,6 +306,7 @@ def test_a_broker_that_goes_and_comes(broker):
         pytest.skip("it can't be restarted")
     fill(broker, [b"before"])
     with open_source(broker) as source:
+        source.expect(UP)
         settle_all(source, wait_for(source, 1))
         with broker.paused():
             assert source.expect(DOWN).text == f"{broker.servers} does not answer"
@@ -297,6 +318,103 @@ def test_a_broker_that_goes_and_comes(broker):
         source.expect(UP)
         fill(broker, [b"at last"])
         source.wait(lambda: source.given(RECORD)[-1].value == b"at last", "reading goes on")
+
+
+@pytest.fixture
+def single():
+    """A cluster of one broker with a topic of one partition."""
+    server = MockKafka(topics={"orders": 1})
+    yield server
+    server.kill()
+
+
+def test_a_group_that_can_not_be_joined_is_told_of(single):
+    single.command("error", JOIN_GROUP, INCONSISTENT_PROTOCOL, ALL)
+    with open_source(single) as source:
+        reason = source.expect(DOWN, lambda event: "can't be joined" in event.text).text
+        assert reason.startswith('group "wsd" can\'t be joined: JoinGroup failed: ')
+        # For as long as it is so, and not for some seconds.
+        source.idle(7)
+        assert source.given(UP) == [] and source.given(DOWN)[-1].text == reason
+        single.command("clear", JOIN_GROUP)
+        source.expect(UP)
+        assert len(source.given(GRANTED)) == 1
+
+
+def test_a_coordinator_that_can_not_be_found_is_told_of(single):
+    """librdkafka tells nobody of that."""
+    single.command("error", FIND_COORDINATOR, COORDINATOR_NOT_AVAILABLE, ALL)
+    with open_source(single) as source:
+        assert source.expect(DOWN).text == 'group "wsd" is not joined yet'
+        source.idle(3)
+        assert source.given(UP) == []
+        single.command("clear", FIND_COORDINATOR)
+        source.expect(UP)
+
+
+def test_a_reader_for_whom_there_is_no_partition_stands_by(single):
+    with open_source(single, client="a") as one:
+        one.expect(GRANTED)
+        with open_source(single, client="b") as other:
+
+            def is_up():
+                one.poll()
+                return other.given(UP) or one.given(REVOKED)
+
+            # Either of them may be the one that has none.
+            other.poll_until(is_up, "the other has joined", 180)
+            other.poll_until(lambda: one.poll() or other.given(UP), "the other is up", 180)
+            assert len(held(one)) + len(held(other)) <= 1
+
+
+@pytest.mark.parametrize(
+    "code, reason",
+    [
+        (TOPIC_DENIED, 'user "ANONYMOUS" may not read topic "orders": '),
+        (CORRUPT_MESSAGE, 'partition 0 of topic "orders" can\'t be read at offset 1: '),
+    ],
+)
+def test_a_partition_that_can_not_be_fetched_is_told_of_until_it_can(single, code, reason):
+    with open_source(single) as source:
+        source.expect(UP)
+        fill(single, [b"first"])
+        settle_all(source, wait_for(source, 1))
+        single.command("error", FETCH, code, ALL)
+        assert source.expect(DOWN).text.startswith(reason)
+        # librdkafka tells the first one once.
+        source.idle(7)
+        assert len(source.given(UP)) == 1
+        single.command("clear", FETCH)
+        # There is nothing more to read in it.
+        source.poll_until(lambda: len(source.given(UP)) == 2, "it is read again")
+        assert source.lag() == 0
+        fill(single, [b"next"])
+        assert [event.value for event in wait_for(source, 2)] == [b"first", b"next"]
+        assert source.given(LOST) == []
+
+
+def test_a_group_whose_position_can_not_be_learnt_is_told_of_until_it_can(single):
+    fill(single, [b"first"])
+    single.command("error", OFFSET_FETCH, GROUP_DENIED, ALL)
+    with open_source(single) as source:
+        source.expect(DOWN, lambda event: event.text.startswith('user "ANONYMOUS" may not read topic "orders": '))
+        source.idle(7)
+        assert source.given(RECORD) == source.given(UP) == []
+        single.command("clear", OFFSET_FETCH)
+        source.poll_until(lambda: source.given(RECORD) and source.given(UP), "it is read")
+        assert [event.value for event in source.given(RECORD)] == [b"first"]
+
+
+def test_a_batch_that_can_not_be_decoded_is_told_of(single):
+    fill(single, [b"first"])
+    append_batch(single.servers, "orders", b"no gzip", attributes=GZIP)
+    with open_source(single) as source:
+        assert [event.value for event in wait_for(source, 1)] == [b"first"]
+        settle_all(source, source.given(RECORD))
+        reason = source.expect(DOWN, lambda event: "offset" in event.text).text
+        assert reason.startswith('partition 0 of topic "orders" can\'t be read at offset 1: Decompression ')
+        source.idle(7)
+        assert source.events[-1].kind == DOWN and source.events[-1].text == reason
 
 
 def test_a_broker_that_hangs_holds_up_no_end(broker):

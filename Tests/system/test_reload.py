@@ -275,7 +275,7 @@ def test_a_key_in_whose_place_systemd_passes_sockets_is_told_to_be_unused(wsd_di
 
 def test_nobody_has_chosen_who_may_connect(start_wsd):
     hub = start_wsd("[server]\nlisten = ['0.0.0.0:@PORT@']")
-    assert hub.log().count("nobody has chosen") == 1
+    assert hub.log().count("no access control is configured") == 1
     notice = json.loads(hub.wsctl("status", "--json").stdout)["notices"]
     assert len(notice) == 1 and "auth.mode" in notice[0] and f"NOTICE {notice[0]}\n" in hub.log()
     assert f"notice: {notice[0]}\n" in hub.wsctl("status").stdout
@@ -290,7 +290,7 @@ def test_nobody_has_chosen_who_may_connect(start_wsd):
         "[server]\nlisten = ['[::1]:@PORT@']",
     ):
         hub = start_wsd(config)
-        assert "nobody has chosen" not in hub.log(), config
+        assert "no access control is configured" not in hub.log(), config
 
 
 def test_a_proxy_that_nobody_has_named_is_guessed_once(start_wsd):

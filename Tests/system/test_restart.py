@@ -139,10 +139,41 @@ def test_a_drain_where_nothing_can_be_kept(wsd_directory):
         with RawWebSocket(manager.port) as client:
             plan = json.loads(manager.wsctl("restart", "--dry-run", "--json").stdout)
             assert "FileDescriptorStoreMax" in plan["obstacle"]
+            assert (plan["kept"], plan["handshakes"], sum(plan["closed"].values())) == (0, 0, 1)
+            done = manager.wsctl("restart")
+            assert done.returncode == 1 and "FileDescriptorStoreMax" in done.stderr and "--force" in done.stderr
+            client.expect_alive()
             manager.process.send_signal(signal.SIGUSR2)
             assert client.receive_close()[0] == 1001
             client.answer_close(1001)
             assert manager.process.wait(DEADLINE) == 0
+    finally:
+        manager.close()
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_a_store_that_is_too_small_and_says_so_to_nobody(wsd_directory, limit):
+    """As systemd 252 with FileDescriptorStoreMax= in a drop-in."""
+    config = {
+        "endpoint": [{"path": "/chat", "protocol": "json", "channel": "room"}, *RELAY["endpoint"]],
+        "channels": {"*": {"history": 10}}, "restart": {"snapshot_interval": "100ms"},
+    }  # fmt: skip
+    manager = ServiceManager(wsd_directory, limit=limit, tells_limit=False)
+    try:
+        manager.start(config)
+        clients = [RawWebSocket(manager.port) for _ in range(3)]
+        with JSONClient(manager.port) as client:
+            client.ok("chat", data="kept")
+        assert manager.stop_for_restart() == PARKED, manager.log()
+        is_kept = limit == 2
+        assert ("has not taken the connections" in manager.log(), "parked 3" in manager.log()) == (not is_kept, is_kept)
+        assert manager.left == ["wsd-state", "wsd-connections"][:limit]
+        manager.start(config)
+        for client in clients:
+            client.expect_alive() if is_kept else client.expect_failure(1012)
+        with JSONClient(manager.port) as client:
+            kept = [message["data"] for message in client.ok("history")["messages"]]
+            assert kept == (["kept"] if limit > 0 else [])
     finally:
         manager.close()
 
@@ -155,7 +186,44 @@ def test_a_configuration_that_is_wrong_tells_everybody(service):
     service.start(RELAY | {"limits": {"nonsense": 1}}, waits=False)
     for client in clients:
         assert "did not start again" in client.expect_failure(1012)
-    assert service.process.wait(DEADLINE) == 78
+    # With 78, systemd would empty its store.
+    assert service.process.wait(DEADLINE) == 1
+
+
+def test_histories_outlast_a_configuration_that_is_wrong(service):
+    config = {
+        "endpoint": [{"path": "/chat", "protocol": "json", "channel": "room"}], "channels": {"*": {"history": 10}},
+        "restart": {"snapshot_interval": "100ms"},
+    }  # fmt: skip
+    service.start(config)
+    with JSONClient(service.port) as client:
+        client.ok("chat", data="kept")
+    for number in range(2):
+        # By what was parked, and then by a snapshot.
+        if number == 0:
+            assert service.stop_for_restart() == PARKED
+        else:
+            wait_until(lambda: service.left == [] and service.snapshots, "there is a snapshot instead")
+            service.kill()
+        for _ in range(3):
+            service.start(config | {"limits": {"nonsense": 1}}, waits=False)
+            assert service.process.wait(DEADLINE) == 1
+        service.start(config)
+        with JSONClient(service.port) as client:
+            assert [message["data"] for message in client.ok("history")["messages"]] == ["kept"]
+
+
+def test_wsctl_restarts_nothing_that_would_not_start(service):
+    service.start(RELAY)
+    with open(service.directory / "wsd.toml", "a") as file:
+        file.write("[limits]\nnonsense = 1\n")
+    with RawWebSocket(service.port) as client:
+        plan = json.loads(service.wsctl("restart", "--dry-run", "--json").stdout)
+        assert plan["kept"] == 1 and "nonsense" in plan["errors"][0]
+        assert "nonsense" in service.wsctl("restart", "--dry-run").stdout
+        done = service.wsctl("restart")
+        assert done.returncode == 78 and "nonsense" in done.stderr and "Nothing was restarted" in done.stderr
+        client.expect_alive()
 
 
 def test_a_user_stays_that_user_until_the_token_expires(service, wsd_directory):
@@ -449,7 +517,7 @@ def test_sources_outside_that_are_wrong_tell_everybody(service, wsd_directory):
     service.start(RELAY | {"consume": [consume]}, waits=False)
     for client in clients:
         assert "did not start again" in client.expect_failure(1012)
-    assert service.process.wait(DEADLINE) == 78
+    assert service.process.wait(DEADLINE) == 1
 
 
 def test_a_limit_of_files_that_is_lower(service):

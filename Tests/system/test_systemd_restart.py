@@ -53,6 +53,24 @@ def test_wsctl_restarts(wsd, crowd):
     crowd.wait_for_more()
 
 
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_store_that_is_too_small_is_noticed(wsd, limit):
+    wsd.override(f"[Service]\nFileDescriptorStoreMax={limit}\n")
+    wsd.configure('[drain]\nperiod = "1s"\n')
+    wsd.machine.run("systemctl", "start", "wsd.service")
+    client = wsd.client("hold", "3")
+    assert client.stdout.readline() == "open\n"
+    process = wsd.show("MainPID")
+    wsd.machine.run("systemctl", "restart", "wsd.service")
+    assert wsd.show("MainPID") not in ("0", process)
+    codes = {json.loads(line)["code"] for line in client.communicate(timeout=60)[0].splitlines()}
+    # From version 254 on systemd says what it takes, and the restart is a drain.
+    assert codes in ({1012}, {1001})
+    messages = [str(entry["MESSAGE"]) for entry in wsd.journal("-u", "wsd.service")]
+    assert any("set FileDescriptorStoreMax=8 in" in message for message in messages), messages
+    assert not any(message.startswith("parked 3 ") for message in messages), messages
+
+
 def test_a_signal_by_hand_is_a_restart_too(wsd, crowd):
     crowd.wait_for_more()
     process = wsd.show("MainPID")

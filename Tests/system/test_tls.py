@@ -1,6 +1,7 @@
 """TLS: https and wss by the daemon itself, with the clients of OpenSSL, Python, websockets and curl."""
 
 import asyncio
+import ipaddress
 import json
 import socket
 import ssl
@@ -8,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from cryptography import x509
 from websockets.asyncio.client import connect as connect_websocket
 
 from certificates import Certificate, client_context
@@ -16,7 +18,7 @@ from rawws import BINARY, TEXT, ClosedByServer, ConnectionEnded, RawWebSocket, W
 from seeded import RANDOM
 from test_tls_restart import Sealing
 from waiting import wait_until
-from wsdaemon import run_wsd
+from wsdaemon import run_wsd, toml
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -403,7 +405,7 @@ def test_a_reload_changes_certificates_for_new_connections_only(secure, tmp_path
     client = secure.connect()
     before = der(certificate)
     assert shown_to(secure.tls_port, "localhost") == before
-    certificate.write(["localhost", "new.example"], kind="rsa", days=10)
+    certificate.write(["localhost", "new.example"], kind="rsa", days=10, since=-80)
     done = secure.daemon.wsctl("reload")
     assert done.returncode == 0 and "tls.certificates" in done.stdout, done.stdout + done.stderr
     assert shown_to(secure.tls_port, "localhost") == der(certificate) != before
@@ -444,6 +446,9 @@ def test_a_start_takes_an_expired_certificate_and_says_so(secure, tmp_path):
     secure = secure([old])
     assert shown_to(secure.tls_port, "localhost") == der(old)
     assert ", and clients refuse it" in secure.daemon.wsctl("status").stdout
+    # An upgrade would start it again.
+    done = run_wsd("--config", secure.daemon.config_path, "--check-config")
+    assert done.returncode == 0 and "expired on" in done.stderr, done.stderr
     done = secure.daemon.wsctl("reload")
     assert done.returncode != 0 and "expired on" in done.stderr
     old.write()
@@ -571,6 +576,37 @@ def test_new_keys_in_both_directions(secure):
     finally:
         process.kill()
         process.wait()
+
+
+def test_certificates_for_addresses_are_told_apart(secure, tmp_path):
+    port = free_port()
+    first = Certificate(tmp_path, "first", [], kind="rsa", others=[address("192.0.2.1")], common_name="")
+    # For another address, for the same one, and for nobody.
+    another = Certificate(tmp_path, "another", [], others=[address("2001:db8::1")], common_name="")
+    same = Certificate(tmp_path, "same", [], others=[address("192.0.2.1")], common_name="", days=6, since=0)
+    twin = Certificate(tmp_path, "twin", [], others=[address("192.0.2.1")], common_name="")
+    nobody = Certificate(tmp_path, "nobody", [], others=[x509.RFC822Name("a@b")], common_name="")
+    secure = secure([first, another, nobody], config={"api": {"listen": [f"127.0.0.1:{port}"]}})
+    assert shown_to(secure.tls_port, None) == der(first)
+    text = secure.daemon.config_path.read_text()
+    for each in (same, twin):
+        text = text.replace("[[tls.certificates]]", f"[[tls.certificates]]\n{toml(each.setting)}\n[[tls.certificates]]", 1)
+    secure.daemon.config_path.write_text(text)
+    done = secure.daemon.wsctl("reload")
+    # One of six days needs no renewal before its last two.
+    assert done.returncode == 0 and "renew it" not in done.stdout + done.stderr, done.stdout + done.stderr
+    names = [each["names"] for each in secure.status()["certificates"]]
+    assert sorted(names) == sorted([["192.0.2.1"]] * 3 + [["2001:db8::1"], []])
+    text = subprocess.run(
+        ["curl", "--silent", f"http://127.0.0.1:{port}/metrics"], capture_output=True, text=True, timeout=30
+    ).stdout
+    for name in ("wsd_certificate_expiry_seconds", "wsd_certificate_not_before_seconds"):
+        series = [line.rpartition(" ")[0] for line in text.splitlines() if line.startswith(name + "{")]
+        assert len(set(series)) == 5, series
+
+
+def address(text):
+    return x509.IPAddress(ipaddress.ip_address(text))
 
 
 def test_a_page_and_metrics_say_when_the_certificate_expires(secure, tmp_path):

@@ -1,15 +1,17 @@
 """Certificates of clients: who is let in, who is told why not, and whom operators see."""
 
 import json
+import os
 import ssl
 
 import pytest
 
 from certificates import Certificate, client_context
 from fdstore import ServiceManager
+from ports import free_port
 from rawws import ConnectionEnded, RawWebSocket
 from securedaemon import SecureDaemon
-from waiting import wait_until
+from waiting import DEADLINE, wait_until
 from wsdaemon import run_wsd
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -30,9 +32,9 @@ def start(wsd_directory, authority):
     """Starts a daemon that asks for certificates: start("required")."""
     started = []
 
-    def start(wanted, **options):
+    def start(wanted, config=None, **options):
         tls = {"client_certificates": wanted, "client_ca": str(authority.certificate)} if wanted != "none" else {}
-        started.append(SecureDaemon(wsd_directory / str(len(started)), {"tls": tls}, **options))
+        started.append(SecureDaemon(wsd_directory / str(len(started)), {"tls": tls} | (config or {}), **options))
         return started[-1]
 
     yield start
@@ -142,6 +144,56 @@ def test_a_session_of_before_does_not_get_around_it(start, authority, alice, ver
     assert after.socket.session is None or not after.socket.session.has_ticket
 
 
+def test_where_a_certificate_is_required_a_port_without_tls_is_named_and_can_be_left_out(start, alice, authority):
+    daemon = start("required")
+    notice = "tls.client_certificates: clients without TLS need no certificate, and can reach "
+    assert notice not in daemon.log()
+    open_port = free_port()
+    everybody = start("required", config={"server": {"listen": [f"[::]:{open_port}"]}})
+    assert f"{notice}[::]:{open_port}" in everybody.log()
+    RawWebSocket(open_port).expect_echo()
+    done = everybody.wsctl("reload")
+    assert done.returncode == 0 and notice in done.stdout + done.stderr, done.stdout + done.stderr
+    done = run_wsd("--config", everybody.config_path, "--check-config")
+    assert done.returncode == 0 and f"{notice}[::]:{open_port}" in done.stderr, done.stdout + done.stderr
+    nobody = start("required", config={"server": {"listen": []}})
+    assert notice not in nobody.log()
+    connect(nobody, own=alice).expect_echo()
+    listeners = json.loads(nobody.wsctl("status", "--json").stdout)["listeners"]
+    assert listeners == [f"127.0.0.1:{nobody.tls_port}"]
+    done = run_wsd("--config", nobody.config_path, "--check-config")
+    assert done.returncode == 0 and notice not in done.stderr, done.stdout + done.stderr
+
+
+def test_where_systemd_passes_no_socket_without_tls_there_is_none(wsd_directory, tmp_path, authority, alice):
+    tls = {"tls": {"client_certificates": "required", "client_ca": str(authority.certificate)}, "server": {"listen": []}}
+    service = ServiceManager(wsd_directory, certificate=Certificate(tmp_path, "server"))
+    try:
+        service.start(tls, without=("wsd",))
+        client = RawWebSocket(service.tls_port, tls=client_context(own=alice))
+        service.restart(tls, without=("wsd",))
+        client.expect_alive()
+        listeners = json.loads(service.wsctl("status", "--json").stdout)["listeners"]
+        assert listeners == [f"127.0.0.1:{service.tls_port}"]
+        client.close()
+        service.process.terminate()
+        service.process.wait(DEADLINE)
+        service.start(tls, without=("wsd", "wsd-tls"), waits=False)
+        assert service.process.wait(DEADLINE) == os.EX_CONFIG
+        assert "so nobody could connect: wsd-tls.socket does not listen" in service.log()
+    finally:
+        service.close()
+
+
+def test_a_certificate_without_a_listener_for_it_is_named(start_wsd, tmp_path):
+    tls = {"certificates": [Certificate(tmp_path, "server").setting], "http_redirect": True}
+    daemon = start_wsd({"tls": tls})
+    done = daemon.wsctl("reload")
+    for notice in ("tls.certificates: no client can begin with TLS", "tls.http_redirect: nobody is redirected"):
+        assert notice in daemon.log()
+        assert done.returncode == 0 and notice in done.stdout + done.stderr, done.stdout + done.stderr
+
+
 def test_a_reload_changes_the_authorities_for_new_connections(start, tmp_path, authority, alice):
     daemon = start("required")
     client = connect(daemon, own=alice)
@@ -176,11 +228,14 @@ def test_an_authority_without_its_root_vouches_for_its_own_alone(start, tmp_path
     assert [each["certificateSubject"] for each in shown(daemon)] == ["CN=alice"]
 
 
-def test_a_certificate_that_is_no_authority_is_a_mistake(start, alice, authority):
+def test_each_certificate_that_is_no_authority_is_a_mistake(start, tmp_path, alice, authority):
     daemon = start("required")
-    authority.certificate.write_bytes(authority.certificate.read_bytes() + alice.certificate.read_bytes())
+    bob = Certificate(tmp_path, "bob", ["bob"], authority=authority)
+    those = (each.certificate.read_bytes() for each in (authority, alice, bob))
+    authority.certificate.write_bytes(b"".join([*those]))
     done = daemon.wsctl("reload")
-    assert done.returncode != 0 and "CN=alice is no authority" in done.stderr, done.stdout + done.stderr
+    for name in ("alice", "bob"):
+        assert done.returncode != 0 and f"CN={name} is no authority" in done.stderr, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

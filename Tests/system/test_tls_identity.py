@@ -153,6 +153,7 @@ def test_a_user_ends_with_the_certificate(wsd_directory, settings, tmp_path, aut
         if path == "/chat":
             client.receive_text()
         client.expect_failure(3000)
+        assert '"certificate expired"' in daemon.wsctl("why", "127.0.0.1", "--json").stdout
         wait_until(lambda: len(users(daemon)) == 1, "who has no certificate stays")
     finally:
         daemon.finish()
@@ -193,6 +194,16 @@ def test_a_restart_keeps_the_user(wsd_directory, tmp_path, settings, alice):
         for client in clients:
             client.close()
         service.close()
+
+
+def test_an_authority_that_only_the_service_can_read_is_not_checked(tmp_path):
+    path = tmp_path / "wsd.toml"
+    own = Certificate(tmp_path, "own")
+    path.write_text(
+        f'[tls]\nclient_certificates = "required"\nclient_ca = "credential:clients"\n'
+        f'[[tls.certificates]]\ncertificate = "{own.certificate}"\nkey = "{own.key}"\n')
+    done = run_wsd("--config", path, "--check-config")
+    assert done.returncode == 0 and "1 credential not checked" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_user_by_certificates_that_nobody_asks_for_is_a_mistake(tmp_path):

@@ -112,7 +112,7 @@ def test_why_explains_a_close_and_a_refusal(start_wsd):
         told = hub.wsctl("why", guest.welcome["user"])
         assert told.returncode == 0 and told.stdout == "" and "connected now" in told.stderr
         nothing = hub.wsctl("why", "nobody-of-this-name")
-        assert nothing.returncode == 1 and "nothing is known" in nothing.stderr
+        assert nothing.returncode == 1 and "no close or refusal is known that matches nobody-of-this-name\n" in nothing.stderr
         assert len(hub.wsctl("why", "--limit", "1").stdout.splitlines()) == 1
         assert hub.wsctl("why", "--limit", "0").returncode == 64
 
@@ -497,7 +497,7 @@ def test_keys_and_patterns_that_match_nothing_fail(daemon):
         assert (done.returncode, done.stdout) == (1, "") and command[-1] in done.stderr, done
     assert daemon.wsctl("config", "--diff", "limits").returncode == 0
     none = daemon.wsctl("channels", "nope*")
-    assert (none.returncode, none.stdout) == (1, "") and "no channel matches" in none.stderr
+    assert (none.returncode, none.stdout) == (1, "") and "no channel matches 'nope*'\n" in none.stderr
     assert daemon.wsctl("channels", "nope*", "-q").stderr == ""
 
 

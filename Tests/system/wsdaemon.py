@@ -118,7 +118,8 @@ class Daemon:
         text = toml(merged(base, self._wanted)).replace("@PORT@", str(self.port))
         self.config_path.write_text(text + "\n")
         # A test may have named a port itself.
-        self.port = int(tomllib.loads(text)["server"]["listen"][0].rpartition(":")[2])
+        listen = tomllib.loads(text)["server"]["listen"]
+        self.port = int(listen[0].rpartition(":")[2]) if listen else None
 
         notify_path = self.directory / "notify"
         notify_path.unlink(missing_ok=True)

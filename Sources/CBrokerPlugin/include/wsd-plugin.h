@@ -46,7 +46,8 @@ enum wsd_event_kind {
     /* Everything has been given that was in the partition when its reading began: the records before `offset`. */
     WSD_EVENT_CAUGHT_UP = 6,
     /* Records of the partition that were to be read are gone, as the broker keeps them no longer. Reading goes on at
-     * `offset`; that of a source at the first record that there is, and `text` is what the client library says. */
+     * `offset`; that of a source at the first record that there is, and `text` is the reason. What a source gave out of the
+     * partition before is then void, and the offsets may be those of other records. */
     WSD_EVENT_LOST = 7,
     /* The partition ends, with `offset`, before a record that has been read: data is lost, or it is another log.
      * Nothing more of it is read until `read` is called. */

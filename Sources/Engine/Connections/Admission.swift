@@ -7,6 +7,9 @@ import Synchronization
 /// A connection counts from the moment that it is accepted: first as opening, until it is admitted or refused, then as
 /// open. The limits apply to the sum of both. In total, some connections beyond the limit may be opening, so that they
 /// get a proper refusal; an address may always have as many as a browser begins at once, however small its limit is.
+///
+/// One that is not admitted counts as ending from its answer on, until it is closed: an address may have as many of these as
+/// it may have others, and they take none of its places.
 final class Admission: Sendable {
     /// The decision on a connection.
     enum Answer {
@@ -19,6 +22,7 @@ final class Admission: Sendable {
     private struct Counts {
         var opening = 0
         var open = 0
+        var ending = 0
     }
 
     private let openCount = Atomic<Int>(0)
@@ -76,7 +80,7 @@ final class Admission: Sendable {
         guard !isProxy, let most = self.maximum(for: address) else { return .admitted(isCounted: false) }
         let isFull = perAddress.withLock { counts in
             let known = counts[address.client, default: Counts()]
-            if known.opening + known.open >= max(most, Self.fewest) { return true }
+            if max(known.opening + known.open, known.ending) >= max(most, Self.fewest) { return true }
             counts[address.client, default: Counts()].opening += 1
             return false
         }
@@ -90,6 +94,18 @@ final class Admission: Sendable {
         openingCount.subtract(1, ordering: .relaxed)
         if isCounted { change(address) { $0.opening -= 1 } }
     }
+
+    /// Counts a connection as ending that has its answer. Returns whether it counts.
+    ///
+    /// - Parameter isProxy: as of `begin`.
+    func beginEnding(_ address: IPAddress, isProxy: Bool) -> Bool {
+        guard !isProxy, maximum(for: address) != nil else { return false }
+        perAddress.withLock { $0[address.client, default: Counts()].ending += 1 }
+        return true
+    }
+
+    /// Removes a connection that counted as ending.
+    func endEnding(_ address: IPAddress) { change(address) { $0.ending -= 1 } }
 
     /// Admits a WebSocket, or returns the limit that refuses it.
     func admit(_ address: IPAddress) -> Answer {
@@ -133,7 +149,7 @@ final class Admission: Sendable {
         perAddress.withLock { all in
             guard var counts = all[address.client] else { return }
             change(&counts)
-            all[address.client] = counts.opening > 0 || counts.open > 0 ? counts : nil
+            all[address.client] = max(counts.opening, counts.open, counts.ending) > 0 ? counts : nil
         }
     }
 }

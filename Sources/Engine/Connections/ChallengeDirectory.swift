@@ -41,7 +41,9 @@ package struct ChallengeDirectory: Sendable, Equatable {
     }
 
     /// The answer to a challenge; nil if there is none that may be served.
-    func answer(to token: Substring) -> [UInt8]? {
+    ///
+    /// It may take as long as the file system takes: see ``ChallengeReader``.
+    func answer(to token: String) -> [UInt8]? {
         var directory = clinux_open_directory(AT_FDCWD, path, 1)
         for place in Self.places where directory >= 0 {
             let next = clinux_open_directory(directory, place, 0)
@@ -50,8 +52,8 @@ package struct ChallengeDirectory: Sendable, Equatable {
         }
         guard directory >= 0 else { return nil }
         defer { close(directory) }
-        // What is no file, such as a FIFO, must not hold the worker up.
-        let file = openat(directory, String(token), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        // What is no file, such as a FIFO, must not hold the others up.
+        let file = openat(directory, token, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard file >= 0 else { return nil }
         defer { close(file) }
         var status = stat()

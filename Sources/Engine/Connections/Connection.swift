@@ -150,6 +150,9 @@ extension Connection {
         /// The connection's last input took a lot of work.
         static let heavy = Flags(rawValue: 1 << 21)
 
+        /// Counted among the connections of its address that are ending (admission).
+        static let endingCounted = Flags(rawValue: 1 << 22)
+
         /// The connection has TLS (`Slab.secureLinks`).
         static let secure = Flags(rawValue: 1 << 24)
 

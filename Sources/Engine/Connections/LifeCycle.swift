@@ -6,7 +6,7 @@
 ///      ▲                    │                 │    ▲           │ │ │
 ///      │                    │                 │    └ requested │ │ └─ heldBack ─▶ fenced ──┐
 ///      │                    │ finished        │ finished       │ │                         │ finished
-///      │                    │ (page, refusal) │ (refusal)      │ └─── closeSent ▶ closing ─┤
+///      │                    │ (page, refusal) │ (the same)     │ └─── closeSent ▶ closing ─┤
 ///      │                    ▼                 ▼                ▼ finished                  │
 ///      │                 finishing ◀──────────┴────────────────┴───────────────────────────┘
 ///      │                    │ sentAll
@@ -21,7 +21,7 @@ struct LifeCycle {
         case free
         /// Waiting for the whole request head.
         case handshake
-        /// The request is complete; other threads are checking whether it is admitted.
+        /// The request is complete; other threads are checking whether it is admitted, or reading the answer.
         case admitting
         /// The WebSocket is open both ways.
         case open

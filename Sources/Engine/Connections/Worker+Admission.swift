@@ -52,7 +52,7 @@ extension Worker {
 
     /// The user that the client's certificate names, though perhaps not a valid one, until it expires; nil if it has none, or if
     /// certificates make nobody a user.
-    private func certifiedIdentity(_ connection: Connection) -> Identity? {
+    func certifiedIdentity(_ connection: Connection) -> Identity? {
         guard let certificate = secureLink(connection)?.value.clientCertificate, let user = certificate.user else {
             return nil
         }
@@ -162,14 +162,6 @@ extension Worker {
             connection: reference(to: connection), name: name(of: identity, connection), isMember: false, id: [],
             since: since)
         requestJoin(request, connection, to: channels.intern(endpoint.channel))
-    }
-
-    /// Stops counting a connection as opening.
-    func stopOpening(_ connection: Connection) {
-        guard connection.flags.contains(.opening) else { return }
-        context.admission.endOpening(
-            connection.address, isCounted: connection.flags.contains(.openingCounted))
-        connection.flags.subtract([.opening, .openingCounted])
     }
 
     static let shortOfMemory = Refusal(

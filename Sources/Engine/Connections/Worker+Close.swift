@@ -107,6 +107,7 @@ extension Worker {
         leaveChannels(connection)
         // Its place is free before the peer can know: who comes again at once may reach another worker.
         stopOpening(connection)
+        if connection.flags.contains(.endingCounted) { context.admission.endEnding(connection.address) }
         if connection.flags.contains(.admitted) {
             context.admission.leave(
                 connection.address, isCounted: connection.flags.contains(.addressCounted))

@@ -136,13 +136,16 @@ extension Worker {
     }
 
     private func closeForMemory(_ connection: Connection, _ byteCount: Int) {
-        guard connection.phase == .open else {
-            end(connection, cause: .memoryLimit)
-            return
-        }
         let reason = "\(byteCount) bytes were held for this connection while limits.memory was exceeded"
-        cutOffForMemory(connection, reason)
-        dropInput(connection)
+        switch connection.phase {
+        case .open:
+            cutOffForMemory(connection, reason)
+            dropInput(connection)
+        case .handshake, .admitting:
+            refuseSilently(connection, .memoryLimit, reason)
+        default:
+            end(connection, cause: .memoryLimit)
+        }
     }
 
     /// The memory figures for an operator. There is one account for all workers, and only the first worker reports it.

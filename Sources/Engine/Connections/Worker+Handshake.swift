@@ -40,6 +40,11 @@ extension Worker {
                 refuse(connection, refusal, cause: cause, known, includesBody: head.method != "HEAD")
             case .page(let segment):
                 sendPage(connection, segment)
+            case .challenge(let token, let directory, let includesBody):
+                let known = RefusedAs(
+                    path: head.path, address: clientAddress(connection.address, head),
+                    userAgent: head.value("user-agent"))
+                read(token, in: directory, includesBody: includesBody, connection, known)
             case .upgrade(let pending):
                 holdRest(UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...]), connection)
                 admit(connection, head, pending)
@@ -65,6 +70,8 @@ extension Worker {
     enum Answer {
         /// A whole response.
         case page(Segment)
+        /// That to a challenge of a certificate authority, which has to be read.
+        case challenge(String, ChallengeDirectory, includesBody: Bool)
         case upgrade(PendingOpen)
         case refuse(Refusal, RefusalCause)
     }
@@ -146,8 +153,8 @@ extension Worker {
     }
 
     /// Sends an HTTP response; nothing follows it.
-    private func sendPage(_ connection: Connection, _ segment: Segment) {
-        stopOpening(connection)
+    func sendPage(_ connection: Connection, _ segment: Segment) {
+        beginEnding(connection)
         outbox.turn.push(outbox.turn.add(segment), start: 0, end: segment.count, to: connection)
         finish(connection)
     }
@@ -165,7 +172,7 @@ extension Worker {
         // A spare connection of a browser, on which nothing was ever sent, is not reported.
         let isSilent = connection.head == nil && refusal.status == .requestTimeout
         dropHead(connection)
-        stopOpening(connection)
+        beginEnding(connection)
         var known = known
         if let pending = connection.pendingOpen {
             known.address = pending.address

@@ -51,7 +51,9 @@ extension Worker {
             sendRefresh(connection)
             return true
         }
-        beginClose(connection, .tokenExpired, .unauthorized, "token expired", then: .closing)
+        let isOfCertificate = session.identity.expiresAt == certifiedIdentity(connection)?.expiresAt
+        let reason = isOfCertificate ? "certificate expired" : "token expired"
+        beginClose(connection, .tokenExpired, .unauthorized, reason, then: .closing)
         return false
     }
 

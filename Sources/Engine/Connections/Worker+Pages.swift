@@ -20,10 +20,46 @@ extension Worker {
     /// The answer to a request of a certificate authority.
     func answer(toChallenge token: Substring, _ directory: ChallengeDirectory, _ head: RequestHead) -> Answer {
         guard head.method == "GET" || head.method == "HEAD" else { return Worker.otherMethod }
+        return .challenge(String(token), directory, includesBody: head.method == "GET")
+    }
+
+    /// Has the answer to a challenge read. The connection waits for it as for that to a token.
+    func read(
+        _ token: String, in directory: ChallengeDirectory, includesBody: Bool, _ connection: Connection,
+        _ known: RefusedAs
+    ) {
         ingress.work += Worker.challengeWork
-        guard let bytes = directory.answer(to: token) else {
-            return .refuse(Refusal(.notFound, "there is no answer to this challenge"), .notFound)
+        let asking = reference(to: connection)
+        let mailbox = handle.mailbox
+        let isTaken = context.challengeReader.read {
+            directory.answer(to: token)
+        } then: { answer in
+            mailbox.post(.connections(.challenge(asking, answer: answer, includesBody: includesBody, known)))
         }
+        guard isTaken else {
+            return refuse(
+                connection, Worker.tooManyChallenges, cause: .memoryLimit, known, includesBody: includesBody)
+        }
+        connection.advance(.requested)
+    }
+
+    /// Takes the answer to the challenge of a waiting connection; nil if there is none.
+    func answered(
+        _ reference: ConnectionReference, challenge answer: [UInt8]?, includesBody: Bool, _ known: RefusedAs
+    ) {
+        guard let connection = slab.find(reference), connection.phase == .admitting, connection.pendingOpen == nil
+        else { return }
+        guard let answer else {
+            let refusal = Refusal(.notFound, "there is no answer to this challenge")
+            return refuse(connection, refusal, cause: .notFound, known, includesBody: includesBody)
+        }
+        sendPage(connection, Worker.response(answer, includesBody: includesBody))
+    }
+
+    private static let tooManyChallenges = Refusal(
+        .serviceUnavailable, "too many answers to challenges are being read; try again", fields: [retryAfter])
+
+    private static func response(_ bytes: [UInt8], includesBody: Bool) -> Segment {
         let response = """
             HTTP/1.1 200 OK\r
             Content-Type: application/octet-stream\r
@@ -32,13 +68,13 @@ extension Worker {
             X-Content-Type-Options: nosniff\r
             Connection: close\r\n\r\n
             """
-        return .page(Segment(copying: Array(response.utf8) + (head.method == "HEAD" ? [] : bytes)))
+        return Segment(copying: Array(response.utf8) + (includesBody ? bytes : []))
     }
 
     private static let otherMethod = Answer.refuse(
         Refusal(.methodNotAllowed, "this page is read with GET or HEAD", fields: ["Allow: GET, HEAD"]), .method)
 
-    /// The work of reading a small file.
+    /// The work of beginning a thread.
     private static let challengeWork = 64 * 1024
 
     /// The port for https to which a client is redirected; nil if it stays. It stays behind a trusted proxy, and

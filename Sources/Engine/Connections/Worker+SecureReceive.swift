@@ -1,3 +1,4 @@
+import Base
 import Channels
 import Glibc
 import TLSHandshake
@@ -135,7 +136,7 @@ extension Worker {
                 failHandshake(connection, error.description)
                 return nil
             }
-            endHandshake(secure)
+            endHandshake(connection, secure)
             secure.value.stage = .init(handshake.clientCertificate)
             wipeStack()
             return rest
@@ -144,32 +145,43 @@ extension Worker {
 
     /// Makes OpenSSL's part of a handshake; false if the connection has ended.
     private func beginHandshake(_ connection: Connection, _ secure: Boxed<SecureLink>) -> Bool {
+        guard makeRoomForHandshake() else {
+            failHandshake(connection, tooManyHandshakes)
+            return false
+        }
         guard let tls = configuration.tls, let handshake = try? ServerHandshake(tls) else {
             failHandshake(connection, "no certificate, or no memory")
             return false
         }
-        while let oldest = self.secure.handshakes.first {
-            let isOver = slab.find(tag: oldest).flatMap { secureLink($0) }?.value.handshake == nil
-            guard isOver || self.secure.handshakeCount >= SecureWork.maximumHandshakeCount else { break }
-            self.secure.handshakes.takeFirst()
-            if !isOver, let slow = slab.find(tag: oldest) {
-                failHandshake(slow, "more than \(SecureWork.maximumHandshakeCount) TLS handshakes are in progress")
-            }
-        }
         self.secure.prepare()
         self.secure.handshakesLeft -= 1
-        self.secure.handshakes.append(connection.tag)
-        self.secure.handshakeCount += 1
+        self.secure.handshakes.begin(connection.tag, from: connection.address.client, at: nanoseconds)
         context.account.input.add(SecureLink.handshakeByteCount)
         secure.value.stage = .handshake(handshake)
         return true
     }
 
+    /// Ends handshakes until there is room for one more; false if none has to end for it.
+    private func makeRoomForHandshake() -> Bool {
+        while self.secure.handshakes.count >= handshakeLimit {
+            guard let tag = self.secure.handshakes.oneTooMany(at: nanoseconds) else { return false }
+            if let slow = slab.find(tag: tag) { failHandshake(slow, tooManyHandshakes) }
+            self.secure.handshakes.end(tag)
+        }
+        return true
+    }
+
+    private var handshakeLimit: Int {
+        SecureWork.handshakeLimit(memory: context.account.byteLimit, workerCount: configuration.workerCount)
+    }
+
+    private var tooManyHandshakes: String { "more than \(handshakeLimit) TLS handshakes are in progress" }
+
     /// Frees OpenSSL's part of a handshake.
-    func endHandshake(_ secure: Boxed<SecureLink>) {
+    func endHandshake(_ connection: Connection, _ secure: Boxed<SecureLink>) {
         guard secure.value.handshake != nil else { return }
         secure.value.stage = .hello
-        self.secure.handshakeCount -= 1
+        self.secure.handshakes.end(connection.tag)
         context.account.input.add(-SecureLink.handshakeByteCount)
     }
 
@@ -177,7 +189,8 @@ extension Worker {
         refuseSilently(connection, .tlsFailed, "TLS: \(reason)")
     }
 
-    /// Ends a connection whose handshake of TLS isn't done, so that it can't be told why.
+    /// Ends a connection that is not open and can't be told why, because its handshake of TLS isn't done or because of its
+    /// memory.
     func refuseSilently(_ connection: Connection, _ cause: RefusalCause, _ reason: String, isReported: Bool = true) {
         count(refusal: cause, connection.address, reason, port: connection.port, silently: !isReported)
         end(connection, cause: .peerGone)

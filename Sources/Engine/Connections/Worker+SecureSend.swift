@@ -201,7 +201,7 @@ extension Worker {
         guard let secure = secureLink(connection) else { return }
         connection.flags.remove(.secure)
         slab.secureLinks[connection.slot] = nil
-        endHandshake(secure)
+        endHandshake(connection, secure)
         context.account.input.add(-secure.value.partial.count)
         context.account.frames.add(-secure.value.rest.count)
         secure.value.wipe()

@@ -1,3 +1,4 @@
+import Base
 import TLSHandshake
 import TLSRecords
 
@@ -72,10 +73,8 @@ final class SecureWork {
     private(set) var arena = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     /// The number of handshakes that this turn may still begin.
     var handshakesLeft = 0
-    /// The connections whose handshake is in progress, the oldest first, by their tags; some may have ended.
-    var handshakes = Queue<UInt64>()
-    /// The number of handshakes in progress.
-    var handshakeCount = 0
+    /// The connections whose handshake is in progress, by their tags.
+    var handshakes = HandshakesInProgress<UInt64, IPAddress>()
 
     /// Sealed bytes that the ring borrows: those of each connection in it, behind each other in a buffer of their own.
     private(set) var queued: ContiguousArray<Queued> = []
@@ -103,8 +102,21 @@ final class SecureWork {
     /// The room for that, sealed in the smallest records, behind new keys.
     private static let arenaByteCount =
         batchByteCount + RecordHeader.maximumOverhead(of: batchByteCount) + RecordLayer.keyUpdateByteCount
-    /// The number of handshakes in progress at most; the oldest ends for one more.
-    static let maximumHandshakeCount = 512
+    /// The number of handshakes in progress at most, and the share of the limit on memory that those of all workers may have,
+    /// but each worker has a few.
+    private static let maximumHandshakeCount = 512
+    private static let handshakeShare = 8
+    private static let leastHandshakeCount = 16
+
+    /// The number of handshakes in progress of a worker at most; another ends for one more.
+    ///
+    /// - Parameter memory: the limit on memory in bytes; 0: none.
+    static func handshakeLimit(memory: Int, workerCount: Int) -> Int {
+        guard memory > 0 else { return maximumHandshakeCount }
+        let share = memory / handshakeShare / SecureLink.handshakeByteCount / max(1, workerCount)
+        return min(maximumHandshakeCount, max(leastHandshakeCount, share))
+    }
+
     /// The handshakes that a turn begins: a millisecond or two, which is how long those wait who are connected. The kernel
     /// reports the others again.
     static let handshakesPerTurn = 4

@@ -156,12 +156,12 @@ extension Worker {
             refuse(.memoryLimit, Worker.shortOfMemory.reason)
             return nil
         }
-        let isProxy = address == .none || configuration.isTrustedProxy(address)
-        switch context.admission.begin(address, isProxy: isProxy) {
+        switch context.admission.begin(address, isProxy: isProxy(address)) {
         case .admitted(let isCounted):
             return isCounted
         case .refused(.perAddressLimit):
-            let reason = "too many connections from this address are opening; see server.max_connections_per_ip"
+            let reason =
+                "too many connections from this address are opening or ending; see server.max_connections_per_ip"
             refuse(.perAddressLimit, reason, .tooManyRequests)
         case .refused(let cause):
             let reason = "too many connections are opening; see server.max_connections"
@@ -169,4 +169,24 @@ extension Worker {
         }
         return nil
     }
+
+    /// Stops counting a connection as opening.
+    func stopOpening(_ connection: Connection) {
+        guard connection.flags.contains(.opening) else { return }
+        context.admission.endOpening(
+            connection.address, isCounted: connection.flags.contains(.openingCounted))
+        connection.flags.subtract([.opening, .openingCounted])
+    }
+
+    /// Counts a connection that has its answer as ending instead of opening.
+    func beginEnding(_ connection: Connection) {
+        stopOpening(connection)
+        guard !connection.flags.contains(.endingCounted),
+            context.admission.beginEnding(connection.address, isProxy: isProxy(connection.address))
+        else { return }
+        connection.flags.insert(.endingCounted)
+    }
+
+    /// Whether a peer's address is that of a proxy instead of a client's.
+    func isProxy(_ address: IPAddress) -> Bool { address == .none || configuration.isTrustedProxy(address) }
 }

@@ -139,6 +139,8 @@ extension Worker {
         case .refreshed(let connection, let id, let outcome, let cost):
             ingress.tokenChecks.end(cost, context.account)
             if !isDeaf { refreshed(connection, id, outcome) }
+        case .challenge(let connection, let answer, let includesBody, let known):
+            if !isDeaf { answered(connection, challenge: answer, includesBody: includesBody, known) }
         }
     }
 

@@ -55,7 +55,7 @@ extension Worker {
         let phase = connection.phase
         guard phase.isLive else { return }
         if !context.admission.countsAddresses {
-            connection.flags.subtract([.addressCounted, .openingCounted])
+            connection.flags.subtract([.addressCounted, .openingCounted, .endingCounted])
         } else if connection.flags.intersection([.admitted, .addressCounted]) == .admitted {
             if context.admission.note(connection.address) { connection.flags.insert(.addressCounted) }
         }

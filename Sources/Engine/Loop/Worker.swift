@@ -41,9 +41,9 @@ final class Worker: @unchecked Sendable {
 
     static let mailboxTag: UInt64 = 1 << 63
 
-    init(index: Int, context: WorkerContext) {
+    init(index: Int, context: WorkerContext, _ configuration: EngineConfiguration) {
         self.context = context
-        configuration = context.configuration
+        self.configuration = configuration
         handle = context.handles[index]
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1: \(String(cString: strerror(errno)))")

@@ -20,11 +20,10 @@ final class WorkerHandle: Sendable {
 
 /// The state that all workers of a hub share.
 final class WorkerContext: Sendable {
-    /// The configuration that the workers start with.
-    let configuration: EngineConfiguration
     let handles: [WorkerHandle]
     let admission: Admission
     let account: MemoryAccount
+    let challengeReader = ChallengeReader()
     /// The broker that shares the channels between nodes, and this node's identity there; nil if this node is alone.
     let broker: (any Broker)?
     let node: NodeID?
@@ -41,8 +40,8 @@ final class WorkerContext: Sendable {
         if case .dropped = events.yield(event) { lostEvents.add(1, ordering: .relaxed) }
     }
 
+    /// - Parameter configuration: the one that the workers start with. It is not kept: each worker has the present one.
     init(configuration: EngineConfiguration, events: AsyncStream<EngineEvent>.Continuation) {
-        self.configuration = configuration
         self.events = events
         broker = configuration.broker
         node = configuration.node

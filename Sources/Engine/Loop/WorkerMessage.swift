@@ -59,6 +59,8 @@ enum WorkerMessage: Sendable {
         /// - Parameter cost: what the check was counted as; see ``TokenChecks``.
         case verified(ConnectionReference, Result<Identity, TokenRefusal>, cost: Int)
         case refreshed(ConnectionReference, id: [UInt8], Result<Identity, TokenRefusal>, cost: Int)
+        /// The answer to a challenge of a certificate authority; nil if there is none.
+        case challenge(ConnectionReference, answer: [UInt8]?, includesBody: Bool, RefusedAs)
     }
 
     /// An operator's or a backend's.

@@ -93,7 +93,7 @@ extension Hub {
     ) -> Beginning {
         func make(_ configuration: EngineConfiguration) -> [Worker] {
             let context = WorkerContext(configuration: configuration, events: events)
-            return (0..<configuration.workerCount).map { Worker(index: $0, context: context) }
+            return (0..<configuration.workerCount).map { Worker(index: $0, context: context, configuration) }
         }
         guard let parked else { return Beginning(workers: make(configuration)) }
         let begunAt = clinux_monotonic_nanoseconds()

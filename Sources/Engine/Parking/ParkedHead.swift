@@ -20,7 +20,7 @@ struct ParkedHead {
     /// How the last connections have ended.
     var endings: [Event] = []
     /// The keys of session tickets, the newest first, each with its time in seconds of the monotonic clock.
-    var ticketKeys: [(bytes: [UInt8], madeAt: Int)] = []
+    var ticketKeys: [TicketKeys.Key] = []
 
     func write(to state: inout StateWriter) {
         state.write(generation)
@@ -40,7 +40,7 @@ struct ParkedHead {
         for ending in endings { ending.write(to: &state) }
         state.write(count: ticketKeys.count)
         for key in ticketKeys {
-            state.write(key.bytes)
+            state.write(key.secret)
             state.write(count: key.madeAt)
         }
     }
@@ -68,7 +68,9 @@ extension ParkedHead {
         for _ in 0..<(try state.elementCount(ofAtLeast: 8)) { endings.append(try Event(from: &state)) }
         guard !state.isAtEnd else { return }
         for _ in 0..<(try state.count(atMost: TicketKeys.maximumCount)) {
-            ticketKeys.append((Array(try state.bytes(atMost: 128)), try state.count(atMost: .max)))
+            let secret = try state.bytes(atMost: 128)
+            guard let key = TicketKeys.Key(secret, madeAt: try state.count(atMost: .max)) else { continue }
+            ticketKeys.append(key)
         }
     }
 }

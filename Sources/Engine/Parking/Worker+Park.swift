@@ -39,7 +39,7 @@ extension WorkerMessage {
     /// Whether it is the answer of somebody else than a worker, who may take any time for it.
     fileprivate var isFromOutside: Bool {
         switch self {
-        case .connections(.verified), .connections(.refreshed), .home(.broker): true
+        case .connections(.verified), .connections(.refreshed), .connections(.challenge), .home(.broker): true
         default: false
         }
     }

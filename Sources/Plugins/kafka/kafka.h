@@ -22,6 +22,8 @@
 struct kafka_settings {
     char *servers;
     char *topic;
+    /* The group of a source; NULL for a log. */
+    char *group;
     /* NULL if there is none. */
     char *user;
     /* The token, if the mechanism is OAUTHBEARER and librdkafka does not fetch it itself; else NULL. */
@@ -92,7 +94,8 @@ struct kafka_watch {
     pthread_mutex_t lock;
     /* Clients that are no longer needed, for the thread to end, as that may take time. */
     struct kafka_spent *spent;
-    /* A fault that the topic's description doesn't show, and until when it holds, in monotonic milliseconds. */
+    /* A fault that the topic's description doesn't show, and until when it holds, in monotonic milliseconds; INT64_MAX
+     * if it lasts. */
     char fault[512];
     int64_t fault_end;
 
@@ -114,6 +117,9 @@ void kafka_watch_stop(struct kafka_watch *watch);
 void kafka_watch_nudge(struct kafka_watch *watch);
 /* kafka_watch_fault takes the broker for down for some seconds, for this reason, and then for up again. */
 void kafka_watch_fault(struct kafka_watch *watch, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* kafka_watch_hold does so from the next look on and until kafka_watch_release. */
+void kafka_watch_hold(struct kafka_watch *watch, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void kafka_watch_release(struct kafka_watch *watch);
 
 /* kafka_watch_end hands over a client that is no longer needed. */
 void kafka_watch_end(struct kafka_watch *watch, rd_kafka_t *client);

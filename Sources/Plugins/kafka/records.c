@@ -7,37 +7,45 @@
 enum { PULL_BYTES = 1 << 20 };
 /* What a record may have besides its value, in bytes, and how many headers; what each counts besides its bytes. */
 enum { SPARE_BYTES = 64 << 10, HEADER_LIMIT = 512, RECORD_COST = 1 << 10 };
+/* What librdkafka needs for a header besides its bytes, about. */
+enum { HEADER_COST = 96 };
 
-static void note_error(struct wsd_source *source, const rd_kafka_message_t *message) {
-    struct share *share = share_of(source, message->partition);
-    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (!share) return;
-        /* The partition ends before what was read: it is another one, or has lost data. */
-        if (message->offset < share->next) positions_clear(&share->positions);
-        share->next = message->offset;
-        share->is_rewound = false;
-        share_passed(source, message->partition, message->offset);
-    } else if (kafka_forbids(message->err)) {
-        kafka_watch_fault(
-            &source->watch, "user \"%s\" may not read topic \"%s\": %s",
-            source->settings.user ? source->settings.user : "ANONYMOUS", source->settings.topic,
-            rd_kafka_message_errstr(message));
+/* Notes that a partition has been read to its end. */
+static void note_end(struct wsd_source *source, int32_t partition, int64_t offset) {
+    struct share *share = share_of(source, partition);
+    if (!share) return;
+    fault_end(source, share);
+    if (offset < share->next) {
+        share_replaced(source, partition, offset);
+        return;
+    }
+    share->next = offset;
+    share->is_rewound = false;
+    share_passed(source, partition, offset);
+}
+
+/* The number of headers of a record; more than it may have if librdkafka can't read them, as it does for very many. */
+static size_t header_count(const rd_kafka_message_t *message) {
+    rd_kafka_headers_t *headers;
+    if (!message || message->err) return 0;
+    switch (rd_kafka_message_headers(message, &headers)) {
+        case RD_KAFKA_RESP_ERR_NO_ERROR: return rd_kafka_header_cnt(headers);
+        case RD_KAFKA_RESP_ERR__NOENT: return 0;
+        default: return HEADER_LIMIT + 1;
     }
 }
 
-static size_t header_count(const rd_kafka_message_t *message) {
-    rd_kafka_headers_t *headers;
-    return !message || message->err || rd_kafka_message_headers(message, &headers) ? 0 : rd_kafka_header_cnt(headers);
-}
-
-/* Copies the headers of a record to where there is room for them; the bytes of all that it consists of. */
+/* Copies the headers of a record to where there is room for them, unless there are too many; the bytes of all that it
+ * consists of. */
 static size_t read_headers(const rd_kafka_message_t *message, struct wsd_header *place, size_t count) {
     rd_kafka_headers_t *headers;
     size_t size = message->key_len + message->len;
     if (count == 0 || rd_kafka_message_headers(message, &headers)) return size;
     for (size_t i = 0; i < count; i++) {
-        if (rd_kafka_header_get_all(headers, i, &place[i].name, &place[i].value, &place[i].value_count)) break;
-        size += strlen(place[i].name) + place[i].value_count;
+        struct wsd_header header;
+        if (rd_kafka_header_get_all(headers, i, &header.name, &header.value, &header.value_count)) break;
+        size += strlen(header.name) + header.value_count;
+        if (count <= HEADER_LIMIT) place[i] = header;
     }
     return size;
 }
@@ -78,8 +86,11 @@ static bool give(
     *event = event_of(source, message, headers, count, read_headers(message, headers, count));
     size_t size = event->flags & WSD_TOO_LARGE ? 0 : event->key_count + event->value_count;
     for (uint32_t i = 0; i < event->header_count; i++) size += strlen(headers[i].name) + headers[i].value_count;
-    /* The partition begins anew: it is another one, or has lost data. */
-    if (message->offset < share->next && !share->is_rewound) positions_clear(&share->positions);
+    fault_end(source, share);
+    if (message->offset < share->next && !share->is_rewound) {
+        share_replaced(source, message->partition, message->offset);
+        return false;
+    }
     share->is_rewound = false;
     share->next = message->offset + 1;
     if (!positions_give(&share->positions, message->offset, size + RECORD_COST)) return false;
@@ -90,7 +101,9 @@ static bool give(
 
 void records_forget(struct wsd_source *source, int32_t partition) {
     for (size_t i = source->passed; i < source->record_count; i++) {
-        if (!source->records[i] || source->records[i]->partition != partition) continue;
+        const rd_kafka_message_t *message = source->records[i];
+        /* What is told of the group is of no partition, though it has the number 0. */
+        if (!message || !message->rkt || message->partition != partition) continue;
         rd_kafka_message_destroy(source->records[i]);
         source->records[i] = NULL;
     }
@@ -110,26 +123,34 @@ static void pull(struct wsd_source *source) {
         rd_kafka_message_t *record;
         if (rd_kafka_consume_batch_queue(source->queue, 0, &record, 1) != 1) return;
         source->records[source->record_count++] = record;
-        if (!record->err) bytes += record->len + record->key_len;
+        if (!record->err) bytes += record->len + record->key_len + header_count(record) * HEADER_COST;
     }
 }
 
 static size_t give_some(struct wsd_source *source, struct wsd_event *events, size_t limit) {
     size_t count = 0, used = 0, total = 0;
-    for (size_t i = source->passed; i < source->record_count; i++) total += header_count(source->records[i]);
+    for (size_t i = source->passed; i < source->record_count; i++) {
+        size_t headers = header_count(source->records[i]);
+        if (headers <= HEADER_LIMIT) total += headers;
+    }
     free(source->headers);
     source->headers = calloc(total + 1, sizeof *source->headers);
     while (source->headers && source->passed < source->record_count && count < limit) {
         const rd_kafka_message_t *message = source->records[source->passed++];
-        if (message && message->err) note_error(source, message);
-        if (!message || message->err) continue;
-        if (give(source, message, source->headers + used, &events[count])) used += events[count++].header_count;
+        if (!message) continue;
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            note_end(source, message->partition, message->offset);
+        else if (message->err)
+            fault_note(source, message);
+        else if (give(source, message, source->headers + used, &events[count]))
+            used += events[count++].header_count;
     }
     shares_regulate(source);
     return count;
 }
 
 size_t kafka_source_poll(struct wsd_source *source, struct wsd_event *events, size_t limit) {
+    faults_retry(source);
     for (;;) {
         if (source->passed == source->record_count) records_free(source);
         if (source->record_count == 0) pull(source);

@@ -196,6 +196,7 @@ static bool read_source(struct kafka_settings *settings, const struct plugin_opt
     if (from && strcmp(from, "earliest") != 0 && strcmp(from, "latest") != 0)
         return plugin_fail(options, "from is \"%s\", which is neither earliest nor latest", from);
     const char *group = plugin_required(options, "group");
+    settings->group = copy_of(group);
     return group && SET_ALL(settings->consumer, options, source_properties) &&
            set(settings->consumer, options, "group.id", group) &&
            set(settings->consumer, options, "auto.offset.reset", from ? from : "latest");
@@ -226,6 +227,7 @@ bool kafka_settings_read(struct kafka_settings *settings, const struct plugin_op
 void kafka_settings_free(struct kafka_settings *settings) {
     free(settings->servers);
     free(settings->topic);
+    free(settings->group);
     free(settings->user);
     free(settings->token);
     if (settings->producer) rd_kafka_conf_destroy(settings->producer);

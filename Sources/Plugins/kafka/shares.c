@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "source.h"
@@ -31,6 +32,7 @@ void share_revoke(struct wsd_source *source, int32_t partition) {
     if (!share) return;
     records_forget(source, partition);
     positions_clear(&share->positions);
+    fault_end(source, share);
     share->is_granted = false;
 }
 
@@ -59,6 +61,19 @@ void share_begin_anew(struct wsd_source *source, int32_t partition) {
     share->is_rewound = false;
     shares_regulate(source);
     rd_kafka_seek(source->watch.topic, partition, RD_KAFKA_OFFSET_BEGINNING, 0);
+}
+
+void share_replaced(struct wsd_source *source, int32_t partition, int64_t offset) {
+    struct share *share = &source->shares[partition];
+    char text[100];
+    snprintf(
+        text, sizeof text, "it is at offset %lld, and was read to %lld", (long long)offset, (long long)share->next);
+    records_forget(source, partition);
+    /* What this event brings about comes with the next call of `poll`. */
+    plugin_events_put(
+        source->events,
+        &(struct wsd_event){
+            .kind = WSD_EVENT_LOST, .partition = (uint32_t)partition, .timestamp = -1, .text = text});
 }
 
 void shares_regulate(struct wsd_source *source) {

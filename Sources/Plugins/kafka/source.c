@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,7 @@ static void rebalance(
     rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
     struct wsd_source *source = opaque;
     bool is_granted = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    bool is_lost = !is_granted && rd_kafka_assignment_lost(client);
     for (int i = 0; i < partitions->cnt; i++) {
         int32_t partition = partitions->elems[i].partition;
         if (is_granted)
@@ -32,6 +34,8 @@ static void rebalance(
     } else {
         rd_kafka_assign(client, is_granted ? partitions : NULL);
     }
+    if (is_granted) fault_end_all(source);
+    if (is_lost) fault_lost(source);
     /* One that it had before may have been paused since. */
     shares_regulate(source);
 }
@@ -75,6 +79,10 @@ struct wsd_source *kafka_source_open(
     rd_kafka_conf_set_rebalance_cb(source->settings.consumer, rebalance);
     rd_kafka_conf_set_log_cb(source->settings.consumer, note_log);
     rd_kafka_conf_set_opaque(source->settings.consumer, source);
+    /* It lasts until the group is joined. There is no thread yet that it has to be kept from. */
+    struct kafka_watch *watch = &source->watch;
+    snprintf(watch->fault, sizeof watch->fault, "group \"%s\" is not joined yet", source->settings.group);
+    watch->fault_end = INT64_MAX;
     if (!kafka_watch_start(&source->watch, &source->settings, source->events, error, error_size)) {
         free_source(source);
         return NULL;

@@ -118,7 +118,7 @@ static void look(struct kafka_watch *watch) {
     watch->failures = 0;
     watch->reason.weight = 0;
     watch->reason.has_worked = true;
-    if (has_fault(watch, &reason)) count = 0;
+    if (count && has_fault(watch, &reason)) count = 0;
     if (count)
         say_up(watch, count);
     else if (reason.text[0])
@@ -159,7 +159,8 @@ static void *run(void *argument) {
         end_spent(watch);
         if (atomic_load(&watch->is_up) && watch->work) watch->work(watch->owner);
         /* Where it hangs, the look has waited already. */
-        serve_errors(watch, atomic_load(&watch->is_up) && !watch->failures ? LOOK_INTERVAL : LOOK_INTERVAL / 5);
+        bool is_known = atomic_load(&watch->is_up) || has_fault(watch, &(struct kafka_reason){0});
+        serve_errors(watch, is_known && !watch->failures ? LOOK_INTERVAL : LOOK_INTERVAL / 5);
     }
     return NULL;
 }
@@ -194,13 +195,31 @@ void kafka_watch_stop(struct kafka_watch *watch) {
 
 void kafka_watch_nudge(struct kafka_watch *watch) { rd_kafka_queue_yield(watch->errors); }
 
+static void put_fault(struct kafka_watch *watch, int64_t end, const char *format, va_list arguments) {
+    pthread_mutex_lock(&watch->lock);
+    vsnprintf(watch->fault, sizeof watch->fault, format, arguments);
+    watch->fault_end = end;
+    pthread_mutex_unlock(&watch->lock);
+}
+
 void kafka_watch_fault(struct kafka_watch *watch, const char *format, ...) {
     va_list arguments;
-    pthread_mutex_lock(&watch->lock);
     va_start(arguments, format);
-    vsnprintf(watch->fault, sizeof watch->fault, format, arguments);
+    put_fault(watch, kafka_now() + FAULT_TIME, format, arguments);
     va_end(arguments);
-    watch->fault_end = kafka_now() + FAULT_TIME;
+    kafka_watch_nudge(watch);
+}
+
+void kafka_watch_hold(struct kafka_watch *watch, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    put_fault(watch, INT64_MAX, format, arguments);
+    va_end(arguments);
+}
+
+void kafka_watch_release(struct kafka_watch *watch) {
+    pthread_mutex_lock(&watch->lock);
+    watch->fault_end = 0;
     pthread_mutex_unlock(&watch->lock);
     kafka_watch_nudge(watch);
 }
