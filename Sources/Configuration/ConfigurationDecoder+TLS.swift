@@ -14,7 +14,7 @@ extension ConfigurationDecoder {
             report(
                 "server.listen: nobody could connect without server.listen_tls, or tls.certificates and a socket named "
                     + "\"wsd-tls\" from systemd; give an address, or one of these",
-                about: ["server.listen"])
+                about: ["server.listen", "server.listen_tls", "tls.certificates"])
         }
         if tls.clientCertificates != .none, tls.clientAuthorityFile == nil {
             report(

@@ -39,7 +39,7 @@ final class Handshakes: Sendable {
     static let maximum = 128
 
     private struct State {
-        var handshakes = HandshakesInProgress<ObjectIdentifier, String?>()
+        var handshakes = HandshakesInProgress<ObjectIdentifier, String>()
         var channels: [ObjectIdentifier: any Channel] = [:]
 
         mutating func end(_ id: ObjectIdentifier) -> (any Channel)? {
@@ -50,21 +50,19 @@ final class Handshakes: Sendable {
 
     private let state = Mutex(State())
 
-    /// Notes that one begins, and ends another for it if there are too many; false if this one is the one too many.
-    func begin(_ channel: any Channel) -> Bool {
+    /// Notes that one begins, and ends another for it if there are too many.
+    func begin(_ channel: any Channel) {
         let now = NIODeadline.now().uptimeNanoseconds
-        let (ended, isTaken) = state.withLock { state -> ((any Channel)?, Bool) in
+        let ended = state.withLock { state -> (any Channel)? in
             var ended: (any Channel)?
-            if state.handshakes.count >= Self.maximum {
-                guard let id = state.handshakes.oneTooMany(at: now) else { return (nil, false) }
+            if state.handshakes.count >= Self.maximum, let id = state.handshakes.oneTooMany(at: now) {
                 ended = state.end(id)
             }
             state.handshakes.begin(ObjectIdentifier(channel), from: channel.clientAddress, at: now)
             state.channels[ObjectIdentifier(channel)] = channel
-            return (ended, true)
+            return ended
         }
         ended?.pipeline.fireUserInboundEventTriggered(TooManyHandshakes())
-        return isTaken
     }
 
     /// Notes that one is over.

@@ -170,13 +170,13 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
             context.close(promise: nil)
             return false
         case .complete:
-            let handshake = tls.context.flatMap { try? ServerHandshake($0) }
-            guard let handshake, handshakes.begin(context.channel) else {
-                note(handshake == nil ? "there is no certificate, or no memory" : Self.tooMany, context)
+            guard let handshake = tls.context.flatMap({ try? ServerHandshake($0) }) else {
+                note("there is no certificate, or no memory", context)
                 isInputClosed = true
                 context.close(promise: nil)
                 return false
             }
+            handshakes.begin(context.channel)
             self.handshake = handshake
             return true
         }

@@ -1,19 +1,24 @@
 /// The handshakes in progress of a worker or a listener, the oldest first. Each takes some 96 KB, so that there is a limit, and
-/// one more than that is one for another.
+/// beyond that one ends for each that begins.
 ///
-/// It is the oldest of the address with the most, so that whoever begins many and ends none keeps only their own out.
+/// An address that has many loses one of its own, so that whoever begins many and ends none keeps only its own out. Otherwise
+/// any may be the one. The oldest is, once it has had the time of a round trip, because it is probably one that says nothing
+/// more. Where all are younger, more begin than can end, and chance decides: most of those whose clients answer fast get
+/// through, while by age none would.
 package struct HandshakesInProgress<ID: Equatable, Address: Hashable> {
     private struct Entry {
         var id: ID
-        var address: Address
+        var address: Address?
         var begunAt: UInt64
     }
 
     private var entries: ContiguousArray<Entry> = []
     private var counts: [Address: Int] = [:]
 
-    /// The time for which a handshake is left alone whose address has no other, in nanoseconds: a round trip. Where very many
-    /// come at once, each would otherwise end before its client can answer.
+    /// The number of handshakes that an address may have without counting as one that has many: what a browser begins at once,
+    /// and a little more.
+    package static var fewest: Int { 8 }
+    /// The time of a round trip, in nanoseconds.
     package static var roundTrip: UInt64 { 250_000_000 }
 
     package init() {}
@@ -21,23 +26,34 @@ package struct HandshakesInProgress<ID: Equatable, Address: Hashable> {
     package var count: Int { entries.count }
 
     /// Notes that one begins, at a time in nanoseconds.
-    package mutating func begin(_ id: ID, from address: Address, at now: UInt64) {
+    ///
+    /// - Parameter address: nil if it is that of many clients, such as a proxy's.
+    package mutating func begin(_ id: ID, from address: Address?, at now: UInt64) {
         entries.append(Entry(id: id, address: address, begunAt: now))
-        counts[address, default: 0] += 1
+        if let address { counts[address, default: 0] += 1 }
     }
 
     /// Notes that one is over.
     package mutating func end(_ id: ID) {
         guard let index = entries.firstIndex(where: { $0.id == id }) else { return }
-        let address = entries.remove(at: index).address
+        guard let address = entries.remove(at: index).address else { return }
         let rest = (counts[address] ?? 1) - 1
         counts[address] = rest > 0 ? rest : nil
     }
 
-    /// The one that has to end for another; nil if that one has to wait for its turn.
-    package func oneTooMany(at now: UInt64) -> ID? {
+    /// The one that has to end for another; nil if there is none.
+    package func oneTooMany(at now: UInt64, using generator: inout some RandomNumberGenerator) -> ID? {
         let most = counts.values.max() ?? 0
-        guard let oldest = entries.first(where: { counts[$0.address] == most }) else { return nil }
-        return most > 1 || now >= oldest.begunAt + Self.roundTrip ? oldest.id : nil
+        let candidates =
+            most > Self.fewest ? entries.filter { $0.address.flatMap { counts[$0] } == most } : entries
+        guard let oldest = candidates.first else { return nil }
+        let isOld = now >= oldest.begunAt + Self.roundTrip
+        return isOld ? oldest.id : candidates.randomElement(using: &generator)?.id
+    }
+
+    /// The one that has to end for another, by the system's random numbers; nil if there is none.
+    package func oneTooMany(at now: UInt64) -> ID? {
+        var generator = SystemRandomNumberGenerator()
+        return oneTooMany(at: now, using: &generator)
     }
 }

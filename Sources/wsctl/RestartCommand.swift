@@ -22,7 +22,7 @@ struct RestartCommand: ParsableCommand {
     @Flag(help: "Say what would be kept, and restart nothing.")
     var dryRun = false
 
-    @Flag(help: "Restart even if the connections can't be kept; all of them are closed then.")
+    @Flag(help: "Restart even if connections can't be kept or the configuration has errors; all may be closed then.")
     var force = false
 
     @Option(help: ArgumentHelp("The unit of the daemon.", valueName: "unit"))
@@ -56,15 +56,19 @@ struct RestartCommand: ParsableCommand {
 
     private func restart() throws {
         let plan = try plan()
-        if let errors = plan.errors, !errors.isEmpty {
-            throw Failure(errors.joined(separator: "\n"), advice: "Nothing was restarted.", exitCode: EX_CONFIG)
+        let before = try status()
+        if let errors = plan.errors, !errors.isEmpty, !force {
+            throw Failure(
+                errors.joined(separator: "\n"),
+                advice: "Nothing was restarted. That is what the daemon finds that runs, version \(before.version); if "
+                    + "another is installed and accepts it, use --force.",
+                exitCode: EX_CONFIG)
         }
-        if let obstacle = plan.obstacle, !force {
+        if let obstacle = plan.obstacle, before.connections > 0, !force {
             throw Failure(
                 "nothing was restarted, for the connections can't be kept: \(obstacle)",
                 advice: "With --force it is restarted all the same, and all connections are closed.")
         }
-        let before = try status()
         guard access("/run/systemd/system", F_OK) == 0 else {
             throw Failure(
                 "systemd does not run here, and it alone keeps connections from one process to the next",
@@ -82,7 +86,8 @@ struct RestartCommand: ParsableCommand {
         if let problem = now.lastRestart?.problem {
             throw Failure("\(unit) was restarted, but the connections were closed: \(TerminalText.escape(problem))")
         }
-        guard now.lastRestart != nil || before.connections == 0 || plan.obstacle != nil else {
+        let arrived = now.lastRestart.map { $0.adopted + $0.handshakes } ?? 0
+        guard arrived > 0 || plan.kept + plan.handshakes == 0 else {
             throw Failure(
                 "\(unit) was restarted, but its connections were not handed over",
                 advice: "Look into its log: journalctl --unit=\(unit)")

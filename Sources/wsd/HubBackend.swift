@@ -163,7 +163,7 @@ struct HubBackend: ControlBackend {
 
     func planRestart() async -> PlanRestart.Reply {
         let outlook = await hub.parkingOutlook()
-        let errors = await reloader.configuration().errors
+        let errors = await reloader.startErrors()
         var plan = PlanRestart.Reply(
             obstacle: Parking.obstacle(notifier), kept: outlook.keptCount, handshakes: outlook.handshakeCount,
             closed: [:], errors: errors.isEmpty ? nil : errors)

@@ -24,9 +24,9 @@ struct Parking {
     /// The fewest descriptors that the store has to take: the state, a pair, and another state that was not removed.
     private static let leastStoreLimit = 3
 
-    /// The time in which a service manager that does not tell its limit closes what it does not take, after it has read that.
-    /// systemd before 254 does so at once.
-    private static let closingTime: Duration = .milliseconds(5)
+    /// The time in which the service manager closes what it does not take, after it has read that. systemd before 254 does so
+    /// at once, later ones leave it to a thread.
+    private static let closingTime: Duration = .milliseconds(10)
 
     private var pairLimit: Int {
         max(1, min(Self.maximumPairCount, (notifier.storeLimit ?? Self.maximumPairCount + 2) - 2))
@@ -111,9 +111,12 @@ struct Parking {
     /// Leaves the state and the receiving ends to the service manager. Returns whether it keeps them: it closes those for
     /// which there is no room, and says so to nobody.
     private func store(state file: Int32, _ sent: DescriptorPost.Sent) async -> Bool {
-        // There may be no room for both: the snapshots, which are older, and the sockets of the process before, if it could
-        // not be told to remove them.
-        await notifier.removeStored(names: [Inheritance.socketsName] + Snapshots.names)
+        // The sockets of the process before, if the service manager could not be told to remove them.
+        await notifier.removeStored(name: Inheritance.socketsName)
+        guard await notifier.store(file, name: Inheritance.stateName) else { return false }
+        // There may be no room for the state beside the snapshots, which are older. They are removed when it is stored, and
+        // it is stored again, for what is stored already is not stored twice: at each moment there is one of them.
+        await notifier.removeStored(names: Snapshots.names)
         guard await notifier.store(file, name: Inheritance.stateName) else { return false }
         for end in sent.ends {
             guard await notifier.store(end, name: Inheritance.socketsName) else { return false }
@@ -121,8 +124,7 @@ struct Parking {
         notifier.barrier()
         for end in sent.ends { close(end) }
         // Nothing was removed since the state was stored: where there was room for an end, there was for the state.
-        let patience = notifier.storeLimit == nil ? Self.closingTime : .zero
-        guard !sent.ends.isEmpty, DescriptorPost.areKept(sent.sources, patience: patience) else {
+        guard !sent.ends.isEmpty, DescriptorPost.areKept(sent.sources, patience: Self.closingTime) else {
             logger.error(
                 """
                 the service manager has not taken the connections, so \(sent.count) are closed: set \

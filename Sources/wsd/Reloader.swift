@@ -217,6 +217,17 @@ actor Reloader {
             notices: notices.isEmpty ? nil : notices)
     }
 
+    /// The errors with which a process of this version would not start now: those of the configuration on disk, or else of the
+    /// files that it names.
+    func startErrors() async -> [String] {
+        let new: LoadedConfiguration
+        do throws(ConfigurationErrors) { new = try loader.load() } catch { return error.errors.map(\.description) }
+        do throws(KeyErrors) { _ = try await new.configuration.checkFiles() } catch {
+            return error.errors.map { new.located($0.description) }
+        }
+        return []
+    }
+
     /// Replaces all keys with those now in the key files, as a whole or not at all.
     ///
     /// - Returns: the keys of the configuration whose files have changed.

@@ -96,7 +96,7 @@ struct WSDCommand: AsyncParsableCommand {
                     let those = hidden == 1 ? "1 credential" : "\(hidden) credentials"
                     print("\(those) not checked; the daemon checks credentials when it starts")
                 }
-                for notice in try await checkKeys(visible) { Self.complain([notice], as: "<4>", to: destination) }
+                for notice in try await visible.checkFiles() { Self.complain([notice], as: "<4>", to: destination) }
             } catch {
                 Self.complain(StartFailure(error, in: loaded).messages, by: reader, to: destination)
                 throw ExitCode(EX_CONFIG)
@@ -113,29 +113,6 @@ struct WSDCommand: AsyncParsableCommand {
             Self.complain(failure.messages, to: destination)
             throw ExitCode(failure.exitCode)
         }
-    }
-
-    /// Checks the keys of tokens and of the API, and the certificates, and throws every error.
-    ///
-    /// - Returns: what is no error, but the administrator should know.
-    private func checkKeys(_ configuration: Settings) async throws(KeyErrors) -> [String] {
-        var errors: [KeyError] = []
-        var notices: [String] = []
-        do throws(KeyErrors) {
-            if let sources = configuration.auth.keySources { try await Authenticator.check(sources) }
-        } catch { errors += error.errors }
-        do throws(KeyErrors) { _ = try configuration.api.keys() } catch { errors += error.errors }
-        do throws(KeyErrors) {
-            // As a start takes them: the notices name those that are not valid now.
-            notices = try configuration.tls.context(TicketKeys(), takesAnyDates: true)?.notices ?? []
-            notices += configuration.tls.notices(openPlainAddresses: configuration.openPlainAddresses)
-        } catch { errors += error.errors }
-        do throws(KeyErrors) { try configuration.broker.check() } catch { errors += error.errors }
-        for consume in configuration.consumers {
-            do throws(KeyErrors) { try consume.check() } catch { errors += error.errors }
-        }
-        guard errors.isEmpty else { throw KeyErrors(errors: errors) }
-        return notices
     }
 
     private static func assumeServiceAccount(_ destination: LogDestination) throws -> ServiceAccount.Reader {

@@ -42,6 +42,17 @@ struct ChallengeReaderTests {
         for await _ in again {}
     }
 
+    @Test("by another for another directory, as the one before may hang")
+    func directories() {
+        let (_, events) = AsyncStream.makeStream(of: EngineEvent.self)
+        let context = WorkerContext(configuration: EngineConfiguration(), events: events)
+        let first = context.challengeReader(for: ChallengeDirectory("/first"))
+        #expect(context.challengeReader(for: ChallengeDirectory("/first")) === first)
+        let second = context.challengeReader(for: ChallengeDirectory("/second"))
+        #expect(second !== first)
+        #expect(context.challengeReader(for: ChallengeDirectory("/second")) === second)
+    }
+
     /// A pipe whose reader waits as for a file system that hangs.
     private final class Pipe: Sendable {
         private let ends: (read: Int32, write: Int32)

@@ -393,6 +393,24 @@ def test_a_partition_that_can_not_be_fetched_is_told_of_until_it_can(single, cod
         assert source.given(LOST) == []
 
 
+def test_a_partition_that_can_not_be_fetched_after_a_rewind_leaves_nothing_out(single):
+    fill(single, [b"%d" % i for i in range(5)])
+    with open_source(single) as source:
+        settle_all(source, wait_for(source, 5)[:2])
+        source.poll_until(lambda: source.given(UP) and source.lag() == 0, "all is read")
+        source.events.clear()
+        single.command("error", FETCH, TOPIC_DENIED, ALL)
+        source.rewind()
+        source.wait(lambda: source.given(DOWN), "it is told of")
+        # Until it was tried again, for which wsd polls.
+        for _ in range(4):
+            source.idle(3)
+        assert source.given(RECORD) == []
+        single.command("clear", FETCH)
+        source.poll_until(lambda: len(source.given(RECORD)) == 3, "the rest comes again")
+        assert [record.offset for record in source.given(RECORD)] == [2, 3, 4]
+
+
 def test_a_group_whose_position_can_not_be_learnt_is_told_of_until_it_can(single):
     fill(single, [b"first"])
     single.command("error", OFFSET_FETCH, GROUP_DENIED, ALL)

@@ -226,6 +226,18 @@ def test_wsctl_restarts_nothing_that_would_not_start(service):
         client.expect_alive()
 
 
+def test_wsctl_restarts_nothing_whose_keys_cannot_be_read(service, wsd_directory):
+    secret = wsd_directory / "secret"
+    secret.write_text("s" * 40)
+    secret.chmod(0o600)
+    service.start({**RELAY, "auth": {"mode": "jwt", "hmac_secret_file": str(secret)}})
+    assert "errors" not in json.loads(service.wsctl("restart", "--dry-run", "--json").stdout)
+    secret.unlink()
+    [error] = json.loads(service.wsctl("restart", "--dry-run", "--json").stdout)["errors"]
+    assert str(secret) in error
+    assert service.wsctl("restart").returncode == 78
+
+
 def test_a_user_stays_that_user_until_the_token_expires(service, wsd_directory):
     (wsd_directory / "secret").write_text("s" * 40)
     config = {

@@ -99,9 +99,13 @@ final class Admission: Sendable {
     ///
     /// - Parameter isProxy: as of `begin`.
     func beginEnding(_ address: IPAddress, isProxy: Bool) -> Bool {
-        guard !isProxy, maximum(for: address) != nil else { return false }
-        perAddress.withLock { $0[address.client, default: Counts()].ending += 1 }
-        return true
+        guard !isProxy else { return false }
+        return perAddress.withLock { counts in
+            // Here, for a reload that ends counting forgets everything in this lock.
+            guard maximum(for: address) != nil else { return false }
+            counts[address.client, default: Counts()].ending += 1
+            return true
+        }
     }
 
     /// Removes a connection that counted as ending.

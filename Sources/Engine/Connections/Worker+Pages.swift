@@ -31,7 +31,7 @@ extension Worker {
         ingress.work += Worker.challengeWork
         let asking = reference(to: connection)
         let mailbox = handle.mailbox
-        let isTaken = context.challengeReader.read {
+        let isTaken = context.challengeReader(for: directory).read {
             directory.answer(to: token)
         } then: { answer in
             mailbox.post(.connections(.challenge(asking, answer: answer, includesBody: includesBody, known)))

@@ -145,30 +145,27 @@ extension Worker {
 
     /// Makes OpenSSL's part of a handshake; false if the connection has ended.
     private func beginHandshake(_ connection: Connection, _ secure: Boxed<SecureLink>) -> Bool {
-        guard makeRoomForHandshake() else {
-            failHandshake(connection, tooManyHandshakes)
-            return false
-        }
+        makeRoomForHandshake()
         guard let tls = configuration.tls, let handshake = try? ServerHandshake(tls) else {
             failHandshake(connection, "no certificate, or no memory")
             return false
         }
         self.secure.prepare()
         self.secure.handshakesLeft -= 1
-        self.secure.handshakes.begin(connection.tag, from: connection.address.client, at: nanoseconds)
+        self.secure.handshakes.begin(
+            connection.tag, from: isProxy(connection.address) ? nil : connection.address.client, at: nanoseconds)
         context.account.input.add(SecureLink.handshakeByteCount)
         secure.value.stage = .handshake(handshake)
         return true
     }
 
-    /// Ends handshakes until there is room for one more; false if none has to end for it.
-    private func makeRoomForHandshake() -> Bool {
+    /// Ends handshakes until there is room for one more.
+    private func makeRoomForHandshake() {
         while self.secure.handshakes.count >= handshakeLimit {
-            guard let tag = self.secure.handshakes.oneTooMany(at: nanoseconds) else { return false }
+            guard let tag = self.secure.handshakes.oneTooMany(at: nanoseconds) else { return }
             if let slow = slab.find(tag: tag) { failHandshake(slow, tooManyHandshakes) }
             self.secure.handshakes.end(tag)
         }
-        return true
     }
 
     private var handshakeLimit: Int {

@@ -23,7 +23,8 @@ final class WorkerContext: Sendable {
     let handles: [WorkerHandle]
     let admission: Admission
     let account: MemoryAccount
-    let challengeReader = ChallengeReader()
+    /// What reads the answers to challenges in the directory of the configuration.
+    private let challenges = Mutex<(directory: ChallengeDirectory, reader: ChallengeReader)?>(nil)
     /// The broker that shares the channels between nodes, and this node's identity there; nil if this node is alone.
     let broker: (any Broker)?
     let node: NodeID?
@@ -34,6 +35,16 @@ final class WorkerContext: Sendable {
     let lostEvents = Atomic<UInt64>(0)
     /// Whether unremarkable events are reported too.
     let reportsEverything = Atomic<Bool>(false)
+
+    /// What reads the answers to challenges in a directory. Another directory has another, as that of the one before may hang.
+    func challengeReader(for directory: ChallengeDirectory) -> ChallengeReader {
+        challenges.withLock { challenges in
+            if let challenges, challenges.directory == directory { return challenges.reader }
+            let reader = ChallengeReader()
+            challenges = (directory, reader)
+            return reader
+        }
+    }
 
     /// Reports an event to the control plane.
     func report(_ event: EngineEvent) {

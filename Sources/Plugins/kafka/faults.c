@@ -110,7 +110,9 @@ void faults_retry(struct wsd_source *source) {
             continue;
         }
         records_forget(source, (int32_t)i);
-        int64_t offset = share->next < 0 ? share->failed_offset : share->next;
+        int64_t offset = share->is_rewound ? positions_committable(&share->positions)
+                         : share->next < 0 ? share->failed_offset
+                                           : share->next;
         rd_kafka_seek(source->watch.topic, (int32_t)i, offset, 0);
     }
 }

@@ -57,6 +57,8 @@ void share_begin_anew(struct wsd_source *source, int32_t partition) {
     if (!share) return;
     records_forget(source, partition);
     positions_clear(&share->positions);
+    /* What it failed at is no place in it any more. */
+    fault_end(source, share);
     share->next = share->stored = -1;
     share->is_rewound = false;
     shares_regulate(source);
