@@ -154,7 +154,7 @@ final class NATSPresence {
         } else {
             // What was before the first message is lost without another stream, as when it is purged. Where another
             // node has written such a user since, nothing changes but the known place.
-            writeAgain(isSilent: true) { $0.isStored && $0.place < first }
+            writeAgain(isSilent: true) { $0.isStored && !$0.isDue && !$0.isUnderWay && $0.place < first }
         }
     }
 

@@ -61,7 +61,9 @@ final class Consumers: Sendable {
                     publish: { [publish = around.publish] in await publish($0, .consumer(source: name)) },
                     publishByteCount: { byteCount }, rejected: { rejections.note($0) }))
             let server = consume.serverName(settings.broker)
-            let sameCount = all.count { $0.settings.isLike(consume) && $0.settings.serverName(settings.broker) == server }
+            let sameCount = all.count {
+                $0.settings.isLike(consume) && $0.settings.serverName(settings.broker) == server
+            }
             all.append(
                 Running(
                     settings: consume,

@@ -111,12 +111,9 @@ struct Parking {
     /// Leaves the state and the receiving ends to the service manager. Returns whether it keeps them: it closes those for
     /// which there is no room, and says so to nobody.
     private func store(state file: Int32, _ sent: DescriptorPost.Sent) async -> Bool {
-        // The sockets of the process before, if the service manager could not be told to remove them.
-        await notifier.removeStored(name: Inheritance.socketsName)
-        guard await notifier.store(file, name: Inheritance.stateName) else { return false }
-        // There may be no room for the state beside the snapshots, which are older. They are removed when it is stored, and
-        // it is stored again, for what is stored already is not stored twice: at each moment there is one of them.
-        await notifier.removeStored(names: Snapshots.names)
+        // There may be no room for both: the snapshots, which are older, and the sockets of the process before, if it could
+        // not be told to remove them.
+        await notifier.removeStored(names: [Inheritance.socketsName] + Snapshots.names)
         guard await notifier.store(file, name: Inheritance.stateName) else { return false }
         for end in sent.ends {
             guard await notifier.store(end, name: Inheritance.socketsName) else { return false }

@@ -105,14 +105,15 @@ void faults_retry(struct wsd_source *source) {
         /* One that is paused would go on elsewhere. */
         if (!share || !share->failed_at || share->is_paused || now - share->failed_at < RETRY_TIME) continue;
         share->failed_at = now;
+        if (share->next >= 0 || share->is_anew) {
+            if (share->failed_offset >= 0 || share->is_anew) share_seek(source, (int32_t)i);
+            continue;
+        }
         if (share->failed_offset < 0) {
-            if (share->next < 0) assign_again(source, (int32_t)i);
+            assign_again(source, (int32_t)i);
             continue;
         }
         records_forget(source, (int32_t)i);
-        int64_t offset = share->is_rewound ? positions_committable(&share->positions)
-                         : share->next < 0 ? share->failed_offset
-                                           : share->next;
-        rd_kafka_seek(source->watch.topic, (int32_t)i, offset, 0);
+        rd_kafka_seek(source->watch.topic, (int32_t)i, share->failed_offset, 0);
     }
 }

@@ -22,6 +22,7 @@ static void note_end(struct wsd_source *source, int32_t partition, int64_t offse
     share->next = offset;
     share->is_rewound = false;
     share_passed(source, partition, offset);
+    share->is_anew = false;
 }
 
 /* The number of headers of a record; more than it may have if librdkafka can't read them, as it does for very many. */
@@ -93,10 +94,11 @@ static bool give(
     }
     share->is_rewound = false;
     share->next = message->offset + 1;
-    if (!positions_give(&share->positions, message->offset, size + RECORD_COST)) return false;
+    bool is_given = positions_give(&share->positions, message->offset, size + RECORD_COST);
     /* The group has a position from now on, whoever reads next. */
-    if (share->stored < 0) share_store(source, message->partition);
-    return true;
+    if (is_given && share->stored < 0) share_store(source, message->partition);
+    share->is_anew = false;
+    return is_given;
 }
 
 void records_forget(struct wsd_source *source, int32_t partition) {

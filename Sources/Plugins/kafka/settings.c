@@ -66,7 +66,8 @@ static const struct property source_properties[] = {
 static const char *const reserved_properties[] = {
     "acks", "allow.auto.create.topics", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit",
     "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id", "log.queue",
-    "metadata.broker.list", "request.required.acks", "security.protocol", "transactional.id",
+    "metadata.broker.list", "partition.assignment.strategy", "request.required.acks", "security.protocol",
+    "transactional.id",
 };
 
 static bool set(rd_kafka_conf_t *conf, const struct plugin_options *options, const char *name, const char *value) {

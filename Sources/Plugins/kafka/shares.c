@@ -42,6 +42,8 @@ void share_store(struct wsd_source *source, int32_t partition) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, source->settings.topic, partition)->offset = share->stored;
     rd_kafka_offsets_store(source->watch.client, list);
+    /* By itself, librdkafka commits no position that is before the group's. */
+    if (share->is_anew) rd_kafka_commit(source->watch.client, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -61,8 +63,19 @@ void share_begin_anew(struct wsd_source *source, int32_t partition) {
     fault_end(source, share);
     share->next = share->stored = -1;
     share->is_rewound = false;
+    share->is_anew = true;
     shares_regulate(source);
-    rd_kafka_seek(source->watch.topic, partition, RD_KAFKA_OFFSET_BEGINNING, 0);
+    share_seek(source, partition);
+}
+
+void share_seek(struct wsd_source *source, int32_t partition) {
+    struct share *share = share_of(source, partition);
+    if (!share || (share->next < 0 && !share->is_anew)) return;
+    records_forget(source, partition);
+    int64_t offset = share->is_anew      ? RD_KAFKA_OFFSET_BEGINNING
+                     : share->is_rewound ? positions_committable(&share->positions)
+                                         : share->next;
+    rd_kafka_seek(source->watch.topic, partition, offset, 0);
 }
 
 void share_replaced(struct wsd_source *source, int32_t partition, int64_t offset) {
@@ -95,6 +108,8 @@ void shares_regulate(struct wsd_source *source) {
     }
     if (paused->cnt > 0) rd_kafka_pause_partitions(source->watch.client, paused);
     if (resumed->cnt > 0) rd_kafka_resume_partitions(source->watch.client, resumed);
+    /* librdkafka before 2.13.2 goes on behind the end or the error that it told last, and would leave a record out. */
+    for (int i = 0; i < resumed->cnt; i++) share_seek(source, resumed->elems[i].partition);
     rd_kafka_topic_partition_list_destroy(paused);
     rd_kafka_topic_partition_list_destroy(resumed);
 }
@@ -111,16 +126,10 @@ void kafka_source_rewind(struct wsd_source *source) {
     for (size_t i = 0; i < source->share_count; i++) {
         struct share *share = share_of(source, (int32_t)i);
         if (!share || !positions_rewind(&share->positions)) continue;
-        records_forget(source, (int32_t)i);
         share->is_rewound = true;
+        share_seek(source, (int32_t)i);
     }
-    /* Before they are sent back: one that is resumed goes on behind what was read last. */
     shares_regulate(source);
-    for (size_t i = 0; i < source->share_count; i++) {
-        struct share *share = share_of(source, (int32_t)i);
-        if (share && share->is_rewound)
-            rd_kafka_seek(source->watch.topic, (int32_t)i, positions_committable(&share->positions), 0);
-    }
 }
 
 int64_t kafka_source_lag(struct wsd_source *source) {

@@ -24,6 +24,8 @@ struct share {
     int64_t stored;
     /* A rewind has begun that gives records below `next` again. */
     bool is_rewound;
+    /* It begins anew: nothing was heard of it since. What the group has as its position is no place in it. */
+    bool is_anew;
     /* When librdkafka last told that it can't be read, in monotonic milliseconds; 0 if it can. And the offset at which; -1
      * if the group's position could not be learnt. */
     int64_t failed_at;
@@ -71,6 +73,9 @@ void share_replaced(struct wsd_source *source, int32_t partition, int64_t offset
 /* share_store has librdkafka commit what is to be read next, should somebody else take over: within a second, and at a
  * rebalance. */
 void share_store(struct wsd_source *source, int32_t partition);
+
+/* share_seek reads a partition on from behind what was read of it, whatever librdkafka takes for its place. */
+void share_seek(struct wsd_source *source, int32_t partition);
 
 /* shares_regulate stops fetching when much is given out and not settled, and begins again when half of it is. */
 void shares_regulate(struct wsd_source *source);
