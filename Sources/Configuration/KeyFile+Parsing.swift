@@ -5,9 +5,12 @@ extension KeyFile {
     /// Whether this is a credential that the process can't read: systemd shows credentials only to the service's main
     /// process, not to that of ExecReload=, and a check by hand has none either.
     package var isHiddenCredential: Bool {
-        guard description.hasPrefix(Self.scheme), let directory = Self.environment else { return path.isEmpty }
+        guard isCredential, let directory = Self.environment else { return path.isEmpty }
         return access(directory, X_OK) != 0 && errno == EACCES
     }
+
+    /// Whether this is a credential.
+    package var isCredential: Bool { description.hasPrefix(Self.scheme) }
 
     /// The prefix of the name of a credential.
     private static let scheme = "credential:"

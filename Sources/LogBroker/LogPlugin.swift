@@ -15,10 +15,7 @@ package final class LogPlugin: @unchecked Sendable {
     ///
     /// - Parameter directory: where plugins are, `/usr/lib/wsd` in the package.
     package init(_ name: String, in directory: String) throws(Unusable) {
-        let file = "\(directory)/\(name).so"
-        guard access(file, F_OK) == 0 else {
-            throw Unusable(description: "\(file) is not there: install the package wsd-\(name)")
-        }
+        let file = try Self.find(name, in: directory)
         guard let handle = dlopen(file, RTLD_NOW | RTLD_LOCAL) else {
             throw Unusable(description: "\(file) can't be loaded: \(Self.loaderError)")
         }
@@ -32,6 +29,16 @@ package final class LogPlugin: @unchecked Sendable {
                     + "install the version of wsd-\(name) that belongs to this wsd")
         }
         table = symbol.load(as: wsd_plugin.self)
+    }
+
+    /// The path of the plugin for a kind of broker, which is there.
+    @discardableResult
+    package static func find(_ name: String, in directory: String) throws(Unusable) -> String {
+        let file = "\(directory)/\(name).so"
+        guard access(file, F_OK) == 0 else {
+            throw Unusable(description: "\(file) is not there: install the package wsd-\(name)")
+        }
+        return file
     }
 
     /// What a plugin in this process exports.

@@ -88,6 +88,8 @@ package final class TLSChannelHandler: ChannelDuplexHandler {
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is TooManyHandshakes {
+            // It may have been finished meanwhile.
+            guard !isEstablished else { return }
             note(Self.tooMany, context)
             return context.close(promise: nil)
         }

@@ -1,10 +1,9 @@
 /// The handshakes in progress of a worker or a listener, the oldest first. Each takes some 96 KB, so that there is a limit, and
 /// beyond that one ends for each that begins.
 ///
-/// An address that has many loses one of its own, so that whoever begins many and ends none keeps only its own out. Otherwise
-/// any may be the one. The oldest is, once it has had the time of a round trip, because it is probably one that says nothing
-/// more. Where all are younger, more begin than can end, and chance decides: most of those whose clients answer fast get
-/// through, while by age none would.
+/// If an address has more than `fewest`, one of its own ends, so that a client that begins many and finishes none shuts out
+/// only itself. Otherwise the oldest of all ends, if it is older than a round trip: its client is probably silent. If all are
+/// younger, one is chosen at random. Ending by age would then end every handshake before its client could answer.
 package struct HandshakesInProgress<ID: Equatable, Address: Hashable> {
     private struct Entry {
         var id: ID

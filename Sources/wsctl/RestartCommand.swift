@@ -60,11 +60,11 @@ struct RestartCommand: ParsableCommand {
         if let errors = plan.errors, !errors.isEmpty, !force {
             throw Failure(
                 errors.joined(separator: "\n"),
-                advice: "Nothing was restarted. That is what the daemon finds that runs, version \(before.version); if "
-                    + "another is installed and accepts it, use --force.",
+                advice: "Nothing was restarted. The running daemon, version \(before.version), found these errors. "
+                    + "If the installed version accepts the configuration, use --force.",
                 exitCode: EX_CONFIG)
         }
-        if let obstacle = plan.obstacle, before.connections > 0, !force {
+        if let obstacle = plan.obstacle, !force {
             throw Failure(
                 "nothing was restarted, for the connections can't be kept: \(obstacle)",
                 advice: "With --force it is restarted all the same, and all connections are closed.")
@@ -87,7 +87,7 @@ struct RestartCommand: ParsableCommand {
             throw Failure("\(unit) was restarted, but the connections were closed: \(TerminalText.escape(problem))")
         }
         let arrived = now.lastRestart.map { $0.adopted + $0.handshakes } ?? 0
-        guard arrived > 0 || plan.kept + plan.handshakes == 0 else {
+        guard arrived > 0 || plan.kept + plan.handshakes == 0 || now.lastRestart?.closed == 0 else {
             throw Failure(
                 "\(unit) was restarted, but its connections were not handed over",
                 advice: "Look into its log: journalctl --unit=\(unit)")

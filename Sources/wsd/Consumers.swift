@@ -265,9 +265,11 @@ extension Settings.Consume {
     }
 
     /// Checks the files that the configuration names.
-    func check() throws(KeyErrors) {
+    func check(loadsPlugin: Bool) throws(KeyErrors) {
         guard url != nil else { return }
-        do throws(KeyErrors) { try server(Settings().broker).check() } catch { throw error.ofConsumer }
+        do throws(KeyErrors) { try server(Settings().broker).check(loadsPlugin: loadsPlugin) } catch {
+            throw error.ofConsumer
+        }
     }
 }
 

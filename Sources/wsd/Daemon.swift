@@ -245,7 +245,7 @@ struct Daemon {
     /// Checks the files of the sources outside.
     private func checkConsumers() throws {
         do throws(KeyErrors) {
-            for consume in configuration.consumers { try consume.check() }
+            for consume in configuration.consumers { try consume.check(loadsPlugin: true) }
         } catch {
             throw StartFailure(error, in: loaded)
         }

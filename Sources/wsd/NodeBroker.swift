@@ -243,9 +243,10 @@ extension Settings.Broker {
     }
 
     /// Checks the files that the configuration names.
-    func check() throws(KeyErrors) {
+    /// - Parameter loadsPlugin: whether the plugin is loaded, if there is one. It can't be unloaded.
+    func check(loadsPlugin: Bool) throws(KeyErrors) {
         if let url = allURLs.first { if type == .nats { _ = try natsLogin(url) } else { _ = try password(url) } }
-        if type.isLog { _ = try plugin() }
+        if type.isLog { if loadsPlugin { _ = try plugin() } else { try findPlugin() } }
         _ = try sentinelPassword()
         guard let authorityFile else { return }
         do throws(KeyError) {

@@ -1,5 +1,6 @@
 import API
 import Authentication
+import CLinux
 import Configuration
 import Control
 import Engine
@@ -217,12 +218,24 @@ actor Reloader {
             notices: notices.isEmpty ? nil : notices)
     }
 
-    /// The errors with which a process of this version would not start now: those of the configuration on disk, or else of the
-    /// files that it names.
+    /// Errors with which a process of this version would not start now: those of the configuration on disk, or else of the
+    /// files that it names. Credentials are left out: the next process gets its own.
     func startErrors() async -> [String] {
+        await begin()
+        defer { end() }
         let new: LoadedConfiguration
         do throws(ConfigurationErrors) { new = try loader.load() } catch { return error.errors.map(\.description) }
-        do throws(KeyErrors) { _ = try await new.configuration.checkFiles() } catch {
+        if new.configuration.tls.certificates.isEmpty,
+            let key = ["server.listen_tls", "api.listen_tls"].first(where: { parts.passed.value(of: $0) != nil })
+        {
+            return ["tls.certificates: systemd passes \(key), and there is no certificate to show"]
+        }
+        // Reading certificates may change it.
+        let isDumpable = clinux_dumpable()
+        defer { _ = clinux_set_dumpable(isDumpable) }
+        do throws(KeyErrors) {
+            _ = try await new.configuration.withoutCredentials.checkFiles(loadsPlugins: false)
+        } catch {
             return error.errors.map { new.located($0.description) }
         }
         return []

@@ -4,11 +4,17 @@ import Settings
 
 extension Settings {
     /// The configuration without the credentials that this process can't read, and the number of these.
-    var withoutHiddenCredentials: (configuration: Settings, count: Int) {
+    var withoutHiddenCredentials: (configuration: Settings, count: Int) { without(\.isHiddenCredential) }
+
+    /// The configuration without any credentials.
+    var withoutCredentials: Settings { without(\.isCredential).configuration }
+
+    /// The configuration without some of the files that it names, and the number of these.
+    private func without(_ isLeftOut: (KeyFile) -> Bool) -> (configuration: Settings, count: Int) {
         var visible = self
         var count = 0
         func keep(_ file: KeyFile?) -> KeyFile? {
-            guard let file, file.isHiddenCredential else { return file }
+            guard let file, isLeftOut(file) else { return file }
             count += 1
             return nil
         }

@@ -8,10 +8,24 @@ import Settings
 extension Settings.Broker {
     /// The plugin for the kind of broker, from `/usr/lib/wsd`, or the directory in `$WSD_PLUGIN_DIR`.
     func plugin() throws(KeyErrors) -> LogPlugin {
-        let directory = getenv("WSD_PLUGIN_DIR").map { String(cString: $0) } ?? "/usr/lib/wsd"
-        do throws(LogPlugin.Unusable) { return try LogPlugin(type.rawValue, in: directory) } catch {
-            throw KeyErrors(errors: [KeyError("broker.type = \"\(type.rawValue)\": \(error)")])
+        do throws(LogPlugin.Unusable) { return try LogPlugin(type.rawValue, in: Self.pluginDirectory) } catch {
+            throw pluginError(error)
         }
+    }
+
+    /// Checks that the plugin is there, and does not load it.
+    func findPlugin() throws(KeyErrors) {
+        do throws(LogPlugin.Unusable) { try LogPlugin.find(type.rawValue, in: Self.pluginDirectory) } catch {
+            throw pluginError(error)
+        }
+    }
+
+    private static var pluginDirectory: String {
+        getenv("WSD_PLUGIN_DIR").map { String(cString: $0) } ?? "/usr/lib/wsd"
+    }
+
+    private func pluginError(_ error: LogPlugin.Unusable) -> KeyErrors {
+        KeyErrors(errors: [KeyError("broker.type = \"\(type.rawValue)\": \(error)")])
     }
 
     func logOptions(

@@ -96,7 +96,9 @@ struct WSDCommand: AsyncParsableCommand {
                     let those = hidden == 1 ? "1 credential" : "\(hidden) credentials"
                     print("\(those) not checked; the daemon checks credentials when it starts")
                 }
-                for notice in try await visible.checkFiles() { Self.complain([notice], as: "<4>", to: destination) }
+                for notice in try await visible.checkFiles(loadsPlugins: true) {
+                    Self.complain([notice], as: "<4>", to: destination)
+                }
             } catch {
                 Self.complain(StartFailure(error, in: loaded).messages, by: reader, to: destination)
                 throw ExitCode(EX_CONFIG)

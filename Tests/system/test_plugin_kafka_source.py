@@ -197,6 +197,7 @@ def test_a_second_reader_gets_a_share_and_gives_it_back(broker):
     """Noida leaves a group in the middle of its second step, one time in ten."""
     with open_source(broker, client="a") as one:
         one.wait(lambda: len(held(one)) == 4, "one has all")
+        one.poll_until(lambda: one.lag() == 0, "all ends are found")
         with open_source(broker, client="b") as other:
 
             def is_shared():
@@ -218,6 +219,7 @@ def test_a_second_reader_gets_a_share_and_gives_it_back(broker):
         [unsettled] = theirs - {settled.partition}
         one.wait(lambda: unsettled in {event.partition for event in one.given(RECORD)}, "what the other left is given out")
         assert settled.partition not in {event.partition for event in one.given(RECORD)}
+        assert one.given(LOST) == other.given(LOST) == []
 
 
 def test_a_record_beyond_the_limit_is_only_told_of(broker):

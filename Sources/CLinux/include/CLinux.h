@@ -68,6 +68,9 @@ int clinux_reset_on_close(int fd);
 /// Whether other processes of the same user may look into this one, and core dumps are made of it (prctl(2), PR_SET_DUMPABLE).
 int clinux_set_dumpable(int is_dumpable);
 
+/// The present value of that.
+int clinux_dumpable(void);
+
 /// accept4(2), non-blocking and closed on exec; fills in the peer's address.
 int clinux_accept(int listener, struct sockaddr_storage *peer);
 

@@ -36,7 +36,7 @@ final class WorkerContext: Sendable {
     /// Whether unremarkable events are reported too.
     let reportsEverything = Atomic<Bool>(false)
 
-    /// What reads the answers to challenges in a directory. Another directory has another, as that of the one before may hang.
+    /// The reader for a directory. A new directory gets a new reader, because the old one may be stuck.
     func challengeReader(for directory: ChallengeDirectory) -> ChallengeReader {
         challenges.withLock { challenges in
             if let challenges, challenges.directory == directory { return challenges.reader }

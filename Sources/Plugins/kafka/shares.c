@@ -6,6 +6,8 @@
 /* How much may be given out and not settled until no more is fetched, in bytes as record_size counts them, and again is.
  * What came with one pull is on top. */
 enum { HELD_LIMIT = 4 << 20, HELD_RESUME = 2 << 20 };
+/* The time between two commits that wsd asks for, in milliseconds. */
+enum { COMMIT_PAUSE = 1000 };
 
 struct share *share_of(struct wsd_source *source, int32_t partition) {
     bool is_known = partition >= 0 && (size_t)partition < source->share_count;
@@ -43,7 +45,11 @@ void share_store(struct wsd_source *source, int32_t partition) {
     rd_kafka_topic_partition_list_add(list, source->settings.topic, partition)->offset = share->stored;
     rd_kafka_offsets_store(source->watch.client, list);
     /* By itself, librdkafka commits no position that is before the group's. */
-    if (share->is_anew) rd_kafka_commit(source->watch.client, list, 1);
+    bool is_below = share->before > 0 && share->stored <= share->before;
+    if (is_below && kafka_now() - share->committed_at >= COMMIT_PAUSE) {
+        share->committed_at = kafka_now();
+        rd_kafka_commit(source->watch.client, list, 1);
+    }
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -61,6 +67,8 @@ void share_begin_anew(struct wsd_source *source, int32_t partition) {
     positions_clear(&share->positions);
     /* What it failed at is no place in it any more. */
     fault_end(source, share);
+    if (share->next > share->before) share->before = share->next;
+    share->committed_at = 0;
     share->next = share->stored = -1;
     share->is_rewound = false;
     share->is_anew = true;
@@ -108,7 +116,7 @@ void shares_regulate(struct wsd_source *source) {
     }
     if (paused->cnt > 0) rd_kafka_pause_partitions(source->watch.client, paused);
     if (resumed->cnt > 0) rd_kafka_resume_partitions(source->watch.client, resumed);
-    /* librdkafka before 2.13.2 goes on behind the end or the error that it told last, and would leave a record out. */
+    /* After a pause, librdkafka 2.2 to 2.13.1 goes on one behind the last end or error that it told, and skips a record. */
     for (int i = 0; i < resumed->cnt; i++) share_seek(source, resumed->elems[i].partition);
     rd_kafka_topic_partition_list_destroy(paused);
     rd_kafka_topic_partition_list_destroy(resumed);

@@ -38,6 +38,8 @@ static void rebalance(
     if (is_lost) fault_lost(source);
     /* One that it had before may have been paused since. */
     shares_regulate(source);
+    /* librdkafka itself has paused and resumed all that were kept. */
+    for (size_t i = 0; i < source->share_count; i++) share_seek(source, (int32_t)i);
 }
 
 /* librdkafka's log, in its own thread: it alone tells of a position that the partition does not have, from which it goes

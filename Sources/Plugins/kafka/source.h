@@ -24,8 +24,12 @@ struct share {
     int64_t stored;
     /* A rewind has begun that gives records below `next` again. */
     bool is_rewound;
-    /* It begins anew: nothing was heard of it since. What the group has as its position is no place in it. */
+    /* The partition is read from its start again, and nothing has come yet. The group's position is no place in it. */
     bool is_anew;
+    /* Where the reading was when it last began anew, or 0: up to there, the group's position may be that of before. And when
+     * librdkafka was last told to commit below that, in monotonic milliseconds. */
+    int64_t before;
+    int64_t committed_at;
     /* When librdkafka last told that it can't be read, in monotonic milliseconds; 0 if it can. And the offset at which; -1
      * if the group's position could not be learnt. */
     int64_t failed_at;
@@ -74,7 +78,7 @@ void share_replaced(struct wsd_source *source, int32_t partition, int64_t offset
  * rebalance. */
 void share_store(struct wsd_source *source, int32_t partition);
 
-/* share_seek reads a partition on from behind what was read of it, whatever librdkafka takes for its place. */
+/* share_seek makes librdkafka go on right behind what was read of a partition, whatever it takes for its position. */
 void share_seek(struct wsd_source *source, int32_t partition);
 
 /* shares_regulate stops fetching when much is given out and not settled, and begins again when half of it is. */

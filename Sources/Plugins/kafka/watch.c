@@ -197,9 +197,11 @@ void kafka_watch_nudge(struct kafka_watch *watch) { rd_kafka_queue_yield(watch->
 
 static void put_fault(struct kafka_watch *watch, int64_t end, const char *format, va_list arguments) {
     pthread_mutex_lock(&watch->lock);
-    vsnprintf(watch->fault, sizeof watch->fault, format, arguments);
     /* One that passes ends none that lasts. */
-    if (end > watch->fault_end) watch->fault_end = end;
+    if (end >= watch->fault_end) {
+        vsnprintf(watch->fault, sizeof watch->fault, format, arguments);
+        watch->fault_end = end;
+    }
     pthread_mutex_unlock(&watch->lock);
 }
 
