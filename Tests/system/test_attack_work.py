@@ -155,6 +155,7 @@ def test_chats_past_a_client_that_reads_nothing_cost_no_walk_over_its_queue(star
         talker.send(large)
         talker.receive_frame()
     cost_of(16 * 1024 // len("12tiny") + 1000)
-    full = cost_of(500)
+    # The least of several: a walk would cost each of them, and what else the machine does only some.
+    full = min(cost_of(100) for _ in range(5))
     print(f"{usual:.0f} ns for a message, {full:.0f} ns with {len(stuck)} queues that are full")
     assert full < usual + len(stuck) * 10_000
