@@ -86,8 +86,7 @@ struct Daemon {
             Reloader.Parts(
                 hub: hub, tokens: tokens, apiKeys: apiKeys, threshold: threshold, feed: feed, access: access,
                 lifecycle: lifecycle, broker: broker, descriptorLimit: descriptorLimit, passed: PassedKeys(passed),
-                tls: tls, listeners: ListenerFacts(listeners, apiListeners),
-                openAddresses: listeners.filter { !$0.isLocal }.map(\.address)),
+                tls: tls, listeners: ListenerFacts(listeners, apiListeners)),
             logger: logger, loader: loader)
         var backend = HubBackend(
             hub: hub, lifecycle: lifecycle, reloader: reloader, feed: feed, notifier: notifier,

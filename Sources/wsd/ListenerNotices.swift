@@ -2,19 +2,22 @@ import Base
 import Engine
 import Settings
 
-/// The listeners for WebSocket clients, as far as `[tls]` has to do with them.
+/// The listeners for WebSocket clients, as far as notices for the administrator have to do with them.
 struct ListenerFacts: Sendable {
     /// Whether clients of the hub or of its API can begin with TLS.
     var haveTLS: Bool
     /// The port of the first listener for them; nil if there is none.
     var tlsPort: UInt16?
-    /// The addresses of those without TLS that other machines can reach.
+    /// The addresses on which other machines can reach the hub, and those of them without TLS.
+    var openAddresses: [String]
     var openPlainAddresses: [String]
 
     init(_ listeners: [ListeningSocket], _ apiListeners: APIListeners) {
         haveTLS = listeners.contains(where: \.isSecure) || apiListeners.haveTLS
         tlsPort = listeners.tlsPort
-        openPlainAddresses = listeners.filter { !$0.isSecure && !$0.isLocal }.map(\.address)
+        let open = listeners.filter { !$0.isLocal }
+        openAddresses = open.map(\.address)
+        openPlainAddresses = open.filter { !$0.isSecure }.map(\.address)
     }
 
     /// What these settings promise and the listeners don't keep, as notices for the administrator.

@@ -243,6 +243,7 @@ extension Settings.Broker {
     }
 
     /// Checks the files that the configuration names.
+    ///
     /// - Parameter loadsPlugin: whether the plugin is loaded, if there is one. It can't be unloaded.
     func check(loadsPlugin: Bool) throws(KeyErrors) {
         if let url = allURLs.first { if type == .nats { _ = try natsLogin(url) } else { _ = try password(url) } }

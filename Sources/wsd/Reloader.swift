@@ -31,8 +31,6 @@ actor Reloader {
         /// The certificates in force.
         var tls: CurrentTLS
         var listeners: ListenerFacts
-        /// The addresses on which other machines can reach the hub.
-        var openAddresses: [String]
     }
 
     private let loader: ConfigurationLoader
@@ -89,12 +87,12 @@ actor Reloader {
     /// Notices for the administrator, who should make a decision.
     var notices: [String] {
         let ofTLS = notices(of: loaded.configuration.tls)
-        guard !loaded.saysWhoMayConnect, !parts.openAddresses.isEmpty else { return ofTLS }
+        guard !loaded.saysWhoMayConnect, !parts.listeners.openAddresses.isEmpty else { return ofTLS }
         return ofTLS + [
             """
-            no access control is configured: anyone who reaches \(parts.openAddresses.joined(separator: ", ")) may connect, \
-            listen and publish; set auth.mode ("none" if that is intended) or server.allowed_origins, or listen on \
-            127.0.0.1; see wsd.toml(5)
+            no access control is configured: anyone who reaches \
+            \(parts.listeners.openAddresses.joined(separator: ", ")) may connect, listen and publish; set auth.mode ("none" \
+            if that is intended) or server.allowed_origins, or listen on 127.0.0.1; see wsd.toml(5)
             """
         ]
     }

@@ -8,6 +8,19 @@ import Testing
 extension NATSTests {
     /// What becomes of users whose nodes, or whose stream, others take away.
     @Suite struct Presence {
+        /// Runs a test with two nodes whose members in a channel have heard that ada came to the first, and another program.
+        private func withAda(_ body: ([BrokerNode], NATSStranger) async throws -> Void) async throws {
+            try await NATSFixture.with { fixture in
+                let nodes = try await fixture.nodes(2)
+                for node in nodes { try await node.subscribe("c") }
+                BrokerConformance.change(nodes[0], "c", "ada")
+                for node in nodes { try await node.record.sees("c", ["+ada"]) }
+                let stranger = try await NATSStranger(fixture.server.port)
+                try await body(nodes, stranger)
+                try await stranger.end()
+            }
+        }
+
         @Test("A node that stood still while its connection lasted takes nobody for gone, and writes its users again")
         func standstill() async throws {
             try await NATSFixture.with { fixture in
@@ -37,29 +50,18 @@ extension NATSTests {
 
         @Test("A node that is told that it was taken for gone writes its users again")
         func back() async throws {
-            try await NATSFixture.with { fixture in
-                let nodes = try await fixture.nodes(2)
-                for node in nodes { try await node.subscribe("c") }
-                BrokerConformance.change(nodes[0], "c", "ada")
-                for node in nodes { try await node.record.sees("c", ["+ada"]) }
-                let stranger = try await NATSStranger(fixture.server.port)
+            try await withAda { nodes, stranger in
                 try await stranger.publish("t.users.c.ada", "u")
                 try await stranger.publish("t.back", "\(nodes[0].id)")
                 for node in nodes { try await node.record.sees("c", ["+ada", "+ada"]) }
                 try await BrokerConformance.hasMembers(nodes[1], "c", ["ada": 1])
-                try await stranger.end()
                 await BrokerConformance.end(nodes)
             }
         }
 
         @Test("Users are in a stream that is made anew, and are not announced again")
         func deletedStream() async throws {
-            try await NATSFixture.with { fixture in
-                let nodes = try await fixture.nodes(2)
-                for node in nodes { try await node.subscribe("c") }
-                BrokerConformance.change(nodes[0], "c", "ada")
-                for node in nodes { try await node.record.sees("c", ["+ada"]) }
-                let stranger = try await NATSStranger(fixture.server.port)
+            try await withAda { nodes, stranger in
                 try await stranger.publish("$JS.API.STREAM.DELETE.t_users", "")
                 // Nobody comes or goes: the node looks for it by itself.
                 try await BrokerConformance.eventually("it is gone") {
@@ -75,18 +77,12 @@ extension NATSTests {
                 await BrokerConformance.end([nodes[0]])
                 try await nodes[1].record.sees("c", ["+ada", "+bob", "-ada"])
                 await BrokerConformance.end([nodes[1]])
-                try await stranger.end()
             }
         }
 
         @Test("Users are in a stream that was purged, and are not announced again")
         func purgedStream() async throws {
-            try await NATSFixture.with { fixture in
-                let nodes = try await fixture.nodes(2)
-                for node in nodes { try await node.subscribe("c") }
-                BrokerConformance.change(nodes[0], "c", "ada")
-                for node in nodes { try await node.record.sees("c", ["+ada"]) }
-                let stranger = try await NATSStranger(fixture.server.port)
+            try await withAda { nodes, stranger in
                 func purge() async throws {
                     // Who is in the stream alone is gone with what it has.
                     try await stranger.publish("t.users.c.ghost", "u,\(nodes[1].id):1:0")
@@ -100,7 +96,6 @@ extension NATSTests {
                 try await purge()
                 BrokerConformance.change(nodes[1], "c", "bob")
                 for (node, before) in zip(nodes, before) { try await node.record.sees("c", before + ["+bob"]) }
-                try await stranger.end()
                 await BrokerConformance.end(nodes)
             }
         }

@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import Synchronization
 
 /// Reads the answers to challenges on a thread of its own: a file system that hangs, such as that of a server which is gone,
@@ -35,19 +33,7 @@ final class ChallengeReader: Sendable {
 
     /// Starts the thread; false if there is none to be had, and then nothing waits.
     private func begin() -> Bool {
-        let reader = Unmanaged.passRetained(self)
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                let reader = Unmanaged<ChallengeReader>.fromOpaque(argument!).takeRetainedValue()
-                clinux_block_signals()
-                clinux_name_this_thread("wsd-challenges")
-                reader.run()
-                return nil
-            }, reader.toOpaque())
-        guard result == 0 else {
-            reader.release()
+        guard DetachedThread.start(named: "wsd-challenges", run) == 0 else {
             let waiting = state.withLock { state in
                 defer { state = State() }
                 return state.waiting
@@ -55,11 +41,10 @@ final class ChallengeReader: Sendable {
             for lookup in waiting.dropFirst() { lookup.then(nil) }
             return false
         }
-        pthread_detach(thread)
         return true
     }
 
-    private func run() {
+    @Sendable private func run() {
         while let next = takeNext() { next.then(next.read()) }
     }
 

@@ -34,22 +34,23 @@ extension Worker {
             dropHead(connection)
             switch answer(connection, head) {
             case .refuse(let refusal, let cause):
-                let known = RefusedAs(
-                    path: head.path, address: clientAddress(connection.address, head),
-                    userAgent: head.value("user-agent"))
+                let known = refusedAs(connection, head)
                 refuse(connection, refusal, cause: cause, known, includesBody: head.method != "HEAD")
             case .page(let segment):
                 sendPage(connection, segment)
             case .challenge(let token, let directory, let includesBody):
-                let known = RefusedAs(
-                    path: head.path, address: clientAddress(connection.address, head),
-                    userAgent: head.value("user-agent"))
-                read(token, in: directory, includesBody: includesBody, connection, known)
+                read(token, in: directory, includesBody: includesBody, connection, refusedAs(connection, head))
             case .upgrade(let pending):
                 holdRest(UnsafeMutableRawBufferPointer(rebasing: bytes[byteCount...]), connection)
                 admit(connection, head, pending)
             }
         }
+    }
+
+    /// What a report of the refusal of a request says of its client.
+    private func refusedAs(_ connection: Connection, _ head: RequestHead) -> RefusedAs {
+        RefusedAs(
+            path: head.path, address: clientAddress(connection.address, head), userAgent: head.value("user-agent"))
     }
 
     /// The first byte of a client that begins with TLS, and of no request.

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Synchronization
 
@@ -11,33 +10,13 @@ final class WorkerThread: Sendable {
 
     private let state = Mutex(State())
 
-    /// The argument of the thread's entry function, which releases it.
-    private final class Start {
-        let worker: Worker
-        let thread: WorkerThread
-
-        init(_ worker: Worker, _ thread: WorkerThread) {
-            self.worker = worker
-            self.thread = thread
-        }
-    }
-
-    /// Starts a thread named `wsd-worker-N` with signals blocked; the control plane handles them.
+    /// Starts a thread named `wsd-worker-N`.
     init(_ worker: Worker) {
-        let start = Unmanaged.passRetained(Start(worker, self)).toOpaque()
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-                clinux_block_signals()
-                clinux_name_this_thread("wsd-worker-\(start.worker.index)")
-                start.worker.run()
-                start.thread.end()
-                return nil
-            }, start)
+        let result = DetachedThread.start(named: "wsd-worker-\(worker.index)") {
+            worker.run()
+            self.end()
+        }
         precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")
-        pthread_detach(thread)
     }
 
     private func end() {

@@ -68,23 +68,25 @@ void fault_note(struct wsd_source *source, const rd_kafka_message_t *message) {
     kafka_watch_hold(&source->watch, "%s", words);
 }
 
-void fault_end(struct wsd_source *source, struct share *share) {
-    if (!share->failed_at) return;
-    share->failed_at = 0;
-    for (size_t i = 0; i < source->share_count; i++) {
-        const struct share *other = share_of(source, (int32_t)i);
-        if (other && other->failed_at) return;
-    }
-    if (source->is_joined) kafka_watch_release(&source->watch);
-}
-
-void fault_end_all(struct wsd_source *source) {
-    source->is_joined = true;
+/* Ends what holds the source down, if the group is joined and no partition has failed. */
+static void release_if_sound(struct wsd_source *source) {
+    if (!source->is_joined) return;
     for (size_t i = 0; i < source->share_count; i++) {
         const struct share *share = share_of(source, (int32_t)i);
         if (share && share->failed_at) return;
     }
     kafka_watch_release(&source->watch);
+}
+
+void fault_end(struct wsd_source *source, struct share *share) {
+    if (!share->failed_at) return;
+    share->failed_at = 0;
+    release_if_sound(source);
+}
+
+void fault_end_all(struct wsd_source *source) {
+    source->is_joined = true;
+    release_if_sound(source);
 }
 
 /* Has librdkafka ask for the group's position in a partition again. */
@@ -102,7 +104,7 @@ void faults_retry(struct wsd_source *source) {
     int64_t now = kafka_now();
     for (size_t i = 0; i < source->share_count; i++) {
         struct share *share = share_of(source, (int32_t)i);
-        /* One that is paused would go on elsewhere. */
+        /* One that is paused is sought when it goes on. */
         if (!share || !share->failed_at || share->is_paused || now - share->failed_at < RETRY_TIME) continue;
         share->failed_at = now;
         if (share->next >= 0 || share->is_anew) {
